@@ -1,0 +1,37 @@
+"""Layers between convolution and local connectivity, and networks to test them in. Imports only torch."""
+
+from layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
+from layers.convolution import Convolution2d
+from layers.coord import CoordConv2d
+from layers.cost import Cost, cost
+from layers.errors import LayerError
+from layers.functional import lrlc_conv2d
+from layers.initialise import initialise
+from layers.local import LocallyConnected2d
+from layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
+from layers.maps import combining_weight_maps
+from layers.networks import build_network
+from layers.registry import LAYER_KINDS, NETWORKS, LayerKind, Network, layer_kind, network
+
+__all__ = [
+    "LAYER_KINDS",
+    "NETWORKS",
+    "Convolution2d",
+    "CoordConv2d",
+    "Cost",
+    "FixedCombiningWeights",
+    "InputDependentCombiningWeights",
+    "InputDependentLowRankLocallyConnected2d",
+    "LayerError",
+    "LayerKind",
+    "LocallyConnected2d",
+    "LowRankLocallyConnected2d",
+    "Network",
+    "build_network",
+    "combining_weight_maps",
+    "cost",
+    "initialise",
+    "layer_kind",
+    "lrlc_conv2d",
+    "network",
+]

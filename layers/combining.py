@@ -1,0 +1,140 @@
+"""Combining weights: how much of each filter bank is used at each position.
+
+Either learned once for all images (fixed) or made by a small network from the layer's own input
+(input-dependent). Both give maps (1 or N, K, H', W'), normalised over the K banks.
+"""
+
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from layers.errors import unknown
+
+SHARES = ("both", "rows", "columns", "none")
+NORMALIZATIONS = ("softmax", "l2", "none")
+DILATIONS = (1, 2, 4, 8)
+
+
+def normalize_weights(logits: Tensor, normalize: str) -> Tensor:
+    """Normalise (N, K, H', W') over K: 'softmax' sums to 1, 'l2' has unit norm, 'none' leaves as is.
+
+    Where the squared norm is under 1e-12 'l2' divides by 1e-6, as tf.math.l2_normalize does.
+    """
+    if normalize == "softmax":
+        return logits.softmax(1)
+    if normalize == "l2":
+        return logits * logits.square().sum(1, keepdim=True).clamp_min(1e-12).rsqrt()
+    return logits
+
+
+class FixedCombiningWeights(nn.Module):
+    """Learned logits, shared along rows, columns, both or neither; see SCIENCE 'Combining weights, fixed'.
+
+    `share='both'`: row (K, H') + column (K, W'); 'rows': row only; 'columns': column only; 'none': table
+    (K, H', W'). They start constant, so that the layer starts as a convolution.
+    """
+
+    def __init__(self, rank: int, output_size: tuple[int, int], share: str, normalize: str) -> None:
+        super().__init__()
+        check_choice("share", share, SHARES)
+        check_choice("normalize", normalize, NORMALIZATIONS)
+        self.rank, self.output_size, self.share, self.normalize = rank, output_size, share, normalize
+        H, W = output_size
+        self.row = nn.Parameter(torch.empty(rank, H)) if share in ("both", "rows") else None
+        self.column = nn.Parameter(torch.empty(rank, W)) if share in ("both", "columns") else None
+        self.table = nn.Parameter(torch.empty(rank, H, W)) if share == "none" else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        factors = list(self.parameters())
+        for factor in factors:
+            nn.init.constant_(factor, 1 / len(factors) / sqrt(self.rank))
+
+    def forward(self, x: Tensor | None = None) -> Tensor:
+        """The maps (1, K, H', W'); `x` is not looked at."""
+        return normalize_weights(self._logits()[None], self.normalize)
+
+    def extra_repr(self) -> str:
+        size = self.output_size
+        return f"rank={self.rank}, output_size={size}, share={self.share!r}, normalize={self.normalize!r}"
+
+    def _logits(self) -> Tensor:
+        if self.table is not None:
+            return self.table
+        H, W = self.output_size
+        if self.row is not None and self.column is not None:
+            return self.row[:, :, None] + self.column[:, None, :]
+        if self.row is not None:
+            return self.row[:, :, None].expand(-1, H, W)
+        assert self.column is not None
+        return self.column[:, None, :].expand(-1, H, W)
+
+
+class InputDependentCombiningWeights(nn.Module):
+    """A multi-scale squeeze-and-excite network from x (N, C_in, H, W) to maps (N, K, H', W').
+
+    See SCIENCE 'Combining weights, input-dependent': reduce to K channels; that map, its average and its
+    dilated depthwise convolutions, all resized to (H', W'); squeeze, ReLU, excite, sigmoid, project to K;
+    normalise.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        rank: int,
+        input_size: tuple[int, int],
+        output_size: tuple[int, int],
+        normalize: str,
+    ) -> None:
+        super().__init__()
+        check_choice("normalize", normalize, NORMALIZATIONS)
+        self.rank, self.output_size, self.normalize = rank, output_size, normalize
+        kept = [r for r in DILATIONS if r <= (min(input_size) - 1) // 2]
+        wide = (len(DILATIONS) + 2) * rank  # does not shrink with the branches that are kept
+        self.dim_reduction = GlorotConv2d(in_channels, rank, 1)
+        self.multiscale = nn.ModuleDict(
+            {str(r): GlorotConv2d(rank, rank, 3, dilation=r, groups=rank) for r in kept}
+        )
+        self.squeeze = GlorotConv2d((len(kept) + 2) * rank, wide // 2, 1)
+        self.excite = GlorotConv2d(wide // 2, wide, 1)
+        self.project = GlorotConv2d(wide, rank, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        reduced = self.dim_reduction(x)
+        maps = [_resize(reduced, self.output_size)]
+        maps.append(reduced.mean((2, 3), keepdim=True).expand(-1, -1, *self.output_size))
+        maps += [_resize(branch(reduced), self.output_size) for branch in self.multiscale.values()]
+        squeezed = self.squeeze(torch.cat(maps, 1)).relu()
+        logits: Tensor = self.project(self.excite(squeezed).sigmoid())
+        return normalize_weights(logits, self.normalize)
+
+    def extra_repr(self) -> str:
+        return f"rank={self.rank}, output_size={self.output_size}, normalize={self.normalize!r}"
+
+
+class GlorotConv2d(nn.Conv2d):
+    """A convolution that starts as Keras's does: Glorot uniform, zero bias (the authors' choice here)."""
+
+    def reset_parameters(self) -> None:
+        area = self.weight[0, 0].numel()
+        # Keras counts a depthwise kernel (3, 3, K, 1) as K channels to 1.
+        fan_in, fan_out = self.in_channels * area, self.out_channels // self.groups * area
+        with torch.no_grad():
+            bound = sqrt(6 / (fan_in + fan_out))
+            self.weight.uniform_(-bound, bound)
+            if self.bias is not None:
+                self.bias.zero_()
+
+
+def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
+    """LayerError unless `given` is one of `choices`."""
+    if given not in choices:
+        raise unknown(name, str(given), choices)
+
+
+def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(maps.shape[-2:]) == size:
+        return maps
+    return F.interpolate(maps, size, mode="bilinear", align_corners=True)

@@ -1,0 +1,83 @@
+"""The plain convolution, He uniform, and the same padding rules as every layer here."""
+
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from layers.geometry import Geometry, Padding, Pair, make_geometry
+from layers.registry import layer_kind
+
+
+def he_uniform_(basis: Tensor, fan_in: int) -> None:
+    """Fill in place from the uniform distribution on +-sqrt(6 / fan_in)."""
+    bound = sqrt(6 / fan_in)
+    with torch.no_grad():
+        basis.uniform_(-bound, bound)
+
+
+class Convolution2d(nn.Module):
+    """A convolution of x (N, C_in, H, W) to (N, C_out, H', W').
+
+    Arguments as nn.Conv2d, and `padding` also 'same' with a stride. It takes inputs of any size. Kernels
+    start He uniform with fan_in = kh * kw * C_in, biases at zero.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+        kh, kw = self._geometry((1 << 20, 1 << 20)).kernel_size
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kh, kw))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        he_uniform_(self.weight, self.weight[0].numel())
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        geometry = self._geometry((x.shape[-2], x.shape[-1]))
+        padding = geometry.padding[::2]
+        if not geometry.symmetric:
+            x, padding = geometry.pad(x), (0, 0)
+        return F.conv2d(x, self.weight, self.bias, geometry.stride, padding, geometry.dilation)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"padding={self.padding!r}, dilation={self.dilation}, bias={self.bias is not None}"
+        )
+
+    def _geometry(self, input_size: tuple[int, int]) -> Geometry:
+        return make_geometry(input_size, self.kernel_size, self.stride, self.padding, self.dilation)
+
+
+def _convolution(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Pair,
+    *,
+    input_size: tuple[int, int],
+    stride: Pair = 1,
+    padding: Padding = 0,
+    bias: bool = False,
+) -> nn.Module:
+    make_geometry(input_size, kernel_size, stride, padding)
+    return Convolution2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=bias)
+
+
+layer_kind("conv")(_convolution)
+layer_kind("wide_conv", matched_to="lrlc")(_convolution)

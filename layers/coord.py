@@ -1,0 +1,64 @@
+"""CoordConv: a convolution that also sees where it is (Liu et al. 2018, arXiv 1807.03247)."""
+
+import torch
+from torch import Tensor, nn
+
+from layers.convolution import Convolution2d
+from layers.geometry import Padding, Pair, make_geometry
+from layers.registry import layer_kind
+
+
+class CoordConv2d(nn.Module):
+    """A convolution of x (N, C_in, H, W) with two coordinate channels, to (N, C_out, H', W').
+
+    The appended channels run from -1 (top, left) to 1 (bottom, right). Arguments as `Convolution2d`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.convolution = Convolution2d(
+            in_channels + 2,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=bias,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(torch.cat((x, coordinates(x)), 1))  # type: ignore[no-any-return]
+
+
+def coordinates(x: Tensor) -> Tensor:
+    """The row and column coordinates (N, 2, H, W) of x's positions, from -1 to 1 (-1 if only one)."""
+    N, _, H, W = x.shape
+    rows = torch.linspace(-1, 1, H, dtype=x.dtype, device=x.device).view(1, 1, H, 1)
+    columns = torch.linspace(-1, 1, W, dtype=x.dtype, device=x.device).view(1, 1, 1, W)
+    return torch.cat((rows.expand(N, 1, H, W), columns.expand(N, 1, H, W)), 1)
+
+
+@layer_kind("coord_conv")
+def _coord_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Pair,
+    *,
+    input_size: tuple[int, int],
+    stride: Pair = 1,
+    padding: Padding = 0,
+    bias: bool = False,
+) -> nn.Module:
+    make_geometry(input_size, kernel_size, stride, padding)
+    return CoordConv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=bias)

@@ -1,0 +1,40 @@
+"""What a layer or network costs: parameters, and FLOPs by torch's own counter."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`flops_per_image` is the forward work that each image adds, `flops_per_batch` what a batch shares.
+
+    One multiply-add is 2 FLOPs; convolutions and matrix products count, element-wise work does not. A fixed
+    LRLC layer costs an image one convolution; forming its filters, K multiply-adds per filter element and
+    position, is done once a batch. Input-dependent LRLC costs K convolutions and its weights' network.
+    """
+
+    parameters: int
+    flops_per_image: int
+    flops_per_batch: int
+
+
+def cost(module: nn.Module, input_size: tuple[int, int, int]) -> Cost:
+    """The cost of `module` for inputs (C, H, W), counted on the meta device: nothing is computed."""
+    shadow = copy.deepcopy(module).to("meta").eval()
+    two, three = (
+        _flops(shadow, (images, *input_size)) for images in (2, 3)
+    )  # one image could be either kind of work
+    per_image = three - two
+    parameters = sum(p.numel() for p in module.parameters())
+    return Cost(parameters, per_image, two - 2 * per_image)
+
+
+def _flops(module: nn.Module, shape: tuple[int, ...]) -> int:
+    dtype = next((p.dtype for p in module.parameters()), None)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(torch.empty(shape, device="meta", dtype=dtype))
+    return int(counter.get_total_flops())

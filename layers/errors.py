@@ -1,0 +1,16 @@
+"""What a wrong use of the layers raises: one line that names what was given and what was expected."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LayerError(ValueError):
+    """A wrong argument or input; the message is one line for the user."""
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> LayerError:
+    """The error for a name that is not among `known`, with the nearest one that is."""
+    names = sorted(known)
+    near = get_close_matches(given, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    return LayerError(f"unknown {what} {given!r}; {hint}")

@@ -1,0 +1,24 @@
+"""Seeded initialisation in which networks that share a layer share its start (paired seeds)."""
+
+import hashlib
+
+import torch
+from torch import nn
+
+
+def initialise(model: nn.Module, seed: int) -> None:
+    """Reset every module that has `reset_parameters`, each from a generator seeded by (seed, its name).
+
+    So the layers that two networks have in common start equal, whatever stands beside them; the global random
+    state is left as it was.
+    """
+    with torch.random.fork_rng():
+        for name, module in model.named_modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                torch.manual_seed(_derive(seed, name))
+                reset()
+
+
+def _derive(seed: int, name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,347 @@
+"""Low-rank locally connected layers: between convolution (rank 1) and local connectivity.
+
+Elsayed, Ramachandran, Shlens, Kornblith: "Revisiting Spatial Invariance with Low-Rank Local Connectivity",
+ICML 2020, https://arxiv.org/abs/2002.02959. A layer holds K filter banks and combines them anew at every
+output position.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
+from layers.convolution import Convolution2d, he_uniform_
+from layers.errors import LayerError
+from layers.functional import combine
+from layers.geometry import Geometry, Padding, Pair, make_geometry
+from layers.plain import split_banks
+from layers.registry import layer_kind
+
+Banks = int | tuple[int, int] | Sequence[int | tuple[int, int]]
+"""A kernel size or dilation: an int or a tuple for all banks, a list with one entry per bank."""
+
+
+class LowRankLocallyConnected2d(nn.Module):
+    """x (N, C_in, H, W) -> y (N, C_out, H', W'): y = sum_k w_k(i,j) * (x conv F_k)(i,j) + b(i,j,:).
+
+    Arguments as nn.Conv2d, and:
+    input_size: (H, W) of the inputs; other sizes raise LayerError.
+    rank: K, the number of filter banks.
+    kernel_size, dilation: a *list* gives one entry per bank (then padding is 'same').
+    padding: 'valid', 'same' (as TensorFlow pads), an int or a pair.
+    share: 'both' (logits row + column), 'rows', 'columns' or 'none' (a table); also of the spatial bias.
+    normalize: over the banks, 'softmax', 'l2' or 'none'.
+    bias, spatial_bias: one bias per channel, and one per position (shared as `share` says).
+    input_dependent: weights from a network of the layer's input, with the full table as spatial bias.
+
+    Parameters: basis (K*C_out, C_in, kh, kw) with K outermost (a list of (C_out, C_in, kh, kw) where banks
+    vary), `combining` (see combining.py), bias (C_out), and bias_row (H'), bias_column (W') or bias_table
+    (H', W').
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Banks,
+        *,
+        input_size: Pair,
+        rank: int,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Banks = 1,
+        bias: bool = True,
+        spatial_bias: bool = True,
+        share: str = "both",
+        normalize: str = "softmax",
+        input_dependent: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_counts(in_channels, out_channels, rank)
+        self.in_channels, self.out_channels, self.rank = in_channels, out_channels, rank
+        self.kernel_size, self.dilation, self.stride, self.padding = kernel_size, dilation, stride, padding
+        self.geometries = _geometries(input_size, kernel_size, stride, padding, dilation, rank)
+        self.input_size = self.geometries[0].input_size
+        self.output_size = self.geometries[0].output_size
+        self.varied = len(self.geometries) > 1
+        self.basis = self._empty_basis()
+        self.combining: FixedCombiningWeights | InputDependentCombiningWeights
+        if input_dependent:
+            share = "none"
+            self.combining = InputDependentCombiningWeights(
+                in_channels, rank, self.input_size, self.output_size, normalize
+            )
+        else:
+            self.combining = FixedCombiningWeights(rank, self.output_size, share, normalize)
+        H, W = self.output_size
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        row, column = (
+            spatial_bias and share in ("both", "rows"),
+            spatial_bias and share in ("both", "columns"),
+        )
+        self.bias_row = nn.Parameter(torch.empty(H)) if row else None
+        self.bias_column = nn.Parameter(torch.empty(W)) if column else None
+        self.bias_table = nn.Parameter(torch.empty(H, W)) if spatial_bias and share == "none" else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Basis He uniform with fan_in = kh * kw * C_in, biases zero; `combining` resets itself."""
+        for bank in self._bank_parameters():
+            he_uniform_(bank, bank[0].numel())
+        for bias in (self.bias, self.bias_row, self.bias_column, self.bias_table):
+            if bias is not None:
+                nn.init.zeros_(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._check_input(x)
+        weights = self.combining(x)
+        banks = self._bank_parameters()
+        if self.varied:
+            maps = torch.split(weights, 1, 1)
+            parts = zip(banks, maps, self.geometries, strict=True)
+            terms = (combine(x, bank, part, g) for bank, part, g in parts)
+            y = reduce(torch.add, terms)
+        else:
+            y = combine(x, banks[0], weights, self.geometries[0])
+        bias = self.bias_map()
+        return y if bias is None else y + bias.to(y.dtype)
+
+    def combining_weights(self, x: Tensor | None = None) -> Tensor:
+        """The normalised weights (1, K, H', W'), or (N, K, H', W') of the input `x` if they depend on it."""
+        if isinstance(self.combining, InputDependentCombiningWeights):
+            if x is None:
+                raise LayerError("these combining weights depend on the input: give x (N, C_in, H, W)")
+            self._check_input(x)
+        return self.combining(x)  # type: ignore[no-any-return]
+
+    def local_filters(self, x: Tensor | None = None) -> Tensor:
+        """The filter at each position, (H', W', C_out, C_in, kh, kw); (N, H', ...) where it depends on `x`.
+
+        Banks that vary are laid into one undilated kernel that holds them all.
+        """
+        weights = self.combining_weights(x)
+        filters = torch.einsum("nkij,koabc->nijoabc", weights, self._common_banks())
+        return filters if isinstance(self.combining, InputDependentCombiningWeights) else filters[0]
+
+    def bias_map(self) -> Tensor | None:
+        """b(i,j,c) as a tensor that broadcasts to (C_out, H', W'), or None."""
+        parts = [
+            None if self.bias is None else self.bias[:, None, None],
+            None if self.bias_row is None else self.bias_row[None, :, None],
+            None if self.bias_column is None else self.bias_column[None, None, :],
+            None if self.bias_table is None else self.bias_table[None],
+        ]
+        present = [part for part in parts if part is not None]
+        return sum(present[1:], present[0]) if present else None
+
+    @classmethod
+    def from_conv(
+        cls,
+        conv: nn.Conv2d | Convolution2d,
+        *,
+        input_size: Pair,
+        rank: int,
+        spread: float = 0.1,
+        **options: Any,
+    ) -> Self:
+        """A layer that computes what `conv` (nn.Conv2d or Convolution2d) does, ready to relax it.
+
+        The banks differ by random deviations of `spread` times the filters' standard deviation that cancel in
+        the average; equal banks would get equal gradients for ever. `options` as for the class.
+        """
+        weight, bias = conv.weight, conv.bias
+        if getattr(conv, "groups", 1) != 1:
+            raise LayerError(f"conv must be a convolution with groups=1, not {conv}")
+        if getattr(conv, "padding_mode", "zeros") != "zeros":
+            raise LayerError(f"conv must pad with zeros, not {conv.padding_mode!r}")
+        layer = cls(
+            weight.shape[1],
+            weight.shape[0],
+            (weight.shape[2], weight.shape[3]),
+            input_size=input_size,
+            rank=rank,
+            stride=conv.stride,
+            padding=conv.padding,
+            dilation=conv.dilation,
+            bias=bias is not None,
+            **options,
+        ).to(weight)
+        with torch.no_grad():
+            layer._start_from(weight, bias if isinstance(bias, Tensor) else None, spread)
+        return layer
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, rank={self.rank}, "
+            f"input_size={self.input_size}, stride={self.stride}, padding={self.padding!r}, "
+            f"dilation={self.dilation}, bias={self.bias is not None}"
+        )
+
+    def _start_from(self, weight: Tensor, bias: Tensor | None, spread: float) -> None:
+        K = self.rank
+        if isinstance(self.combining, InputDependentCombiningWeights):
+            nn.init.zeros_(self.combining.project.weight)
+            assert self.combining.project.bias is not None
+            nn.init.constant_(self.combining.project.bias, K**-0.5)
+        share = 1 / K if self.combining.normalize == "softmax" else K**-0.5
+        noise = (
+            torch.randn(K, *weight.shape, dtype=weight.dtype, device=weight.device)
+            if K > 1
+            else weight[None] * 0
+        )
+        noise = (noise - noise.mean(0)) * (spread * weight.std())
+        assert isinstance(self.basis, Tensor)
+        self.basis.copy_((weight / (share * K) + noise).flatten(0, 1))
+        if self.bias is not None and bias is not None:
+            self.bias.copy_(bias)
+
+    def _bank_parameters(self) -> list[Tensor]:
+        return list(self.basis) if isinstance(self.basis, nn.ParameterList) else [self.basis]
+
+    def _empty_basis(self) -> nn.Parameter | nn.ParameterList:
+        C_out = self.out_channels if self.varied else self.out_channels * self.rank
+        banks = [nn.Parameter(torch.empty(C_out, self.in_channels, *g.kernel_size)) for g in self.geometries]
+        return nn.ParameterList(banks) if self.varied else banks[0]
+
+    def _common_banks(self) -> Tensor:
+        banks = self._bank_parameters()
+        if not self.varied:
+            return split_banks(banks[0], self.rank)
+        tops = [g.padding[0] for g in self.geometries]
+        lefts = [g.padding[2] for g in self.geometries]
+        starts = [(max(tops) - t, max(lefts) - f) for t, f in zip(tops, lefts, strict=True)]
+        height, width = (
+            max(start[axis] + g.extent[axis] for start, g in zip(starts, self.geometries, strict=True))
+            for axis in (0, 1)
+        )
+        frame = banks[0].new_zeros(self.rank, self.out_channels, self.in_channels, height, width)
+        for k, (bank, (top, left), g) in enumerate(zip(banks, starts, self.geometries, strict=True)):
+            rows = slice(top, top + g.extent[0], g.dilation[0])
+            columns = slice(left, left + g.extent[1], g.dilation[1])
+            frame[k, :, :, rows, columns] = bank
+        return frame
+
+    def _check_input(self, x: Tensor) -> None:
+        check_input(x, self.in_channels, self.input_size)
+
+
+class InputDependentLowRankLocallyConnected2d(LowRankLocallyConnected2d):
+    """LowRankLocallyConnected2d(..., input_dependent=True): the weights come from the layer's input."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Banks,
+        *,
+        input_size: Pair,
+        rank: int,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            input_size=input_size,
+            rank=rank,
+            input_dependent=True,
+            **options,
+        )
+
+
+def check_input(x: Tensor, channels: int, size: tuple[int, int]) -> None:
+    """LayerError unless x is (N, channels, *size)."""
+    if x.ndim != 4:
+        raise LayerError(f"the input must have 4 dimensions (N, C, H, W), not {x.ndim}")
+    if x.shape[1] != channels:
+        raise LayerError(f"the layer takes {channels} input channels, but the input has {x.shape[1]}")
+    if (x.shape[2], x.shape[3]) != size:
+        raise LayerError(
+            f"the layer was built for inputs of {size[0]}x{size[1]}, not {x.shape[2]}x{x.shape[3]}"
+        )
+
+
+def _check_counts(in_channels: int, out_channels: int, rank: int) -> None:
+    for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("rank", rank)):
+        if value < 1:
+            raise LayerError(f"{name} must be an int of at least 1, not {value!r}")
+
+
+def _geometries(
+    input_size: Pair, kernel_size: Banks, stride: Pair, padding: Padding, dilation: Banks, rank: int
+) -> tuple[Geometry, ...]:
+    """One geometry for all banks, or one per bank where kernel_size or dilation is a list."""
+    if not isinstance(kernel_size, list) and not isinstance(dilation, list):
+        return (make_geometry(input_size, kernel_size, stride, padding, dilation),)  # type: ignore[arg-type]
+    for name, value in (("kernel_size", kernel_size), ("dilation", dilation)):
+        if isinstance(value, list) and len(value) != rank:
+            raise LayerError(f"{name} lists {len(value)} banks, but rank is {rank}")
+    if padding != "same":
+        raise LayerError(f"banks of different kernel_size or dilation need padding='same', not {padding!r}")
+    kernels = kernel_size if isinstance(kernel_size, list) else [kernel_size] * rank
+    spreads = dilation if isinstance(dilation, list) else [dilation] * rank
+    return tuple(
+        make_geometry(input_size, kernel, stride, padding, spread)
+        for kernel, spread in zip(kernels, spreads, strict=True)
+    )
+
+
+@layer_kind("lrlc", ranked=True)
+def _lrlc(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    input_size: Pair,
+    rank: int,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    bias: bool = False,
+    spatial_bias: bool = True,
+    share: str = "both",
+    normalize: str = "softmax",
+) -> nn.Module:
+    return LowRankLocallyConnected2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        input_size=input_size,
+        rank=rank,
+        stride=stride,
+        padding=padding,
+        bias=bias,
+        spatial_bias=spatial_bias,
+        share=share,
+        normalize=normalize,
+    )
+
+
+@layer_kind("lrlc_input_dependent", ranked=True)
+def _lrlc_input_dependent(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    input_size: Pair,
+    rank: int,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    bias: bool = False,
+    spatial_bias: bool = True,
+    normalize: str = "softmax",
+) -> nn.Module:
+    return InputDependentLowRankLocallyConnected2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        input_size=input_size,
+        rank=rank,
+        stride=stride,
+        padding=padding,
+        bias=bias,
+        spatial_bias=spatial_bias,
+        normalize=normalize,
+    )

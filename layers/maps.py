@@ -1,0 +1,31 @@
+"""The learned combining weights of a whole network, for figures."""
+
+import torch
+from torch import Tensor, nn
+
+from layers.lrlc import LowRankLocallyConnected2d
+
+
+def combining_weight_maps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Each low-rank layer's weights by module name: (1, K, H', W') if fixed, (N, K, H', W') if
+    input-dependent.
+
+    `images` (N, C, H, W) are run through the model once, in the mode it is in.
+    """
+    found: dict[str, Tensor] = {}
+
+    def note(name: str, combining: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        return combining.register_forward_hook(lambda _module, _inputs, maps: found.__setitem__(name, maps))
+
+    handles = [
+        note(name, module.combining)
+        for name, module in model.named_modules()
+        if isinstance(module, LowRankLocallyConnected2d)
+    ]
+    try:
+        with torch.no_grad():
+            model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: maps.detach() for name, maps in found.items()}

@@ -1,0 +1,188 @@
+"""Networks with places for layer kinds, and the one way to build them: `build_network`."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from layers.errors import LayerError, unknown
+from layers.geometry import Padding, make_geometry
+from layers.registry import LayerKind, Network, find_kind, find_network, network
+
+ImageShape = tuple[int, int, int]
+
+
+class LayerFactory(Protocol):
+    """What a network's builder calls at each place; the result has `out_channels`."""
+
+    def __call__(
+        self,
+        position: int,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        input_size: tuple[int, int],
+        stride: int = 1,
+        padding: Padding = 0,
+    ) -> Any: ...
+
+
+def build_network(
+    name: str,
+    image_shape: ImageShape,
+    num_classes: int,
+    *,
+    kind: str = "conv",
+    rank: int | None = None,
+    placement: Sequence[int] | None = None,
+    options: Mapping[str, object] | None = None,
+) -> nn.Module:
+    """The network `name` with layers of `kind` at the places in `placement` (from 1; all of them if None).
+
+    image_shape (C, H, W); `rank` for ranked kinds and for kinds matched to one; `options` go to the layers'
+    builder (for a matched kind: to the kind it is matched to). A matched kind's placed layers are widened by
+    one common factor, so that the network's parameter count is as near as whole channels allow to that of the
+    other kind. LayerError for unknown names, a rank that is missing or under 1, and places that the network
+    does not have.
+    """
+    entry, layer = find_network(name), find_kind(kind)
+    places = tuple(range(1, entry.placements + 1)) if placement is None else tuple(placement)
+    plan = _Plan(entry, image_shape, num_classes, layer, rank, places, dict(options or {}))
+    _check(plan)
+    if layer.matched_to is None:
+        return plan.build()
+    target = replace(plan, kind=find_kind(layer.matched_to))
+    _check(target)
+    return _matched(replace(plan, options={}), target.parameters())
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that defines a network; `widths` of the placed layers are multiplied by `width` / `base_width`."""
+
+    network: Network
+    image_shape: ImageShape
+    num_classes: int
+    kind: LayerKind
+    rank: int | None
+    placement: tuple[int, ...]
+    options: Mapping[str, object]
+    width: int = 1
+    base_width: int = 1
+
+    def build(self) -> nn.Module:
+        return self.network.build(self.image_shape, self.num_classes, self.layer)
+
+    def parameters(self) -> int:
+        with torch.device("meta"):
+            return sum(p.numel() for p in self.build().parameters())
+
+    def layer(
+        self, position: int, in_channels: int, out_channels: int, kernel_size: int, **arguments: Any
+    ) -> nn.Module:
+        if position not in self.placement:
+            return find_kind("conv").build(in_channels, out_channels, kernel_size, **arguments)
+        if self.kind.ranked:
+            arguments["rank"] = self.rank
+        width = max(1, round(out_channels * self.width / self.base_width))
+        return self.kind.build(in_channels, width, kernel_size, **arguments, **self.options)
+
+
+def _matched(plan: _Plan, target: int) -> nn.Module:
+    """The plan at the width whose parameter count is nearest to `target` (the narrower of two as near)."""
+    base = _narrowest_placed(plan)
+
+    def at(width: int) -> _Plan:
+        return replace(plan, width=width, base_width=base)
+
+    low, high = 1, 2
+    while at(high).parameters() <= target:
+        low, high = high, 2 * high
+    while high - low > 1:  # at(low) <= target < at(high), unless low is 1
+        middle = (low + high) // 2
+        low, high = (middle, high) if at(middle).parameters() <= target else (low, middle)
+    return min(at(low), at(high), key=lambda p: abs(p.parameters() - target)).build()
+
+
+def _narrowest_placed(plan: _Plan) -> int:
+    widths: list[int] = []
+
+    def note(position: int, in_channels: int, out_channels: int, *args: Any, **kwargs: Any) -> nn.Module:
+        if position in plan.placement:
+            widths.append(out_channels)
+        return plan.layer(position, in_channels, out_channels, *args, **kwargs)
+
+    with torch.device("meta"):
+        plan.network.build(plan.image_shape, plan.num_classes, note)
+    return min(widths)
+
+
+def _check(plan: _Plan) -> None:
+    places = plan.network.placements
+    for place in plan.placement:
+        if not 1 <= place <= places:
+            raise LayerError(
+                f"placement {place} is outside {plan.network.name}, which has places 1 to {places}"
+            )
+    if plan.kind.name != "conv" and not plan.placement:
+        raise LayerError(f"{plan.kind.name} needs a placement: one or more of 1 to {places}")
+    if plan.kind.ranked and (not isinstance(plan.rank, int) or plan.rank < 1):
+        raise LayerError(f"{plan.kind.name} needs a rank of at least 1, not {plan.rank}")
+    if plan.kind.matched_to is None:
+        accepted = _options(plan.kind.build)
+        for option in plan.options:
+            if accepted is not None and option not in accepted:
+                raise unknown(f"option of {plan.kind.name}", option, accepted)
+
+
+def _options(build: Callable[..., nn.Module]) -> list[str] | None:
+    """The builder's own keywords; None where it takes any."""
+    parameters = inspect.signature(build).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    common = {"input_size", "stride", "padding", "rank"}
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in common]
+
+
+class Classifier(nn.Linear):
+    """A linear layer that starts as the authors' does: Glorot uniform, zero bias."""
+
+    def reset_parameters(self) -> None:
+        with torch.no_grad():
+            bound = sqrt(6 / (self.in_features + self.out_features))
+            self.weight.uniform_(-bound, bound)
+            self.bias.zero_()
+
+
+class ThreeLayer(nn.Module):
+    """Three 3x3 'valid' layers of 64 channels, each with batch norm and ReLU; pooling; a classifier."""
+
+    def __init__(
+        self, image_shape: ImageShape, num_classes: int, layer: LayerFactory, width: int = 64
+    ) -> None:
+        super().__init__()
+        channels, *size = image_shape
+        here = (size[0], size[1])
+        for position in (1, 2, 3):
+            placed = layer(position, channels, width, 3, input_size=here)
+            channels, here = placed.out_channels, make_geometry(here, 3).output_size
+            self.add_module(f"layer{position}", placed)
+            self.add_module(f"norm{position}", nn.BatchNorm2d(channels, eps=1e-5, momentum=0.1))
+        self.classifier = Classifier(channels, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images
+        for position in (1, 2, 3):
+            x = self.get_submodule(f"layer{position}")(x)
+            x = self.get_submodule(f"norm{position}")(x).relu_()
+        return self.classifier(x.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+@network("three_layer", placements=3)
+def _three_layer(image_shape: ImageShape, num_classes: int, layer: LayerFactory) -> nn.Module:
+    return ThreeLayer(image_shape, num_classes, layer)

@@ -1,0 +1,44 @@
+"""The operators in differentiable torch, one bank at a time: for vmap, second derivatives and torch.compile.
+
+Autograd keeps the K-fold activations of this form; the kernels in portable.py do not.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from layers.geometry import Geometry
+
+
+def combined(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
+    """ops.combined, term by term."""
+    x, padding = conv_input(x, geometry)
+    banks = split_banks(basis, weights.shape[1]).unbind(0)
+    total: Tensor | None = None
+    for bank, weight in zip(banks, torch.split(weights.to(x.dtype), 1, 1), strict=True):
+        term = F.conv2d(x, bank, None, geometry.stride, padding, geometry.dilation) * weight
+        total = term if total is None else total + term
+    assert total is not None
+    return total
+
+
+def local(x: Tensor, filters: Tensor, geometry: Geometry) -> Tensor:
+    """ops.local as unfold and one matrix product per position."""
+    N, C = x.shape[:2]
+    kh, kw = geometry.kernel_size
+    columns = F.unfold(geometry.pad(x), (kh, kw), geometry.dilation, 0, geometry.stride)  # (N, C*kh*kw, P)
+    columns = columns.view(N, C, kh * kw, -1).transpose(1, 2).reshape(N, kh * kw * C, -1)
+    y = columns.permute(2, 0, 1) @ filters  # (P, N, C_out)
+    return y.permute(1, 2, 0).reshape(N, -1, *geometry.output_size)
+
+
+def split_banks(basis: Tensor, rank: int) -> Tensor:
+    """(K*C_out, C_in, kh, kw) as (K, C_out, C_in, kh, kw)."""
+    return basis.reshape(rank, -1, *basis.shape[1:])
+
+
+def conv_input(x: Tensor, geometry: Geometry) -> tuple[Tensor, tuple[int, int]]:
+    """`x`, padded here where a convolution could not do it, and the padding left for the convolution."""
+    if geometry.symmetric:
+        return x, (geometry.padding[0], geometry.padding[2])
+    return geometry.pad(x), (0, 0)

@@ -1,0 +1,98 @@
+"""Layer kinds and networks by name. A new one is one function and one decorator line, in any file."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from torch import nn
+
+from layers.errors import LayerError, unknown
+
+Builder = Callable[..., nn.Module]
+Decorated = TypeVar("Decorated", bound=Builder)
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """What can stand at a network's placements.
+
+    `build(in_channels, out_channels, kernel_size, *, input_size, stride=1, padding=0, bias=False, **options)`
+    makes the layer; a `ranked` kind is also given `rank`. The module it returns has `out_channels`. A kind
+    `matched_to` another is widened to that one's parameter count. `source` is the file that registers it.
+    """
+
+    name: str
+    build: Builder
+    ranked: bool
+    matched_to: str | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """`build(image_shape (C, H, W), num_classes, layer)` makes the network.
+
+    It calls `layer(position, in_channels, out_channels, kernel_size, input_size=..., stride=...,
+    padding=...)` wherever a kind may stand; `position` is 1..`placements`, and the next layer takes the
+    result's `out_channels`. `source` is the file that registers it.
+    """
+
+    name: str
+    build: Builder
+    placements: int
+    source: str
+
+
+LAYER_KINDS: dict[str, LayerKind] = {}
+NETWORKS: dict[str, Network] = {}
+
+
+def layer_kind(
+    name: str, *, ranked: bool = False, matched_to: str | None = None
+) -> Callable[[Decorated], Decorated]:
+    """Register a builder (a function or a class) as the layer kind `name`."""
+
+    def register(build: Decorated) -> Decorated:
+        kind = LayerKind(name, build, ranked, matched_to, _source(build))
+        _claim("layer kind", name, kind.source, LAYER_KINDS.get(name))
+        LAYER_KINDS[name] = kind
+        return build
+
+    return register
+
+
+def network(name: str, *, placements: int) -> Callable[[Decorated], Decorated]:
+    """Register a builder as the network `name`, with `placements` places for layer kinds."""
+
+    def register(build: Decorated) -> Decorated:
+        entry = Network(name, build, placements, _source(build))
+        _claim("network", name, entry.source, NETWORKS.get(name))
+        NETWORKS[name] = entry
+        return build
+
+    return register
+
+
+def find_kind(name: str) -> LayerKind:
+    """The kind of that name, or a LayerError with the nearest name."""
+    if name not in LAYER_KINDS:
+        raise unknown("layer kind", name, LAYER_KINDS)
+    return LAYER_KINDS[name]
+
+
+def find_network(name: str) -> Network:
+    """The network of that name, or a LayerError with the nearest name."""
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS)
+    return NETWORKS[name]
+
+
+def _claim(what: str, name: str, source: str, taken: LayerKind | Network | None) -> None:
+    if taken is not None and taken.source != source:
+        raise LayerError(f"the {what} {name!r} of {source} is already registered by {taken.source}")
+
+
+def _source(build: Builder) -> str:
+    code = getattr(build, "__code__", None)
+    return str(code.co_filename) if code is not None else inspect.getfile(build)

@@ -1,0 +1,186 @@
+"""Networks, their parameter counts and costs, seeded starts and the registry."""
+
+import pytest
+import torch
+
+import layers
+
+IMAGE = (3, 12, 11)
+KINDS = list(layers.LAYER_KINDS)
+
+
+def build(kind, rank=3, placement=(1, 2, 3), network="three_layer", image=IMAGE, **options):
+    needs_rank = layers.LAYER_KINDS[kind].ranked or layers.LAYER_KINDS[kind].matched_to
+    return layers.build_network(
+        network, image, 10, kind=kind, rank=rank if needs_rank else None, placement=placement, options=options
+    )
+
+
+def count(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("placement", [(1,), (2, 3), (1, 2, 3)])
+def test_every_kind_trains_at_every_placement(kind, placement):
+    model = build(kind, placement=placement)
+    layers.initialise(model, 1)
+    x = torch.randn(4, *IMAGE)
+    loss = torch.nn.functional.cross_entropy(model(x), torch.tensor([0, 1, 2, 3]))
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_parameter_counts_follow_the_formulas():
+    around, last = 3 * 2 * 64, 64 * 10 + 10  # batch norms; classifier
+    inputs = (3, 64, 64)
+    outputs = [(10, 9), (8, 7), (6, 5)]
+    assert count(build("conv")) == around + last + 9 * 64 * sum(inputs)
+    assert count(build("coord_conv")) == around + last + 9 * 64 * sum(c + 2 for c in inputs)
+    local = sum(h * w * 9 * c * 64 for c, (h, w) in zip(inputs, outputs, strict=True))
+    assert count(build("locally_connected")) == around + last + local
+    per_layer = [9 * c * 64 * 3 + (3 + 1) * (h + w) for c, (h, w) in zip(inputs, outputs, strict=True)]
+    assert count(build("lrlc")) == around + last + sum(per_layer)
+    assert count(build("lrlc", share="none")) == around + last + sum(
+        9 * c * 64 * 3 + (3 + 1) * h * w for c, (h, w) in zip(inputs, outputs, strict=True)
+    )
+
+
+def test_input_dependent_parameter_count():
+    K, C, kept = 3, 5, 4  # 20x20: all of dilations 1, 2, 4, 8 are kept (8 <= 19 // 2)
+    layer = layers.InputDependentLowRankLocallyConnected2d(C, 7, 3, input_size=(20, 20), rank=K, bias=False)
+    network = (C * K + K) + kept * (9 * K + K) + ((kept + 2) * K * 3 * K + 3 * K)
+    network += (3 * K * 6 * K + 6 * K) + (6 * K * K + K)
+    assert count(layer) == 9 * C * 7 * K + 18 * 18 + network
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4, 7])
+@pytest.mark.parametrize("placement", [(1,), (2,), (3,), (1, 3), (1, 2, 3)])
+def test_wide_conv_is_the_width_nearest_to_the_lrlc_network(rank, placement):
+    image = (3, 32, 32)
+    target = count(build("lrlc", rank, placement, image=image))
+    wide = build("wide_conv", rank, placement, image=image)
+
+    def at_width(width):
+        channels, total = 3, 0
+        for position in (1, 2, 3):
+            out = width if position in placement else 64
+            total += 9 * channels * out + 2 * out
+            channels = out
+        return total + channels * 10 + 10
+
+    nearest = min(range(1, 1000), key=lambda width: abs(at_width(width) - target))
+    widths = {wide.get_submodule(f"layer{p}").out_channels for p in placement}
+    assert widths == {nearest}
+    assert count(wide) == at_width(nearest)
+
+
+def test_layers_that_two_networks_share_start_equal():
+    plain, mixed = build("conv"), build("lrlc", placement=(2,))
+    layers.initialise(plain, 7)
+    layers.initialise(mixed, 7)
+    for name in ("layer1.weight", "layer3.weight", "classifier.weight"):
+        assert torch.equal(plain.get_parameter(name), mixed.get_parameter(name))
+    again = build("lrlc", placement=(2,))
+    layers.initialise(again, 7)
+    assert all(torch.equal(a, b) for a, b in zip(mixed.parameters(), again.parameters(), strict=True))
+    layers.initialise(again, 8)
+    assert not torch.equal(plain.get_parameter("layer1.weight"), again.get_parameter("layer1.weight"))
+
+
+def test_initialise_leaves_the_global_random_state_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    layers.initialise(build("lrlc"), 1)
+    torch.manual_seed(5)
+    model = build("conv")
+    state = torch.get_rng_state()
+    layers.initialise(model, 1)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(5)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cost_counts_multiply_adds_by_the_formula(kind):
+    """64 channels at 8x8, 3x3 'valid', rank 3: one convolution an image, K where weights depend on the input."""
+    options = {"rank": 3} if layers.LAYER_KINDS[kind].ranked else {}
+    layer = layers.LAYER_KINDS[kind].build(16, 64, 3, input_size=(10, 10), **options)
+    found = layers.cost(layer, (16, 10, 10))
+    one = 2 * 64 * 9 * 16 * 64
+    per_image = {"coord_conv": one // 16 * 18, "lrlc_input_dependent": 3 * one}.get(kind, one)
+    extra = 0
+    if (
+        kind == "lrlc_input_dependent"
+    ):  # reduce at 10x10, depthwise at 8x8, 6x6 and 2x2, then three 1x1 layers
+        extra = 2 * (100 * 16 * 3 + (64 + 36 + 4) * 27 + 64 * (15 * 9 + 9 * 18 + 18 * 3))
+    assert found.flops_per_image == per_image + extra
+    assert found.flops_per_batch == (3 * one if kind == "lrlc" else 0)
+    assert found.parameters == count(layer)
+
+
+def test_cost_of_a_network_leaves_it_as_it_was():
+    model = build("lrlc")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert layers.cost(model, IMAGE).parameters == count(model)
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_weight_maps_of_a_network():
+    images = torch.randn(2, *IMAGE)
+    fixed = layers.combining_weight_maps(build("lrlc", placement=(1, 3)), images)
+    assert _shapes(fixed) == {
+        "layer1": (1, 3, 10, 9),
+        "layer3": (1, 3, 6, 5),
+    }
+    dependent = layers.combining_weight_maps(build("lrlc_input_dependent", placement=(2,)), images)
+    assert _shapes(dependent) == {"layer2": (2, 3, 8, 7)}
+    assert layers.combining_weight_maps(build("conv"), images) == {}
+
+
+def _shapes(maps):
+    return {name: tuple(m.shape) for name, m in maps.items()}
+
+
+WRONG = {
+    "unknown layer kind 'lrcl'; did you mean 'lrlc'": {"kind": "lrcl"},
+    "placement 4 is outside three_layer, which has places 1 to 3": {"kind": "lrlc", "rank": 2, "placement": (4,)},
+    "lrlc needs a rank of at least 1, not None": {"kind": "lrlc"},
+    "lrlc needs a rank of at least 1, not 0": {"kind": "wide_conv", "rank": 0},
+    "unknown option of lrlc 'shared'; did you mean 'share'": {
+        "kind": "lrlc", "rank": 2, "options": {"shared": "rows"},
+    },
+    "lrlc needs a placement": {"kind": "lrlc", "rank": 2, "placement": ()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_networks_are_refused_in_one_line(message):
+    with pytest.raises(layers.LayerError) as caught:
+        layers.build_network("three_layer", IMAGE, 10, **WRONG[message])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_new_kind_is_one_function_and_one_line():
+    def scaled(
+        in_channels, out_channels, kernel_size, *, input_size, stride=1, padding=0, bias=False, gain=2.0
+    ):
+        layer = layers.Convolution2d(in_channels, out_channels, kernel_size, bias=bias)
+        with torch.no_grad():
+            layer.weight.mul_(gain)
+        return layer
+
+    try:
+        layers.layer_kind("scaled_conv")(scaled)
+        model = layers.build_network(
+            "three_layer", IMAGE, 10, kind="scaled_conv", placement=(1,), options={"gain": 3.0}
+        )
+        assert model(torch.randn(2, *IMAGE)).shape == (2, 10)
+        layers.layer_kind("scaled_conv")(scaled)  # the same file again replaces it
+        with pytest.raises(layers.LayerError, match=r"already registered by .*convolution\.py"):
+            layers.layer_kind("conv")(scaled)
+    finally:
+        layers.LAYER_KINDS.pop("scaled_conv", None)
