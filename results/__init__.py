@@ -1,0 +1,1 @@
+"""The results room: the tables, and the statistics, figures and report that are made from them alone."""

@@ -1,0 +1,230 @@
+"""One study's results on disk: rows are committed once, read as pandas frames, and never rewritten in place.
+
+<root>/trials, curves, weights   Parquet parts, one file per table and commit
+<root>/plans/<profile>.parquet   the trials that a profile of the study consists of
+<root>/study.json                what the study asked, per profile
+"""
+
+import io
+import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from results import compaction, files
+from results.errors import StoreError
+from results.parts import SUFFIX, Part, is_intact, load, new_name, part_path, snapshot
+from results.schema import SCHEMAS, SETTLED, TrialResult, TrialStatus, to_tables
+
+__all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
+
+DEFAULT_PROFILE = "default"
+_PLAN_KEY = b"lrlc.plan"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """What a study asked when it was last run with a profile: its settings, and the overrides on top."""
+
+    profile: str
+    study: Mapping[str, Any]
+    overrides: tuple[str, ...]
+
+
+class Store:
+    """The tables of one study, under `root` (`<results>/<study name>`), which need not exist before a commit.
+
+    One process commits; any number may read meanwhile, and see whole parts only. Damaged parts are left out.
+    Integer columns that allow nulls read as float64, null as NaN.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def commit(self, results: Sequence[TrialResult]) -> None:
+        """Add rows as one part: all of them, with curves and weights, or, killed at any moment, none.
+
+        Of two results of one trial the later is kept. Raises StoreError if the disk refuses; nothing of the
+        part is then left.
+        """
+        latest = list({result.trial_id: result for result in results}.values())
+        if not latest:
+            return
+        tables = to_tables(latest)
+        name = new_name(self.root)
+        part = Part(name, {table: len(tables[table]) for table in ("curves", "weights")}, frozenset())
+        try:
+            for table in SCHEMAS:  # the trials come last: their file is the commit
+                if len(tables[table]):
+                    metadata = part.metadata() if table == "trials" else {}
+                    _publish(part_path(self.root, table, name), tables[table], metadata)
+        except StoreError:
+            for table in reversed(SCHEMAS):
+                files.remove(part_path(self.root, table, name))
+            raise
+
+    def trials(self, columns: Collection[str] | None = None) -> pd.DataFrame:
+        """One row per trial, oldest commit first; `columns` None reads all.
+
+        Where a trial was committed more than once a finished row stands before any other, then the latest.
+        """
+        return self._read("trials", columns)
+
+    def curves(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+        """One row per epoch of the committed trials, or of `trial_ids` alone."""
+        return self._read("curves", trial_ids=trial_ids)
+
+    def weights(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+        """One row per map of combining weights of the committed trials, or of `trial_ids` alone."""
+        return self._read("weights", trial_ids=trial_ids)
+
+    def table(self, name: str) -> pa.Table:
+        """A whole table (`trials`, `curves` or `weights`) as Arrow, with its schema."""
+        return load(self.root, name).table.select(SCHEMAS[name].names).cast(SCHEMAS[name])
+
+    def finished_ids(self) -> set[str]:
+        """Trials that need not run again: finished or diverged. Failed and pruned ones are tried again."""
+        rows = self.trials(["trial_id", "status"])
+        return set(rows.loc[rows["status"].isin([str(status) for status in SETTLED]), "trial_id"])
+
+    def counts(self) -> dict[str, int]:
+        """Number of trials by status, in the order of TrialStatus; without those that do not occur."""
+        found = self.trials(["status"])["status"].value_counts()
+        order = [*(str(status) for status in TrialStatus), *sorted(found.index)]
+        return {status: int(found[status]) for status in dict.fromkeys(order) if status in found.index}
+
+    def planned_trials(
+        self, profile: str | None = None, columns: Collection[str] | None = None
+    ) -> pd.DataFrame:
+        """The rows of a profile's plan (None: the latest plan); every row where no plan was ever written."""
+        planned = self.plan(profile)
+        if planned is None:
+            return self.trials(columns)
+        asked = None if columns is None else [*dict.fromkeys([*columns, "trial_id"])]
+        rows = self.trials(asked)
+        rows = rows[rows["trial_id"].isin(planned)].reset_index(drop=True)
+        return rows if columns is None else rows[list(columns)]
+
+    def damaged(self) -> list[Path]:
+        """Files that cannot be read, or lack a checksum or a companion; reads go on without them."""
+        now = snapshot(self.root)
+        found = list(now.damaged)
+        for part in now.parts:
+            paths = [part_path(self.root, table, part.name) for table in SCHEMAS if part.rows[table]]
+            found += [path for path in paths if not is_intact(path)]
+        still_there = {part.name for part in snapshot(self.root).parts} | {path.stem for path in now.damaged}
+        return sorted(path for path in found if path.stem in still_there)
+
+    def compact(self) -> None:
+        """Merge small parts into one. Killed at any moment it neither loses nor doubles a row."""
+        compaction.compact(self.root)
+
+    def write_plan(self, profile: str | None, trial_ids: Collection[str]) -> None:
+        """Note which trials a profile of the study consists of, in place of its earlier plan."""
+        name = profile or DEFAULT_PROFILE
+        told = json.dumps({"profile": name, "written_ns": time.time_ns()}).encode()
+        table = pa.table({"trial_id": pa.array(sorted(set(trial_ids)), pa.string())}).replace_schema_metadata(
+            {_PLAN_KEY: told}
+        )
+        path = self.root / "plans" / f"{quote(name, safe='')}{SUFFIX}"
+        files.replace(path, lambda file: file.write(_as_bytes(table)))
+
+    def plan(self, profile: str | None = None) -> set[str] | None:
+        """The planned trials of a profile (None: of the plan written last); None if no plan was ever written.
+
+        Raises StoreError for a profile that was never run.
+        """
+        plans = self._plans()
+        if profile is None:
+            latest = max(plans.values(), key=lambda plan: plan[0], default=None)
+            return None if latest is None else set(latest[1])
+        if profile not in plans:
+            known = ", ".join(sorted(plans)) or "none"
+            raise StoreError(
+                f"{self.root}: no plan of profile {profile!r} here; run it first (plans here: {known})"
+            )
+        return set(plans[profile][1])
+
+    def write_study(
+        self, described: Mapping[str, Any], profile: str | None = None, overrides: Sequence[str] = ()
+    ) -> None:
+        """Note what the study asks under a profile, for the report. `described` is JSON-able; title and
+        description are read from it."""
+        name = profile or DEFAULT_PROFILE
+        entry = {"study": dict(described), "overrides": list(overrides)}
+        profiles = {key: value for key, value in self._study_file().items() if key != name}
+        text = json.dumps({"profiles": {**profiles, name: entry}}, indent=2)
+        files.replace(self.root / "study.json", lambda file: file.write(text.encode()))
+
+    def study(self, profile: str | None = None) -> StudyRecord | None:
+        """What the study asked under a profile (None: the one run last); None if that was never noted."""
+        profiles = self._study_file()
+        name = profile or next(reversed(profiles), DEFAULT_PROFILE)
+        if name not in profiles:
+            return None
+        return StudyRecord(name, profiles[name]["study"], tuple(profiles[name]["overrides"]))
+
+    def _study_file(self) -> dict[str, Any]:
+        """Entries by profile, the latest last."""
+        path = self.root / "study.json"
+        try:
+            profiles: dict[str, Any] = json.loads(path.read_bytes())["profiles"]
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path} is not what lrlc wrote ({error}); delete it and run the study again"
+            ) from None
+        return profiles
+
+    def _plans(self) -> dict[str, tuple[int, list[str]]]:
+        """By profile: when its plan was written, in ns, and the trials in it."""
+        plans = {}
+        folder = self.root / "plans"
+        for name in files.names(folder, SUFFIX):
+            try:
+                table = pq.read_table(io.BytesIO((folder / f"{name}{SUFFIX}").read_bytes()))
+                told = json.loads(table.schema.metadata[_PLAN_KEY])
+            except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+                continue  # the next run writes it again
+            plans[told["profile"]] = (told["written_ns"], table["trial_id"].to_pylist())
+        return plans
+
+    def _read(
+        self, table: str, columns: Collection[str] | None = None, trial_ids: Collection[str] | None = None
+    ) -> pd.DataFrame:
+        schema = SCHEMAS[table]
+        wanted = schema.names if columns is None else list(columns)
+        unknown = sorted(set(wanted) - set(schema.names))
+        if unknown:
+            raise StoreError(
+                f"the {table} table has no column {unknown[0]!r}; it has {', '.join(schema.names)}"
+            )
+        return _to_pandas(load(self.root, table, wanted, trial_ids).table.select(wanted), schema)
+
+
+def _publish(path: Path, table: pa.Table, metadata: dict[bytes, bytes]) -> None:
+    table = table.replace_schema_metadata({**table.schema.metadata, **metadata})
+    files.publish(path, lambda file: file.write(_as_bytes(table)))
+
+
+def _as_bytes(table: pa.Table) -> pa.Buffer:
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def _to_pandas(table: pa.Table, schema: pa.Schema) -> pd.DataFrame:
+    """Nullable integers as float64 whether or not one is null now, so that a column's type never changes."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_integer(field.type) and schema.field(field.name).nullable:
+            table = table.set_column(index, field.name, table[field.name].cast(pa.float64()))
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
