@@ -1,0 +1,282 @@
+"""What the tables promise: every column comes back, rows are whole or absent, damage never breaks a read."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from results_samples import result
+
+from results.schema import (
+    CURVES,
+    SCHEMA_VERSION,
+    TRIALS,
+    VERSION_KEY,
+    WEIGHTS,
+    EpochRecord,
+    TrialResult,
+    TrialStatus,
+    WeightMap,
+)
+from results.store import Store, StoreError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs" / "sample")
+
+
+def parts(store: Store, table: str = "trials") -> list[Path]:
+    return sorted((store.root / table).glob("*.parquet"))
+
+
+def test_every_column_of_every_table_comes_back(store: Store) -> None:
+    written = result()
+    store.commit([written])
+    (row,) = store.trials().to_dict("records")
+    expected = dataclasses.asdict(written) | {"status": "finished", "error": row["error"]}
+    assert row == {name: expected[name] for name in TRIALS.names}
+    assert row["error"] != row["error"]  # NaN: nothing went wrong
+    curve = store.curves().to_dict("records")
+    assert curve == [{"trial_id": written.trial_id, **vars(record)} for record in written.curve]
+    (weights,) = store.weights().to_dict("records")
+    assert weights.pop("image") != 0
+    assert tuple(weights.pop("values")) == written.weights[0].values
+    assert weights == {"trial_id": written.trial_id, "layer": "layer3", "bank": 0, "height": 2, "width": 3}
+
+
+def test_what_was_not_measured_reads_as_null_of_the_same_type(store: Store) -> None:
+    optional = {field.name: None for field in dataclasses.fields(TrialResult) if "None" in str(field.type)}
+    store.commit([result("measured")])
+    before = store.trials().dtypes
+    store.commit([result("unmeasured", **optional, curve=(), weights=())])
+    rows = store.trials().set_index("trial_id")
+    assert rows.loc["unmeasured", list(optional)].isna().all()
+    assert rows.loc["measured", list(optional)].notna().sum() == len(optional) - 1  # all but `error`
+    changed = {name for name, kind in store.trials().dtypes.items() if kind != before[name]}
+    assert changed <= {"git_dirty"}  # a column of booleans and nulls has no dtype of its own in pandas
+
+
+@pytest.mark.parametrize(
+    ("schema", "record"), [(TRIALS, TrialResult), (CURVES, EpochRecord), (WEIGHTS, WeightMap)]
+)
+def test_columns_and_fields_are_the_same_names(schema: pa.Schema, record: type) -> None:
+    fields = {field.name for field in dataclasses.fields(record)} - {"curve", "weights"}
+    assert set(schema.names) == fields | {"trial_id"}
+    assert schema.metadata[VERSION_KEY] == str(SCHEMA_VERSION).encode()
+
+
+def test_a_study_without_results_reads_as_empty_tables_and_leaves_no_trace(store: Store) -> None:
+    assert list(store.trials().columns) == TRIALS.names
+    assert store.curves().empty
+    assert store.weights().empty
+    assert (store.counts(), store.finished_ids(), store.plan(), store.study()) == ({}, set(), None, None)
+    store.compact()
+    assert not store.root.exists()
+
+
+def test_only_what_could_change_is_to_run_again(store: Store) -> None:
+    store.commit([result(str(status), status=status) for status in TrialStatus])
+    assert store.finished_ids() == {"finished", "diverged"}
+    assert store.counts() == {"finished": 1, "pruned": 1, "diverged": 1, "failed": 1}
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_retry_takes_the_place_of_a_failure_and_nothing_that_of_a_finished_row(
+    store: Store, compacted: bool
+) -> None:
+    first = result("retried", status=TrialStatus.FAILED, error="killed", curve=result().curve[:1])
+    store.commit([first, result("done", seed=1)])
+    store.commit([result("retried", seed=2), result("done", status=TrialStatus.FAILED, seed=2, weights=())])
+    store.commit([result("other")])
+    if compacted:
+        store.compact()
+        assert len(parts(store)) == 1
+    rows = store.trials().set_index("trial_id")
+    assert rows["status"].to_dict() == {"done": "finished", "retried": "finished", "other": "finished"}
+    assert rows["seed"].to_dict() == {"done": 1, "retried": 2, "other": 3}
+    assert store.curves().groupby("trial_id").size().to_dict() == {"done": 2, "retried": 2, "other": 2}
+    assert store.weights().groupby("trial_id").size().to_dict() == {"done": 1, "retried": 1, "other": 1}
+
+
+def test_a_later_commit_counts_as_later_even_if_the_clock_was_set_back(store: Store) -> None:
+    store.commit([result("a", status=TrialStatus.FAILED)])
+    for table in ("trials", "curves", "weights"):
+        (path,) = parts(store, table)
+        path.rename(path.with_name("9" + path.name[1:]))  # written in the year 2262
+    store.commit([result("a", status=TrialStatus.FAILED, error="the later one")])
+    assert store.trials()["error"].tolist() == ["the later one"]
+
+
+@pytest.mark.parametrize("table", ["trials", "curves", "weights"])
+@pytest.mark.parametrize("harm", ["torn", "empty", "flipped", "foreign", "gone"])
+def test_a_damaged_part_is_set_aside_and_reported(store: Store, table: str, harm: str) -> None:
+    for name in "abc":
+        store.commit([result(name)])
+    path = parts(store, table)[1]
+    content = path.read_bytes()
+    match harm:
+        case "torn":
+            path.write_bytes(content[: len(content) // 2])
+        case "empty":
+            path.write_bytes(b"")
+        case "flipped":  # a bit of the first column's data
+            middle = content.index(b"b") if b"b" in content[:200] else 40
+            path.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
+        case "foreign":
+            path.write_text("<<<<<<< HEAD\n")
+        case "gone":
+            path.unlink()
+    left = ["a", "c"]
+    reading = {
+        "trials": list(store.trials()["trial_id"]),
+        "curves": list(store.curves()["trial_id"].unique()),
+        "weights": list(store.weights()["trial_id"].unique()),
+    }
+    everything = ["a", "b", "c"]
+    expected = {name: left if table in ("trials", name) else everything for name in reading}
+    assert reading == expected
+    assert store.damaged() == ([] if (table, harm) == ("trials", "gone") else [path])
+    store.compact()
+    assert {name: sorted(getattr(store, name)()["trial_id"].unique()) for name in reading} == expected
+    if harm != "gone":
+        assert path.exists()  # merging leaves it for whoever wants to look
+
+
+def test_rows_whose_trials_part_is_missing_do_not_exist(store: Store) -> None:
+    store.commit([result("committed")])
+    store.commit([result("torn off")])
+    parts(store)[1].unlink()
+    assert set(store.curves()["trial_id"]) == set(store.weights()["trial_id"]) == {"committed"}
+    assert store.damaged() == []
+
+
+def test_a_table_of_a_later_version_is_refused_in_one_line(store: Store) -> None:
+    store.commit([result()])
+    (path,) = parts(store)
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, VERSION_KEY: b"99"}), path)
+    with pytest.raises(StoreError, match=r"schema version 99.*install a newer one") as raised:
+        store.trials()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_part_written_before_a_column_existed_reads_as_null_there(store: Store) -> None:
+    store.commit([result("old")])
+    (path,) = parts(store)
+    old = pq.read_table(path)
+    pq.write_table(old.drop_columns(["gpu_fraction"]), path)
+    store.commit([result("new")])
+    assert store.trials().set_index("trial_id")["gpu_fraction"].isna().to_dict() == {
+        "old": True,
+        "new": False,
+    }
+    store.compact()
+    assert store.trials().set_index("trial_id")["gpu_fraction"].isna().to_dict() == {
+        "old": True,
+        "new": False,
+    }
+
+
+DISK_FULL = """
+import resource, sys
+from pathlib import Path
+from results_samples import result
+from results.schema import WeightMap
+from results.store import Store, StoreError
+store = Store(Path(sys.argv[1]))
+store.commit([result("before")])
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+noise = tuple(hash((i, "x")) % 997 / 7 for i in range(100_000))
+for big in (result("weights", weights=(WeightMap("l", 0, None, 1, len(noise), noise),)),
+            result("row", config="".join(map(str, noise)))):
+    try:
+        store.commit([big])
+    except StoreError as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_refuses_leaves_nothing_half_written(store: Store) -> None:
+    pytest.importorskip("resource")
+    done = subprocess.run(
+        [sys.executable, "-c", DISK_FULL, str(store.root)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parent.parent}"},
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("cannot write ") and "File too large" in line for line in lines)
+    left = [path for path in store.root.rglob("*") if path.is_file()]
+    assert sorted(left) == sorted(parts(store) + parts(store, "curves") + parts(store, "weights"))
+    assert list(store.trials()["trial_id"]) == ["before"]
+    assert len(left) == 3
+
+
+def test_a_plan_selects_the_rows_of_its_profile(store: Store) -> None:
+    store.commit([result(name) for name in "abcd"])
+    assert len(store.planned_trials()) == 4
+    store.write_plan(None, ["a", "b"])
+    store.write_plan("gpu/large", {"b", "c", "not run yet"})
+    assert store.plan("default") == {"a", "b"}
+    assert store.plan() == store.plan("gpu/large") == {"b", "c", "not run yet"}
+    assert list(store.planned_trials("default")["trial_id"]) == ["a", "b"]
+    assert list(store.planned_trials(columns=["seed", "trial_id"])["trial_id"]) == ["b", "c"]
+    store.write_plan(None, ["a"])
+    assert store.plan() == {"a"}
+    with pytest.raises(StoreError, match=r"'paper'.*default, gpu/large"):
+        store.plan("paper")
+
+
+def test_what_the_study_asked_is_kept_per_profile(store: Store) -> None:
+    store.write_study({"name": "s", "title": "First"}, "smoke")
+    store.write_study({"name": "s", "title": "Ünïcode"}, None, ["train.epochs=2"])
+    latest, smoke = store.study(), store.study("smoke")
+    assert latest is not None
+    assert smoke is not None
+    assert (latest.profile, latest.study["title"], latest.overrides) == (
+        "default",
+        "Ünïcode",
+        ("train.epochs=2",),
+    )
+    assert smoke.study["title"] == "First"
+    store.write_study({"name": "s", "title": "Second"}, "smoke")
+    again = store.study()
+    assert again is not None
+    assert (again.profile, again.study["title"]) == ("smoke", "Second")
+    assert store.study("paper") is None
+
+
+def test_unknown_columns_are_named(store: Store) -> None:
+    with pytest.raises(StoreError, match="no column 'test_acuracy'"):
+        store.trials(["seed", "test_acuracy"])
+
+
+def test_chosen_columns_and_trials_alone_are_read(store: Store) -> None:
+    for name in "abc":
+        store.commit([result(name)])
+    assert list(store.trials(["seed"]).columns) == ["seed"]
+    assert set(store.curves({"a", "c"})["trial_id"]) == {"a", "c"}
+    assert store.weights(set()).empty
+
+
+def test_a_failed_retry_does_not_bring_back_the_curve_it_replaced(store: Store) -> None:
+    store.commit([result("a", status=TrialStatus.FAILED)])
+    store.commit([result("a", status=TrialStatus.FAILED, curve=(), weights=())])
+    assert store.curves().empty
+    assert store.curves(["a"]).empty
+    assert store.weights().empty
+
+
+def test_the_arrow_table_has_the_published_schema(store: Store) -> None:
+    store.commit([result()])
+    store.commit([result("b", status=TrialStatus.DIVERGED, test_accuracy=None)])
+    for name, schema in (("trials", TRIALS), ("curves", CURVES), ("weights", WEIGHTS)):
+        assert store.table(name).schema.equals(schema, check_metadata=True)
+    assert pd.isna(store.trials()["test_accuracy"][1])
