@@ -6,6 +6,7 @@ from layers.coord import CoordConv2d
 from layers.cost import Cost, cost
 from layers.errors import LayerError
 from layers.functional import lrlc_conv2d
+from layers.import_tf import import_tf
 from layers.initialise import initialise
 from layers.local import LocallyConnected2d
 from layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
@@ -30,6 +31,7 @@ __all__ = [
     "build_network",
     "combining_weight_maps",
     "cost",
+    "import_tf",
     "initialise",
     "layer_kind",
     "lrlc_conv2d",

@@ -8,7 +8,6 @@ from math import sqrt
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from layers.errors import unknown
 
@@ -135,6 +134,20 @@ def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
 
 
 def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(maps.shape[-2:]) == size:
+    """Bilinear, align_corners, as two matrix products.
+
+    F.interpolate's backward is not deterministic on CUDA, and Inductor (torch 2.13, CPU) fuses it into wrong
+    gradients in this network.
+    """
+    H, W = maps.shape[-2:]
+    if size == (H, W):
         return maps
-    return F.interpolate(maps, size, mode="bilinear", align_corners=True)
+    return _interpolation(H, size[0], maps) @ maps @ _interpolation(W, size[1], maps).T
+
+
+def _interpolation(size: int, to: int, like: Tensor) -> Tensor:
+    """(to, size): each target's weights of its two neighbours; first and last centres coincide."""
+    sources = torch.arange(size, dtype=torch.float64, device=like.device)
+    targets = torch.linspace(0, size - 1, to, dtype=torch.float64, device=like.device)
+    weights = 1 - (targets[:, None] - sources).abs()
+    return weights.clamp_min(0).to(like.dtype)

@@ -37,6 +37,9 @@ class CoordConv2d(nn.Module):
             bias=bias,
         )
 
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.convolution.kernel_size}"
+
     def forward(self, x: Tensor) -> Tensor:
         return self.convolution(torch.cat((x, coordinates(x)), 1))  # type: ignore[no-any-return]
 

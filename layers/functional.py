@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from layers import ops as _operators  # noqa: F401  (registers torch.ops.lrlc)
-from layers import plain
+from layers import ops, plain
 from layers.errors import LayerError
 from layers.geometry import Geometry, Padding, Pair, make_geometry
 
@@ -33,18 +32,27 @@ def lrlc_conv2d(
 def combine(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
     """lrlc_conv2d with its arguments checked; weights (1 or N, K, H', W')."""
     x, basis = autocast(x, basis)
-    if torch.compiler.is_compiling() and weights.shape[0] != 1:
-        # Inductor fuses each bank's weighting into one pass; the operator would be opaque to it.
+    # Inductor fuses each bank's weighting into one pass; the operator would be opaque to it.
+    if _transforming() or (torch.compiler.is_compiling() and weights.shape[0] != 1):
         return plain.combined(x, basis, weights, geometry)
     g = geometry
-    return torch.ops.lrlc.combined(x, basis, weights, g.stride, g.padding, g.dilation)  # type: ignore[no-any-return]
+    y: Tensor = ops.combined(x, basis, weights, g.stride, g.padding, g.dilation)
+    return y
 
 
 def local_conv2d(x: Tensor, filters: Tensor, geometry: Geometry) -> Tensor:
     """Local connectivity: filters (H'*W', kh*kw*C_in, C_out), one per position; y (N, C_out, H', W')."""
     x, filters = autocast(x, filters)
+    if _transforming():
+        return plain.local(x, filters, geometry)
     g = geometry
-    return torch.ops.lrlc.local(x, filters, g.kernel_size, g.stride, g.padding, g.dilation)  # type: ignore[no-any-return]
+    y: Tensor = ops.local(x, filters, g.kernel_size, g.stride, g.padding, g.dilation)
+    return y
+
+
+def _transforming() -> bool:
+    """Inside torch.func's grad or vmap, which refuse operators with `register_autograd` (torch 2.13)."""
+    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
 
 
 def autocast(x: Tensor, parameter: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The operators as torch sees them: forward, backward, shapes, vmap rule and FLOP count.
+"""The operators as torch sees them: forward, backward, shapes and FLOP count.
 
 `lrlc::combined(x, basis, weights, ...)` is low-rank local connectivity, `lrlc::local(x, filters, ...)` local
 connectivity. Each keeps only its inputs for the backward pass, so no K-fold activation is ever stored. Which
@@ -6,7 +6,7 @@ kernel runs is chosen in dispatch.py at each call, so it may differ between mach
 computed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -116,94 +116,44 @@ def _channels_last(x: Tensor, channels: int, height: int, width: int) -> Tensor:
 # Gradients. A gradient of the gradient goes through the plain formulation.
 
 
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    tensors = [value for value in inputs if isinstance(value, Tensor)]
-    ctx.save_for_backward(*tensors)
-    ctx.rest = inputs[len(tensors) :]
+def _setup_combined(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:3])
+    ctx.rest = inputs[3:]
 
 
 def _combined_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, basis, weights = ctx.saved_tensors
     needs = ctx.needs_input_grad[:3]
     if torch.is_grad_enabled():
-        geometry = geometry_of(x, basis.shape[2:], *ctx.rest)
-        gradients = _twice(partial(plain.combined, geometry=geometry), (x, basis, weights), needs, grad)
+        plainly = partial(plain.combined, geometry=geometry_of(x, basis.shape[2:], *ctx.rest))
+        found = torch.func.vjp(plainly, x, basis, weights)[1](grad)
     else:
-        gradients = torch.ops.lrlc.combined_backward(grad, x, basis, weights, *ctx.rest, needs)
-    return *_needed(gradients, needs), None, None, None
+        found = combined_backward(grad, x, basis, weights, *ctx.rest, needs)
+    return *_needed(found, needs), None, None, None
+
+
+def _setup_local(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2])
+    ctx.rest = inputs[2:]
 
 
 def _local_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, filters = ctx.saved_tensors
     needs = ctx.needs_input_grad[:2]
     if torch.is_grad_enabled():
-        geometry = geometry_of(x, *ctx.rest)
-        gradients = _twice(partial(plain.local, geometry=geometry), (x, filters), needs, grad)
+        plainly = partial(plain.local, geometry=geometry_of(x, *ctx.rest))
+        found = torch.func.vjp(plainly, x, filters)[1](grad)
     else:
-        gradients = torch.ops.lrlc.local_backward(grad, x, filters, *ctx.rest, needs)
-    return *_needed(gradients, needs), None, None, None, None
-
-
-def _twice(
-    function: Callable[..., Tensor], tensors: tuple[Tensor, ...], needs: Sequence[bool], grad: Tensor
-) -> list[Tensor]:
-    wanted = [t for t, need in zip(tensors, needs, strict=True) if need]
-    found = iter(torch.autograd.grad(function(*tensors), wanted, grad, create_graph=True))
-    return [next(found) if need else t for t, need in zip(tensors, needs, strict=True)]
+        found = local_backward(grad, x, filters, *ctx.rest, needs)
+    return *_needed(found, needs), None, None, None, None
 
 
 def _needed(gradients: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor | None]:
     return [g if need else None for g, need in zip(gradients, needs, strict=True)]
 
 
-combined.register_autograd(_combined_gradients, setup_context=_setup)
-local.register_autograd(_local_gradients, setup_context=_setup)
-
-
-# torch.func.vmap: the plain formulation, whose every step has a batching rule.
-
-
-def _batched(function: Callable[..., Any], tensors: int, outputs: int) -> Callable[..., tuple[Any, Any]]:
-    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
-        rest = args[tensors:]
-        mapped = torch.vmap(lambda *t: function(*t, *rest), in_dims[:tensors], randomness="different")
-        return mapped(*args[:tensors]), 0 if outputs == 1 else (0,) * outputs
-
-    return rule
-
-
-def _plain_combined(x: Tensor, basis: Tensor, weights: Tensor, *rest: Ints) -> Tensor:
-    return plain.combined(x, basis, weights, geometry_of(x, basis.shape[2:], *rest))
-
-
-def _plain_local(x: Tensor, filters: Tensor, *rest: Ints) -> Tensor:
-    return plain.local(x, filters, geometry_of(x, *rest))
-
-
-def _plain_combined_backward(
-    grad: Tensor, x: Tensor, basis: Tensor, weights: Tensor, *rest: Any
-) -> tuple[Tensor, ...]:
-    def forward(x: Tensor, basis: Tensor, weights: Tensor) -> Tensor:
-        return _plain_combined(x, basis, weights, *rest[:-1])
-
-    return _zeros_for_unneeded(torch.func.vjp(forward, x, basis, weights)[1](grad), rest[-1])
-
-
-def _plain_local_backward(grad: Tensor, x: Tensor, filters: Tensor, *rest: Any) -> tuple[Tensor, ...]:
-    def forward(x: Tensor, filters: Tensor) -> Tensor:
-        return _plain_local(x, filters, *rest[:-1])
-
-    return _zeros_for_unneeded(torch.func.vjp(forward, x, filters)[1](grad), rest[-1])
-
-
-def _zeros_for_unneeded(gradients: Sequence[Tensor], needs: Sequence[bool]) -> tuple[Tensor, ...]:
-    return tuple(g if need else g.new_empty(0) for g, need in zip(gradients, needs, strict=True))
-
-
-combined.register_vmap(_batched(_plain_combined, 3, 1))
-local.register_vmap(_batched(_plain_local, 2, 1))
-combined_backward.register_vmap(_batched(_plain_combined_backward, 4, 3))
-local_backward.register_vmap(_batched(_plain_local_backward, 3, 2))
+combined.register_autograd(_combined_gradients, setup_context=_setup_combined)
+local.register_autograd(_local_gradients, setup_context=_setup_local)
 
 
 # FLOPs as torch's FlopCounterMode counts: 2 per multiply-add of a convolution or matrix product. Forming the

@@ -104,7 +104,7 @@ def test_initialise_leaves_the_global_random_state_alone():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cost_counts_multiply_adds_by_the_formula(kind):
-    """64 channels at 8x8, 3x3 'valid', rank 3: one convolution an image, K where weights depend on the input."""
+    """64 channels at 8x8, 3x3 'valid', rank 3: a convolution per image; K if weights depend on the input."""
     options = {"rank": 3} if layers.LAYER_KINDS[kind].ranked else {}
     layer = layers.LAYER_KINDS[kind].build(16, 64, 3, input_size=(10, 10), **options)
     found = layers.cost(layer, (16, 10, 10))
@@ -146,7 +146,7 @@ def _shapes(maps):
 
 WRONG = {
     "unknown layer kind 'lrcl'; did you mean 'lrlc'": {"kind": "lrcl"},
-    "placement 4 is outside three_layer, which has places 1 to 3": {"kind": "lrlc", "rank": 2, "placement": (4,)},
+    "placement 4 is outside three_layer, which has places 1 to 3": {"kind": "coord_conv", "placement": (4,)},
     "lrlc needs a rank of at least 1, not None": {"kind": "lrlc"},
     "lrlc needs a rank of at least 1, not 0": {"kind": "wide_conv", "rank": 0},
     "unknown option of lrlc 'shared'; did you mean 'share'": {
