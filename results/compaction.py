@@ -15,7 +15,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from results import files
-from results.parts import FILE, SUFFIX, Part, is_intact, load, merged_name, part_path, read_file, snapshot
+from results.errors import StoreError
+from results.parts import (
+    FILE,
+    SUFFIX,
+    Part,
+    discard,
+    is_intact,
+    load,
+    merged_name,
+    part_path,
+    read_file,
+    snapshot,
+)
 from results.schema import SCHEMAS
 
 LARGE_PART_ROWS = 100_000
@@ -45,13 +57,14 @@ def _merge_small_parts(root: Path) -> None:
         return
     kept = _kept_ids(root)
     name = merged_name(small[-1].name)
-    counts = {}
-    for table in ("curves", "weights"):
-        counts[table] = _write_merged(root, table, name, small, kept, {})
-    # Parts that one of these replaced may still lie there: they stay replaced.
-    replaces = frozenset(part.name for part in small).union(_still_there(root, now.replaced))
-    metadata = Part(name, counts, replaces).metadata()
-    _write_merged(root, "trials", name, small, kept, metadata)
+    try:
+        rows = {table: _write_merged(root, table, name, small, kept, {}) for table in ("curves", "weights")}
+        # Parts that one of these replaced may still lie there: they stay replaced.
+        replaces = frozenset(part.name for part in small).union(_still_there(root, now.replaced))
+        _write_merged(root, "trials", name, small, kept, Part(name, rows, replaces).metadata())
+    except StoreError:
+        discard(root, name)
+        raise
 
 
 def _still_there(root: Path, replaced: frozenset[str]) -> list[str]:

@@ -66,6 +66,12 @@ def part_path(root: Path, table: str, name: str) -> Path:
     return root / table / f"{name}{SUFFIX}"
 
 
+def discard(root: Path, name: str) -> None:
+    """Delete a part, its trials file first, so that no reader sees a part of it."""
+    for table in reversed(SCHEMAS):
+        files.remove(part_path(root, table, name))
+
+
 def new_name(root: Path) -> str:
     """A name that sorts after every part there is, even if the clock was set back, and cannot be taken."""
     last = max((_moment(name) for name in files.names(root / "trials", SUFFIX)), default=0)

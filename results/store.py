@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from results import compaction, files
 from results.errors import StoreError
-from results.parts import SUFFIX, Part, is_intact, load, new_name, part_path, snapshot
+from results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
 from results.schema import SCHEMAS, SETTLED, TrialResult, TrialStatus, to_tables
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
@@ -66,8 +66,7 @@ class Store:
                     metadata = part.metadata() if table == "trials" else {}
                     _publish(part_path(self.root, table, name), tables[table], metadata)
         except StoreError:
-            for table in reversed(SCHEMAS):
-                files.remove(part_path(self.root, table, name))
+            discard(self.root, name)
             raise
 
     def trials(self, columns: Collection[str] | None = None) -> pd.DataFrame:
