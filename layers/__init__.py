@@ -13,6 +13,7 @@ from layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyC
 from layers.maps import combining_weight_maps
 from layers.networks import build_network
 from layers.registry import LAYER_KINDS, NETWORKS, LayerKind, Network, layer_kind, network
+from layers.resnet import resnet50
 
 __all__ = [
     "LAYER_KINDS",
@@ -36,4 +37,5 @@ __all__ = [
     "layer_kind",
     "lrlc_conv2d",
     "network",
+    "resnet50",
 ]

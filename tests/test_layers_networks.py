@@ -111,10 +111,10 @@ def test_cost_counts_multiply_adds_by_the_formula(kind):
     one = 2 * 64 * 9 * 16 * 64
     per_image = {"coord_conv": one // 16 * 18, "lrlc_input_dependent": 3 * one}.get(kind, one)
     extra = 0
-    if (
-        kind == "lrlc_input_dependent"
-    ):  # reduce at 10x10, depthwise at 8x8, 6x6 and 2x2, then three 1x1 layers
+    if kind == "lrlc_input_dependent":
+        # reduce at 10x10; depthwise at 8x8, 6x6 and 2x2; three 1x1 layers; resize rows, then columns
         extra = 2 * (100 * 16 * 3 + (64 + 36 + 4) * 27 + 64 * (15 * 9 + 9 * 18 + 18 * 3))
+        extra += sum(2 * 3 * (8 * s * s + 8 * s * 8) for s in (10, 6, 2))
     assert found.flops_per_image == per_image + extra
     assert found.flops_per_batch == (3 * one if kind == "lrlc" else 0)
     assert found.parameters == count(layer)
@@ -126,6 +126,42 @@ def test_cost_of_a_network_leaves_it_as_it_was():
     assert layers.cost(model, IMAGE).parameters == count(model)
     assert model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_resnet50_has_the_known_parameter_count_and_flops():
+    with torch.device("meta"):
+        plain = layers.resnet50()
+    assert count(plain) == 25_557_032
+    assert layers.cost(plain, (3, 224, 224)).flops_per_image == 2 * 4_089_184_256  # as timm and fvcore count
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_resnet50_takes_any_kind_in_the_3x3_convolutions_of_chosen_stages(kind):
+    model = build(kind, 2, (2, 4), "resnet50", (3, 64, 64))
+    replaced = {name for name, m in model.named_modules() if name.endswith(".middle")}
+    assert len(replaced) == 3 + 4 + 6 + 3
+    with torch.no_grad():
+        assert model.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 10)
+    expected = type(
+        layers.LAYER_KINDS[kind].build(
+            8, 8, 3, input_size=(9, 9), **({"rank": 2} if layers.LAYER_KINDS[kind].ranked else {})
+        )
+    )
+    assert {type(model.get_submodule(f"stage{s}.block{b}.middle")) for s in (2, 4) for b in (1, 2)} == {
+        expected
+    }
+    assert type(model.get_submodule("stage1.block1.middle")) is layers.Convolution2d
+
+
+def test_resnet50s_parameters_grow_with_rank_but_local_connectivity_with_the_image():
+    def parameters(kind, rank=None):
+        with torch.device("meta"):
+            return count(layers.resnet50(kind=kind, rank=rank))
+
+    ranks = [parameters("lrlc", rank) for rank in (1, 2, 3)]
+    assert 25_557_032 < ranks[0] < ranks[1] < ranks[2] < 3 * 25_557_032
+    assert parameters("locally_connected") > 50 * 25_557_032
+    assert abs(parameters("wide_conv", 2) - ranks[1]) < 0.02 * ranks[1]
 
 
 def test_weight_maps_of_a_network():
