@@ -1,6 +1,10 @@
 """Results as a run leaves them, for the tests of the results room: one trial, and a whole small study."""
 
+import math
+import random
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
@@ -66,3 +70,103 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "weights": weights,
     }
     return TrialResult(**{**filled, **changes})
+
+
+PARAMETERS = {"conv": 75_466, "coord_conv": 76_618, "locally_connected": 24_000_000}
+CEILINGS = {"mnist": 0.986, "cifar10": 0.66, "utkface": 0.83}
+GAINS = {"mnist": 0.004, "cifar10": 0.015, "utkface": 0.035}
+
+
+def study(
+    datasets: Iterable[str] = CEILINGS,
+    seeds: int = 5,
+    ranks: Iterable[int] = (1, 2, 3, 4, 5, 6, 7),
+    placements: Iterable[str] = ("1", "3", "1+2+3"),
+    kinds: Iterable[str] = ("lrlc", "lrlc_input_dependent"),
+    wide_ranks: Iterable[int] = (2, 4, 7),
+    local_placements: Iterable[str] = ("3",),
+) -> list[TrialResult]:
+    """Made-up results that look like a real rank-vs-accuracy study; the same on every call."""
+    results = []
+    for dataset, seed in product(datasets, range(seeds)):
+        luck = random.Random(f"{dataset}{seed}").gauss(0, GAINS[dataset] / 5)
+        cells: list[tuple[str, int | None, str]] = [("conv", None, ""), ("coord_conv", None, "1")]
+        cells += [("locally_connected", None, placement) for placement in local_placements]
+        cells += product(kinds, ranks, placements)
+        cells += product(["wide_conv"], wide_ranks, ["3"])
+        results += [_trial(dataset, seed, luck, *cell) for cell in cells]
+    return results
+
+
+def _trial(dataset: str, seed: int, luck: float, kind: str, rank: int | None, placement: str) -> TrialResult:
+    noise = random.Random(f"{dataset}{seed}{kind}{rank}{placement}")
+    depth = {"1": 0.3, "2": 0.6, "3": 1.0, "1+2+3": 0.8}.get(placement, 0.0)
+    relaxed = 1 - math.exp(-((rank or 1) - 1) / 1.5)
+    effect = {"coord_conv": 0.3, "locally_connected": -0.8, "wide_conv": 0.35 * relaxed}.get(
+        kind, relaxed * depth
+    )
+    if kind == "lrlc_input_dependent":
+        effect *= 1.4 if dataset == "cifar10" else 0.6
+    accuracy = CEILINGS[dataset] + GAINS[dataset] * effect + luck + noise.gauss(0, GAINS[dataset] / 8)
+    curve = tuple(
+        EpochRecord(
+            epoch,
+            2.3 * math.exp(-epoch / 3) + 0.3,
+            accuracy * (1 - math.exp(-epoch / 2)),
+            2.3 * math.exp(-epoch / 3) + 0.4,
+            accuracy * (1 - math.exp(-epoch / 2.2)) + noise.gauss(0, 0.004),
+            0.1,
+            2.0,
+        )
+        for epoch in range(1, 11)
+    )
+    ranked = rank if kind.startswith("lrlc") else None
+    layers = [int(place) for place in placement.split("+")] if ranked else []
+    image_count = 2 if kind == "lrlc_input_dependent" else 1
+    maps = tuple(
+        WeightMap(
+            f"layers.{layer - 1}.0",
+            bank,
+            image if image_count > 1 else None,
+            12,
+            12,
+            _map(ranked, bank, layer + image),
+        )
+        for layer in layers
+        for image in range(image_count)
+        for bank in range(ranked or 0)
+    )
+    return result(
+        f"{dataset}-{kind}-{rank}-{placement}-{seed}",
+        study="rank_vs_accuracy",
+        dataset=dataset,
+        dataset_name=dataset,
+        translate=0,
+        label=None,
+        test_images=10_000,
+        options="{}",
+        kind=kind,
+        rank=rank,
+        placement=placement,
+        seed=seed,
+        epochs=10,
+        epochs_run=10,
+        search_number=None,
+        test_accuracy=accuracy,
+        validation_accuracy=curve[-1].validation_accuracy,
+        parameters=PARAMETERS.get(kind, 75_466 + 36_864 * ((rank or 1) - 1) * max(1, len(layers))),
+        curve=curve,
+        weights=maps,
+    )
+
+
+def _map(rank: int | None, bank: int, phase: int) -> tuple[float, ...]:
+    """Smooth weights over 12x12 positions that add up to 1 over the banks."""
+    values = []
+    for row, column in product(range(12), range(12)):
+        logits = [
+            math.cos((row + 2 * k + phase) / 3) + math.sin((column * (k + 1) + phase) / 6)
+            for k in range(rank or 1)
+        ]
+        values.append(math.exp(logits[bank]) / sum(map(math.exp, logits)))
+    return tuple(values)

@@ -1,0 +1,100 @@
+"""Every figure, by name, each drawn from the tables alone. A new one is a file here and a line in FIGURES.
+
+A figure's module offers CAPTION, a sentence or two for the reader, and `draw(selection)`, which returns a
+matplotlib Figure or raises NothingToDraw with the reason. The same rows give the same bytes.
+"""
+
+import importlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from results import files
+from results.errors import StoreError
+from results.figures.selection import NothingToDraw, Selection
+from results.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FIGURES", "Drawn", "NothingToDraw", "Selection", "caption", "draw_all", "render"]
+
+FIGURES: Mapping[str, str] = {
+    "rank_vs_accuracy": "results.figures.rank_vs_accuracy",
+    "differences": "results.figures.differences",
+    "combining_weights": "results.figures.combining_weights",
+    "combining_weights_by_image": "results.figures.combining_weights_by_image",
+    "learning_curves": "results.figures.learning_curves",
+}
+"""Name -> module, imported when it is drawn: importing matplotlib and seaborn takes two seconds."""
+
+FORMATS = ("png", "svg", "pdf")
+_NO_DATE: Mapping[str, Mapping[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The files that were written, and by name of a figure why it was not drawn."""
+
+    paths: tuple[Path, ...]
+    skipped: Mapping[str, str]
+
+
+def draw_all(
+    source: Store | Selection,
+    out_dir: Path,
+    formats: Sequence[str] = ("png", "svg"),
+    *,
+    profile: str | None = None,
+) -> Drawn:
+    """Write every figure that the rows allow to `out_dir/<name>.<format>`, in place of an earlier one.
+
+    Of a store the rows of the profile's plan are drawn (None: the plan written last). Raises StoreError for
+    an unknown format.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise StoreError(f"unknown figure format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+    selection = source if isinstance(source, Selection) else Selection.of(source, profile)
+    paths, skipped = [], {}
+    for name in FIGURES:
+        try:
+            drawn = render(name, selection, formats)
+        except NothingToDraw as reason:
+            skipped[name] = str(reason)
+            continue
+        for extension, content in drawn.items():
+            paths.append(out_dir / f"{name}.{extension}")
+            _write(paths[-1], content)
+    return Drawn(tuple(paths), skipped)
+
+
+def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str, bytes]:
+    """Draw one figure and return it in each format; raises NothingToDraw."""
+    module = importlib.import_module(FIGURES[name])
+    from results.figures.style import look
+
+    with look():
+        figure: Figure = module.draw(selection)
+        return {extension: _as_bytes(figure, extension) for extension in formats}
+
+
+def caption(name: str) -> str:
+    """What the figure shows, for a reader."""
+    return str(importlib.import_module(FIGURES[name]).CAPTION)
+
+
+def _as_bytes(figure: "Figure", extension: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=extension, metadata=_NO_DATE[extension])
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    files.replace(path, lambda file: file.write(content))

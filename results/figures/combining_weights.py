@@ -1,0 +1,15 @@
+"""Maps of the learned combining weights per filter bank, where they are fixed."""
+
+from results.figures.selection import Selection
+from results.figures.weight_maps import Figure, draw_maps
+
+CAPTION = (
+    "Learned combining weights of fixed low-rank locally connected layers: "
+    "a map per filter bank over the output positions. "
+    "Of each data set the cell with the best mean validation accuracy is shown, its first seed."
+)
+
+
+def draw(selection: Selection) -> Figure:
+    """A row per data set and layer, a column per bank; raises NothingToDraw without maps."""
+    return draw_maps(selection, by_image=False)

@@ -1,0 +1,15 @@
+"""Maps of the combining weights per filter bank and test image, where they depend on the input."""
+
+from results.figures.selection import Selection
+from results.figures.weight_maps import Figure, draw_maps
+
+CAPTION = (
+    "Combining weights of input-dependent low-rank locally connected layers for the first test images: "
+    "a map per filter bank over the output positions. "
+    "Of each data set, the cell of best mean validation accuracy is shown: its first seed, its last layer."
+)
+
+
+def draw(selection: Selection) -> Figure:
+    """A row per data set and image, a column per bank; raises NothingToDraw without maps."""
+    return draw_maps(selection, by_image=True)

@@ -1,0 +1,250 @@
+"""Test accuracy against rank: a dot per seed, mean and interval per placement, the other layers as bands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from results.figures import style
+from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
+from results.schema import TrialStatus
+from results.statistics import Summary, summarise
+
+CAPTION = (
+    "Test accuracy against the rank of spatial variation. "
+    "A faint dot is a seed; a line joins the means, with 95% t intervals. "
+    "Colour and marker say which layers were replaced, the stroke by what. "
+    "Bands are means and 95% t intervals of layers without a rank, fainter the wider they are."
+)
+MATCHED = "wide_conv"
+WIDEST_DODGE = 0.22
+"""How far, in ranks, series move apart so that their intervals do not hide each other."""
+
+
+@dataclass(frozen=True)
+class _Series:
+    kind: str
+    placement: str
+    options: str
+    rows: pd.DataFrame
+    """Finished rows, with a rank each."""
+
+    @property
+    def ranks(self) -> list[int]:
+        return sorted(int(rank) for rank in self.rows["rank"].unique())
+
+
+@dataclass(frozen=True)
+class _Band:
+    kind: str
+    label: str
+    colour: str
+    summary: Summary
+
+
+def draw(selection: Selection) -> Figure:
+    """One panel per data set; raises NothingToDraw where no layer with a rank has finished."""
+    found = [(panel, *_split(panel)) for panel in panels(selection.trials)]
+    found = [entry for entry in found if entry[1]]
+    if not found:
+        raise NothingToDraw("no trial of a layer with a rank has finished")
+    figure, axes = style.grid(len(found), panel_height=2.3, below=0.55)
+    for ax, (panel, series, bands) in zip(axes, found, strict=True):
+        _draw_panel(ax, panel, series, bands)
+    axes[0].set_ylabel("test accuracy (%)")
+    _legend(
+        figure, [one for _, series, _ in found for one in series], most_columns=5 if len(found) > 1 else 2
+    )
+    return figure
+
+
+def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
+    """What varies with rank, and what does not; a matched kind with a single rank counts as the latter."""
+    finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
+    single = finished[finished["kind"] == MATCHED]["rank"].nunique() == 1
+    has_line = finished["rank"].notna() & ~((finished["kind"] == MATCHED) & single)
+    series = [
+        _Series(str(kind), str(placement), str(options), rows)
+        for (kind, placement, options), rows in finished[has_line].groupby(["kind", "placement", "options"])
+    ]
+    if all(one.kind == MATCHED for one in series):
+        series = []
+    bands = [
+        _Band(
+            str(layer["kind"]),
+            _band_label(layer),
+            _band_colour(layer),
+            summarise(100 * rows["test_accuracy"]),
+        )
+        for layer, rows in cells(finished[~has_line])
+    ]
+    return series, sorted(bands, key=lambda band: band.summary.mean)
+
+
+def _band_label(layer: dict[str, object]) -> str:
+    name, placement = style.short_kind_name(str(layer["kind"])), str(layer["placement"])
+    matched = f", as rank {layer['rank']:.0f}" if layer["kind"] == MATCHED else ""
+    return f"{name} ({placement}{matched})" if placement else name
+
+
+def _band_colour(layer: dict[str, object]) -> str:
+    return style.kind_colour(str(layer["kind"]))
+
+
+def _draw_panel(ax: Axes, panel: Panel, series: Sequence[_Series], bands: Sequence[_Band]) -> None:
+    ranks = sorted({rank for one in series for rank in one.ranks})
+    wide = ranks[-1] > 12
+    if wide:
+        ax.set_xscale("log", base=2)
+    dodges = (
+        np.linspace(-1, 1, len(series)) * min(WIDEST_DODGE, 0.05 * len(series)) if len(series) > 1 else [0.0]
+    )
+    shown: list[float] = []
+    reaches: list[float] = []
+    for one, dodge in zip(series, dodges, strict=True):
+        summaries = _draw_series(ax, one, float(dodge), wide)
+        shown += [100 * value for value in one.rows["test_accuracy"]]
+        reaches += [end for summary in summaries for end in (summary.low, summary.high) if not np.isnan(end)]
+    for band in bands:
+        if band.kind == "conv":
+            shown.append(band.summary.mean)
+        reaches += (
+            [band.summary.mean] if np.isnan(band.summary.low) else [band.summary.low, band.summary.high]
+        )
+    ax.set_ylim(*_limits(shown, reaches))
+    ax.set_xticks(ranks, [str(rank) for rank in ranks])
+    ax.xaxis.set_minor_locator(NullLocator())
+    edge = 0.5 if not wide else 0.0
+    ax.set_xlim((ranks[0] - edge, ranks[-1] + edge) if not wide else (ranks[0] / 1.3, ranks[-1] * 1.3))
+    _draw_bands(ax, bands)
+    ax.set_xlabel("rank (filter banks)")
+    style.title(ax, panel)
+
+
+def _limits(shown: Sequence[float], reaches: Sequence[float]) -> tuple[float, float]:
+    """Room for every dot, and for intervals and bands as far as they do not squeeze the dots."""
+    low, high = min(shown), max(shown)
+    span = max(high - low, 0.2)
+    low, high = max(min([low, *reaches]), low - 0.6 * span), min(max([high, *reaches]), high + 0.6 * span)
+    margin = 0.06 * (high - low)
+    return low - margin, high + margin
+
+
+def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool) -> list[Summary]:
+    colour, marker = style.placement_look(one.placement)
+    hollow = one.kind == MATCHED
+    jitter = np.random.default_rng(0).uniform(-0.035, 0.035, len(one.rows))
+    ordered = one.rows.sort_values(["rank", "seed"])
+    ranks = ordered["rank"].to_numpy(dtype=np.float64)
+    ax.scatter(
+        _moved(ranks, dodge + jitter, wide),
+        100 * ordered["test_accuracy"],
+        s=5,
+        color=colour,
+        alpha=0.35,
+        linewidths=0,
+        zorder=2,
+    )
+    summaries = [
+        summarise(100 * one.rows.loc[one.rows["rank"] == rank, "test_accuracy"]) for rank in one.ranks
+    ]
+    means = np.array([summary.mean for summary in summaries])
+    below = means - [summary.low for summary in summaries]  # NaN at one seed: drawn as no bar
+    ax.errorbar(
+        _moved(np.array(one.ranks, dtype=np.float64), np.array(dodge), wide),
+        means,
+        yerr=np.nan_to_num(below),
+        color=colour,
+        marker=marker,
+        markersize=3.6,
+        markerfacecolor="white" if hollow else colour,
+        markeredgewidth=0.7,
+        linestyle=_stroke(one.kind),
+        linewidth=1.0,
+        elinewidth=0.8,
+        zorder=3,
+    )
+    return summaries
+
+
+def _moved(
+    ranks: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    by: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
+    wide: bool,
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    return ranks * 2 ** (by / 2) if wide else ranks + by
+
+
+def _draw_bands(ax: Axes, bands: Sequence[_Band]) -> None:
+    low, high = ax.get_ylim()
+    heights = [float(np.clip((band.summary.mean - low) / (high - low), 0.0, 1.0)) for band in bands]
+    labels = style.spread(heights, gap=0.075, low=0.0, high=1.0)
+    for band, height, label in zip(bands, heights, labels, strict=True):
+        summary = band.summary
+        if not np.isnan(summary.low):
+            share = (summary.high - summary.low) / (high - low)
+            ax.axhspan(
+                summary.low, summary.high, color=band.colour, alpha=0.15 / max(1, 4 * share), lw=0, zorder=0
+            )
+        ax.axhline(summary.mean, color=band.colour, linewidth=0.9, zorder=1)
+        outside = (
+            "" if low <= summary.mean <= high else f" {'↓' if summary.mean < low else '↑'} {summary.mean:.1f}"
+        )
+        ax.annotate(
+            band.label + outside,
+            (1.0, height),
+            (1.035, label),
+            "axes fraction",
+            "axes fraction",
+            fontsize=6,
+            color=band.colour,
+            va="center",
+            arrowprops={
+                "arrowstyle": "-",
+                "color": band.colour,
+                "linewidth": 0.5,
+                "shrinkA": 0.5,
+                "shrinkB": 0,
+            },
+        )
+
+
+def _legend(figure: Figure, series: Sequence[_Series], most_columns: int) -> None:
+    """Placements, then layer kinds, then what dots and bars are, each group in rows of its own."""
+    places, kinds = (
+        style.placement_order([one.placement for one in series]),
+        sorted({one.kind for one in series}),
+    )
+    marks = [
+        Line2D([], [], color=style.GREY, marker=".", linestyle="", alpha=0.5, label="one seed"),
+        Line2D([], [], color=style.GREY, marker="|", markersize=9, linestyle="", label="95% t interval"),
+    ]
+    groups = [[_placement_handle(place) for place in places], [_kind_handle(kind) for kind in kinds], marks]
+    if sum(map(len, groups)) <= most_columns:
+        groups = [[handle for group in groups for handle in group]]
+    columns = min(most_columns, max(map(len, groups)))
+    rows = [handle for group in groups for handle in [*group, *[style.no_handle()] * (-len(group) % columns)]]
+    figure.legend(
+        handles=style.row_major(rows, columns), loc="outside lower center", ncols=columns, handlelength=2.6
+    )
+
+
+def _placement_handle(placement: str) -> Line2D:
+    colour, marker = style.placement_look(placement)
+    label = f"layers {placement}" if "+" in placement else f"layer {placement}"
+    return Line2D([], [], color=colour, marker=marker, markersize=3.6, linewidth=1.0, label=label)
+
+
+def _kind_handle(kind: str) -> Line2D:
+    return Line2D(
+        [], [], color=style.GREY, linestyle=_stroke(kind), linewidth=1.2, label=style.kind_name(kind)
+    )
+
+
+def _stroke(kind: str) -> style.Stroke:
+    return style.LINE_STYLES.get(kind, (0, (4, 1, 1, 1)))

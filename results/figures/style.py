@@ -1,0 +1,215 @@
+"""How all figures look: one column or a page wide, colour-blind safe, and told apart without colour too."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from results.figures.selection import Panel
+from results.schema import TrialStatus
+
+COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
+"""Widths of one column and of a page of two."""
+
+INK, GREY, FAINT = "#222222", "#767676", "#D9D9D9"
+
+# Okabe and Ito's colours; a marker each, since blue and vermilion are one grey.
+PLACEMENTS = {
+    "1": ("#0072B2", "o"),
+    "2": ("#009E73", "s"),
+    "3": ("#D55E00", "^"),
+    "1+2": ("#56B4E9", "D"),
+    "1+3": ("#CC79A7", "v"),
+    "2+3": ("#E69F00", "P"),
+    "1+2+3": ("#222222", "X"),
+}
+_MORE_PLACEMENTS = tuple(PLACEMENTS.values())
+
+KIND_NAMES = {
+    "conv": "convolution",
+    "coord_conv": "CoordConv",
+    "wide_conv": "wide convolution",
+    "locally_connected": "locally connected",
+    "lrlc": "LRLC, fixed",
+    "lrlc_input_dependent": "LRLC, input-dependent",
+}
+SHORT_KIND_NAMES = {
+    "conv": "conv",
+    "wide_conv": "wide conv",
+    "locally_connected": "local",
+    "lrlc": "LRLC",
+    "lrlc_input_dependent": "LRLC i.d.",
+    "coord_conv": "CoordConv",
+}
+# Of Tol's muted scheme, so that no layer kind is taken for a placement.
+KIND_COLOURS = {
+    "conv": "#555555",
+    "coord_conv": "#882255",
+    "wide_conv": "#7A7A2B",
+    "locally_connected": "#5B4FA0",
+    "lrlc": "#D55E00",
+    "lrlc_input_dependent": "#0072B2",
+}
+Stroke = Literal["-"] | tuple[float, tuple[float, ...]]
+LINE_STYLES: dict[str, Stroke] = {
+    "lrlc": "-",
+    "lrlc_input_dependent": (0, (4, 1.5)),
+    "wide_conv": (0, (1, 1.2)),
+}
+
+DATASET_NAMES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "celeba": "CelebA",
+    "utkface": "UTKFace",
+    "imagenet": "ImageNet",
+    "digits": "digits",
+}
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Draw and save inside this: seaborn's ticks at a paper's size, nothing that differs between two runs."""
+    settings: Any = {
+        **sns.axes_style("ticks"),
+        **sns.plotting_context("paper", font_scale=0.82),
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": GREY,
+        "xtick.color": GREY,
+        "ytick.color": GREY,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 8,
+        "axes.titleweight": "bold",
+        "axes.labelsize": 7.5,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "legend.fontsize": 7,
+        "legend.frameon": False,
+        "figure.dpi": 100,
+        "savefig.dpi": 300,
+        "savefig.facecolor": "white",
+        "svg.hashsalt": "lrlc-bench",
+        "svg.fonttype": "path",
+        "pdf.fonttype": 42,
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def grid(
+    count: int, *, panel_height: float, below: float = 0.0, columns: int = 3
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels: one column wide for one, else up to `columns` across a page.
+
+    Heights are in inches; `below` is for a legend.
+    """
+    across = min(count, columns)
+    down = -(-count // across)
+    width = {1: COLUMN_INCHES + 0.3, 2: 5.4}.get(across, PAGE_INCHES)
+    figure = Figure(figsize=(width, panel_height * down + below), layout="constrained")
+    axes = [figure.add_subplot(down, across, index + 1) for index in range(count)]
+    return figure, axes
+
+
+def title(axes: Axes, panel: Panel) -> None:
+    """The data set; below it what tells the panel from others, and its numbers of seeds and images."""
+    below = [panel.detail] if panel.detail else []
+    axes.set_title("\n".join([dataset_name(panel.dataset), ""]), pad=3, linespacing=1.35)
+    note = " · ".join([*below, seeds_note(panel.rows)])
+    axes.annotate(
+        note, (0, 1), (0, 3.5), "axes fraction", "offset points", fontsize=6, color=GREY, va="bottom"
+    )
+
+
+def seeds_note(rows: pd.DataFrame) -> str:
+    """'5 seeds, 10,000 test images', and what did not finish: '3 to 5 seeds, 1 diverged'."""
+    finished = rows[rows["status"] == TrialStatus.FINISHED]
+    counts = finished.groupby(["kind", "rank", "placement", "options"], dropna=False).size()
+    low, high = int(counts.min()), int(counts.max())
+    seeds = f"{low}" if low == high else f"{low} to {high}"
+    parts = [f"{seeds} seed{'s' if high > 1 else ''}"]
+    images = finished["test_images"].dropna().unique()
+    if len(images) == 1:
+        parts.append(f"{int(images[0]):,} test images")
+    ended = {
+        status: int((rows["status"] == status).sum()) for status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
+    }
+    return ", ".join([*parts, *(f"{count} {status}" for status, count in ended.items() if count)])
+
+
+def dataset_name(name: str) -> str:
+    """'celeba:Smiling+t8' as 'CelebA Smiling, shifted by up to 8 px'; a folder by its last part."""
+    base, plus, shift = name.rpartition("+t") if "+t" in name else (name, "", "")
+    base, _, label = base.partition(":")
+    base = DATASET_NAMES.get(base, base.rstrip("/").rpartition("/")[2])
+    shown = f"{base} {label}".strip()
+    return f"{shown}, shifted ≤ {shift} px" if plus else shown
+
+
+def kind_name(kind: str) -> str:
+    return KIND_NAMES.get(kind, kind)
+
+
+def short_kind_name(kind: str) -> str:
+    return SHORT_KIND_NAMES.get(kind, kind)
+
+
+def placement_order(placements: Sequence[str]) -> list[str]:
+    """Single places first, then pairs, and so on."""
+    return sorted(set(placements), key=lambda text: (text.count("+"), text))
+
+
+def placement_look(placement: str) -> tuple[str, str]:
+    """Colour and marker of a placement, the same in every figure."""
+    if placement in PLACEMENTS:
+        return PLACEMENTS[placement]
+    return _MORE_PLACEMENTS[sum(placement.encode()) % len(_MORE_PLACEMENTS)]
+
+
+def kind_colour(kind: str) -> str:
+    return KIND_COLOURS.get(kind, "#E69F00")
+
+
+def no_handle() -> Line2D:
+    """An empty place in a legend."""
+    return Line2D([], [], linestyle="", label=" ")
+
+
+def row_major(handles: Sequence[Line2D], columns: int) -> list[Line2D]:
+    """Handles in such an order that a legend of so many columns, which fills columns first, shows rows."""
+    padded = [*handles, *[no_handle()] * (-len(handles) % columns)]
+    return [handle for column in range(columns) for handle in padded[column::columns]]
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Positions near the wanted ones, in their order, at least `gap` apart, within low..high if they fit."""
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    placed: list[float] = []
+    for index in order:
+        placed.append(max(wanted[index], placed[-1] + gap if placed else low))
+    limit = high
+    for position in range(len(placed) - 1, -1, -1):
+        placed[position] = min(placed[position], limit)
+        limit = placed[position] - gap
+    found = [0.0] * len(wanted)
+    for index, value in zip(order, placed, strict=True):
+        found[index] = value
+    return found
