@@ -1,0 +1,205 @@
+"""A checked study's trials: the grid cell by cell, and the cells a search suggests."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from pydantic import ValidationError
+
+from studies.errors import StudyError, nearest
+from studies.schema import Catalogue, DatasetSpec, OptionValue, Study, Training, TrialConfig, placements
+
+AXES = ("dataset", "network", "kind", "rank", "placement")
+GROUPS: Mapping[str, frozenset[str]] = {
+    "train": frozenset(Training.model_fields),
+    "dataset": frozenset(DatasetSpec.model_fields) - {"name", "path"},
+}
+
+
+def expand(study: Study, catalogue: Catalogue) -> list[TrialConfig]:
+    """Every trial of the grid once: all cells with the first seed, then with the second, and so on.
+
+    An interrupted study is so balanced over its cells. StudyError names the key that is wrong.
+    """
+    cells: dict[TrialConfig, None] = {}
+    for number, block in enumerate(study.grid):
+        for cell in _block_cells(study, block, f"grid[{number}]", catalogue):
+            cells[cell] = None
+    return list(dict.fromkeys(_with_seed(cell, seed) for seed in study.seeds for cell in cells))
+
+
+def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, Any]) -> list[TrialConfig]:
+    """The trials (one a seed) that a search's suggestion stands for.
+
+    `values` has `kind`, `placement` ('1+3'), `rank` where the kind has one, and `train.KEY` where searched.
+    """
+    if study.search is None:
+        raise StudyError(f"study {study.name!r} has no search")
+    search = study.search
+    settings = {
+        "dataset": search.dataset,
+        "network": search.network,
+        "kind": values["kind"],
+        "placement": [int(place) for place in str(values["placement"]).split("+")],
+        **{key: value for key, value in values.items() if key not in ("kind", "placement")},
+    }
+    cell = _config(study, settings, "search.space", catalogue)
+    return [_with_seed(cell, seed) for seed in search.seeds]
+
+
+def trial_id(
+    config: TrialConfig, *, data_digest: str, code_epoch: int, plugin_digest: str | None = None
+) -> str:
+    """16 hex digits of a hash of all that defines a trial; where and how fast it runs is left out."""
+    identity: dict[str, Any] = {"config": config.canonical(), "data": data_digest, "code_epoch": code_epoch}
+    identity["config"]["dataset"].pop("path")  # the digest says what the data are, wherever they lie
+    if plugin_digest is not None:
+        identity["plugins"] = plugin_digest
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _block_cells(
+    study: Study, block: Mapping[str, Any], where: str, catalogue: Catalogue
+) -> Iterator[TrialConfig]:
+    for axis in block:
+        _check_axis(axis, where)
+    if "kind" not in block:
+        raise StudyError(f"{where}: no kind; known: {', '.join(sorted(catalogue.kinds))}")
+    kinds = _values(block["kind"])
+    for kind in kinds:
+        if kind not in catalogue.kinds:
+            raise StudyError(f"{where}.kind: unknown layer kind {kind!r}; {nearest(kind, catalogue.kinds)}")
+    if "rank" in block and not any(_needs_rank(kind, catalogue) for kind in kinds):
+        raise StudyError(f"{where}.rank: {', '.join(map(str, kinds))} has no rank; leave it out")
+    for option in _group(block, "layer"):
+        taken = {name for kind in kinds for name in catalogue.options.get(str(kind), ())}
+        if option not in taken:
+            raise StudyError(f"{where}.layer.{option}: no kind here takes it; {nearest(option, taken)}")
+    axes: dict[str, Sequence[Any]] = {
+        axis: _values(value) for axis, value in block.items() if axis != "placement"
+    }
+    if "dataset" not in block:
+        if not study.datasets:
+            raise StudyError(f"{where}: no dataset, and the study names no datasets")
+        axes["dataset"] = study.datasets
+    for combination in product(*axes.values()):
+        settings = dict(zip(axes, combination, strict=True))
+        count = _places(settings.get("network", study.network), where, catalogue)
+        try:
+            places = placements(block.get("placement", "all"), count)
+        except ValueError as error:
+            raise StudyError(f"{where}.placement: {error}") from None
+        for placement in places:
+            yield _config(study, {**settings, "placement": list(placement)}, where, catalogue)
+
+
+def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Catalogue) -> TrialConfig:
+    """One cell with the seed still open (0); keys that cannot change its result are set to nothing."""
+    kind = str(settings["kind"])
+    network = settings.get("network", study.network)
+    count = _places(network, where, catalogue)
+    rank = settings.get("rank") if _needs_rank(kind, catalogue) else None
+    if _needs_rank(kind, catalogue) and (not isinstance(rank, int) or isinstance(rank, bool) or rank < 1):
+        shown = "none was given" if rank is None else f"got {rank!r}"
+        raise StudyError(f"{where}.rank: {kind} needs a rank of at least 1; {shown}")
+    plain = kind == "conv"
+    try:
+        (placement,) = placements(settings.get("placement", "all"), count)
+    except ValueError as error:
+        raise StudyError(f"{where}.placement: {error}") from None
+    given = {**study.layer, **_group(settings, "layer")}
+    options = {name: value for name, value in given.items() if name in catalogue.options.get(kind, ())}
+    dataset = dataset_spec(settings["dataset"], f"{where}.dataset", catalogue)
+    dataset = _limited(dataset, study)
+    return TrialConfig(
+        dataset=_updated(dataset, settings, "dataset", where),
+        network=network,
+        kind=kind,
+        rank=rank,
+        placement=() if plain else placement,
+        options=tuple(sorted(options.items())),
+        train=_updated(study.train, settings, "train", where),
+        seed=0,
+    )
+
+
+def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec:
+    """A name, a path of a folder (it holds a '/'), or a mapping; StudyError for an unknown name."""
+    if isinstance(given, str):
+        given = {"path" if "/" in given else "name": given}
+    if isinstance(given, DatasetSpec):
+        spec = given
+    else:
+        try:
+            spec = DatasetSpec.model_validate(given)
+        except ValidationError as error:
+            raise StudyError(f"{where}: {error.errors()[0]['msg']}") from None
+    if spec.name is not None and spec.name not in catalogue.datasets:
+        raise StudyError(
+            f"{where}: unknown data set {spec.name!r}; {nearest(spec.name, catalogue.datasets)}"
+            " (a folder of Parquet files is named by a path with a '/')"
+        )
+    return spec
+
+
+def _limited(dataset: DatasetSpec, study: Study) -> DatasetSpec:
+    """The study's limits where the data set has none of its own."""
+    train = dataset.train_images or study.train_images
+    evaluation = dataset.evaluation_images or study.evaluation_images
+    return dataset.model_copy(update={"train_images": train, "evaluation_images": evaluation})
+
+
+def _with_seed(cell: TrialConfig, seed: int) -> TrialConfig:
+    return TrialConfig(
+        cell.dataset, cell.network, cell.kind, cell.rank, cell.placement, cell.options, cell.train, seed
+    )
+
+
+def _check_axis(axis: str, where: str) -> None:
+    group, dot, key = axis.partition(".")
+    if axis in AXES or (group == "layer" and key):
+        return
+    if dot and group in GROUPS:
+        if key not in GROUPS[group]:
+            raise StudyError(f"{where}.{axis}: unknown key; {nearest(key, GROUPS[group])}")
+        return
+    raise StudyError(
+        f"{where}.{axis}: unknown axis; {nearest(axis, [*AXES, 'train.', 'layer.', 'dataset.'])}"
+    )
+
+
+def _places(network: object, where: str, catalogue: Catalogue) -> int:
+    if network not in catalogue.networks:
+        raise StudyError(
+            f"{where}.network: unknown network {network!r}; {nearest(network, catalogue.networks)}"
+        )
+    return catalogue.networks[str(network)]
+
+
+def _needs_rank(kind: object, catalogue: Catalogue) -> bool:
+    return catalogue.kinds.get(str(kind), False)
+
+
+def _group(settings: Mapping[str, Any], group: str) -> dict[str, OptionValue]:
+    return {axis.partition(".")[2]: value for axis, value in settings.items() if axis.startswith(f"{group}.")}
+
+
+def _updated(model: Any, settings: Mapping[str, Any], group: str, where: str) -> Any:
+    changes = _group(settings, group)
+    if not changes:
+        return model
+    try:
+        return type(model).model_validate({**model.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StudyError(
+            f"{where}.{group}.{first['loc'][0]}: {first['msg']}, got {first['input']!r}"
+        ) from None
+
+
+def _values(given: object) -> list[Any]:
+    values = given if isinstance(given, list) else [given]
+    return values or [None]

@@ -1,0 +1,231 @@
+"""What a study is: the declarative form that a YAML file must have. See docs/studies.md."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+OptionValue = str | int | float | bool
+AxisValue = OptionValue | list[int] | dict[str, Any] | None
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The names a study may use, as registered by the shipped code and the study's plugins."""
+
+    kinds: Mapping[str, bool]
+    """Layer kind -> whether it needs a rank."""
+    networks: Mapping[str, int]
+    """Network -> how many places it has for layer kinds."""
+    datasets: Collection[str]
+    matched: Mapping[str, str] = field(default_factory=dict)
+    """Layer kind -> the kind whose parameter count it is widened to."""
+    options: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Layer kind -> the names of the options (`layer.share`) that it takes."""
+
+
+class DatasetSpec(_Model):
+    """A data set by its name or by the path of a Parquet folder, and what is done to it."""
+
+    name: str | None = None
+    path: str | None = None
+    translate: Annotated[int, Field(ge=0)] = 0
+    label: str | None = None
+    train_images: Annotated[int, Field(ge=1)] | None = None
+    """The first so many training images, after validation was taken off."""
+    evaluation_images: Annotated[int, Field(ge=1)] | None = None
+    """The first so many validation and so many test images."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "DatasetSpec":
+        if (self.name is None) == (self.path is None):
+            raise ValueError("give either a name or a path")
+        return self
+
+    @property
+    def title(self) -> str:
+        """How tables and figures call it: 'mnist', 'celeba:Smiling', 'mnist+t8'."""
+        label = f":{self.label}" if self.label else ""
+        shift = f"+t{self.translate}" if self.translate else ""
+        return f"{self.name or self.path}{label}{shift}"
+
+
+class Training(_Model):
+    """SGD with Nesterov momentum, linear warm-up and cosine decay; no augmentation, no weight decay."""
+
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=2)] = 512
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.5
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class Resources(_Model):
+    """What one trial holds while it runs; never part of its identity."""
+
+    cpus: Annotated[float, Field(gt=0)] = 1
+    gpus: Annotated[float, Field(ge=0)] | None = None
+    """None: one GPU where there are any, else none. A fraction lets trials share one."""
+    accelerator_type: str | None = None
+
+    @field_validator("gpus", "cpus")
+    @classmethod
+    def _whole_or_fraction(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and value != int(value):
+            raise ValueError(
+                f"{value:g} is neither a fraction under 1 nor a whole number; Ray never schedules it"
+            )
+        return value
+
+
+class Objective(_Model):
+    """A column of the trials table and which way is better."""
+
+    metric: Literal["validation_accuracy", "validation_loss", "parameters", "flops_per_image"]
+    direction: Literal["maximize", "minimize"]
+
+
+class Interval(_Model):
+    """A numeric setting to search."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> "Interval":
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} must be under high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low {self.low:g} must be over 0 on a log scale")
+        return self
+
+
+class Space(_Model):
+    """What the search chooses from; a rank is asked only where the chosen kind has one."""
+
+    kind: Annotated[list[str], Field(min_length=1)]
+    rank: list[Annotated[int, Field(ge=1)]] = []
+    placement: list[list[int]] | Literal["subsets", "all"] = "all"
+    train: dict[str, Interval] = {}
+
+
+class Search(_Model):
+    """An Optuna search. `trials` is the study's total of suggestions, across all its runs."""
+
+    trials: Annotated[int, Field(ge=1)]
+    space: Space
+    sampler: Literal["tpe", "gp", "nsga2", "random", "qmc", "brute_force"] = "tpe"
+    sampler_options: dict[str, OptionValue] = {}
+    pruner: Literal["none", "median", "successive_halving", "hyperband", "wilcoxon"] = "none"
+    pruner_options: dict[str, OptionValue] = {}
+    objectives: Annotated[list[Objective], Field(min_length=1)] = [
+        Objective(metric="validation_accuracy", direction="maximize")
+    ]
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    dataset: DatasetSpec
+    network: str = "three_layer"
+    storage: str | None = None
+    """An Optuna storage URL; a journal file beside the results by default."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: object) -> object:
+        if isinstance(data, dict) and "seeds" in data:
+            data = {**data, "seeds": seed_list(data["seeds"])}
+        return data
+
+    @model_validator(mode="after")
+    def _can_prune(self) -> "Search":
+        if len(self.objectives) > 1 and self.pruner != "none":
+            raise ValueError(f"pruner {self.pruner!r} needs a single objective; Optuna cannot prune several")
+        return self
+
+
+class Study(_Model):
+    """A question, the trials that answer it and how they are trained."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    title: str = ""
+    description: str = ""
+    plugins: list[str] = []
+    datasets: list[DatasetSpec] = []
+    train_images: Annotated[int, Field(ge=1)] | None = None
+    evaluation_images: Annotated[int, Field(ge=1)] | None = None
+    """Limits for every data set that has none of its own."""
+    network: str = "three_layer"
+    layer: dict[str, OptionValue] = {}
+    grid: list[dict[str, Any]] = []
+    search: Search | None = None
+    seeds: list[int] = [0]
+    train: Training = Training()
+    resources: Resources = Resources()
+    profiles: dict[str, dict[str, Any]] = {}
+
+    def described(self) -> dict[str, Any]:
+        """JSON-able: the study as it was run, for the report."""
+        return self.model_dump(mode="json", exclude={"profiles"})
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """All that defines a trial but the data's content and the code; equal configurations are the same trial."""
+
+    dataset: DatasetSpec
+    network: str
+    kind: str
+    rank: int | None
+    placement: tuple[int, ...]
+    options: tuple[tuple[str, OptionValue], ...]
+    train: Training
+    seed: int
+
+    def canonical(self) -> dict[str, Any]:
+        """JSON-able, with every default filled in, so that its hash is an identity."""
+        return {
+            "dataset": self.dataset.model_dump(),
+            "network": self.network,
+            "kind": self.kind,
+            "rank": self.rank,
+            "placement": list(self.placement),
+            "options": dict(sorted(self.options)),
+            "train": self.train.model_dump(),
+            "seed": self.seed,
+        }
+
+
+def seed_list(given: object) -> object:
+    """A number n means the seeds 0..n-1."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        return list(range(given))
+    return given
+
+
+def placements(given: object, count: int) -> list[tuple[int, ...]]:
+    """`all`, `subsets`, a place, a list of places (one placement) or a list of those (several).
+
+    Raises ValueError where a place is no int or outside 1..count.
+    """
+    if given == "all":
+        return [tuple(range(1, count + 1))]
+    if given == "subsets":
+        return [
+            tuple(place for place in range(1, count + 1) if bits >> (place - 1) & 1)
+            for bits in range(1, 2**count)
+        ]
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = [given]
+    if not isinstance(given, list) or not given:
+        raise ValueError(f"expected 'all', 'subsets', a place or a list of places, got {given!r}")
+    if any(isinstance(item, list | str) for item in given):
+        return [place for item in given for place in placements(item, count)]
+    for place in given:
+        if not isinstance(place, int) or isinstance(place, bool) or not 1 <= place <= count:
+            raise ValueError(f"{place!r} is outside the network, which has places 1 to {count}")
+    return [tuple(sorted(set(given)))]
