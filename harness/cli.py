@@ -1,0 +1,324 @@
+"""The command line: `lrlc plan | run | status | plot | report | export | data | list | doctor | submit`.
+
+Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.errors import UserError
+from harness.progress import Display, duration, say
+
+app = typer.Typer(
+    name="lrlc",
+    help="Is convolution the right inductive bias? Run, resume and plot ablation studies of layers that relax it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="List, check and fetch data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a shipped study's name.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, such as train.epochs=2."),
+]
+ResultsDir = Annotated[Path, typer.Option("--results", help="Where the tables live.")]
+DataDir = Annotated[Path | None, typer.Option("--data", envvar="LRLC_DATA", help="The folder of data sets.")]
+ProfileName = Annotated[str | None, typer.Option("--profile", help="A profile of the study, such as smoke.")]
+OutDir = Annotated[Path | None, typer.Option("--out", help="Where to write; beside the tables by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+MaxInFlight = Annotated[int | None, typer.Option("--max-in-flight", min=1, help="Trials at once, at most.")]
+
+RESULTS = Path("runs")
+
+
+@app.command()
+def plan(
+    study: StudyName,
+    overrides: Overrides = None,
+    profile: ProfileName = None,
+    results: ResultsDir = RESULTS,
+    data: DataDir = None,
+    probe: Annotated[bool, typer.Option(help="Time a few batches where no past row tells.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run would train, what is done, and how long the rest will take."""
+    from harness.commands import plan_study
+
+    summary = plan_study(study, overrides or [], profile, results, data, probe=probe)
+    if as_json:
+        _print_json(summary.as_dict())
+        return
+    print(
+        f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
+    )
+    if summary.search_total:
+        print(f"search: {summary.search_done} of {summary.search_total} suggestions done")
+    for cell in summary.cells:
+        print(f"  {cell}")
+    if summary.forecast_seconds is not None:
+        print(
+            f"about {duration(summary.forecast_seconds)} left on one slot "
+            f"({summary.from_rows} trials forecast from past rows, {summary.from_probes} from timed batches)"
+        )
+
+
+@app.command()
+def run(
+    study: StudyName,
+    overrides: Overrides = None,
+    profile: ProfileName = None,
+    results: ResultsDir = RESULTS,
+    data: DataDir = None,
+    serial: Annotated[
+        bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")
+    ] = False,
+    address: Annotated[
+        str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
+    ] = "local",
+    max_in_flight: MaxInFlight = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train what is missing. Running a study again resumes it."""
+    from harness.commands import open_run
+
+    session = open_run(study, overrides or [], profile, results, data)
+    say(session.headline())
+    executor = session.executor(serial=serial, address=address, max_in_flight=max_in_flight)
+    interrupted = False
+    try:
+        with Display(session.total, session.done) as display:
+            session.run(executor, display)
+    except KeyboardInterrupt:
+        interrupted = True
+    counts = session.store.counts()
+    if as_json:
+        _print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
+    else:
+        listed = ", ".join(f"{count} {status}" for status, count in counts.items())
+        print(f"{session.store.root}: {listed or 'no rows'}")
+    if interrupted:
+        say("stopped; finished trials are kept, the same command goes on")
+        raise typer.Exit(130)
+    if counts.get("failed"):
+        say(f"{counts['failed']} failed: `lrlc status {study} --results {results}` shows why")
+
+
+@app.command()
+def status(study: StudyName, results: ResultsDir = RESULTS, as_json: AsJson = False) -> None:
+    """Show a study's rows by status, its failures and damaged parts."""
+    store = _store(study, results)
+    rows = store.trials()
+    planned = store.plan()
+    missing = len(planned - set(rows["trial_id"])) if planned is not None else None
+    failures = rows.loc[rows["status"] == "failed", ["trial_id", "error"]]
+    damaged = [str(path) for path in store.damaged()]
+    if as_json:
+        failed = [{"trial_id": row.trial_id, "error": row.error} for row in failures.itertuples()]
+        _print_json({"rows": store.counts(), "missing": missing, "failures": failed, "damaged": damaged})
+        return
+    listed = ", ".join(f"{count} {ending}" for ending, count in store.counts().items())
+    print(f"{store.root}: {listed or 'no rows'}" + (f", {missing} missing" if missing is not None else ""))
+    for row in failures.itertuples():
+        print(f"  failed {row.trial_id}: {str(row.error).strip().splitlines()[-1]}")
+    for path in damaged:
+        print(f"  damaged part set aside: {path}; `lrlc run {study}` trains its trials again")
+
+
+@app.command()
+def plot(
+    study: StudyName,
+    overrides: Overrides = None,
+    results: ResultsDir = RESULTS,
+    profile: ProfileName = None,
+    out: OutDir = None,
+) -> None:
+    """Draw every figure again from the tables alone."""
+    from results.figures import draw_all
+
+    store = _store(study, results)
+    drawn = draw_all(store, out or store.root / "figures", profile=profile)
+    for path in drawn.paths:
+        print(path)
+    for figure, reason in drawn.skipped.items():
+        say(f"{figure}: not drawn, {reason}")
+
+
+@app.command()
+def report(
+    study: StudyName, results: ResultsDir = RESULTS, profile: ProfileName = None, out: OutDir = None
+) -> None:
+    """Write one self-contained HTML page about the study."""
+    from results.report import write_report
+
+    store = _store(study, results)
+    print(write_report(store, (out or store.root) / "report.html", profile=profile))
+
+
+@app.command()
+def export(
+    study: StudyName,
+    to: Annotated[str, typer.Option(help="csv or parquet")] = "csv",
+    results: ResultsDir = RESULTS,
+    out: OutDir = None,
+) -> None:
+    """Write the tables as plain files for other tools."""
+    from results.export import export_tables
+
+    store = _store(study, results)
+    for path in export_tables(store, out or store.root / "export", to):
+        print(path)
+
+
+@app.command(name="list")
+def list_names(as_json: AsJson = False) -> None:
+    """List shipped studies, layer kinds, networks and data sets."""
+    from harness.catalogue import catalogue
+    from studies import shipped_studies, study_title
+
+    known = catalogue()
+    studies = {name: study_title(path) for name, path in shipped_studies().items()}
+    if as_json:
+        _print_json(
+            {
+                "studies": studies,
+                "kinds": sorted(known.kinds),
+                "networks": sorted(known.networks),
+                "datasets": sorted(known.datasets),
+            }
+        )
+        return
+    print("studies")
+    for name, title in studies.items():
+        print(f"  {name:28}{title}")
+    print(
+        "layer kinds\n  " + ", ".join(f"{k} (ranked)" if ranked else k for k, ranked in known.kinds.items())
+    )
+    print("networks\n  " + ", ".join(f"{n} ({p} placements)" for n, p in known.networks.items()))
+    print("data sets\n  " + ", ".join(sorted(known.datasets)))
+
+
+@app.command()
+def doctor(data: DataDir = None, as_json: AsJson = False) -> None:
+    """Check this machine: packages, devices, Ray, data, cache and disk."""
+    from harness.doctor import examine
+
+    findings = examine(data)
+    if as_json:
+        _print_json([finding.as_dict() for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.ok else 'look'} {finding.what}: {finding.found}")
+    if any(finding.blocking for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def submit(
+    study: StudyName,
+    overrides: Overrides = None,
+    address: Annotated[
+        str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard.")
+    ] = "http://127.0.0.1:8265",
+    working_dir: Annotated[Path, typer.Option(help="The folder to ship: the code and your study.")] = Path(),
+    runtime_env: Annotated[
+        Path | None, typer.Option(help="A YAML file of Ray's runtime environment.")
+    ] = None,
+    profile: ProfileName = None,
+    results: Annotated[Path | None, typer.Option(help="A folder on the cluster, absolute.")] = None,
+    data: DataDir = None,
+    max_in_flight: MaxInFlight = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a study to a Ray cluster as a job, and return."""
+    from harness.commands import submit_study
+
+    job = submit_study(
+        study,
+        overrides or [],
+        address=address,
+        working_dir=working_dir,
+        runtime_env=runtime_env,
+        profile=profile,
+        results=results or RESULTS.absolute(),
+        data=data,
+        max_in_flight=max_in_flight,
+    )
+    if as_json:
+        _print_json({"job": job.id, "address": job.dashboard, "attached": job.attached})
+    else:
+        print(job.id)
+        say(
+            "it was running already"
+            if job.attached
+            else f"sent; `ray job logs {job.id} -f --address {address}`"
+        )
+
+
+@data_app.command("list")
+def data_list(data: DataDir = None, as_json: AsJson = False) -> None:
+    """List the known data sets and which are at hand."""
+    from harness.data import describe_datasets
+
+    found = describe_datasets(data)
+    if as_json:
+        _print_json([entry.as_dict() for entry in found])
+        return
+    for entry in found:
+        print(f"{entry.name:16}{entry.summary()}")
+
+
+@data_app.command("check")
+def data_check(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataDir = None) -> None:
+    """Decode a data set whole and report its counts, balance and digest."""
+    from harness.data import check
+
+    print(check(name, data))
+
+
+@data_app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataDir = None) -> None:
+    """Download a data set from its hub at a pinned revision."""
+    from harness.data.fetch import fetch
+
+    if data is None:
+        raise UserError("--data: name the folder to put it in, or set LRLC_DATA")
+    print(fetch(name, data))
+
+
+def _store(study: str, results: Path) -> Any:
+    """The store of a study named by file, shipped name, or its folder under `results`."""
+    from results.store import Store
+    from studies import study_name
+
+    name = study if (results / study).is_dir() else study_name(study)
+    if not (results / name).is_dir():
+        raise UserError(f"{results / name}: no results of study {name!r} here; `lrlc run {study}` makes them")
+    return Store(results / name)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def main() -> None:
+    """Run the command; a user's error is one line and exit code 2, our own fault keeps its traceback."""
+    from harness.data.errors import DataError
+    from results.store import StoreError
+    from studies import StudyError
+
+    try:
+        app()
+    except (UserError, DataError, StoreError, StudyError) as error:
+        say(f"lrlc: {error}")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

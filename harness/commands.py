@@ -1,0 +1,203 @@
+"""What the commands do, without the command line around it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import ray_setup
+from harness.catalogue import OpenedStudy, open_study
+from harness.driver import Driver, GridSource, TrialSource
+from harness.errors import UserError
+from harness.executors import Executor, SerialExecutor
+from harness.forecast import forecast
+from harness.planning import Plan, Planner, settled_ids
+from harness.progress import Display
+from harness.trial import Trial
+from harness.worker import WorkerSettings
+from results.store import Store
+from studies import Study
+
+if TYPE_CHECKING:
+    from harness.submit import Submission
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What `lrlc plan` says; counts are trials, or suggestions where they say so."""
+
+    study: str
+    grid_trials: int
+    done: int
+    missing: int
+    search_total: int
+    search_done: int
+    cells: tuple[str, ...]
+    forecast_seconds: float | None
+    from_rows: int
+    from_probes: int
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RunSession:
+    """A study that is ready to run: its plan, its table and where its trials come from."""
+
+    opened: OpenedStudy
+    plan: Plan
+    store: Store
+    data_dir: Path | None
+    sources: tuple[TrialSource, ...]
+    total: int
+    done: int
+
+    @property
+    def study(self) -> Study:
+        return self.opened.study
+
+    def headline(self) -> str:
+        return f"{self.study.name}: {self.total} trials, {self.done} done; tables in {self.store.root}"
+
+    def executor(self, *, serial: bool, address: str, max_in_flight: int | None) -> Executor:
+        """Where the missing trials will run; at most as many slots as trials."""
+        left = max(1, self.total - self.done)
+        if serial:
+            return SerialExecutor(self._worker_settings(gpus=self._gpus(_cuda_count())))
+        ray_setup.prepare(joins_cluster=address != "local")
+        from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect
+
+        connect(address)
+        return RayExecutor(
+            self._worker_settings(gpus=self._gpus(cluster_gpus())),
+            max_in_flight=min(left, max_in_flight or left),
+            accelerator_type=self.study.resources.accelerator_type,
+        )
+
+    def run(self, executor: Executor, display: Display) -> None:
+        Driver(self.sources, executor, self.store, display).run()
+        self.store.compact()
+
+    def _gpus(self, available: float) -> float:
+        """The GPUs a trial asks for: what the study says, else one where there are any."""
+        asked = self.study.resources.gpus
+        return asked if asked is not None else min(1.0, available)
+
+    def _worker_settings(self, gpus: float) -> WorkerSettings:
+        return WorkerSettings(self.data_dir, self.opened.plugins, self.study.resources.cpus, gpus)
+
+
+def open_run(
+    name: str,
+    overrides: Sequence[str],
+    profile: str | None,
+    results: Path,
+    data: Path | None,
+    *,
+    retry_failed: bool = False,
+) -> RunSession:
+    """Check the study, decode its data, plan its trials; nothing is written before all of that went well."""
+    opened = open_study(name, profile=profile, overrides=overrides)
+    planner = Planner(opened, data)
+    grid = planner.grid()
+    store = Store(results / opened.study.name)
+    plan = Plan(grid, settled_ids(store, retry=retry_failed))
+    sources: list[TrialSource] = [GridSource(plan.missing)]
+    total, done = len(grid), plan.done
+    store.write_study(opened.study.described(), profile, overrides)
+    store.write_plan(profile, [trial.id for trial in grid])
+    if opened.study.search is not None:
+        from harness.search import SearchSource
+
+        search = SearchSource(opened, planner, store, profile)
+        sources.append(search)
+        total, done = total + search.total, done + search.done
+    return RunSession(opened, plan, store, data, tuple(sources), total, done)
+
+
+def plan_study(
+    name: str,
+    overrides: Sequence[str],
+    profile: str | None,
+    results: Path,
+    data: Path | None,
+    *,
+    probe: bool,
+) -> PlanSummary:
+    """Compare the study with its table and forecast the rest; writes nothing."""
+    opened = open_study(name, profile=profile, overrides=overrides)
+    store = Store(results / opened.study.name)
+    plan = Plan(Planner(opened, data).grid(), settled_ids(store))
+    expected = forecast(plan.missing, store.trials(), data, probe=probe)
+    search = opened.study.search
+    return PlanSummary(
+        study=opened.study.name,
+        grid_trials=len(plan.trials),
+        done=plan.done,
+        missing=len(plan.missing),
+        search_total=search.trials if search else 0,
+        search_done=0,
+        cells=_cells(plan.trials),
+        forecast_seconds=expected.slot_seconds,
+        from_rows=expected.from_rows,
+        from_probes=expected.from_probes,
+    )
+
+
+def submit_study(
+    name: str,
+    overrides: Sequence[str],
+    *,
+    address: str,
+    working_dir: Path,
+    runtime_env: Path | None,
+    profile: str | None,
+    results: Path,
+    data: Path | None,
+    max_in_flight: int | None,
+) -> "Submission":
+    """Check the study here, then send it; what is wrong with it is said before anything travels."""
+    open_study(name, profile=profile, overrides=overrides)
+    ray_setup.prepare(joins_cluster=True)
+    from harness.submit import submit
+
+    arguments = [*overrides, "--results", str(results)]
+    arguments += ["--profile", profile] if profile else []
+    arguments += ["--data", str(data.absolute())] if data else []
+    arguments += ["--max-in-flight", str(max_in_flight)] if max_in_flight else []
+    return submit(
+        _shipped_path(name, working_dir),
+        arguments,
+        address=address,
+        working_dir=working_dir,
+        runtime_env_file=runtime_env,
+    )
+
+
+def _shipped_path(name: str, working_dir: Path) -> str:
+    """The study's name on the cluster: a file must lie in the folder that is shipped."""
+    path = Path(name)
+    if not path.is_file():
+        return name
+    try:
+        return str(path.resolve().relative_to(working_dir.resolve()))
+    except ValueError:
+        raise UserError(
+            f"{name} lies outside --working-dir {working_dir}, which is all the cluster gets"
+        ) from None
+
+
+def _cells(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """One line per cell of the grid: what it is and its number of seeds."""
+    seeds = Counter(trial.label.rpartition(" seed ")[0] for trial in trials)
+    return tuple(
+        f"{cell}: {count} seeds" if count > 1 else f"{cell}: 1 seed" for cell, count in seeds.items()
+    )
+
+
+def _cuda_count() -> int:
+    import torch
+
+    return torch.cuda.device_count()

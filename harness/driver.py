@@ -1,0 +1,158 @@
+"""The loop: take the next trial, run it, commit its row, tell the search. The only writer of results.
+
+The path of one trial reads from top to bottom here. Rows are committed first and told to Optuna after, so that
+whatever dies, the table is never behind the search.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from harness.executors import Event, Executor, Finished, Lost, Progress, Started
+from harness.trial import Trial, blank_result, stopped_result
+from results.schema import EpochRecord, TrialResult, TrialStatus
+from results.store import Store
+
+SECONDS_BETWEEN_PARTS = 1.0
+"""One-row parts cost 12 KB each and slow every later read: rows are gathered this long before a commit."""
+
+MAX_ATTEMPTS = 3
+"""A trial whose worker died this often ends as failed."""
+
+
+class TrialSource(Protocol):
+    """Where trials come from: a list of cells, or a search that learns from each result."""
+
+    def next_trial(self) -> Trial | None:
+        """The next trial to run; None if there is none now, though a later result may bring more."""
+
+    def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
+        """Learn of an epoch; returns the trials to prune because of it."""
+
+    def tell(self, result: TrialResult) -> Sequence[Trial]:
+        """Learn of a committed row; returns the trials to prune because of it."""
+
+
+class GridSource:
+    """The missing trials of a grid, in the order of the plan."""
+
+    def __init__(self, missing: Iterable[Trial]) -> None:
+        self._missing = deque(missing)
+
+    def next_trial(self) -> Trial | None:
+        return self._missing.popleft() if self._missing else None
+
+    def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
+        return ()
+
+    def tell(self, result: TrialResult) -> Sequence[Trial]:
+        return ()
+
+
+@dataclass
+class _Flight:
+    """A running trial, what is known of it and its epochs so far."""
+
+    trial: Trial
+    source: TrialSource
+    known: TrialResult
+    curve: list[EpochRecord] = field(default_factory=list)
+
+
+class Driver:
+    """Runs every trial of the sources on the executor and commits the rows to the store."""
+
+    def __init__(
+        self,
+        sources: Sequence[TrialSource],
+        executor: Executor,
+        store: Store,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self._sources, self._executor, self._store, self._on_event = sources, executor, store, on_event
+        self._flights: dict[str, _Flight] = {}
+        self._again: deque[tuple[Trial, TrialSource]] = deque()
+        self._uncommitted: list[tuple[TrialResult, TrialSource]] = []
+        self._last_commit = time.monotonic()
+
+    def run(self) -> None:
+        """Return when every source is exhausted; on any exception, commit what has finished and stop the rest."""
+        try:
+            while True:
+                self._fill_slots()
+                if not self._flights:
+                    if not self._uncommitted:
+                        return
+                    self._commit()  # what is told now may bring new trials
+                    continue
+                for event in self._executor.wait(SECONDS_BETWEEN_PARTS):
+                    self._handle(event)
+                if time.monotonic() - self._last_commit >= SECONDS_BETWEEN_PARTS:
+                    self._commit()
+        finally:
+            self._commit()
+            self._executor.close()
+
+    def _fill_slots(self) -> None:
+        while len(self._flights) < self._executor.slots and (found := self._next()) is not None:
+            trial, source = found
+            trial = replace(trial, gpu_fraction=self._executor.gpu_fraction)
+            self._flights[trial.id] = _Flight(trial, source, blank_result(trial))
+            self._executor.submit(trial)
+
+    def _next(self) -> tuple[Trial, TrialSource] | None:
+        if self._again:
+            return self._again.popleft()
+        for source in self._sources:
+            if (trial := source.next_trial()) is not None:
+                return trial, source
+        return None
+
+    def _handle(self, event: Event) -> None:
+        flight = self._flights.get(event.trial.id)
+        if flight is None:  # reported before its stop took effect
+            return
+        match event:
+            case Started(known=known):
+                flight.known = known
+            case Progress(record=record):
+                flight.curve.append(record)
+                for trial in flight.source.report(flight.trial, record):
+                    self._prune(trial)
+            case Finished(result=result):
+                self._finish(flight, result)
+            case Lost(reason=reason):
+                self._retry(flight, reason)
+        self._on_event(event)
+
+    def _prune(self, trial: Trial) -> None:
+        flight = self._flights.get(trial.id)
+        if flight is not None:
+            self._executor.stop(flight.trial)
+            result = stopped_result(flight.known, tuple(flight.curve), TrialStatus.PRUNED)
+            self._finish(flight, result)
+            self._on_event(Finished(flight.trial, result))
+
+    def _retry(self, flight: _Flight, reason: str) -> None:
+        trial = flight.trial
+        if trial.attempts < MAX_ATTEMPTS:
+            del self._flights[trial.id]
+            self._again.append((replace(trial, attempts=trial.attempts + 1), flight.source))
+        else:
+            error = f"its worker died {trial.attempts} times, last: {reason}"
+            self._finish(flight, stopped_result(flight.known, tuple(flight.curve), TrialStatus.FAILED, error))
+
+    def _finish(self, flight: _Flight, result: TrialResult) -> None:
+        del self._flights[flight.trial.id]
+        self._uncommitted.append((result, flight.source))
+
+    def _commit(self) -> None:
+        if self._uncommitted:
+            ended, self._uncommitted = self._uncommitted, []
+            self._store.commit([result for result, _ in ended])
+            for result, source in ended:
+                for trial in source.tell(result):
+                    self._prune(trial)
+        self._last_commit = time.monotonic()

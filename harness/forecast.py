@@ -1,0 +1,105 @@
+"""How long the missing trials will take: from rows of like trials, else from a few timed batches."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from harness.data import Dataset, Split, load_dataset
+from harness.training import train
+from harness.trial import Trial
+from results.schema import EpochRecord
+
+PROBED_BATCHES = 2
+FORWARD_SHARE = 1 / 3
+"""Evaluating an image costs about a third of training on it (one pass of three)."""
+
+LIKE = ["dataset", "network", "kind", "rank", "epochs", "batch_size", "train_images"]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds of work left for one slot, and how many missing trials rest on rows and on probes."""
+
+    slot_seconds: float | None
+    from_rows: int
+    from_probes: int
+
+
+def forecast(missing: Sequence[Trial], past: pd.DataFrame, data_dir: Path | None, *, probe: bool) -> Forecast:
+    """Add up the expected seconds of `missing`; each group of like trials without a past row is probed once.
+
+    Without `probe` such a group leaves the sum unknown (None).
+    """
+    groups: dict[tuple[object, ...], list[Trial]] = {}
+    for trial in missing:
+        groups.setdefault(_likeness(trial), []).append(trial)
+    known = _past_seconds(past)
+    seconds, from_rows, datasets = 0.0, 0, dict[object, Dataset]()
+    for likeness, trials in groups.items():
+        expected = known.get(likeness)
+        if expected is not None:
+            from_rows += len(trials)
+        elif not probe:
+            return Forecast(None, from_rows, 0)
+        else:
+            spec = trials[0].config.dataset
+            if spec not in datasets:
+                datasets[spec] = load_dataset(spec, data_dir)
+            expected = _probe(trials[0], datasets[spec])
+        seconds += expected * len(trials)
+    return Forecast(seconds, from_rows, len(missing) - from_rows)
+
+
+def _likeness(trial: Trial) -> tuple[object, ...]:
+    config = trial.config
+    return (
+        config.dataset.title,
+        config.network,
+        config.kind,
+        config.rank,
+        config.train.epochs,
+        config.train.batch_size,
+        config.dataset.train_images,
+    )
+
+
+def _past_seconds(past: pd.DataFrame) -> dict[tuple[object, ...], float]:
+    finished = past[past["status"] == "finished"]
+    if finished.empty:
+        return {}
+    # `train_images` of a row is what was used; a study that sets no limit has None in its settings.
+    rows: Iterable[tuple[object, ...]] = finished.assign(
+        rank=finished["rank"].astype(object).where(finished["rank"].notna(), None)
+    )[[*LIKE, "total_seconds"]].itertuples(index=False, name=None)
+    found: dict[tuple[object, ...], list[float]] = {}
+    for *likeness, seconds in rows:
+        for train_images in (likeness[-1], None):
+            found.setdefault((*likeness[:-1], train_images), []).append(float(str(seconds)))
+    return {likeness: sum(values) / len(values) for likeness, values in found.items()}
+
+
+def _probe(trial: Trial, dataset: Dataset) -> float:
+    """Train on a few batches twice and scale the second, warm pass to the whole trial."""
+    settings = trial.config.train
+    images = PROBED_BATCHES * settings.batch_size
+    short = dataclasses.replace(
+        dataset,
+        train=_head(dataset.train, images),
+        validation=_head(dataset.validation, 1),
+        test=_head(dataset.test, 1),
+    )
+    config = dataclasses.replace(trial.config, train=settings.model_copy(update={"epochs": 2}))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    records = train(dataclasses.replace(trial, config=config), short, device)
+    warm = [record for record in records if isinstance(record, EpochRecord)][-1]
+    per_image = warm.seconds / len(short.train.labels)
+    evaluated = settings.epochs * len(dataset.validation.labels) + len(dataset.test.labels)
+    return per_image * (settings.epochs * len(dataset.train.labels) + FORWARD_SHARE * evaluated)
+
+
+def _head(split: Split, count: int) -> Split:
+    return Split(split.images[:count], split.labels[:count])

@@ -1,0 +1,68 @@
+"""A study's trials, and which of them have no row yet."""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.catalogue import OpenedStudy
+from harness.data import load_dataset
+from harness.training import CODE_EPOCH
+from harness.trial import Trial
+from results.schema import TrialStatus
+from results.store import Store
+from studies import DatasetSpec, TrialConfig, expand, trial_id
+
+
+class Planner:
+    """Gives configurations their identity: it knows the data's digests, the code epoch and the plugins."""
+
+    def __init__(self, opened: OpenedStudy, data_dir: Path | None) -> None:
+        self._opened, self._data_dir = opened, data_dir
+        self._digests: dict[DatasetSpec, str] = {}
+
+    def trial(self, config: TrialConfig, search_number: int | None = None) -> Trial:
+        """The trial that `config` defines; the first of a data set decodes it into the cache."""
+        digest = self._digest(config.dataset)
+        identity = trial_id(
+            config,
+            data_digest=digest,
+            code_epoch=CODE_EPOCH,
+            plugin_digest=self._opened.plugin_digest(config),
+        )
+        return Trial(identity, config, self._opened.study.name, digest, CODE_EPOCH, search_number)
+
+    def grid(self) -> tuple[Trial, ...]:
+        """The trials of the study's grid, each once, in the order they should run."""
+        return tuple(self.trial(config) for config in expand(self._opened.study, self._opened.catalogue))
+
+    def _digest(self, spec: DatasetSpec) -> str:
+        untranslated = spec.model_copy(update={"translate": 0})  # shifted while training, not in the cache
+        if untranslated not in self._digests:
+            self._digests[untranslated] = load_dataset(untranslated, self._data_dir).digest
+        return self._digests[untranslated]
+
+
+def settled_ids(store: Store, *, retry: bool = False) -> set[str]:
+    """Trials of a grid that have their row: finished, diverged or failed; with `retry` failed ones are missing.
+
+    A row that the search pruned does not count: the grid asks for the whole training.
+    """
+    settled = {TrialStatus.FINISHED, TrialStatus.DIVERGED} | (set() if retry else {TrialStatus.FAILED})
+    rows = store.trials(["trial_id", "status"])
+    return set(rows.loc[rows["status"].isin([str(status) for status in settled]), "trial_id"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's grid against its table."""
+
+    trials: tuple[Trial, ...]
+    finished_ids: AbstractSet[str]
+
+    @property
+    def missing(self) -> tuple[Trial, ...]:
+        return tuple(trial for trial in self.trials if trial.id not in self.finished_ids)
+
+    @property
+    def done(self) -> int:
+        return len(self.trials) - len(self.missing)

@@ -1,0 +1,102 @@
+"""What a person sees while a study runs: a live bar in a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections import Counter
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from harness.executors import Event, Finished, Lost, Started
+from harness.executors import Progress as EpochReport
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Display:
+    """Counts the driver's events and shows done, running, failed, rate and time left.
+
+    `total` counts the whole study, `done` what its table held before this run.
+    """
+
+    def __init__(self, total: int, done: int, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._total, self._before, self._done = total, done, done
+        self._running: set[str] = set()
+        self._endings: Counter[str] = Counter()
+        self._latest = ""
+        self._start = self._last_line = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[details]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+        self._task = self._bar.add_task("trials", total=total, completed=done, details="")
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+        elif not self._console.quiet:
+            self._plain_line()
+
+    def __call__(self, event: Event) -> None:
+        label = event.trial.label
+        match event:
+            case Started():
+                self._running.add(event.trial.id)
+            case EpochReport(record=record):
+                self._latest = f"{label} epoch {record.epoch}: {record.validation_accuracy:.1%}"
+            case Finished(result=result):
+                self._running.discard(event.trial.id)
+                self._done += 1
+                self._endings[result.status.value] += 1
+                if result.error:
+                    self._console.print(
+                        f"failed: {label}: {result.error.strip().splitlines()[-1]}", markup=False
+                    )
+            case Lost(reason=reason):
+                self._running.discard(event.trial.id)
+                self._console.print(
+                    f"worker lost: {label} (attempt {event.trial.attempts}): {reason}", markup=False
+                )
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=self._done, details=f"{self._summary()}  {self._latest}")
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._plain_line()
+
+    def _plain_line(self) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(f"{self._done}/{self._total} trials, {self._summary()}", highlight=False)
+
+    def _summary(self) -> str:
+        seconds = time.monotonic() - self._start
+        finished = self._done - self._before
+        parts = [f"{len(self._running)} running"]
+        parts += [f"{count} {ending}" for ending, count in self._endings.items() if ending != "finished"]
+        if finished:
+            parts.append(f"{60 * finished / seconds:.1f}/min")
+            left = duration((self._total - self._done) * seconds / finished)
+            parts.append(f"{left} left")
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """'45 s', '12 min', '3 h 20 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def say(line: str) -> None:
+    """A line for people on standard error; standard output stays for results."""
+    print(line, file=sys.stderr, flush=True)

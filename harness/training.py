@@ -1,0 +1,251 @@
+"""One trial: build the network, train it, report every epoch, test it once at the end.
+
+SGD with Nesterov momentum, linear warm-up, then cosine decay to zero; no augmentation and no weight decay,
+so that the architecture alone speaks. Validation serves every choice; the test set is looked at once, at the end.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import layers
+from harness import provenance
+from harness.data import Dataset, DeviceSplit, Split, offsets
+from harness.seeds import derive_seed
+from harness.trial import Trial, blank_result
+from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
+from studies.schema import Training
+
+CODE_EPOCH = 1
+"""Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
+
+MAPPED_IMAGES = 4
+"""Input-dependent combining weights are stored for this many test images."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean cross-entropy and accuracy (0..1) over `images` images."""
+
+    loss: float
+    accuracy: float
+    images: int
+
+
+def train(trial: Trial, dataset: Dataset, device: torch.device) -> Iterator[EpochRecord | TrialResult]:
+    """Yield a TrialResult as known at the start, one EpochRecord per epoch, and the final TrialResult.
+
+    The first result (status FAILED, no metrics) carries what is known before training: parameters, FLOPs and
+    provenance. Whoever stops a trial early completes it. A loss that is not finite ends it as DIVERGED.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    settings, seed = trial.config.train, trial.config.seed
+    splits = _device_splits(trial, dataset, device)
+    model = _build(trial, dataset, device)
+    result = _describe(trial, dataset, device, model, started)
+    yield result
+
+    precision = resolve_precision(settings.precision, device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=settings.momentum, nesterov=True)
+    steps_per_epoch = math.ceil(splits["train"].count / settings.batch_size)
+    curve: list[EpochRecord] = []
+    train_seconds, status = 0.0, TrialStatus.FINISHED
+    for epoch in range(1, settings.epochs + 1):
+        order = _generator(derive_seed(seed, "order", epoch))
+        epoch_clock = time.perf_counter()
+        fitted = _train_epoch(
+            model, optimizer, splits["train"], settings, precision, order, (epoch - 1) * steps_per_epoch
+        )
+        train_seconds += (seconds := time.perf_counter() - epoch_clock)
+        held_out = evaluate(model, splits["validation"], settings.batch_size, precision)
+        curve.append(
+            EpochRecord(
+                epoch=epoch,
+                train_loss=fitted.loss,
+                train_accuracy=fitted.accuracy,
+                validation_loss=held_out.loss,
+                validation_accuracy=held_out.accuracy,
+                learning_rate=learning_rate(settings, epoch * steps_per_epoch - 1, steps_per_epoch),
+                seconds=seconds,
+            )
+        )
+        if not (math.isfinite(fitted.loss) and math.isfinite(held_out.loss)):
+            status = TrialStatus.DIVERGED
+            break
+        yield curve[-1]
+
+    result = replace(
+        result,
+        status=status,
+        error=None,
+        curve=tuple(curve),
+        epochs_run=len(curve),
+        train_loss=curve[-1].train_loss,
+        train_accuracy=curve[-1].train_accuracy,
+        train_seconds=train_seconds,
+        images_per_second=splits["train"].count * len(curve) / train_seconds,
+        peak_memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
+    )
+    if status is TrialStatus.FINISHED:
+        tested = evaluate(model, splits["test"], settings.batch_size, precision)
+        result = replace(
+            result,
+            validation_loss=curve[-1].validation_loss,
+            validation_accuracy=curve[-1].validation_accuracy,
+            test_loss=tested.loss,
+            test_accuracy=tested.accuracy,
+            weights=_weight_maps(model, splits["test"]),
+        )
+    yield replace(result, total_seconds=time.perf_counter() - clock, ended_at=datetime.now(UTC))
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """'auto' means bfloat16 autocast on a GPU and float32 on a CPU.
+
+    oneDNN's bfloat16 weight gradient is up to 18 times slower than float32 when cores are shared.
+    """
+    if precision == "auto":
+        return "bfloat16" if device.type == "cuda" else "float32"
+    return precision
+
+
+def learning_rate(settings: Training, step: int, steps_per_epoch: int) -> float:
+    """Linear warm-up to `learning_rate`, then a cosine to zero; `step` counts from 0."""
+    total = settings.epochs * steps_per_epoch
+    warmup = min(settings.warmup_epochs * steps_per_epoch, total)
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / (warmup + 1)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: DeviceSplit, batch_size: int, precision: str) -> Scores:
+    """Score `split` with batch norm in evaluation mode."""
+    model.eval()
+    loss = torch.zeros((), dtype=torch.float64, device=split.device)
+    correct = torch.zeros((), dtype=torch.int64, device=split.device)
+    for indices in _batches(torch.arange(split.count), batch_size):
+        images, labels = split.gather(indices)
+        with _autocast(split.device, precision):
+            logits = model(images)
+        loss += F.cross_entropy(logits.float(), labels, reduction="sum")
+        correct += (logits.argmax(1) == labels).sum()
+    return Scores(loss.item() / split.count, correct.item() / split.count, split.count)
+
+
+def _train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    split: DeviceSplit,
+    settings: Training,
+    precision: str,
+    order: torch.Generator,
+    first_step: int,
+) -> Scores:
+    model.train()
+    batches = _batches(torch.randperm(split.count, generator=order), settings.batch_size)
+    # Summed on the device and read once an epoch: reading each step would wait for the GPU.
+    loss_sum = torch.zeros((), dtype=torch.float64, device=split.device)
+    correct = torch.zeros((), dtype=torch.int64, device=split.device)
+    for step, indices in enumerate(batches, first_step):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(settings, step, len(batches))
+        images, labels = split.gather(indices)
+        with _autocast(split.device, precision):
+            logits = model(images)
+        loss = F.cross_entropy(logits.float(), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        loss_sum += loss.detach() * len(labels)
+        correct += (logits.detach().argmax(1) == labels).sum()
+    return Scores(loss_sum.item() / split.count, correct.item() / split.count, split.count)
+
+
+def _build(trial: Trial, dataset: Dataset, device: torch.device) -> nn.Module:
+    config = trial.config
+    model = layers.build_network(
+        config.network,
+        dataset.image_shape,
+        dataset.num_classes,
+        kind=config.kind,
+        rank=config.rank,
+        placement=config.placement,
+        options=dict(config.options),
+    )
+    layers.initialise(model, derive_seed(config.seed, "initialisation"))
+    on_device = model.to(device)
+    return on_device.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _device_splits(trial: Trial, dataset: Dataset, device: torch.device) -> dict[str, DeviceSplit]:
+    pixels, seed = trial.config.dataset.translate, trial.config.seed
+
+    def on_device(name: str, split: Split) -> DeviceSplit:
+        shifts = offsets(len(split.labels), pixels, seed, name) if pixels else None
+        return DeviceSplit(split, dataset.scaling, device, shifts)
+
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return {name: on_device(name, split) for name, split in parts.items()}
+
+
+def _describe(
+    trial: Trial, dataset: Dataset, device: torch.device, model: nn.Module, started: datetime
+) -> TrialResult:
+    costs = layers.cost(model, dataset.image_shape)
+    device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else provenance.cpu_name()
+    return replace(
+        blank_result(trial),
+        precision=resolve_precision(trial.config.train.precision, device),
+        train_images=len(dataset.train.labels),
+        validation_images=len(dataset.validation.labels),
+        test_images=len(dataset.test.labels),
+        parameters=costs.parameters,
+        flops_per_image=costs.flops_per_image,
+        device=device_name,
+        started_at=started,
+    )
+
+
+def _weight_maps(model: nn.Module, split: DeviceSplit) -> tuple[WeightMap, ...]:
+    """The maps of every low-rank layer: one per bank if fixed, one per bank and image if input-dependent."""
+    model.eval()
+    images, _ = split.gather(torch.arange(min(MAPPED_IMAGES, split.count)))
+    maps: list[WeightMap] = []
+    with torch.no_grad():
+        found = layers.combining_weight_maps(model, images)
+    for layer, values in found.items():  # (1 or N, K, H', W')
+        for image, banks in enumerate(values.float().cpu()):
+            for bank, plane in enumerate(banks):
+                maps.append(
+                    WeightMap(
+                        layer=layer,
+                        bank=bank,
+                        image=image if len(values) > 1 else None,
+                        height=plane.shape[0],
+                        width=plane.shape[1],
+                        values=tuple(plane.flatten().tolist()),
+                    )
+                )
+    return tuple(maps)
+
+
+def _autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    if precision == "bfloat16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _batches(indices: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
+    return list(torch.split(indices, batch_size))
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

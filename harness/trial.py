@@ -1,0 +1,92 @@
+"""A trial on its way through the harness, and the row it leaves when nothing is known yet."""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from harness import provenance
+from results.schema import EpochRecord, TrialResult, TrialStatus
+from studies.schema import TrialConfig
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training run: what defines it, and which suggestion of the search (if any) asked for it."""
+
+    id: str
+    config: TrialConfig
+    study: str
+    data_digest: str
+    code_epoch: int
+    search_number: int | None = None
+    attempts: int = 1
+    gpu_fraction: float | None = None
+
+    @property
+    def label(self) -> str:
+        """For people: 'mnist lrlc rank 4 layers 1+2+3 seed 0'."""
+        config = self.config
+        rank = f" rank {config.rank}" if config.rank else ""
+        placement = f" layers {'+'.join(map(str, config.placement))}" if config.placement else ""
+        return f"{config.dataset.title} {config.kind}{rank}{placement} seed {config.seed}"
+
+
+def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
+    """A FAILED row with the trial's identity and settings, and nothing measured."""
+    config, train, now = trial.config, trial.config.train, datetime.now(UTC)
+    return TrialResult(
+        trial_id=trial.id,
+        study=trial.study,
+        status=TrialStatus.FAILED,
+        error=error,
+        dataset=config.dataset.title,
+        dataset_name=config.dataset.name or str(config.dataset.path),
+        translate=config.dataset.translate,
+        label=config.dataset.label,
+        data_digest=trial.data_digest,
+        network=config.network,
+        kind=config.kind,
+        rank=config.rank,
+        placement="+".join(map(str, config.placement)),
+        options=json.dumps(dict(config.options), sort_keys=True),
+        seed=config.seed,
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        learning_rate=train.learning_rate,
+        momentum=train.momentum,
+        warmup_epochs=train.warmup_epochs,
+        precision=train.precision,
+        config=json.dumps(config.canonical(), sort_keys=True),
+        code_epoch=trial.code_epoch,
+        search_number=trial.search_number,
+        attempts=trial.attempts,
+        gpu_fraction=trial.gpu_fraction,
+        git_commit=provenance.code().git_commit,
+        git_dirty=provenance.code().git_dirty,
+        versions=provenance.versions(),
+        host=provenance.host(),
+        started_at=now,
+        ended_at=now,
+    )
+
+
+def stopped_result(
+    known: TrialResult, curve: tuple[EpochRecord, ...], status: TrialStatus, error: str | None = None
+) -> TrialResult:
+    """Complete the row of a trial that somebody stopped, from its last known state and its epochs so far."""
+    now = datetime.now(UTC)
+    last = curve[-1] if curve else None
+    return replace(
+        known,
+        status=status,
+        error=error,
+        curve=curve,
+        epochs_run=len(curve),
+        train_loss=last.train_loss if last else None,
+        train_accuracy=last.train_accuracy if last else None,
+        validation_loss=last.validation_loss if last else None,
+        validation_accuracy=last.validation_accuracy if last else None,
+        train_seconds=sum(record.seconds for record in curve),
+        total_seconds=(now - known.started_at).total_seconds(),
+        ended_at=now,
+    )

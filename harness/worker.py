@@ -1,0 +1,73 @@
+"""What runs a trial, in this process or as a Ray actor: one way in, one stream of records out."""
+
+import contextlib
+import traceback
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness import plugins
+from harness.data import Dataset, load_dataset
+from harness.training import train
+from harness.trial import Trial, blank_result, stopped_result
+from results.schema import EpochRecord, TrialResult, TrialStatus
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker must know before its first trial."""
+
+    data_dir: Path | None
+    plugins: tuple[plugins.Plugin, ...]
+    cpus: float
+    gpus: float
+
+
+class Worker:
+    """Holds what trials share (the device, decoded data sets) and runs one trial at a time."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        # The thread count changes the order of floating-point sums: it follows the study, never the machine.
+        torch.set_num_threads(max(1, int(settings.cpus)))
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+        plugins.install(settings.plugins)
+        self._settings = settings
+        # Ray leaves CUDA_VISIBLE_DEVICES unset for an actor without GPUs, which would then see all of them.
+        use_gpu = settings.gpus > 0 and torch.cuda.is_available()
+        self._device = torch.device("cuda" if use_gpu else "cpu")
+        self._datasets: dict[str, Dataset] = {}
+
+    def run(self, trial: Trial) -> Iterator[EpochRecord | TrialResult]:
+        """Yield what `train` yields; an exception in the trial becomes its FAILED row, with the traceback."""
+        known, curve = blank_result(trial), []
+        # Closed together with this generator: a stopped trial must let go of its memory at once.
+        with contextlib.closing(self._train(trial)) as records:
+            try:
+                for record in records:
+                    if isinstance(record, TrialResult):
+                        known = record
+                    else:
+                        curve.append(record)
+                    yield record
+            except Exception:
+                yield stopped_result(known, tuple(curve), TrialStatus.FAILED, traceback.format_exc())
+
+    def _train(self, trial: Trial) -> Generator[EpochRecord | TrialResult]:
+        dataset = self._dataset(trial)
+        yield from train(trial, dataset, self._device)
+
+    def _dataset(self, trial: Trial) -> Dataset:
+        spec = trial.config.dataset
+        key = spec.model_dump_json(exclude={"translate"})
+        if key not in self._datasets:
+            self._datasets[key] = load_dataset(spec, self._settings.data_dir)
+        dataset = self._datasets[key]
+        if dataset.digest != trial.data_digest:
+            raise RuntimeError(
+                f"data set {spec.title} differs on this machine: digest {dataset.digest} here, "
+                f"{trial.data_digest} where the trial was planned"
+            )
+        return dataset
