@@ -39,6 +39,10 @@ class Summary:
     low: float
     high: float
 
+    def scaled(self, factor: float) -> "Summary":
+        """In other units: fractions times 100 are percent."""
+        return Summary(self.n, factor * self.mean, factor * self.sd, factor * self.low, factor * self.high)
+
 
 def summarise(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Summary:
     """Mean, sample standard deviation (n - 1) and t interval of a group's values; NaNs are left out."""

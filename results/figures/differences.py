@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from results.figures import style
+from results.figures.naming import KIND_NAMES, short_kind_name
 from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
 from results.statistics import Summary, paired_difference
@@ -69,16 +70,14 @@ def _contrast(rows: pd.DataFrame, reference: pd.DataFrame) -> _Contrast:
     per_seed = (
         rows.set_index("seed")["test_accuracy"] - reference.set_index("seed")["test_accuracy"]
     ).dropna()
-    points = rows.assign(test_accuracy=100 * rows["test_accuracy"])
-    theirs = reference.assign(test_accuracy=100 * reference["test_accuracy"])
     rank = None if pd.isna(first["rank"]) else int(first["rank"])
-    summary = paired_difference(points, theirs).difference
+    summary = paired_difference(rows, reference).difference.scaled(100)
     return _Contrast(first["kind"], first["placement"], rank, first["parameters"], 100 * per_seed, summary)
 
 
 def _lines(contrasts: list[_Contrast]) -> list[tuple[str, str]]:
     """(kind, placement) of every line of the plot, kinds in a fixed order, LRLC last and so on top."""
-    order = list(style.KIND_NAMES)
+    order = list(KIND_NAMES)
     found = {(contrast.kind, contrast.placement) for contrast in contrasts}
     places = style.placement_order([placement for _, placement in found])
     return sorted(
@@ -108,8 +107,7 @@ def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[tuple[str, str
             va="center",
         )
     names = [
-        f"{style.short_kind_name(kind)} ({place})" if place else style.short_kind_name(kind)
-        for kind, place in lines
+        f"{short_kind_name(kind)} ({place})" if place else short_kind_name(kind) for kind, place in lines
     ]
     ax.set_yticks(range(len(lines)), names if named else [""] * len(lines))
     ax.set_ylim(-0.6, len(lines) - 0.4)

@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from results.figures import style
+from results.figures.naming import KIND_NAMES, kind_name
 from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
 
@@ -39,10 +40,10 @@ def draw(selection: Selection) -> Figure:
                 axes[row][column].set_ylabel(label)
         axes[1][column].set_xlabel("epoch")
         style.title(axes[0][column], panel)
-    kinds = [kind for kind in style.KIND_NAMES if any(kind in curves for _, curves in found)]
+    kinds = [kind for kind in KIND_NAMES if any(kind in curves for _, curves in found)]
     kinds += sorted({kind for _, curves in found for kind in curves} - set(kinds))
     handles = [
-        Line2D([], [], color=style.kind_colour(k), linestyle=STROKES.get(k, "-"), label=style.kind_name(k))
+        Line2D([], [], color=style.kind_colour(k), linestyle=STROKES.get(k, "-"), label=kind_name(k))
         for k in kinds
     ]
     columns = 3 if len(found) > 1 else 2

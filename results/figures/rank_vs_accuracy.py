@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from results.figures import style
+from results.figures.naming import kind_name, short_kind_name
 from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
 from results.statistics import Summary, summarise
@@ -79,7 +80,7 @@ def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
             str(layer["kind"]),
             _band_label(layer),
             _band_colour(layer),
-            summarise(100 * rows["test_accuracy"]),
+            summarise(rows["test_accuracy"]).scaled(100),
         )
         for layer, rows in cells(finished[~has_line])
     ]
@@ -87,7 +88,7 @@ def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
 
 
 def _band_label(layer: dict[str, object]) -> str:
-    name, placement = style.short_kind_name(str(layer["kind"])), str(layer["placement"])
+    name, placement = short_kind_name(str(layer["kind"])), str(layer["placement"])
     matched = f", as rank {layer['rank']:.0f}" if layer["kind"] == MATCHED else ""
     return f"{name} ({placement}{matched})" if placement else name
 
@@ -151,7 +152,7 @@ def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool) -> list[Summa
         zorder=2,
     )
     summaries = [
-        summarise(100 * one.rows.loc[one.rows["rank"] == rank, "test_accuracy"]) for rank in one.ranks
+        summarise(one.rows.loc[one.rows["rank"] == rank, "test_accuracy"]).scaled(100) for rank in one.ranks
     ]
     means = np.array([summary.mean for summary in summaries])
     below = means - [summary.low for summary in summaries]  # NaN at one seed: drawn as no bar
@@ -241,9 +242,7 @@ def _placement_handle(placement: str) -> Line2D:
 
 
 def _kind_handle(kind: str) -> Line2D:
-    return Line2D(
-        [], [], color=style.GREY, linestyle=_stroke(kind), linewidth=1.2, label=style.kind_name(kind)
-    )
+    return Line2D([], [], color=style.GREY, linestyle=_stroke(kind), linewidth=1.2, label=kind_name(kind))
 
 
 def _stroke(kind: str) -> style.Stroke:

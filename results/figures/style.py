@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from results.figures.naming import dataset_name
 from results.figures.selection import Panel
 from results.schema import TrialStatus
 
@@ -31,22 +32,6 @@ PLACEMENTS = {
 }
 _MORE_PLACEMENTS = tuple(PLACEMENTS.values())
 
-KIND_NAMES = {
-    "conv": "convolution",
-    "coord_conv": "CoordConv",
-    "wide_conv": "wide convolution",
-    "locally_connected": "locally connected",
-    "lrlc": "LRLC, fixed",
-    "lrlc_input_dependent": "LRLC, input-dependent",
-}
-SHORT_KIND_NAMES = {
-    "conv": "conv",
-    "wide_conv": "wide conv",
-    "locally_connected": "local",
-    "lrlc": "LRLC",
-    "lrlc_input_dependent": "LRLC i.d.",
-    "coord_conv": "CoordConv",
-}
 # Of Tol's muted scheme, so that no layer kind is taken for a placement.
 KIND_COLOURS = {
     "conv": "#555555",
@@ -61,16 +46,6 @@ LINE_STYLES: dict[str, Stroke] = {
     "lrlc": "-",
     "lrlc_input_dependent": (0, (4, 1.5)),
     "wide_conv": (0, (1, 1.2)),
-}
-
-DATASET_NAMES = {
-    "mnist": "MNIST",
-    "fashion_mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "celeba": "CelebA",
-    "utkface": "UTKFace",
-    "imagenet": "ImageNet",
-    "digits": "digits",
 }
 
 
@@ -153,23 +128,6 @@ def seeds_note(rows: pd.DataFrame) -> str:
         status: int((rows["status"] == status).sum()) for status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
     }
     return ", ".join([*parts, *(f"{count} {status}" for status, count in ended.items() if count)])
-
-
-def dataset_name(name: str) -> str:
-    """'celeba:Smiling+t8' as 'CelebA Smiling, shifted by up to 8 px'; a folder by its last part."""
-    base, plus, shift = name.rpartition("+t") if "+t" in name else (name, "", "")
-    base, _, label = base.partition(":")
-    base = DATASET_NAMES.get(base, base.rstrip("/").rpartition("/")[2])
-    shown = f"{base} {label}".strip()
-    return f"{shown}, shifted ≤ {shift} px" if plus else shown
-
-
-def kind_name(kind: str) -> str:
-    return KIND_NAMES.get(kind, kind)
-
-
-def short_kind_name(kind: str) -> str:
-    return SHORT_KIND_NAMES.get(kind, kind)
 
 
 def placement_order(placements: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from results.figures import style
+from results.figures.naming import dataset_name
 from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
 
@@ -76,7 +77,7 @@ def _rows(panel: Panel, selection: Selection, by_image: bool) -> Iterator[_Row]:
         maps = maps[maps["image"].notna() == by_image]
         if maps.empty:
             continue
-        name = style.dataset_name(panel.dataset)
+        name = dataset_name(panel.dataset)
         if by_image:
             last = maps[maps["layer"] == maps["layer"].iloc[-1]]
             for image, of_image in list(last.groupby("image"))[:IMAGES]:
