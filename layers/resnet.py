@@ -91,7 +91,8 @@ def resnet50(
     placement: Sequence[int] | None = None,
     options: Mapping[str, object] | None = None,
 ) -> nn.Module:
-    """ResNet-50 for square RGB images with layers of `kind` in the 3x3 convolutions of the stages in `placement`.
+    """ResNet-50 for square RGB images with layers of `kind` in the 3x3 convolutions of the stages in
+    `placement`.
 
     Placement is any of 1 to 4, all four by default; the rest as `build_network`.
     """

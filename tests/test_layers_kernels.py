@@ -1,0 +1,183 @@
+"""Every kernel against the per-position reference, whichever the dispatch rule would choose, and how one is chosen."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import reference_layers as reference
+import torch
+from hypothesis import given, settings
+from test_layers_exact import assert_same, gradients, make_combined, problems
+
+import layers
+from layers import cpp_build, cpp_kernels, dispatch, ops, portable
+
+KERNELS = {
+    "portable": (portable.combined, portable.combined_backward),
+    "banks": (portable.dependent, portable.dependent_backward),
+    "cpp": (cpp_kernels.combined, cpp_kernels.combined_backward),
+}
+LOCAL = {
+    "portable": (portable.local, portable.local_backward),
+    "cpp": (cpp_kernels.local, cpp_kernels.local_backward),
+}
+needs_compiler = pytest.mark.skipif(cpp_build.library() is None, reason="no C++ compiler")
+PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-5), (torch.bfloat16, 3e-2)]
+
+
+def families(table):
+    return [pytest.param(name, marks=needs_compiler if name == "cpp" else ()) for name in table]
+
+
+def run(kernels, tensors, geometry):
+    forward, backward = kernels
+    y = forward(*tensors, geometry)
+    weight = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).view(y.shape).to(y.dtype)
+    found = backward(weight, *tensors, geometry, (True,) * len(tensors))
+    for which in range(len(tensors)):  # each gradient alone is the same
+        alone = backward(weight, *tensors, geometry, tuple(i == which for i in range(len(tensors))))
+        assert torch.equal(alone[which], found[which])
+    return [y, *found]
+
+
+@pytest.mark.parametrize("family", families(KERNELS))
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@settings(max_examples=25, deadline=None)
+@given(problem=problems())
+def test_kernels_of_combined_banks_are_exact(family, dtype, tolerance, problem):
+    tensors = [t.to(dtype) for t in make_combined(problem, dependent=False)]
+    exact = [t.double() for t in tensors]
+    expected = gradients(lambda *t: reference.combined(*t, problem[0]), exact)
+    assert_same(run(KERNELS[family], tensors, problem[0]), expected, tolerance)
+
+
+@pytest.mark.parametrize("family", families(LOCAL))
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@settings(max_examples=25, deadline=None)
+@given(problem=problems())
+def test_kernels_of_stored_filters_are_exact(family, dtype, tolerance, problem):
+    g, (_, C_in, C_out, _), _ = problem
+    x = make_combined(problem, dependent=False)[0].to(dtype)
+    (H, W), (kh, kw) = g.output_size, g.kernel_size
+    filters = torch.randn(H * W, kh * kw * C_in, C_out, dtype=torch.float64).to(dtype)
+
+    def naive(x, filters):
+        return reference.local(x, filters.view(H, W, kh, kw, C_in, C_out).permute(0, 1, 5, 4, 2, 3), g)
+
+    expected = gradients(naive, (x.double(), filters.double()))
+    assert_same(run(LOCAL[family], (x, filters), g), expected, tolerance)
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(70, 40, 33), (9, 3, 64), (200, 17, 5)])
+def test_cpp_kernels_at_sizes_that_no_block_divides(shape):
+    """Many images, wide and narrow channels: the paths that small random shapes do not reach."""
+    N, C_in, C_out = shape
+    g = layers.geometry.make_geometry((7, 6), 3, 1, 1)
+    tensors = make_combined((g, (N, C_in, C_out, 5), 0), dependent=False)
+    expected = run(KERNELS["banks"], tensors, g)
+    assert_same(run(KERNELS["cpp"], tensors, g), expected, 1e-11)
+
+
+@needs_compiler
+def test_cpp_kernels_give_the_same_bits_again_and_on_any_number_of_threads():
+    g = layers.geometry.make_geometry((12, 9), 3)
+    tensors = [t.float() for t in make_combined((g, (20, 16, 16, 3), 0), dependent=False)]
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3, 3):
+            torch.set_num_threads(threads)
+            results.append(run(KERNELS["cpp"], tensors, g))
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@needs_compiler
+def test_cpp_kernels_can_be_called_from_several_threads():
+    g = layers.geometry.make_geometry((10, 10), 3)
+    tensors = make_combined((g, (4, 16, 16, 2), 0), dependent=False)
+    expected = cpp_kernels.combined(*tensors, g)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: cpp_kernels.combined(*tensors, g), range(8)))
+    assert all(torch.equal(y, expected) for y in found)
+
+
+def test_a_nan_stays_a_nan():
+    g = layers.geometry.make_geometry((6, 6), 3)
+    x, basis, weights = make_combined((g, (40, 2, 3, 2), 0), dependent=False)
+    x[3, 0, 2, 2] = float("nan")
+    y = ops.combined(x.float(), basis.float(), weights.float(), (1, 1), (0, 0, 0, 0), (1, 1))
+    assert y[3].isnan().any()
+    assert y.isnan().flatten(1).any(1).sum() == 1
+
+
+def test_the_environment_forces_a_family(monkeypatch):
+    x, weights = torch.zeros(64, 8, 6, 6), torch.zeros(1, 4, 4, 4)
+    basis = torch.zeros(32, 8, 3, 3)
+    geometry = layers.geometry.make_geometry((6, 6), 3)
+    monkeypatch.setenv("LRLC_BACKEND", "portable")
+    assert dispatch.combined(x, basis, weights, geometry) is portable.combined
+    assert dispatch.combined(x[:1], basis, weights, geometry) is portable.dependent
+    assert dispatch.combined(x, basis, weights.expand(64, -1, -1, -1), geometry) is portable.dependent
+    monkeypatch.setenv("LRLC_BACKEND", "fast")
+    with pytest.raises(layers.LayerError, match="unknown LRLC_BACKEND 'fast'"):
+        dispatch.combined(x, basis, weights, geometry)
+
+
+@needs_compiler
+def test_the_environment_forces_cpp(monkeypatch):
+    x, weights, basis = torch.zeros(1, 8, 6, 6), torch.zeros(1, 4, 4, 4), torch.zeros(32, 8, 3, 3)
+    geometry = layers.geometry.make_geometry((6, 6), 3)
+    monkeypatch.setenv("LRLC_BACKEND", "cpp")
+    assert dispatch.combined(x, basis, weights, geometry) is cpp_kernels.combined
+    with pytest.raises(layers.LayerError, match=r"cannot serve torch\.float16"):
+        dispatch.combined(x.half(), basis.half(), weights, geometry)
+
+
+def test_without_a_compiler_the_portable_kernels_serve_and_one_line_says_so(monkeypatch, caplog):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    cpp_build.library.cache_clear()
+    try:
+        with caplog.at_level(logging.INFO, logger="layers"):
+            layer = layers.LowRankLocallyConnected2d(3, 4, 3, input_size=(5, 5), rank=4)
+            layer(torch.randn(64, 3, 5, 5)).sum().backward()
+            layer(torch.randn(64, 3, 5, 5))
+    finally:
+        cpp_build.library.cache_clear()
+    (record,) = [r for r in caplog.records if r.name == "layers"]
+    assert "install g++" in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+@needs_compiler
+def test_a_source_that_does_not_compile_falls_back(monkeypatch, caplog, tmp_path):
+    broken = tmp_path / "broken.cpp"
+    broken.write_text("not C++")
+    monkeypatch.setattr(cpp_build, "SOURCE", broken)
+    monkeypatch.setenv("LRLC_CACHE", str(tmp_path))
+    cpp_build.library.cache_clear()
+    try:
+        assert cpp_build.library() is None
+    finally:
+        cpp_build.library.cache_clear()
+    assert "not usable" in caplog.text
+    assert not list(tmp_path.glob("kernels/*"))
+
+
+@needs_compiler
+def test_several_processes_compile_at_once_into_one_cache(tmp_path):
+    code = "from layers.cpp_build import library; assert library() is not None"
+    environment = {**os.environ, "LRLC_CACHE": str(tmp_path)}
+    started = time.monotonic()
+    processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
+    assert [p.wait() for p in processes] == [0, 0, 0]
+    assert time.monotonic() - started < 300
+    (kept,) = tmp_path.glob("kernels/*")
+    assert kept.suffix == ".so"
