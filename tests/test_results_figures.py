@@ -1,0 +1,274 @@
+"""Figures and report: from tables alone, the same on every call, and honest about what is missing."""
+
+import math
+import re
+import subprocess
+import sys
+from base64 import b64decode
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from results_samples import result, study
+from scipy import stats
+
+from results.export import export_tables
+from results.figures import FIGURES, NothingToDraw, Selection, draw_all, render
+from results.figures.style import look, spread
+from results.report import write_report
+from results.schema import SCHEMAS, TrialStatus, to_tables
+from results.statistics import binomial_sd, paired_difference, summarise, summarise_groups
+from results.store import Store, StoreError
+
+SMALL = {"datasets": ("mnist", "utkface"), "seeds": 3, "ranks": (1, 2, 4), "placements": ("3", "1+2+3")}
+TINY = {"datasets": ("mnist",), "seeds": 3, "ranks": (1, 2), "placements": ("3",)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A small finished study, with a failed and a diverged trial."""
+    store = Store(tmp_path_factory.mktemp("runs") / "rank_vs_accuracy")
+    rows = study(**TINY)
+    base = {"dataset": "mnist", "options": "{}", "translate": 0, "epochs": 10, "test_accuracy": None}
+    failed = result(
+        "f", **base, status=TrialStatus.FAILED, error="Traceback\n  in x\nRuntimeError: <b>no & room</b>"
+    )
+    rows += [failed, result("d", **base, status=TrialStatus.DIVERGED, train_loss=math.nan)]
+    store.commit(rows)
+    described = {
+        "name": "rank_vs_accuracy",
+        "title": "Rank & <accuracy>",
+        "description": "First.\n\n<i>Second</i>.",
+    }
+    store.write_study(described, "smoke", ["train.epochs=10"])
+    store.write_plan("smoke", [row.trial_id for row in rows] + ["not yet"])
+    return store
+
+
+@pytest.fixture(scope="module")
+def report(store: Store) -> str:
+    return write_report(store, store.root / "report.html").read_text()
+
+
+def frames(**chosen: object) -> Selection:
+    tables = {name: table.to_pandas() for name, table in to_tables(study(**chosen)).items()}  # type: ignore[arg-type]
+    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"])
+
+
+def test_importing_results_is_quick_and_brings_nothing_heavy() -> None:
+    code = (
+        "import sys, results.store, results.figures, results.report, results.export, results.statistics;"
+        "print(*{'torch', 'ray', 'optuna', 'scipy', 'matplotlib', 'seaborn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_every_figure_is_drawn_and_the_same_bytes_again(store: Store, tmp_path: Path) -> None:
+    formats = ("png", "svg")
+    first = draw_all(store, tmp_path / "first", formats)
+    assert first.skipped == {}
+    assert {path.name for path in first.paths} == {f"{name}.{ext}" for name in FIGURES for ext in formats}
+    code = (
+        "import sys; from pathlib import Path; from results.store import Store; from results.figures import draw_all;"
+        f"draw_all(Store(Path(sys.argv[1])), Path(sys.argv[2]), {formats})"
+    )
+    again = tmp_path / "again"
+    subprocess.run([sys.executable, "-c", code, store.root, again], check=True, env={"PYTHONHASHSEED": "7"})
+    different = [path.name for path in first.paths if path.read_bytes() != (again / path.name).read_bytes()]
+    assert different == []
+
+
+def test_the_rank_figure_has_a_panel_per_data_set_and_names_its_baselines() -> None:
+    from results.figures import rank_vs_accuracy
+
+    with look():
+        figure = rank_vs_accuracy.draw(frames(**SMALL))
+    titles = [ax.get_title(loc="left").strip() for ax in figure.axes]
+    assert titles == ["MNIST", "UTKFace"]
+    for ax in figure.axes:
+        texts = [text.get_text() for text in ax.texts]
+        assert "3 seeds, 10,000 test images" in texts
+        assert any(text.startswith("conv") for text in texts)
+        assert any(text.startswith("CoordConv (1)") for text in texts)
+        assert any(text.startswith("local (3)") for text in texts)
+        assert [int(tick) for tick in ax.get_xticks()] == [1, 2, 4, 7]  # 7: the widest matched convolution
+    (legend,) = figure.legends
+    labels = {text.get_text() for text in legend.get_texts()}
+    assert {"layer 3", "layers 1+2+3", "LRLC, fixed", "LRLC, input-dependent", "wide convolution"} <= labels
+
+
+def test_a_wide_convolution_matched_at_one_rank_is_a_band() -> None:
+    from results.figures import rank_vs_accuracy
+
+    with look():
+        figure = rank_vs_accuracy.draw(frames(**{**TINY, "wide_ranks": (4,)}))
+    assert any(text.get_text().startswith("wide conv (3, as rank 4)") for text in figure.axes[0].texts)
+    assert "wide convolution" not in {text.get_text() for text in figure.legends[0].get_texts()}
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_few_seeds_are_drawn(seeds: int) -> None:
+    selection = frames(**{**TINY, "seeds": seeds})
+    for name in FIGURES:
+        assert render(name, selection, ["png"])["png"].startswith(b"\x89PNG")
+
+
+def test_figures_without_their_data_say_so(tmp_path: Path) -> None:
+    conv_alone = frames(datasets=["mnist"], seeds=2, ranks=(), wide_ranks=(), local_placements=())
+    drawn = draw_all(conv_alone, tmp_path, ["svg"])
+    assert drawn.skipped["rank_vs_accuracy"] == "no trial of a layer with a rank has finished"
+    assert "combining weights" in drawn.skipped["combining_weights"]
+    assert {path.stem for path in drawn.paths} == set(FIGURES) - set(drawn.skipped)
+    nothing = draw_all(Store(tmp_path / "none"), tmp_path, ["svg"])
+    assert set(nothing.skipped) == set(FIGURES)
+    assert set(nothing.skipped.values()) == {"no trial has a row yet"}
+
+
+def test_a_search_over_many_settings_is_not_pooled_into_one_line() -> None:
+    rows = [result(str(i), learning_rate=0.1 + i / 100, curve=(), weights=()) for i in range(20)]
+    trials = to_tables(rows)["trials"].to_pandas()
+    empty = {name: schema.empty_table().to_pandas() for name, schema in SCHEMAS.items()}
+    selection = Selection.of_frames(trials, empty["curves"], empty["weights"])
+    with pytest.raises(NothingToDraw, match="differ in learning_rate"):
+        render("rank_vs_accuracy", selection, ["png"])
+
+
+def test_the_plan_selects_what_is_drawn(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no plan of profile 'paper'"):
+        draw_all(store, tmp_path, profile="paper")
+    with pytest.raises(StoreError, match="unknown figure format 'gif'"):
+        draw_all(store, tmp_path, ["gif"])
+
+
+def test_the_report_needs_nothing_beside_it(report: str) -> None:
+    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?\s*(?!["']?data:)""", report)
+    assert "<script" not in report
+    images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', report)
+    assert len(images) == len(FIGURES)
+    for image in images:
+        references = [
+            value
+            for element in ElementTree.fromstring(b64decode(image)).iter()
+            for name, value in element.attrib.items()
+            if name.rpartition("}")[2] in ("href", "src")
+        ]
+        assert all(value.startswith(("#", "data:")) for value in references)
+
+
+def test_the_report_says_what_was_asked_found_and_failed(report: str) -> None:
+    assert "<h1>Rank &amp; &lt;accuracy&gt;</h1>" in report
+    assert "<p>First.</p>\n<p>&lt;i&gt;Second&lt;/i&gt;.</p>" in report
+    assert "<b>1</b> failed" in report
+    assert "<b>1</b> diverged" in report
+    assert "<b>1</b> missing" in report
+    assert "RuntimeError: &lt;b&gt;no &amp; room&lt;/b&gt;" in report
+    assert "lrlc run rank_vs_accuracy train.epochs=10 --profile smoke" in report
+    assert "a" * 40 in report
+    assert "torch 2.13.0" in report
+    conv = [row for row in study(**TINY) if row.kind == "conv" and row.dataset == "mnist"]
+    mean = 100 * sum(row.test_accuracy or 0 for row in conv) / len(conv)
+    assert re.search(
+        rf"<td>convolution</td>.*<td class=\"number\">3</td><td class=\"number\">{mean:.2f} \(", report
+    )
+
+
+def test_the_report_is_the_same_again_and_an_empty_study_has_one(
+    store: Store, report: str, tmp_path: Path
+) -> None:
+    assert write_report(store, tmp_path / "again.html").read_text() == report
+    empty = write_report(Store(tmp_path / "empty"), tmp_path / "empty.html").read_text()
+    assert "no trial has a row yet" in empty
+
+
+def test_tables_are_exported_whole(store: Store, tmp_path: Path) -> None:
+    rows = store.trials()
+    for to in ("csv", "parquet"):
+        paths = export_tables(store, tmp_path, to)
+        assert {path.name for path in paths} == {f"{name}.{to}" for name in SCHEMAS}
+    read = pd.read_csv(tmp_path / "trials.csv")
+    assert list(read.columns) == list(rows.columns)
+    assert read["test_accuracy"].tolist() == pytest.approx(rows["test_accuracy"].tolist(), nan_ok=True)
+    assert pq.read_table(tmp_path / "weights.parquet").equals(store.table("weights"))
+    with pytest.raises(StoreError, match="cannot export to 'xlsx'; known: csv, parquet"):
+        export_tables(store, tmp_path, "xlsx")
+
+
+def test_intervals_are_those_of_scipy() -> None:
+    values = [0.71, 0.74, 0.69, 0.75, 0.72]
+    summary = summarise(values)
+    low, high = stats.t.interval(0.95, 4, loc=summary.mean, scale=stats.sem(values))
+    assert (summary.n, summary.mean, summary.sd) == (
+        5,
+        pytest.approx(0.722),
+        pytest.approx(pd.Series(values).std()),
+    )
+    assert (summary.low, summary.high) == (pytest.approx(low), pytest.approx(high))
+    wider = summarise(values, confidence=0.99)
+    assert wider.low < summary.low
+
+
+@pytest.mark.parametrize(("values", "n", "mean"), [([], 0, None), ([0.5], 1, 0.5), ([0.5, math.nan], 1, 0.5)])
+def test_fewer_than_two_values_have_no_interval(values: list[float], n: int, mean: float | None) -> None:
+    summary = summarise(values)
+    assert summary.n == n
+    assert math.isnan(summary.mean) if mean is None else summary.mean == mean
+    assert all(map(math.isnan, (summary.sd, summary.low, summary.high)))
+
+
+def test_groups_count_what_did_not_finish() -> None:
+    rows = to_tables(
+        [
+            result("a", seed=0, test_accuracy=0.5),
+            result("b", seed=1, test_accuracy=0.7),
+            result("c", seed=2, status=TrialStatus.DIVERGED, test_accuracy=None),
+            result("d", kind="conv", rank=None, status=TrialStatus.FAILED, test_accuracy=None),
+        ]
+    )["trials"].to_pandas()
+    groups = summarise_groups(rows, ["kind", "rank"]).set_index("kind")
+    assert groups.loc["lrlc", ["n", "mean", "pruned", "diverged", "failed"]].tolist() == [
+        2,
+        pytest.approx(0.6),
+        0,
+        1,
+        0,
+    ]
+    assert groups.loc["conv", ["n", "failed"]].tolist() == [0, 1]
+
+
+def test_differences_are_paired_by_seed() -> None:
+    def cell(kind: str, accuracies: dict[int, float]) -> pd.DataFrame:
+        rows = [
+            result(f"{kind}{seed}", kind=kind, seed=seed, test_accuracy=a) for seed, a in accuracies.items()
+        ]
+        return to_tables(rows)["trials"].to_pandas()
+
+    ours = cell("lrlc", {2: 0.9, 0: 0.7, 1: 0.8, 7: 0.1})
+    theirs = cell("conv", {0: 0.6, 1: 0.65, 2: 0.8, 9: 0.99})
+    found = paired_difference(ours, theirs)
+    expected = stats.ttest_rel([0.7, 0.8, 0.9], [0.6, 0.65, 0.8])
+    interval = expected.confidence_interval(0.95)
+    assert (found.difference.n, found.difference.mean) == (3, pytest.approx(0.35 / 3))
+    assert (found.difference.low, found.difference.high) == (
+        pytest.approx(interval.low),
+        pytest.approx(interval.high),
+    )
+    assert found.correlation == pytest.approx(stats.pearsonr([0.7, 0.8, 0.9], [0.6, 0.65, 0.8]).statistic)
+    with pytest.raises(ValueError, match="seed 2 stands twice"):
+        paired_difference(pd.concat([ours, ours]), theirs)
+
+
+def test_test_set_noise_is_that_of_the_field_notes() -> None:
+    assert 100 * binomial_sd(0.99, 10_000) == pytest.approx(0.10, abs=0.005)
+    assert 100 * binomial_sd(0.75, 10_000) == pytest.approx(0.43, abs=0.005)
+
+
+def test_labels_keep_their_order_and_distance() -> None:
+    placed = spread([0.5, 0.52, 0.1, 0.99, 1.0], gap=0.1, low=0.0, high=1.0)
+    ordered = [placed[index] for index in (2, 0, 1, 3, 4)]
+    assert all(later - earlier >= 0.1 - 1e-9 for earlier, later in pairwise(ordered))
+    assert max(placed) <= 1.0
+    assert placed[2] == 0.1
