@@ -1,4 +1,4 @@
-"""The command line: `lrlc plan | run | status | plot | report | export | data | list | doctor | submit`.
+"""The command line: `lrlc plan | run | retry | status | plot | report | export | data | list | doctor | submit`.
 
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
 """
@@ -6,12 +6,15 @@ Commands import what they need when they run: plotting needs no torch, and only 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.errors import UserError
-from harness.progress import Display, duration, say
+from harness.progress import duration, say
+
+if TYPE_CHECKING:
+    from harness.commands import RunSession
 
 app = typer.Typer(
     name="lrlc",
@@ -34,6 +37,11 @@ ProfileName = Annotated[str | None, typer.Option("--profile", help="A profile of
 OutDir = Annotated[Path | None, typer.Option("--out", help="Where to write; beside the tables by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 MaxInFlight = Annotated[int | None, typer.Option("--max-in-flight", min=1, help="Trials at once, at most.")]
+
+Serial = Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")]
+Address = Annotated[
+    str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
+]
 
 RESULTS = Path("runs")
 
@@ -58,8 +66,8 @@ def plan(
     print(
         f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
     )
-    if summary.search_total:
-        print(f"search: {summary.search_done} of {summary.search_total} suggestions done")
+    if summary.search_suggestions:
+        print(f"and a search of {summary.search_suggestions} suggestions")
     for cell in summary.cells:
         print(f"  {cell}")
     if summary.forecast_seconds is not None:
@@ -76,12 +84,8 @@ def run(
     profile: ProfileName = None,
     results: ResultsDir = RESULTS,
     data: DataDir = None,
-    serial: Annotated[
-        bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")
-    ] = False,
-    address: Annotated[
-        str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
-    ] = "local",
+    serial: Serial = False,
+    address: Address = "local",
     max_in_flight: MaxInFlight = None,
     as_json: AsJson = False,
 ) -> None:
@@ -89,12 +93,37 @@ def run(
     from harness.commands import open_run
 
     session = open_run(study, overrides or [], profile, results, data)
-    say(session.headline())
+    _run(session, serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
+
+
+@app.command()
+def retry(
+    study: StudyName,
+    overrides: Overrides = None,
+    profile: ProfileName = None,
+    results: ResultsDir = RESULTS,
+    data: DataDir = None,
+    serial: Serial = False,
+    address: Address = "local",
+    max_in_flight: MaxInFlight = None,
+    as_json: AsJson = False,
+) -> None:
+    """Like run, and train the grid's failed trials again."""
+    from harness.commands import open_run
+
+    session = open_run(study, overrides or [], profile, results, data, retry_failed=True)
+    _run(session, serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
+
+
+def _run(
+    session: "RunSession", *, serial: bool, address: str, max_in_flight: int | None, as_json: bool
+) -> None:
+    """Run to the end or to Ctrl-C (exit code 130), then say what the table holds."""
     executor = session.executor(serial=serial, address=address, max_in_flight=max_in_flight)
+    say(session.headline())
     interrupted = False
     try:
-        with Display(session.total, session.done) as display:
-            session.run(executor, display)
+        session.run(executor)
     except KeyboardInterrupt:
         interrupted = True
     counts = session.store.counts()
@@ -107,7 +136,7 @@ def run(
         say("stopped; finished trials are kept, the same command goes on")
         raise typer.Exit(130)
     if counts.get("failed"):
-        say(f"{counts['failed']} failed: `lrlc status {study} --results {results}` shows why")
+        say(f"{counts['failed']} failed: `lrlc status` shows why, `lrlc retry` runs them again")
 
 
 @app.command()

@@ -31,8 +31,7 @@ class PlanSummary:
     grid_trials: int
     done: int
     missing: int
-    search_total: int
-    search_done: int
+    search_suggestions: int
     cells: tuple[str, ...]
     forecast_seconds: float | None
     from_rows: int
@@ -44,31 +43,34 @@ class PlanSummary:
 
 @dataclass(frozen=True)
 class RunSession:
-    """A study that is ready to run: its plan, its table and where its trials come from."""
+    """A study that is ready to run: its plan and its table. Nothing is written before `run`."""
 
     opened: OpenedStudy
+    planner: Planner
     plan: Plan
     store: Store
     data_dir: Path | None
-    sources: tuple[TrialSource, ...]
-    total: int
-    done: int
+    profile: str | None
+    overrides: tuple[str, ...]
 
     @property
     def study(self) -> Study:
         return self.opened.study
 
     def headline(self) -> str:
-        return f"{self.study.name}: {self.total} trials, {self.done} done; tables in {self.store.root}"
+        search = f" and a search of {self.study.search.trials} suggestions" if self.study.search else ""
+        done = f"{self.plan.done} of {len(self.plan.trials)} trials done"
+        return f"{self.study.name}: {done}{search}; tables in {self.store.root}"
 
     def executor(self, *, serial: bool, address: str, max_in_flight: int | None) -> Executor:
-        """Where the missing trials will run; at most as many slots as trials."""
-        left = max(1, self.total - self.done)
+        """Where the missing trials will run, on at most as many slots as there are trials."""
         if serial:
             return SerialExecutor(self._worker_settings(gpus=self._gpus(_cuda_count())))
         ray_setup.prepare(joins_cluster=address != "local")
         from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect
 
+        search = self.study.search
+        left = max(1, len(self.plan.missing) + (search.trials * len(search.seeds) if search else 0))
         connect(address)
         return RayExecutor(
             self._worker_settings(gpus=self._gpus(cluster_gpus())),
@@ -76,8 +78,21 @@ class RunSession:
             accelerator_type=self.study.resources.accelerator_type,
         )
 
-    def run(self, executor: Executor, display: Display) -> None:
-        Driver(self.sources, executor, self.store, display).run()
+    def run(self, executor: Executor) -> None:
+        """Train what is missing, with a progress display, and join the parts at the end."""
+        self.store.write_study(self.study.described(), self.profile, self.overrides)
+        self.store.write_plan(self.profile, [trial.id for trial in self.plan.trials])
+        sources: list[TrialSource] = [GridSource(self.plan.missing)]
+        total, done = len(self.plan.trials), self.plan.done
+        if self.study.search is not None:
+            from harness.search import SearchSource
+
+            search = SearchSource(self.opened, self.planner, self.store, self.profile)
+            seeds = len(self.study.search.seeds)
+            total, done = total + search.total * seeds, done + search.done * seeds
+            sources.append(search)
+        with Display(total, done) as display:
+            Driver(sources, executor, self.store, display).run()
         self.store.compact()
 
     def _gpus(self, available: float) -> float:
@@ -98,23 +113,12 @@ def open_run(
     *,
     retry_failed: bool = False,
 ) -> RunSession:
-    """Check the study, decode its data, plan its trials; nothing is written before all of that went well."""
+    """Check the study, decode its data and plan its trials."""
     opened = open_study(name, profile=profile, overrides=overrides)
     planner = Planner(opened, data)
-    grid = planner.grid()
     store = Store(results / opened.study.name)
-    plan = Plan(grid, settled_ids(store, retry=retry_failed))
-    sources: list[TrialSource] = [GridSource(plan.missing)]
-    total, done = len(grid), plan.done
-    store.write_study(opened.study.described(), profile, overrides)
-    store.write_plan(profile, [trial.id for trial in grid])
-    if opened.study.search is not None:
-        from harness.search import SearchSource
-
-        search = SearchSource(opened, planner, store, profile)
-        sources.append(search)
-        total, done = total + search.total, done + search.done
-    return RunSession(opened, plan, store, data, tuple(sources), total, done)
+    plan = Plan(planner.grid(), settled_ids(store, retry=retry_failed))
+    return RunSession(opened, planner, plan, store, data, profile, tuple(overrides))
 
 
 def plan_study(
@@ -137,8 +141,7 @@ def plan_study(
         grid_trials=len(plan.trials),
         done=plan.done,
         missing=len(plan.missing),
-        search_total=search.trials if search else 0,
-        search_done=0,
+        search_suggestions=search.trials if search else 0,
         cells=_cells(plan.trials),
         forecast_seconds=expected.slot_seconds,
         from_rows=expected.from_rows,

@@ -37,8 +37,8 @@ def code() -> Code:
     A Ray job runs from an uploaded copy without its .git, so `lrlc submit` passes both on in LRLC_GIT.
     """
     if shipped := os.environ.get("LRLC_GIT"):
-        commit, _, dirty = shipped.partition(":")
-        return Code(commit or None, dirty == "dirty" if commit else None)
+        shipped_commit, _, state = shipped.partition(":")
+        return Code(shipped_commit or None, state == "dirty" if shipped_commit else None)
     tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)
     if not tracked:  # installed somewhere inside another project's checkout
         return Code(None, None)

@@ -1,0 +1,192 @@
+"""What a user gets from the command line: runs that resume, rows that stand once, clear refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from results.store import Store
+
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def rows(root: Path) -> pd.DataFrame:
+    return Store(root).trials().set_index("trial_id").sort_index()
+
+
+def start(study: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "harness.cli", "run", str(study), *words]
+    return subprocess.Popen(command, cwd=study.parent, env=environment, text=True, stderr=subprocess.PIPE)
+
+
+def wait_for_rows(root: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Until `count` rows are committed, or the run ended without them."""
+    while process.poll() is None:
+        if sum(Store(root).counts().values()) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the run ended first: {process.stderr.read() if process.stderr else ''}")
+
+
+def test_a_study_runs_is_resumed_and_becomes_figures_and_a_report(
+    lrlc: Lrlc, tiny_study: Path, tmp_path: Path
+) -> None:
+    planned = json.loads(lrlc("plan", tiny_study, "--json").stdout)
+    assert (planned["grid_trials"], planned["missing"]) == (6, 6)
+    assert planned["forecast_seconds"] > 0
+    lrlc("run", tiny_study, "--serial")
+    first = rows(tmp_path / "runs/tiny")
+    assert list(first["status"]) == ["finished"] * 6
+    assert first["test_accuracy"].between(0.2, 1).all()
+    assert len(Store(tmp_path / "runs/tiny").curves()) == 12
+    lrlc("run", tiny_study, "--serial")
+    pd.testing.assert_frame_equal(rows(tmp_path / "runs/tiny"), first)
+    drawn = [Path(line) for line in lrlc("plot", tiny_study).stdout.split()]
+    assert {path.suffix for path in drawn} == {".png", ".svg"}
+    assert all((tmp_path / path).stat().st_size > 5000 for path in drawn)
+    page = (tmp_path / lrlc("report", tiny_study).stdout.strip()).read_text()
+    assert "A small study on real digits" in page
+    exported = pd.read_csv(tmp_path / lrlc("export", tiny_study, "--to", "csv").stdout.split()[0])
+    assert len(exported) == 6
+
+
+def test_ray_and_serial_runs_give_the_same_numbers(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
+    lrlc("run", tiny_study, "--serial", "--results", "serial")
+    lrlc("run", tiny_study, "--results", "ray")
+    elsewhere = [
+        "git_commit",
+        "git_dirty",
+        "started_at",
+        "ended_at",
+        "train_seconds",
+        "total_seconds",
+        "images_per_second",
+    ]
+    serial, ray = (rows(tmp_path / name / "tiny").drop(columns=elsewhere) for name in ("serial", "ray"))
+    pd.testing.assert_frame_equal(serial, ray)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_trains_only_what_is_missing(
+    kill: signal.Signals, lrlc: Lrlc, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    root = tmp_path / "runs/tiny"
+    process = start(tiny_study, environment, "--serial", "seeds=6")
+    wait_for_rows(root, 3, process)
+    process.send_signal(kill)
+    process.communicate()
+    before = rows(root)
+    assert 3 <= len(before) < 18
+    if kill == signal.SIGINT:
+        assert process.returncode == 130
+    lrlc("run", tiny_study, "--serial", "seeds=6")
+    after = rows(root)
+    assert len(after) == 18
+    pd.testing.assert_frame_equal(after.loc[before.index], before)
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_run_again(
+    lrlc: Lrlc, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    process = start(tiny_study, environment, "seeds=4", "train.epochs=4")
+    wait_for_rows(tmp_path / "runs/tiny", 1, process)
+    workers = subprocess.run(
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    busy = [int(line.split()[0]) for line in workers if "ray::Worker.run" in line or "ray::digits" in line]
+    for pid in busy[:1]:
+        os.kill(pid, signal.SIGKILL)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    found = rows(tmp_path / "runs/tiny")
+    assert list(found["status"]) == ["finished"] * 12
+    assert busy
+    assert found["attempts"].max() == 2
+
+
+def test_a_failing_trial_is_recorded_and_retried_only_when_asked(
+    lrlc: Lrlc, tiny_study: Path, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "broken.py"
+    plugin.write_text(
+        "from layers import layer_kind\n"
+        "@layer_kind('broken')\n"
+        "def broken(in_channels, out_channels, kernel_size, **geometry):\n"
+        "    raise RuntimeError('no such layer yet')\n"
+    )
+    study = tmp_path / "broken.yaml"
+    study.write_text(
+        tiny_study.read_text().replace("name: tiny", "name: broken\nplugins: [broken.py]")
+        + "profiles: {broken: {grid: [{kind: conv}, {kind: broken}]}}\n"
+    )
+    lrlc("run", study, "--serial", "--profile", "broken")
+    found = rows(tmp_path / "runs/broken")
+    assert dict(found["status"].value_counts()) == {"finished": 2, "failed": 2}
+    assert found.loc[found["status"] == "failed", "error"].str.contains("no such layer yet").all()
+    assert "no such layer yet" in lrlc("status", study).stdout
+    lrlc("run", study, "--serial", "--profile", "broken")
+    pd.testing.assert_frame_equal(rows(tmp_path / "runs/broken"), found)
+    lrlc("retry", study, "--serial", "--profile", "broken")
+    again = rows(tmp_path / "runs/broken")
+    failed = again["status"] == "failed"
+    assert (again.loc[failed, "ended_at"] > found.loc[failed, "ended_at"]).all()
+    pd.testing.assert_frame_equal(again[~failed], found[~failed])
+
+
+def test_a_trial_whose_loss_explodes_is_recorded_as_diverged(
+    lrlc: Lrlc, tiny_study: Path, tmp_path: Path
+) -> None:
+    lrlc("run", tiny_study, "--serial", "train.learning_rate=1e30", "grid={kind: conv}")
+    found = rows(tmp_path / "runs/tiny")
+    assert list(found["status"]) == ["diverged"] * 2
+    assert found["test_accuracy"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train.epoch=2"], "train.epoch: unknown key; did you mean 'epochs'?"),
+        (["grid={kind: lrlc, rank: 0}"], "grid[0].rank: lrlc needs a rank of at least 1; got 0"),
+        (["grid={kind: lrlc, rank: 1, placement: 4}"], "grid[0].placement: 4 is outside the network"),
+        (["datasets=mnits"], "datasets[0]: unknown data set 'mnits'; did you mean 'mnist'?"),
+        (["seeds=[]"], "seeds: no seeds"),
+        (["datasets=mnist"], "mnist: no data folder; give --data DIR or set LRLC_DATA"),
+        (["--profile", "smoke"], "--profile smoke: unknown profile"),
+        (["resources.cpus=1000"], "resources: a trial asks for 1000 CPUs"),
+    ],
+)
+def test_a_wrong_study_is_refused_in_one_line_and_writes_nothing(
+    words: list[str], said: str, lrlc: Lrlc, tiny_study: Path, tmp_path: Path
+) -> None:
+    done = lrlc("run", tiny_study, *words, code=2)
+    (line,) = done.stderr.strip().splitlines()
+    assert said in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_study_or_result_is_named(lrlc: Lrlc, tiny_study: Path) -> None:
+    assert "no shipped study; did you mean 'quickstart'?" in lrlc("run", "quickstrat", code=2).stderr
+    assert "no results of study 'tiny' here" in lrlc("plot", tiny_study, code=2).stderr
+
+
+def test_plots_need_neither_torch_nor_ray(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
+    lrlc("run", tiny_study, "--serial")
+    blocked = tmp_path / "blocked"
+    for package in ("torch", "ray", "optuna"):
+        (blocked / package).mkdir(parents=True)
+        (blocked / package / "__init__.py").write_text("raise ImportError('blocked')\n")
+    lrlc("plot", tiny_study, PYTHONPATH=str(blocked))
+    lrlc("report", tiny_study, PYTHONPATH=str(blocked))
+
+
+def test_a_serial_run_needs_no_ray(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
+    (tmp_path / "blocked/ray").mkdir(parents=True)
+    (tmp_path / "blocked/ray/__init__.py").write_text("raise ImportError('blocked')\n")
+    lrlc("run", tiny_study, "--serial", PYTHONPATH=str(tmp_path / "blocked"))
