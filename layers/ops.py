@@ -40,7 +40,7 @@ def combined(
     geometry = geometry_of(x, basis.shape[2:], stride, padding, dilation)
     with torch.autocast(x.device.type, enabled=False):
         kernel = dispatch.combined(x, basis, weights, geometry)
-        return kernel(x, basis, weights, geometry)
+        return _promised(kernel(x, basis, weights, geometry))
 
 
 @custom_op("lrlc::combined_backward", mutates_args=())
@@ -52,7 +52,8 @@ def combined_backward(
     geometry = geometry_of(x, basis.shape[2:], stride, padding, dilation)
     kernel = dispatch.combined_backward(x, basis, weights, geometry)
     with torch.autocast(x.device.type, enabled=False):
-        return kernel(grad.to(x.dtype), x, basis, weights, geometry, (needs[0], needs[1], needs[2]))
+        gx, gb, gw = kernel(grad.to(x.dtype), x, basis, weights, geometry, (needs[0], needs[1], needs[2]))
+    return _promised(gx), gb.contiguous(), gw.contiguous()
 
 
 @custom_op("lrlc::local", mutates_args=())
@@ -63,7 +64,7 @@ def local(
     geometry = geometry_of(x, kernel_size, stride, padding, dilation)
     with torch.autocast(x.device.type, enabled=False):
         kernel = dispatch.local(x, filters, geometry)
-        return kernel(x, filters, geometry)
+        return _promised(kernel(x, filters, geometry))
 
 
 @custom_op("lrlc::local_backward", mutates_args=())
@@ -75,7 +76,13 @@ def local_backward(
     geometry = geometry_of(x, kernel_size, stride, padding, dilation)
     kernel = dispatch.local_backward(x, filters, geometry)
     with torch.autocast(x.device.type, enabled=False):
-        return kernel(grad.to(x.dtype), x, filters, geometry, (needs[0], needs[1]))
+        gx, gf = kernel(grad.to(x.dtype), x, filters, geometry, (needs[0], needs[1]))
+    return _promised(gx), gf.contiguous()
+
+
+def _promised(images: Tensor) -> Tensor:
+    """In the layout that the shape functions below promise; an empty stand-in as it is."""
+    return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
 
 # Shapes, for the meta device, torch.compile and torch.export.
