@@ -176,8 +176,8 @@ def test_several_processes_compile_at_once_into_one_cache(tmp_path):
     code = "from layers.cpp_build import library; assert library() is not None"
     environment = {**os.environ, "LRLC_CACHE": str(tmp_path)}
     started = time.monotonic()
-    processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
-    assert [p.wait() for p in processes] == [0, 0, 0]
+    processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
+    assert [p.wait() for p in processes] == [0, 0]
     assert time.monotonic() - started < 300
     (kept,) = tmp_path.glob("kernels/*")
     assert kept.suffix == ".so"
