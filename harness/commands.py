@@ -10,7 +10,8 @@ from harness import ray_setup
 from harness.catalogue import OpenedStudy, open_study
 from harness.driver import Driver, GridSource, TrialSource
 from harness.errors import UserError
-from harness.executors import Executor, SerialExecutor
+from harness.executors.base import Executor
+from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
 from harness.planning import Plan, Planner, settled_ids
 from harness.progress import Display

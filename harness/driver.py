@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from harness.executors import Event, Executor, Finished, Lost, Progress, Started
+from harness.executors.base import Event, Executor, Finished, Lost, Progress, Started
 from harness.trial import Trial, blank_result, stopped_result
 from results.schema import EpochRecord, TrialResult, TrialStatus
 from results.store import Store

@@ -8,8 +8,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from harness.executors import Event, Finished, Lost, Started
-from harness.executors import Progress as EpochReport
+from harness.executors.base import Event, Finished, Lost, Started
+from harness.executors.base import Progress as EpochReport
 
 SECONDS_BETWEEN_LINES = 5.0
 

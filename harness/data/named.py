@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.celeba import celeba_files, read_celeba
+from harness.data.celeba import DECODING, celeba_files, read_celeba
 from harness.data.cifar import cifar_files, read_cifar
 from harness.data.errors import DataError
 from harness.data.idx import idx_files, read_idx_splits
@@ -62,12 +62,16 @@ def cifar10(folder: Path, label: str | None) -> Source:
 @dataset("celeba")
 def celeba(folder: Path, label: str | None) -> Source:
     """Aligned faces, cropped and resized to 32x32 RGB, to [0, 1]; official split; an attribute (Male) as label."""
-    from harness.data.celeba import DECODING
-
     attribute = label or "Male"
     files = celeba_files(folder)
     if files is not None:
-        return Source(files, lambda: read_celeba(files, attribute), num_classes=2, scaling=ZERO_TO_ONE)
+        return Source(
+            files,
+            lambda: read_celeba(files, attribute),
+            num_classes=2,
+            scaling=ZERO_TO_ONE,
+            settings=f"{DECODING} {attribute}",
+        )
     if shards(folder):
         return parquet_source(folder, attribute, DECODING, classes=2)
     raise DataError(
