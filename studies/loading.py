@@ -90,13 +90,13 @@ def _merge(raw: dict[str, Any], profile: str | None, overrides: Sequence[str]) -
 
 
 def _set(raw: dict[str, Any], key: str, value: object, where: str) -> None:
-    """Set a dotted key; a mapping given for a mapping is merged into it, anything else replaces."""
+    """Set a dotted key; a mapping given for a mapping is merged into it, anything else (a grid too) replaces."""
     *parents, last = key.split(".")
     for parent in parents:
         raw = raw.setdefault(parent, {})
         if not isinstance(raw, dict):
             raise StudyError(f"{where}: {parent} is no mapping")
-    if isinstance(value, dict) and isinstance(raw.get(last), dict):
+    if isinstance(value, dict) and isinstance(raw.get(last), dict) and last != "grid":
         for inner, inner_value in value.items():
             _set(raw[last], str(inner), inner_value, f"{where}.{inner}")
     else:
