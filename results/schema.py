@@ -26,13 +26,9 @@ class TrialStatus(StrEnum):
     PRUNED = "pruned"
     """Stopped early by the search's pruner; the curve ends there and nothing was tested."""
     DIVERGED = "diverged"
-    """Its loss was no longer finite. The same settings and seed would diverge again, so it is not retried."""
+    """Its loss was no longer finite. The same settings and seed would diverge again."""
     FAILED = "failed"
-    """Stopped by an error, which stands in `error`. The next run tries it again."""
-
-
-SETTLED = (TrialStatus.FINISHED, TrialStatus.DIVERGED)
-"""Endings that another run could not improve on."""
+    """Stopped by an error, which stands in `error`. `lrlc retry` trains it again."""
 
 
 @dataclass(frozen=True)

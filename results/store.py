@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from results import compaction, files
 from results.errors import StoreError
 from results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
-from results.schema import SCHEMAS, SETTLED, TrialResult, TrialStatus, to_tables
+from results.schema import SCHEMAS, TrialResult, TrialStatus, to_tables
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 
@@ -87,11 +87,6 @@ class Store:
     def table(self, name: str) -> pa.Table:
         """A whole table (`trials`, `curves` or `weights`) as Arrow, with its schema."""
         return load(self.root, name).table.select(SCHEMAS[name].names).cast(SCHEMAS[name])
-
-    def finished_ids(self) -> set[str]:
-        """Trials that need not run again: finished or diverged. Failed and pruned ones are tried again."""
-        rows = self.trials(["trial_id", "status"])
-        return set(rows.loc[rows["status"].isin([str(status) for status in SETTLED]), "trial_id"])
 
     def counts(self) -> dict[str, int]:
         """Number of trials by status, in the order of TrialStatus; without those that do not occur."""

@@ -74,15 +74,15 @@ def test_a_study_without_results_reads_as_empty_tables_and_leaves_no_trace(store
     assert list(store.trials().columns) == TRIALS.names
     assert store.curves().empty
     assert store.weights().empty
-    assert (store.counts(), store.finished_ids(), store.plan(), store.study()) == ({}, set(), None, None)
+    assert (store.counts(), store.plan(), store.study()) == ({}, None, None)
     store.compact()
     assert not store.root.exists()
 
 
-def test_only_what_could_change_is_to_run_again(store: Store) -> None:
-    store.commit([result(str(status), status=status) for status in TrialStatus])
-    assert store.finished_ids() == {"finished", "diverged"}
-    assert store.counts() == {"finished": 1, "pruned": 1, "diverged": 1, "failed": 1}
+def test_rows_are_counted_by_their_ending(store: Store) -> None:
+    store.commit([result(str(status), status=status) for status in reversed(TrialStatus)])
+    store.commit([result("another")])
+    assert list(store.counts().items()) == [("finished", 2), ("pruned", 1), ("diverged", 1), ("failed", 1)]
 
 
 @pytest.mark.parametrize("compacted", [False, True])

@@ -54,6 +54,8 @@ def _contrasts(panel: Panel) -> list[_Contrast]:
         return []
     best: dict[tuple[str, str, str], pd.DataFrame] = {}
     for layer, rows in cells(finished[finished["kind"] != REFERENCE]):
+        if layer["rank"] == 1 and (finished["rank"] > 1).any():
+            continue  # a convolution by another name
         key = (str(layer["kind"]), str(layer["placement"]), str(layer["options"]))
         if key not in best or _validation(rows) > _validation(best[key]):
             best[key] = rows

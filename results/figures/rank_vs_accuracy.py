@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,6 +40,12 @@ class _Series:
     @property
     def ranks(self) -> list[int]:
         return sorted(int(rank) for rank in self.rows["rank"].unique())
+
+    @cached_property
+    def summaries(self) -> list[Summary]:
+        """One per rank, in percent."""
+        by_rank = self.rows.groupby("rank")["test_accuracy"]
+        return [summarise(values).scaled(100) for _, values in by_rank]
 
 
 @dataclass(frozen=True)
@@ -102,48 +110,41 @@ def _draw_panel(ax: Axes, panel: Panel, series: Sequence[_Series], bands: Sequen
     wide = ranks[-1] > 12
     if wide:
         ax.set_xscale("log", base=2)
+    shown = [value for one in series for value in 100 * one.rows["test_accuracy"]]
+    shown += [band.summary.mean for band in bands if band.kind == "conv"]
+    summaries = [summary for one in series for summary in one.summaries] + [band.summary for band in bands]
+    limits = _limits(shown, summaries)
     dodges = (
         np.linspace(-1, 1, len(series)) * min(WIDEST_DODGE, 0.05 * len(series)) if len(series) > 1 else [0.0]
     )
-    shown: list[float] = []
-    reaches: list[float] = []
     for one, dodge in zip(series, dodges, strict=True):
-        summaries = _draw_series(ax, one, float(dodge), wide)
-        shown += [100 * value for value in one.rows["test_accuracy"]]
-        reaches += [end for summary in summaries for end in (summary.low, summary.high) if not np.isnan(end)]
-    for band in bands:
-        if band.kind == "conv":
-            shown.append(band.summary.mean)
-        reaches += (
-            [band.summary.mean] if np.isnan(band.summary.low) else [band.summary.low, band.summary.high]
-        )
-    ax.set_ylim(*_limits(shown, reaches))
+        _draw_series(ax, one, float(dodge), wide, limits)
+    ax.set_ylim(*limits)
     ax.set_xticks(ranks, [str(rank) for rank in ranks])
     ax.xaxis.set_minor_locator(NullLocator())
-    edge = 0.5 if not wide else 0.0
-    ax.set_xlim((ranks[0] - edge, ranks[-1] + edge) if not wide else (ranks[0] / 1.3, ranks[-1] * 1.3))
+    ax.set_xlim((ranks[0] / 1.3, ranks[-1] * 1.3) if wide else (ranks[0] - 0.5, ranks[-1] + 0.5))
     _draw_bands(ax, bands)
     ax.set_xlabel("rank (filter banks)")
     style.title(ax, panel)
 
 
-def _limits(shown: Sequence[float], reaches: Sequence[float]) -> tuple[float, float]:
+def _limits(shown: Sequence[float], summaries: Sequence[Summary]) -> tuple[float, float]:
     """Room for every dot, and for intervals and bands as far as they do not squeeze the dots."""
     low, high = min(shown), max(shown)
     span = max(high - low, 0.2)
-    low, high = max(min([low, *reaches]), low - 0.6 * span), min(max([high, *reaches]), high + 0.6 * span)
+    lows = [summary.mean if np.isnan(summary.low) else summary.low for summary in summaries]
+    highs = [summary.mean if np.isnan(summary.high) else summary.high for summary in summaries]
+    low, high = max(min(low, *lows), low - 0.6 * span), min(max(high, *highs), high + 0.6 * span)
     margin = 0.06 * (high - low)
     return low - margin, high + margin
 
 
-def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool) -> list[Summary]:
+def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool, limits: tuple[float, float]) -> None:
     colour, marker = style.placement_look(one.placement)
-    hollow = one.kind == MATCHED
     jitter = np.random.default_rng(0).uniform(-0.035, 0.035, len(one.rows))
     ordered = one.rows.sort_values(["rank", "seed"])
-    ranks = ordered["rank"].to_numpy(dtype=np.float64)
     ax.scatter(
-        _moved(ranks, dodge + jitter, wide),
+        _moved(ordered["rank"], dodge + jitter, wide),
         100 * ordered["test_accuracy"],
         s=5,
         color=colour,
@@ -151,34 +152,31 @@ def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool) -> list[Summa
         linewidths=0,
         zorder=2,
     )
-    summaries = [
-        summarise(one.rows.loc[one.rows["rank"] == rank, "test_accuracy"]).scaled(100) for rank in one.ranks
-    ]
-    means = np.array([summary.mean for summary in summaries])
-    below = means - [summary.low for summary in summaries]  # NaN at one seed: drawn as no bar
-    ax.errorbar(
-        _moved(np.array(one.ranks, dtype=np.float64), np.array(dodge), wide),
-        means,
-        yerr=np.nan_to_num(below),
+    places = _moved(one.ranks, dodge, wide)
+    for place, summary in zip(places, one.summaries, strict=True):
+        if not np.isnan(summary.low):
+            cut = summary.low < limits[0] or summary.high > limits[1]
+            ax.vlines(
+                place, summary.low, summary.high, color=colour, lw=0.8, alpha=0.35 if cut else 1, zorder=3
+            )
+    ax.plot(
+        places,
+        [summary.mean for summary in one.summaries],
         color=colour,
         marker=marker,
         markersize=3.6,
-        markerfacecolor="white" if hollow else colour,
+        markerfacecolor="white" if one.kind == MATCHED else colour,
         markeredgewidth=0.7,
         linestyle=_stroke(one.kind),
         linewidth=1.0,
-        elinewidth=0.8,
-        zorder=3,
+        zorder=4,
     )
-    return summaries
 
 
-def _moved(
-    ranks: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-    by: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
-    wide: bool,
-) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    return ranks * 2 ** (by / 2) if wide else ranks + by
+def _moved(ranks: npt.ArrayLike, by: npt.ArrayLike, wide: bool) -> npt.NDArray[np.float64]:
+    """Ranks shifted sideways, by equal widths on the screen."""
+    at, shift = np.asarray(ranks, dtype=np.float64), np.asarray(by, dtype=np.float64)
+    return at * 2 ** (shift / 2) if wide else at + shift
 
 
 def _draw_bands(ax: Axes, bands: Sequence[_Band]) -> None:
