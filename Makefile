@@ -18,7 +18,7 @@ quickstart: $(VENV)/installed
 	@echo "tables, figures and report.html are in $(RESULTS)/quickstart"
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -338,13 +338,12 @@ def _print_json(value: object) -> None:
 
 def main() -> None:
     """Run the command; a user's error is one line and exit code 2, our own fault keeps its traceback."""
-    from harness.data.errors import DataError
     from results.store import StoreError
     from studies import StudyError
 
     try:
         app()
-    except (UserError, DataError, StoreError, StudyError) as error:
+    except (UserError, StoreError, StudyError) as error:
         say(f"lrlc: {error}")
         sys.exit(2)
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import yaml
 from ray.exceptions import AuthenticationError
-from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.job_submission import JobSubmissionClient
 
 from harness import provenance, ray_setup
 from harness.errors import UserError
@@ -43,7 +43,7 @@ def submit(
     runs. Raises UserError where the cluster does not answer or refuses.
     """
     client, job_id = _connect(address), submission_id(study, run_arguments)
-    status = _status(client, job_id, address)
+    status = {job.submission_id: job.status for job in client.list_jobs()}.get(job_id)
     if status is not None and not status.is_terminal():
         return Submission(job_id, address, attached=True)
     if status is not None:
@@ -73,19 +73,13 @@ def submission_id(study: str, run_arguments: Sequence[str]) -> str:
 def _connect(address: str) -> JobSubmissionClient:
     try:
         return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise UserError(f"--address {address}: {ray_setup.NO_TOKEN}") from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(
             f"--address {address}: no Ray dashboard answered there ({_first_line(error)}); "
             "give the address that `ray start --head` printed, for example http://127.0.0.1:8265"
         ) from error
-
-
-def _status(client: JobSubmissionClient, job_id: str, address: str) -> JobStatus | None:
-    try:
-        known = {job.submission_id: job.status for job in client.list_jobs()}
-    except AuthenticationError as error:
-        raise UserError(f"--address {address}: {ray_setup.NO_TOKEN}") from error
-    return known.get(job_id)
 
 
 def _runtime_env(working_dir: Path, file: Path | None) -> dict[str, object]:

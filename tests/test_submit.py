@@ -12,23 +12,39 @@ import pytest
 from results.store import Store
 
 RAY = Path(sys.executable).with_name("ray")
-DASHBOARD = 18265
+PORTS = {
+    "--port": 26379,
+    "--dashboard-port": 28265,
+    "--ray-client-server-port": 20001,
+}  # outside Ray's workers' range
 
 
 @pytest.fixture
 def cluster(environment: dict[str, str]) -> Iterator[str]:
-    """A head node on loopback with a fresh token; stopped again whatever happens."""
-    ask = {**environment, "RAY_TMPDIR": "/tmp"}
-    subprocess.run([RAY, "get-auth-token", "--generate"], env=ask, check=True, capture_output=True)
-    start = ["start", "--head", "--port=16379", f"--dashboard-port={DASHBOARD}", "--num-cpus=2"]
-    subprocess.run(
-        [RAY, *start, "--disable-usage-stats"],
-        env={**ask, "RAY_AUTH_MODE": "token"},
-        check=True,
-        capture_output=True,
+    """A head node on loopback with a fresh token; ended again whatever happens, other clusters left alone."""
+    asked = {**environment, "RAY_AUTH_MODE": "token"}
+    subprocess.run([RAY, "get-auth-token", "--generate"], env=asked, check=True, capture_output=True)
+    options = [f"{name}={port}" for name, port in PORTS.items()] + ["--num-cpus=2", "--disable-usage-stats"]
+    head = subprocess.Popen(
+        [RAY, "start", "--head", "--block", *options],
+        env=asked,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
-    yield f"http://127.0.0.1:{DASHBOARD}"
-    subprocess.run([RAY, "stop", "--force"], env=ask, check=True, capture_output=True)
+    assert head.stdout is not None
+    said: list[str] = []
+    for line in head.stdout:
+        said.append(line)
+        if "Ray runtime started" in line:
+            break
+    else:
+        raise AssertionError("".join(said))
+    yield f"http://127.0.0.1:{PORTS['--dashboard-port']}"
+    head.terminate()  # ray ends what it started
+    head.stdout.close()
+    head.wait(timeout=60)
 
 
 def test_a_study_is_submitted_attached_to_and_ends_in_a_table(
