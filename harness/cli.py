@@ -67,7 +67,7 @@ def plan(
         f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
     )
     if summary.search_suggestions:
-        print(f"and a search of {summary.search_suggestions} suggestions")
+        print(f"search: {summary.search_answered} of {summary.search_suggestions} suggestions have rows")
     for cell in summary.cells:
         print(f"  {cell}")
     if summary.forecast_seconds is not None:

@@ -33,6 +33,7 @@ class PlanSummary:
     done: int
     missing: int
     search_suggestions: int
+    search_answered: int
     cells: tuple[str, ...]
     forecast_seconds: float | None
     from_rows: int
@@ -135,7 +136,8 @@ def plan_study(
     opened = open_study(name, profile=profile, overrides=overrides)
     store = Store(results / opened.study.name)
     plan = Plan(Planner(opened, data).grid(), settled_ids(store))
-    expected = forecast(plan.missing, store.trials(), data, probe=probe)
+    past = store.trials()
+    expected = forecast(plan.missing, past, data, probe=probe)
     search = opened.study.search
     return PlanSummary(
         study=opened.study.name,
@@ -143,6 +145,7 @@ def plan_study(
         done=plan.done,
         missing=len(plan.missing),
         search_suggestions=search.trials if search else 0,
+        search_answered=int(past["search_number"].nunique()),
         cells=_cells(plan.trials),
         forecast_seconds=expected.slot_seconds,
         from_rows=expected.from_rows,

@@ -34,6 +34,7 @@ def examine(data_dir: Path | None) -> list[Finding]:
         _python(),
         *_packages(),
         _device(),
+        _compiler(),
         _ray(),
         _token(),
         *_data(data_dir),
@@ -58,6 +59,15 @@ def _device() -> Finding:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return Finding("device", ", ".join(names))
     return Finding("device", f"{provenance.cpu_name()}, no GPU: trials train in float32 on the CPU")
+
+
+def _compiler() -> Finding:
+    found = next((path for path in map(shutil.which, ("c++", "g++", "clang++")) if path), None)
+    if found is None:
+        return Finding(
+            "compiler", "no C++ compiler: CPU layers take the portable path, about twice as slow", ok=False
+        )
+    return Finding("compiler", found)
 
 
 def _ray() -> Finding:

@@ -46,6 +46,8 @@ def train(trial: Trial, dataset: Dataset, device: torch.device) -> Iterator[Epoc
     provenance. Whoever stops a trial early completes it. A loss that is not finite ends it as DIVERGED.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     settings, seed = trial.config.train, trial.config.seed
     splits = _device_splits(trial, dataset, device)
     model = _build(trial, dataset, device)

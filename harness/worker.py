@@ -1,6 +1,7 @@
 """What runs a trial, in this process or as a Ray actor: one way in, one stream of records out."""
 
 import contextlib
+import os
 import traceback
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         # The thread count changes the order of floating-point sums: it follows the study, never the machine.
         torch.set_num_threads(max(1, int(settings.cpus)))
+        # The same trial twice gives the same numbers, on a GPU too; cuBLAS asks for its workspace to be fixed.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
         plugins.install(settings.plugins)
