@@ -32,7 +32,7 @@ class TrialSource(Protocol):
         """Learn of an epoch; returns the trials to prune because of it."""
 
     def tell(self, result: TrialResult) -> Sequence[Trial]:
-        """Learn of a committed row; returns the trials to prune because of it."""
+        """Learn of a committed row, whoever asked for it; returns the trials to prune because of it."""
 
 
 class GridSource:
@@ -56,7 +56,6 @@ class _Flight:
     """A running trial, what is known of it and its epochs so far."""
 
     trial: Trial
-    source: TrialSource
     known: TrialResult
     curve: list[EpochRecord] = field(default_factory=list)
 
@@ -73,8 +72,8 @@ class Driver:
     ) -> None:
         self._sources, self._executor, self._store, self._on_event = sources, executor, store, on_event
         self._flights: dict[str, _Flight] = {}
-        self._again: deque[tuple[Trial, TrialSource]] = deque()
-        self._uncommitted: list[tuple[TrialResult, TrialSource]] = []
+        self._again: deque[Trial] = deque()
+        self._uncommitted: list[TrialResult] = []
         self._last_commit = time.monotonic()
 
     def run(self) -> None:
@@ -96,18 +95,18 @@ class Driver:
             self._executor.close()
 
     def _fill_slots(self) -> None:
-        while len(self._flights) < self._executor.slots and (found := self._next()) is not None:
-            trial, source = found
-            trial = replace(trial, gpu_fraction=self._executor.gpu_fraction)
-            self._flights[trial.id] = _Flight(trial, source, blank_result(trial))
-            self._executor.submit(trial)
+        while len(self._flights) < self._executor.slots and (trial := self._next()) is not None:
+            if trial.id not in self._flights:  # a search may ask for what the grid trains now
+                trial = replace(trial, gpu_fraction=self._executor.gpu_fraction)
+                self._flights[trial.id] = _Flight(trial, blank_result(trial))
+                self._executor.submit(trial)
 
-    def _next(self) -> tuple[Trial, TrialSource] | None:
+    def _next(self) -> Trial | None:
         if self._again:
             return self._again.popleft()
         for source in self._sources:
             if (trial := source.next_trial()) is not None:
-                return trial, source
+                return trial
         return None
 
     def _handle(self, event: Event) -> None:
@@ -119,17 +118,16 @@ class Driver:
                 flight.known = known
             case Progress(record=record):
                 flight.curve.append(record)
-                for trial in flight.source.report(flight.trial, record):
-                    self._prune(trial)
+                for source in self._sources:
+                    self._prune(source.report(flight.trial, record))
             case Finished(result=result):
                 self._finish(flight, result)
             case Lost(reason=reason):
                 self._retry(flight, reason)
         self._on_event(event)
 
-    def _prune(self, trial: Trial) -> None:
-        flight = self._flights.get(trial.id)
-        if flight is not None:
+    def _prune(self, trials: Sequence[Trial]) -> None:
+        for flight in [self._flights[trial.id] for trial in trials if trial.id in self._flights]:
             self._executor.stop(flight.trial)
             result = stopped_result(flight.known, tuple(flight.curve), TrialStatus.PRUNED)
             self._finish(flight, result)
@@ -139,20 +137,20 @@ class Driver:
         trial = flight.trial
         if trial.attempts < MAX_ATTEMPTS:
             del self._flights[trial.id]
-            self._again.append((replace(trial, attempts=trial.attempts + 1), flight.source))
+            self._again.append(replace(trial, attempts=trial.attempts + 1))
         else:
             error = f"its worker died {trial.attempts} times, last: {reason}"
             self._finish(flight, stopped_result(flight.known, tuple(flight.curve), TrialStatus.FAILED, error))
 
     def _finish(self, flight: _Flight, result: TrialResult) -> None:
         del self._flights[flight.trial.id]
-        self._uncommitted.append((result, flight.source))
+        self._uncommitted.append(result)
 
     def _commit(self) -> None:
         if self._uncommitted:
             ended, self._uncommitted = self._uncommitted, []
-            self._store.commit([result for result, _ in ended])
-            for result, source in ended:
-                for trial in source.tell(result):
-                    self._prune(trial)
+            self._store.commit(ended)
+            for result in ended:
+                for source in self._sources:
+                    self._prune(source.tell(result))
         self._last_commit = time.monotonic()

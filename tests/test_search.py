@@ -143,3 +143,15 @@ def test_two_objectives_are_told_both(lrlc: Lrlc, hunt: Path, tmp_path: Path) ->
         assert 0 <= trial.values[0] <= 1 < 1000 < trial.values[1]
     done = lrlc("run", hunt, f"search.objectives={both}", "search.pruner=median", code=2)
     assert "pruner 'median' needs a single objective" in done.stderr
+
+
+def test_what_the_grid_trains_is_not_trained_again_for_the_search(
+    lrlc: Lrlc, hunt: Path, tmp_path: Path
+) -> None:
+    grid = "grid={kind: [conv, lrlc], rank: [1, 2], placement: [[1], [3]], dataset: digits}"
+    lrlc("run", hunt, grid, "seeds=2", "search.trials=12")
+    found = rows(tmp_path / "runs/hunt")
+    assert len(found) == 10
+    parts = list((tmp_path / "runs/hunt/trials").glob("*.parquet"))
+    assert sum(len(pd.read_parquet(part)) for part in parts) == 10
+    assert [trial.state for trial in suggestions(tmp_path / "runs/hunt")] == [TrialState.COMPLETE] * 12
