@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.bench.cli import bench_app
 from harness.errors import UserError
 from harness.progress import duration, say
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="List, check and fetch data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a shipped study's name.")]
 Overrides = Annotated[

@@ -1,0 +1,175 @@
+"""`lrlc bench layers | training`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.bench.layers import LayersMeasured
+    from harness.bench.resnet import NetworkRow
+    from harness.bench.timing import Ratio
+    from harness.bench.training import TrainingMeasured
+
+bench_app = typer.Typer(help="Measure layers and training on this machine.", no_args_is_help=True)
+
+Batches = Annotated[
+    list[int] | None, typer.Option("--batch", min=2, help="Images a batch; repeat for several.")
+]
+Ranks = Annotated[str, typer.Option(help="Ranks, as in 2,4,7.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds to take the median of.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's own number by default.")]
+Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+@bench_app.command("layers")
+def bench_layers(
+    network: Annotated[
+        str, typer.Option(help="layer: one layer of the three-layer network; resnet50: that network.")
+    ] = "layer",
+    batch: Batches = None,
+    ranks: Ranks = "2,4,7",
+    rounds: Rounds = 20,
+    threads: Threads = None,
+    dtype: Dtype = "float32",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Input-dependent layers under torch.compile too.")
+    ] = False,
+    memory: Annotated[bool, typer.Option(help="Peak memory too.")] = True,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if a path other than the default one is faster.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Time forward and backward passes, interleaved, as ratios to a peer."""
+    device, chosen = _prepare(threads), _ranks(ranks)
+    if network == "resnet50":
+        from harness.bench.resnet import measure_resnet50
+
+        networks = measure_resnet50(chosen, (batch or [2])[0], rounds, device)
+        _show(device, networks, [_network_table(networks)], as_json)
+        return
+    if network != "layer":
+        raise UserError(f"--network: {network!r} is neither 'layer' nor 'resnet50'")
+    from harness.bench.cases import Setting
+    from harness.bench.layers import Wanted, measure_layers
+
+    wanted = Wanted(chosen, _dtype(dtype), rounds, compiled, memory, paths=check)
+    found = [measure_layers(Setting(size), wanted, device) for size in batch or [128]]
+    _show(device, found, [_layers_table(each) for each in found], as_json)
+    if not all(choice.holds for each in found for choice in each.choices):
+        raise typer.Exit(1)
+
+
+@bench_app.command("training")
+def bench_training(
+    batch: Batches = None,
+    ranks: Ranks = "4",
+    rounds: Rounds = 10,
+    threads: Threads = None,
+    dtype: Dtype = "float32",
+    as_json: AsJson = False,
+) -> None:
+    """Time whole training epochs against a plain PyTorch loop with a DataLoader."""
+    from harness.bench.training import measure_training
+
+    device, chosen = _prepare(threads), _ranks(ranks)
+    found = measure_training(batch or [128, 512], chosen, _dtype(dtype), rounds, device)
+    _show(device, found, [_training_table(found)], as_json)
+
+
+def _prepare(threads: int | None) -> "torch.device":
+    import torch
+
+    from harness.bench.machine import find_device
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return find_device()
+
+
+def _ranks(text: str) -> list[int]:
+    try:
+        ranks = [int(part) for part in text.split(",")]
+    except ValueError:
+        ranks = [0]
+    if min(ranks) < 1:
+        raise UserError(f"--ranks: {text!r} is not a list of whole numbers from 1, such as 2,4,7")
+    return ranks
+
+
+def _dtype(name: str) -> str:
+    if name not in ("float32", "bfloat16"):
+        raise UserError(f"--dtype: {name!r} is neither float32 nor bfloat16")
+    return name
+
+
+def _show(
+    device: "torch.device", found: Sequence[Any], tables: Sequence[list[list[str]]], as_json: bool
+) -> None:
+    from harness.bench.machine import describe
+
+    machine = describe(device)
+    if as_json:
+        print(json.dumps({"machine": asdict(machine), "results": [asdict(each) for each in found]}, indent=2))
+        return
+    print(machine)
+    for table in tables:
+        print()
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        for first, *rest in table:
+            cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+            print("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+
+
+RATIO_HEADER = ["over", "ratio", "quartiles", "goal", "ms", "peer ms"]
+
+
+def _ratio_cells(ratio: "Ratio", goal: float | None) -> list[str]:
+    return [
+        ratio.peer,
+        f"{ratio.ratio:.2f}",
+        f"{ratio.low:.2f}-{ratio.high:.2f}",
+        "" if goal is None else f"{goal:.2f}",
+        f"{ratio.milliseconds:.1f}",
+        f"{ratio.peer_milliseconds:.1f}",
+    ]
+
+
+def _layers_table(found: "LayersMeasured") -> list[list[str]]:
+    table = [[f"batch {found.batch}", *RATIO_HEADER, "memory"]]
+    for row in found.rows:
+        memory = "" if row.memory_ratio is None else f"{row.memory_ratio:.2f}"
+        table.append([row.ratio.name, *_ratio_cells(row.ratio, row.goal), memory])
+    for choice in found.choices:
+        verdict = "as fast as any" if choice.holds else "slower"
+        table.append([f"{choice.case}: {verdict} (best: {choice.best})", *[""] * 7])
+    return table
+
+
+def _training_table(found: "Sequence[TrainingMeasured]") -> list[list[str]]:
+    table = [["epoch", *RATIO_HEADER, "us/image"]]
+    for each in found:
+        per_image = f"{each.microseconds_per_image:.0f}"
+        table.append([each.ratio.name, *_ratio_cells(each.ratio, each.goal), per_image])
+    return table
+
+
+def _network_table(rows: "Sequence[NetworkRow]") -> list[list[str]]:
+    header = ["parameters", "GFLOPs/image", "GFLOPs/batch", "activations MB/image", "step", "quartiles", "ms"]
+    table = [["ResNet-50", *header]]
+    for row in rows:
+        step = ["not run", "", ""]
+        if row.step is not None:
+            quartiles = f"{row.step.low:.2f}-{row.step.high:.2f}"
+            step = [f"{row.step.ratio:.2f}", quartiles, f"{row.step.milliseconds:.0f}"]
+        counts = [f"{row.flops_per_image / 1e9:.2f}", f"{row.flops_per_batch / 1e9:.2f}"]
+        table.append([row.name, f"{row.parameters:,}", *counts, f"{row.activation_bytes / 1e6:.0f}", *step])
+    return table

@@ -1,0 +1,61 @@
+"""Peak memory of one forward and backward pass, over what its layer and inputs hold before."""
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+
+from harness.bench.cases import Case, Setting, forward_backward
+
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def peak_bytes(
+    cases: Sequence[Case], setting: Setting, device: torch.device, threads: int
+) -> list[int | None]:
+    """The peak of each case; on a GPU as its allocator counts, on Linux as the resident memory of a process of
+    its own (so the kernels' own buffers count), elsewhere None.
+    """
+    if device.type == "cuda":
+        return [_on_gpu(case, setting, device) for case in cases]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["harness.bench.cases"])  # so that the children start at once
+    peaks: list[int | None] = []
+    for case in cases:
+        with ProcessPoolExecutor(1, mp_context=context) as child:
+            peaks.append(child.submit(_resident_peak, case, setting, threads).result())
+    return peaks
+
+
+def _on_gpu(case: Case, setting: Setting, device: torch.device) -> int:
+    work = forward_backward(case, setting, device)
+    work()
+    work()  # leaves the gradients of one pass behind, which the next drops first
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    work()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def _resident_peak(case: Case, setting: Setting, threads: int) -> int | None:
+    torch.set_num_threads(threads)
+    forward_backward(
+        case, Setting(8, setting.channels, setting.size), torch.device("cpu")
+    )()  # loads libraries
+    work = forward_backward(case, setting, torch.device("cpu"))
+    try:
+        RESET.write_text("5")  # sets the peak back to what is resident now
+        before = _status("VmRSS")
+        work()
+        return _status("VmHWM") - before
+    except OSError:
+        return None
+
+
+def _status(field: str) -> int:
+    for line in STATUS.read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return 1024 * int(line.split()[1])
+    raise OSError(f"{STATUS} has no {field}")

@@ -1,0 +1,96 @@
+"""ResNet-50 at 224x224: what low-rank local connectivity costs against local connectivity (claim C7)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn import functional as F
+
+import layers
+from harness.bench.machine import memory_bytes
+from harness.bench.timing import Ratio, Step, interleave, ratio, timed
+
+BYTES_PER_PARAMETER = 8
+"""A float32 value and its gradient."""
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """`step` is forward and backward over plain ResNet-50's; None where the network does not fit in memory or
+    was not run. `activation_bytes` is what autograd keeps per image beyond the parameters, in float32.
+    """
+
+    name: str
+    parameters: int
+    flops_per_image: int
+    flops_per_batch: int
+    activation_bytes: int
+    step: Ratio | None
+
+
+def measure_resnet50(
+    ranks: Sequence[int], batch: int, rounds: int, device: torch.device, image_size: int = 224
+) -> list[NetworkRow]:
+    """Plain, LRLC at each rank, and locally connected; rounds=0 counts and does not time."""
+    networks: list[tuple[str, str, int | None]] = [("conv", "conv", None)]
+    networks += [(f"lrlc K={rank}", "lrlc", rank) for rank in ranks]
+    networks.append(("locally_connected", "locally_connected", None))
+    shadows = {name: _build(kind, rank, "meta", image_size) for name, kind, rank in networks}
+    sizes = {name: sum(p.numel() for p in shadow.parameters()) for name, shadow in shadows.items()}
+    steps: dict[str, Step] = {}
+    for name, kind, rank in networks:
+        fits = sum(sizes[other] for other in (*steps, name)) * BYTES_PER_PARAMETER < memory_bytes() / 2
+        if rounds and fits:
+            steps[name] = timed(
+                _step(_build(kind, rank, device, image_size), batch, image_size, device), device
+            )
+    times = interleave(steps, rounds) if rounds else {}
+    rows = []
+    for name, shadow in shadows.items():
+        cost = layers.cost(shadow, (3, image_size, image_size))
+        step = ratio(times, name, "conv") if name in times else None
+        activations = _activation_bytes(shadow, image_size)
+        rows.append(
+            NetworkRow(name, sizes[name], cost.flops_per_image, cost.flops_per_batch, activations, step)
+        )
+    return rows
+
+
+def _build(kind: str, rank: int | None, device: torch.device | str, image_size: int) -> nn.Module:
+    with torch.device(device):
+        built = layers.resnet50(kind=kind, rank=rank, image_size=image_size)
+    return built.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _step(model: nn.Module, batch: int, image_size: int, device: torch.device) -> Callable[[], None]:
+    images = torch.randn(batch, 3, image_size, image_size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(1000, (batch,), device=device)
+
+    def step() -> None:
+        model.zero_grad(set_to_none=True)
+        F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+
+    return step
+
+
+def _activation_bytes(shadow: nn.Module, image_size: int) -> int:
+    """What one more image adds to the tensors kept for the backward pass, each memory counted once."""
+    two, three = (_saved_bytes(shadow, images, image_size) for images in (2, 3))
+    return three - two
+
+
+def _saved_bytes(shadow: nn.Module, images: int, image_size: int) -> int:
+    kept: dict[int, tuple[int, Tensor]] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = (storage.nbytes(), tensor)  # the tensor holds the address
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = shadow(torch.empty(images, 3, image_size, image_size, device="meta"))
+    del output
+    return sum(size for size, _ in kept.values())

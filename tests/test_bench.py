@@ -1,0 +1,83 @@
+"""`lrlc bench` at its smallest settings: it runs, and says what a reader of its JSON relies on. No time limits."""
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.bench.resnet import measure_resnet50
+from harness.bench.timing import interleave, ratio
+from harness.cli import app
+
+
+def bench(*arguments: str) -> dict[str, Any]:
+    done = CliRunner().invoke(app, ["bench", *arguments, "--rounds", "1", "--threads", "1", "--json"])
+    assert done.exit_code in (0, 1), done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert {"cpu", "threads", "torch", "load", "instructions", "device"} == set(found["machine"])
+    return found
+
+
+def checked(ratio: dict[str, Any]) -> dict[str, Any]:
+    assert 0 < ratio["low"] <= ratio["ratio"] <= ratio["high"]
+    assert ratio["milliseconds"] > 0
+    assert ratio["peer_milliseconds"] > 0
+    return ratio
+
+
+def test_layers_are_compared_with_every_formulation_and_path() -> None:
+    found = bench("layers", "--batch", "2", "--ranks", "2", "--check", "--no-memory")["results"]
+    assert [each["batch"] for each in found] == [2]
+    pairs = {(row["name"], row["peer"]) for row in (checked(row["ratio"]) for row in found[0]["rows"])}
+    conv = "conv float32"
+    ours = ("lrlc K=2 float32", "lrlc K=2 float32 portable", "lrlc_input_dependent K=2 float32")
+    others = ("authors K=2 float32", "wide K=2 float32", "locally_connected float32")
+    assert pairs == {(name, conv) for name in ours + others} | {
+        ("unfold float32", "locally_connected float32")
+    }
+    assert [choice["case"] for choice in found[0]["choices"]] == ["lrlc K=2 float32"]
+
+
+def test_bfloat16_is_also_compared_with_float32() -> None:
+    rows = bench("layers", "--batch", "2", "--ranks", "2", "--dtype", "bfloat16", "--no-memory")["results"][0]
+    pairs = {(row["ratio"]["name"], row["ratio"]["peer"]) for row in rows["rows"]}
+    assert ("lrlc K=2 bfloat16", "lrlc K=2 float32") in pairs
+
+
+def test_training_is_compared_with_a_plain_loop() -> None:
+    found = bench("training", "--batch", "2", "--batch", "4", "--ranks", "2")["results"]
+    pairs = [(row["name"], row["peer"]) for row in (checked(row["ratio"]) for row in found)]
+    assert pairs == [
+        ("plain loop, conv 2", "lrlc-bench, conv 2"),
+        ("lrlc-bench, lrlc K=2 2", "lrlc-bench, conv 2"),
+        ("plain loop, conv 4", "lrlc-bench, conv 4"),
+        ("lrlc-bench, lrlc K=2 4", "lrlc-bench, conv 4"),
+        ("lrlc-bench, conv 4", "lrlc-bench, conv 2"),
+    ]
+
+
+def test_resnet50_counts_what_local_connectivity_would_need() -> None:
+    import torch
+
+    conv, lrlc, local = measure_resnet50([2], 2, 0, torch.device("cpu"), image_size=64)
+    assert conv.parameters == 25_557_032
+    assert conv.parameters < lrlc.parameters < local.parameters
+    assert lrlc.flops_per_image < 1.05 * conv.flops_per_image
+    assert lrlc.activation_bytes < 1.5 * conv.activation_bytes
+    assert lrlc.step is None
+
+
+@pytest.mark.parametrize("arguments", [("--ranks", "0"), ("--dtype", "int8"), ("--network", "vgg")])
+def test_a_setting_that_does_not_exist_is_named(arguments: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, ["bench", "layers", *arguments])
+    assert arguments[0] in str(done.exception)
+    assert arguments[1] in str(done.exception)
+
+
+def test_a_ratio_is_the_median_over_rounds_and_warm_up_does_not_count() -> None:
+    seconds = iter([50.0, 1.0, 2.0, 9.0])
+    times = interleave({"mine": lambda: next(seconds), "peer": lambda: 1.0}, rounds=3)
+    found = ratio(times, "mine", "peer")
+    assert (found.low, found.ratio, found.high) == (1.5, 2.0, 5.5)
+    assert found.milliseconds == 2000
