@@ -68,7 +68,9 @@ def test_resnet50_counts_what_local_connectivity_would_need() -> None:
     assert lrlc.step is None
 
 
-@pytest.mark.parametrize("arguments", [("--ranks", "0"), ("--dtype", "int8"), ("--network", "vgg")])
+@pytest.mark.parametrize(
+    "arguments", [("--ranks", "0"), ("--dtype", "int8"), ("--network", "vgg"), ("--only", "vit")]
+)
 def test_a_setting_that_does_not_exist_is_named(arguments: tuple[str, ...]) -> None:
     done = CliRunner().invoke(app, ["bench", "layers", *arguments])
     assert arguments[0] in str(done.exception)

@@ -43,6 +43,9 @@ def bench_layers(
         bool, typer.Option("--compile", help="Input-dependent layers under torch.compile too.")
     ] = False,
     memory: Annotated[bool, typer.Option(help="Peak memory too.")] = True,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A formulation to compare, such as lrlc; repeat for several.")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 if a path other than the default one is faster.")
     ] = False,
@@ -59,9 +62,11 @@ def bench_layers(
     if network != "layer":
         raise UserError(f"--network: {network!r} is neither 'layer' nor 'resnet50'")
     from harness.bench.cases import Setting
-    from harness.bench.layers import Wanted, measure_layers
+    from harness.bench.layers import FORMULATIONS, Wanted, measure_layers
 
-    wanted = Wanted(chosen, _dtype(dtype), rounds, compiled, memory, paths=check)
+    if unknown := set(only or ()) - set(FORMULATIONS):
+        raise UserError(f"--only: {min(unknown)!r} is none of {', '.join(FORMULATIONS)}")
+    wanted = Wanted(chosen, _dtype(dtype), rounds, compiled, memory, paths=check, only=only or ())
     found = [measure_layers(Setting(size), wanted, device) for size in batch or [128]]
     _show(device, found, [_layers_table(each) for each in found], as_json)
     if not all(choice.holds for each in found for choice in each.choices):

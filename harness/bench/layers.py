@@ -11,6 +11,7 @@ from harness.bench.timing import Ratio, Times, interleave, ratio, timed
 from layers import cpp_kernels
 
 INPUT_DEPENDENT = "lrlc_input_dependent"
+FORMULATIONS = ("lrlc", "authors", INPUT_DEPENDENT, "wide", "locally_connected", "unfold")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class LayersMeasured:
 @dataclass(frozen=True)
 class Wanted:
     """What to measure: `compiled` adds input-dependent layers under torch.compile, `memory` the peaks, and
-    `paths` each path that could serve, to see that the fastest is the default.
+    `paths` each path that could serve, to see that the fastest is the default. `only` keeps the formulations
+    it names.
     """
 
     ranks: Sequence[int] = (2, 4, 7)
@@ -53,6 +55,7 @@ class Wanted:
     compiled: bool = False
     memory: bool = True
     paths: bool = False
+    only: Sequence[str] = ()
 
 
 def measure_layers(setting: Setting, wanted: Wanted, device: torch.device) -> LayersMeasured:
@@ -89,7 +92,7 @@ def _pairs(wanted: Wanted) -> list[tuple[Case, Case]]:
     pairs += [(local, conv), (replace(local, formulation="unfold"), local)]
     if wanted.dtype != "float32":
         pairs += [(case, replace(case, dtype="float32")) for case in (conv, *_ours(wanted))]
-    return pairs
+    return [pair for pair in pairs if not wanted.only or pair[0].formulation in wanted.only]
 
 
 def _paths(case: Case, device: torch.device) -> list[Case]:
