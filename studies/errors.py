@@ -1,7 +1,11 @@
 """What is wrong with a study, in one line."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
 
 
 class StudyError(ValueError):
@@ -12,4 +16,40 @@ def nearest(given: object, allowed: Iterable[str]) -> str:
     """'did you mean X?' where a name is near, else the names."""
     names = sorted(allowed)
     close = get_close_matches(str(given), names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+
+
+def first_fault(error: ValidationError, model: type[BaseModel], where: str = "") -> StudyError:
+    """The line for pydantic's findings about `model` at the path `where`: an unknown key before all else."""
+    first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    location, given, message = first["loc"], first["input"], first["msg"].removeprefix("Value error, ")
+    path = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    path = path.lstrip(".")
+    match first["type"]:
+        case "extra_forbidden":
+            return StudyError(f"{path}: unknown key; {nearest(location[-1], _keys_at(model, location))}")
+        case "literal_error":
+            allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+            return StudyError(f"{path}: unknown value {given!r}; {nearest(given, allowed)}")
+        case "missing":
+            return StudyError(f"{path}: missing, and it has no default")
+        case "model_type":
+            return StudyError(f"{path}: expected a mapping, got {given!r}")
+        case "value_error":
+            return StudyError(f"{path}: {message}")
+    return StudyError(f"{path}: {message}, got {given!r}")
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:
+    """The keys that the mapping around `location` may have; list indices and free names are passed over."""
+    for part in location[:-1]:
+        if part in model.model_fields:
+            model = next(_models_in(model.model_fields[str(part)].annotation), model)
+    return model.model_fields
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

@@ -3,14 +3,17 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from studies.errors import StudyError, nearest
+from studies.errors import StudyError, first_fault, nearest
 from studies.schema import Catalogue, DatasetSpec, OptionValue, Study, Training, TrialConfig, placements
 
+Model = TypeVar("Model", bound=BaseModel)
+Changes = tuple[tuple[str, OptionValue], ...]
 AXES = ("dataset", "network", "kind", "rank", "placement")
 GROUPS: Mapping[str, frozenset[str]] = {
     "train": frozenset(Training.model_fields),
@@ -65,7 +68,8 @@ def _block_cells(
     study: Study, block: Mapping[str, Any], where: str, catalogue: Catalogue
 ) -> Iterator[TrialConfig]:
     for axis in block:
-        _check_axis(axis, where)
+        _check_axis(axis, where, catalogue)
+        _check_values(block[axis], axis, where)
     if "kind" not in block:
         raise StudyError(f"{where}: no kind; known: {', '.join(sorted(catalogue.kinds))}")
     kinds = _values(block["kind"])
@@ -74,7 +78,7 @@ def _block_cells(
             raise StudyError(f"{where}.kind: unknown layer kind {kind!r}; {nearest(kind, catalogue.kinds)}")
     if "rank" in block and not any(_needs_rank(kind, catalogue) for kind in kinds):
         raise StudyError(f"{where}.rank: {', '.join(map(str, kinds))} has no rank; leave it out")
-    for option in _group(block, "layer"):
+    for option, _ in _group(block, "layer"):
         taken = {name for kind in kinds for name in catalogue.options.get(str(kind), ())}
         if option not in taken:
             raise StudyError(f"{where}.layer.{option}: no kind here takes it; {nearest(option, taken)}")
@@ -87,7 +91,8 @@ def _block_cells(
         axes["dataset"] = study.datasets
     for combination in product(*axes.values()):
         settings = dict(zip(axes, combination, strict=True))
-        count = _places(settings.get("network", study.network), where, catalogue)
+        network = settings.get("network", study.network)
+        count = check_network(network, f"{where}.network", catalogue)
         try:
             places = placements(block.get("placement", "all"), count)
         except ValueError as error:
@@ -100,7 +105,7 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     """One cell with the seed still open (0); keys that cannot change its result are set to nothing."""
     kind = str(settings["kind"])
     network = settings.get("network", study.network)
-    count = _places(network, where, catalogue)
+    count = check_network(network, f"{where}.network", catalogue)
     rank = settings.get("rank") if _needs_rank(kind, catalogue) else None
     if _needs_rank(kind, catalogue) and (not isinstance(rank, int) or isinstance(rank, bool) or rank < 1):
         shown = "none was given" if rank is None else f"got {rank!r}"
@@ -110,7 +115,7 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
         (placement,) = placements(settings.get("placement", "all"), count)
     except ValueError as error:
         raise StudyError(f"{where}.placement: {error}") from None
-    given = {**study.layer, **_group(settings, "layer")}
+    given = {**study.layer, **dict(_group(settings, "layer"))}
     options = {name: value for name, value in given.items() if name in catalogue.options.get(kind, ())}
     dataset = dataset_spec(settings["dataset"], f"{where}.dataset", catalogue)
     dataset = _limited(dataset, study)
@@ -128,15 +133,16 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
 
 def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec:
     """A name, a path of a folder (it holds a '/'), or a mapping; StudyError for an unknown name."""
-    if isinstance(given, str):
-        given = {"path" if "/" in given else "name": given}
     if isinstance(given, DatasetSpec):
         spec = given
     else:
+        fields = {"path" if "/" in given else "name": given} if isinstance(given, str) else given
+        if not isinstance(fields, dict):
+            raise StudyError(f"{where}: expected a name, a folder's path or a mapping, got {given!r}")
         try:
-            spec = DatasetSpec.model_validate(given)
+            spec = DatasetSpec.model_validate(fields)
         except ValidationError as error:
-            raise StudyError(f"{where}: {error.errors()[0]['msg']}") from None
+            raise first_fault(error, DatasetSpec, where) from None
     if spec.name is not None and spec.name not in catalogue.datasets:
         raise StudyError(
             f"{where}: unknown data set {spec.name!r}; {nearest(spec.name, catalogue.datasets)}"
@@ -147,9 +153,9 @@ def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec
 
 def _limited(dataset: DatasetSpec, study: Study) -> DatasetSpec:
     """The study's limits where the data set has none of its own."""
-    train = dataset.train_images or study.train_images
-    evaluation = dataset.evaluation_images or study.evaluation_images
-    return dataset.model_copy(update={"train_images": train, "evaluation_images": evaluation})
+    limits = {"train_images": study.train_images, "evaluation_images": study.evaluation_images}
+    open_limits = {key: limit for key, limit in limits.items() if limit and getattr(dataset, key) is None}
+    return _changed(dataset, tuple(open_limits.items()))
 
 
 def _with_seed(cell: TrialConfig, seed: int) -> TrialConfig:
@@ -158,24 +164,32 @@ def _with_seed(cell: TrialConfig, seed: int) -> TrialConfig:
     )
 
 
-def _check_axis(axis: str, where: str) -> None:
+def _check_axis(axis: str, where: str, catalogue: Catalogue) -> None:
     group, dot, key = axis.partition(".")
-    if axis in AXES or (group == "layer" and key):
+    if axis in AXES or (group == "layer" and key):  # which kinds take the option is checked with them
         return
     if dot and group in GROUPS:
         if key not in GROUPS[group]:
             raise StudyError(f"{where}.{axis}: unknown key; {nearest(key, GROUPS[group])}")
         return
-    raise StudyError(
-        f"{where}.{axis}: unknown axis; {nearest(axis, [*AXES, 'train.', 'layer.', 'dataset.'])}"
-    )
+    options = {f"layer.{option}" for taken in catalogue.options.values() for option in taken}
+    known = {f"{group}.{key}" for group, keys in GROUPS.items() for key in keys}
+    raise StudyError(f"{where}.{axis}: unknown axis; {nearest(axis, {*AXES, *known, *options})}")
 
 
-def _places(network: object, where: str, catalogue: Catalogue) -> int:
+def _check_values(given: object, axis: str, where: str) -> None:
+    """Names and numbers alone; what a data set or a placement may be is for their own readers."""
+    if axis in ("dataset", "placement"):
+        return
+    for value in _values(given):
+        if isinstance(value, list | dict):
+            raise StudyError(f"{where}.{axis}: expected a name or a number, got {value!r}")
+
+
+def check_network(network: object, where: str, catalogue: Catalogue) -> int:
+    """How many places the network has; StudyError if there is none of that name."""
     if network not in catalogue.networks:
-        raise StudyError(
-            f"{where}.network: unknown network {network!r}; {nearest(network, catalogue.networks)}"
-        )
+        raise StudyError(f"{where}: unknown network {network!r}; {nearest(network, catalogue.networks)}")
     return catalogue.networks[str(network)]
 
 
@@ -183,21 +197,27 @@ def _needs_rank(kind: object, catalogue: Catalogue) -> bool:
     return catalogue.kinds.get(str(kind), False)
 
 
-def _group(settings: Mapping[str, Any], group: str) -> dict[str, OptionValue]:
-    return {axis.partition(".")[2]: value for axis, value in settings.items() if axis.startswith(f"{group}.")}
+def _group(settings: Mapping[str, Any], group: str) -> Changes:
+    return tuple(
+        (axis.partition(".")[2], value) for axis, value in settings.items() if axis.startswith(f"{group}.")
+    )
 
 
-def _updated(model: Any, settings: Mapping[str, Any], group: str, where: str) -> Any:
-    changes = _group(settings, group)
-    if not changes:
-        return model
+def _updated(model: Model, settings: Mapping[str, Any], group: str, where: str) -> Model:
     try:
-        return type(model).model_validate({**model.model_dump(), **changes})
+        return _changed(model, _group(settings, group))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise StudyError(
-            f"{where}.{group}.{first['loc'][0]}: {first['msg']}, got {first['input']!r}"
-        ) from None
+        raise first_fault(error, type(model), f"{where}.{group}") from None
+
+
+def _changed(model: Model, changes: Changes) -> Model:
+    return cast(Model, _checked(model, changes)) if changes else model
+
+
+@lru_cache(maxsize=4096)
+def _checked(model: BaseModel, changes: Changes) -> BaseModel:
+    """The model with the changes, checked; remembered, as the cells of a large grid share them."""
+    return type(model).model_validate({**model.model_dump(), **dict(changes)})
 
 
 def _values(given: object) -> list[Any]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from studies.errors import StudyError, nearest
-from studies.expand import dataset_spec, expand
-from studies.schema import Catalogue, Search, Space, Study, Training, placements, seed_list
+from studies.errors import StudyError, first_fault, nearest
+from studies.expand import check_network, dataset_spec, expand
+from studies.schema import Catalogue, Search, Study, Training, placements, seed_list
 
 HERE = Path(__file__).resolve().parent
 
@@ -104,56 +104,67 @@ def _set(raw: dict[str, Any], key: str, value: object, where: str) -> None:
 
 
 def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
-    _known_keys(raw, Study, "")
+    for key in raw:
+        if key not in Study.model_fields:
+            raise StudyError(f"{key}: unknown key; {nearest(key, Study.model_fields)}")
     grid = raw.get("grid", [])
     raw["grid"] = [grid] if isinstance(grid, dict) else grid
-    raw["seeds"] = seed_list(raw.get("seeds", [0]))
-    if not raw["seeds"]:
-        raise StudyError("seeds: no seeds; give a number of at least 1 or a list")
-    if "dataset" in raw:
-        raise StudyError("dataset: a study's default is called 'datasets'")
+    raw["seeds"] = _seeds(raw.get("seeds", [0]), "seeds")
     datasets = raw.get("datasets", [])
     raw["datasets"] = [
         dataset_spec(given, f"datasets[{number}]", catalogue)
         for number, given in enumerate(datasets if isinstance(datasets, list) else [datasets])
     ]
-    for group, model in (("train", Training), ("search", Search)):
-        if isinstance(raw.get(group), dict):
-            _known_keys(raw[group], model, group)
     if raw.get("search") is not None:
-        raw["search"] = _short_search(_mapping(raw["search"], "search"), catalogue)
+        raw["search"] = _full_search(_mapping(raw["search"], "search"), raw, catalogue)
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:
-        raise StudyError(_first_fault(error)) from None
+        raise first_fault(error, Study) from None
     if not study.grid and study.search is None:
         raise StudyError("grid: the study has neither a grid nor a search")
-    _check_seeds(study)
-    _check_search(study, catalogue)
+    check_network(study.network, "network", catalogue)
+    _check_once(study.seeds, "seeds")
+    _check_layer(study, catalogue)
+    if study.search is not None:
+        _check_search(study.search, catalogue)
     return study
 
 
-def _short_search(raw: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
-    if isinstance(raw.get("space"), dict):
-        _known_keys(raw["space"], Space, "search.space")
-    if "dataset" in raw:
-        raw = {**raw, "dataset": dataset_spec(raw["dataset"], "search.dataset", catalogue)}
-    return raw
+def _full_search(search: dict[str, Any], study: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """The search with its short forms written out, and with the study's network where it names none."""
+    full = {"network": study.get("network", "three_layer"), **search}
+    if "seeds" in full:
+        full["seeds"] = _seeds(full["seeds"], "search.seeds")
+    if "dataset" in full:
+        full["dataset"] = dataset_spec(full["dataset"], "search.dataset", catalogue)
+    return full
 
 
-def _check_seeds(study: Study) -> None:
-    if len(set(study.seeds)) < len(study.seeds):
-        raise StudyError(f"seeds: {study.seeds} names a seed twice")
+def _seeds(given: object, where: str) -> object:
+    seeds = seed_list(given)
+    if not seeds:
+        raise StudyError(f"{where}: no seeds; give a number of at least 1 or a list")
+    if not isinstance(seeds, list):
+        raise StudyError(f"{where}: expected a number of at least 1 or a list, got {given!r}")
+    return seeds
 
 
-def _check_search(study: Study, catalogue: Catalogue) -> None:
-    search = study.search
-    if search is None:
-        return
-    if search.network not in catalogue.networks:
-        raise StudyError(
-            f"search.network: unknown network {search.network!r}; {nearest(search.network, catalogue.networks)}"
-        )
+def _check_once(seeds: Sequence[int], where: str) -> None:
+    if len(set(seeds)) < len(seeds):
+        raise StudyError(f"{where}: {list(seeds)} names a seed twice")
+
+
+def _check_layer(study: Study, catalogue: Catalogue) -> None:
+    known = {name for options in catalogue.options.values() for name in options}
+    for option in study.layer:
+        if option not in known:
+            raise StudyError(f"layer.{option}: no layer kind takes it; {nearest(option, known)}")
+
+
+def _check_search(search: Search, catalogue: Catalogue) -> None:
+    _check_once(search.seeds, "search.seeds")
+    places = check_network(search.network, "search.network", catalogue)
     for kind in search.space.kind:
         if kind not in catalogue.kinds:
             raise StudyError(
@@ -161,31 +172,29 @@ def _check_search(study: Study, catalogue: Catalogue) -> None:
             )
         if catalogue.kinds[kind] and not search.space.rank:
             raise StudyError(f"search.space.rank: {kind} needs ranks to choose from")
-    for key in search.space.train:
-        if key not in Training.model_fields:
-            raise StudyError(f"search.space.train.{key}: unknown key; {nearest(key, Training.model_fields)}")
     try:
-        placements(search.space.placement, catalogue.networks[search.network])
+        placements(search.space.placement, places)
     except ValueError as error:
         raise StudyError(f"search.space.placement: {error}") from None
+    _check_intervals(search)
 
 
-def _known_keys(raw: Mapping[str, Any], model: type[BaseModel], where: str) -> None:
-    for key in raw:
-        if key not in model.model_fields:
-            path = f"{where}.{key}" if where else str(key)
-            raise StudyError(f"{path}: unknown key; {nearest(key, model.model_fields)}")
+def _check_intervals(search: Search) -> None:
+    """Both ends must be values that the setting may have, or the search would fail midway."""
+    continuous = [name for name, setting in Training.model_fields.items() if setting.annotation is float]
+    for key, interval in search.space.train.items():
+        where = f"search.space.train.{key}"
+        if key not in continuous:
+            raise StudyError(f"{where}: cannot be searched; {nearest(key, continuous)}")
+        for end in ("low", "high"):
+            try:
+                Training.model_validate({key: getattr(interval, end)})
+            except ValidationError as error:
+                fault = error.errors()[0]
+                raise StudyError(f"{where}.{end}: {fault['msg']}, got {fault['input']!r}") from None
 
 
 def _mapping(given: object, where: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise StudyError(f"{where}: expected a mapping, got {given!r}")
     return given
-
-
-def _first_fault(error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    message = first["msg"].removeprefix("Value error, ")
-    shown = first["input"] if first["type"] not in ("missing", "value_error") else None
-    return f"{path}: {message}" + (f", got {shown!r}" if shown is not None else "")

@@ -4,14 +4,27 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 OptionValue = str | int | float | bool
-AxisValue = OptionValue | list[int] | dict[str, Any] | None
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):  # pydantic would read `yes` as 1
+        raise ValueError(f"expected a number, got {value!r}")
+    return value
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str | int) else value
+
+
+Whole = Annotated[int, BeforeValidator(_no_flag)]
+Real = Annotated[float, BeforeValidator(_no_flag)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -34,11 +47,11 @@ class DatasetSpec(_Model):
 
     name: str | None = None
     path: str | None = None
-    translate: Annotated[int, Field(ge=0)] = 0
+    translate: Annotated[Whole, Field(ge=0)] = 0
     label: str | None = None
-    train_images: Annotated[int, Field(ge=1)] | None = None
+    train_images: Annotated[Whole, Field(ge=1)] | None = None
     """The first so many training images, after validation was taken off."""
-    evaluation_images: Annotated[int, Field(ge=1)] | None = None
+    evaluation_images: Annotated[Whole, Field(ge=1)] | None = None
     """The first so many validation and so many test images."""
 
     @model_validator(mode="after")
@@ -58,19 +71,19 @@ class DatasetSpec(_Model):
 class Training(_Model):
     """SGD with Nesterov momentum, linear warm-up and cosine decay; no augmentation, no weight decay."""
 
-    epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=2)] = 512
-    learning_rate: Annotated[float, Field(gt=0)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.5
+    epochs: Annotated[Whole, Field(ge=1)] = 10
+    batch_size: Annotated[Whole, Field(ge=2)] = 512
+    learning_rate: Annotated[Real, Field(gt=0)] = 0.1
+    momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.9
+    warmup_epochs: Annotated[Real, Field(ge=0)] = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
 class Resources(_Model):
     """What one trial holds while it runs; never part of its identity."""
 
-    cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] | None = None
+    cpus: Annotated[Real, Field(gt=0)] = 1
+    gpus: Annotated[Real, Field(ge=0)] | None = None
     """None: one GPU where there are any, else none. A fraction lets trials share one."""
     accelerator_type: str | None = None
 
@@ -94,8 +107,8 @@ class Objective(_Model):
 class Interval(_Model):
     """A numeric setting to search."""
 
-    low: float
-    high: float
+    low: Real
+    high: Real
     log: bool = False
 
     @model_validator(mode="after")
@@ -110,16 +123,17 @@ class Interval(_Model):
 class Space(_Model):
     """What the search chooses from; a rank is asked only where the chosen kind has one."""
 
-    kind: Annotated[list[str], Field(min_length=1)]
-    rank: list[Annotated[int, Field(ge=1)]] = []
-    placement: list[list[int]] | Literal["subsets", "all"] = "all"
+    kind: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)]
+    rank: Annotated[list[Annotated[Whole, Field(ge=1)]], BeforeValidator(_listed)] = []
+    placement: Any = "all"
+    """As on a grid's axis; `placements` reads it once the network is known."""
     train: dict[str, Interval] = {}
 
 
 class Search(_Model):
     """An Optuna search. `trials` is the study's total of suggestions, across all its runs."""
 
-    trials: Annotated[int, Field(ge=1)]
+    trials: Annotated[Whole, Field(ge=1)]
     space: Space
     sampler: Literal["tpe", "gp", "nsga2", "random", "qmc", "brute_force"] = "tpe"
     sampler_options: dict[str, OptionValue] = {}
@@ -128,23 +142,22 @@ class Search(_Model):
     objectives: Annotated[list[Objective], Field(min_length=1)] = [
         Objective(metric="validation_accuracy", direction="maximize")
     ]
-    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    seeds: list[Whole] = [0]
     dataset: DatasetSpec
     network: str = "three_layer"
+    """The study's, where the search names none."""
     storage: str | None = None
     """An Optuna storage URL; a journal file beside the results by default."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_forms(cls, data: object) -> object:
-        if isinstance(data, dict) and "seeds" in data:
-            data = {**data, "seeds": seed_list(data["seeds"])}
-        return data
 
     @model_validator(mode="after")
     def _can_prune(self) -> "Search":
         if len(self.objectives) > 1 and self.pruner != "none":
             raise ValueError(f"pruner {self.pruner!r} needs a single objective; Optuna cannot prune several")
+        metric = self.objectives[0].metric
+        if self.pruner != "none" and metric != "validation_accuracy":
+            raise ValueError(
+                f"pruner {self.pruner!r} watches validation_accuracy and cannot serve the objective {metric!r}"
+            )
         return self
 
 
@@ -156,14 +169,14 @@ class Study(_Model):
     description: str = ""
     plugins: list[str] = []
     datasets: list[DatasetSpec] = []
-    train_images: Annotated[int, Field(ge=1)] | None = None
-    evaluation_images: Annotated[int, Field(ge=1)] | None = None
+    train_images: Annotated[Whole, Field(ge=1)] | None = None
+    evaluation_images: Annotated[Whole, Field(ge=1)] | None = None
     """Limits for every data set that has none of its own."""
     network: str = "three_layer"
     layer: dict[str, OptionValue] = {}
     grid: list[dict[str, Any]] = []
     search: Search | None = None
-    seeds: list[int] = [0]
+    seeds: list[Whole] = [0]
     train: Training = Training()
     resources: Resources = Resources()
     profiles: dict[str, dict[str, Any]] = {}
