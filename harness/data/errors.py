@@ -1,7 +1,22 @@
 """What is wrong with a data set, in one line for the user."""
 
+from pathlib import Path
+
 from harness.errors import UserError
 
 
 class DataError(UserError):
     """Which data set or file, what is wrong with it and what to do."""
+
+
+def missing(folder: Path, looked_for: str) -> DataError:
+    """Nothing that a named data set could be read from; `folder` is DATA/name."""
+    return DataError(
+        f"{folder.name}: found neither {looked_for} in {folder}; "
+        f"`lrlc data fetch {folder.name}` gets it or says what to put there"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, on one line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,99 @@
+"""Reads a pickle of plain values and byte arrays, and nothing else.
+
+A pickle names functions to call. Allowing numpy's own is not enough: `numpy.ndarray(shape, object, buffer)` makes
+objects of any bytes. So the three names that a pickled array has stand for the inert classes below.
+"""
+
+import pickle
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def load_arrays(content: bytes) -> dict[Any, Any]:
+    """The dictionary that `content` holds, its uint8 arrays as numpy arrays; str of Python 2 stays bytes.
+
+    Raises pickle.UnpicklingError for anything that is not plain values and uint8 arrays.
+    """
+    try:
+        found = _Unpickler(BytesIO(content), encoding="bytes").load()
+    except pickle.UnpicklingError:
+        raise
+    except Exception as error:  # damaged pickles raise whatever the next opcode stumbles over
+        raise pickle.UnpicklingError(f"damaged: {type(error).__name__}") from error
+    if not isinstance(found, dict):
+        raise pickle.UnpicklingError(f"it holds no dictionary but {type(found).__name__}")
+    return {key: value.array if isinstance(value, _PickledArray) else value for key, value in found.items()}
+
+
+class _PickledType:
+    """Stands for numpy.dtype; only the element type's name is kept."""
+
+    def __init__(self, code: object, *_: object) -> None:
+        self.code = code
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+class _PickledArray:
+    """Stands for numpy.ndarray; `array` is made of its state by checks of our own."""
+
+    array: NDArray[np.uint8] | None = None
+
+    def __setstate__(self, state: object) -> None:
+        match state:
+            case (
+                int(),
+                tuple() as shape,
+                _PickledType(code="u1" | b"u1"),
+                bool() | int() as fortran,
+                bytes() as data,
+            ):
+                order = "F" if fortran else "C"
+                self.array = np.frombuffer(data, np.uint8).reshape(shape, order=order)  # type: ignore[call-overload]
+            case _:
+                raise pickle.UnpicklingError("an array that is not of uint8")
+
+
+def _reconstruct(*_: object) -> _PickledArray:
+    return _PickledArray()
+
+
+def _latin1(text: object, encoding: object) -> bytes:
+    if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
+        raise pickle.UnpicklingError("bytes that are not of latin1 text")
+    return text.encode("latin1")  # how Python 3 writes bytes in protocol 2
+
+
+class _Callable:
+    """A function that a pickle can call but not change (its BUILD would set a plain function's attributes)."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: object) -> object:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("it changes a function")
+
+
+_NAMES: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Callable(_reconstruct),
+    ("numpy._core.multiarray", "_reconstruct"): _Callable(_reconstruct),
+    ("numpy", "ndarray"): _PickledArray,
+    ("numpy", "dtype"): _PickledType,
+    ("_codecs", "encode"): _Callable(_latin1),
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _NAMES:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only arrays are read")
+        return _NAMES[module, name]
