@@ -1,7 +1,10 @@
 """Data sets by name. A new one is one function and one decorator line, in any file."""
 
+import hashlib
+import linecache
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from harness.data.errors import DataError
@@ -19,6 +22,8 @@ class NamedDataset:
     source: str
     summary: str
     needs_folder: bool
+    version: str
+    """Digest of a user's file: what it read before an edit is not what it reads now. Empty for shipped readers."""
 
 
 DATASETS: dict[str, NamedDataset] = {}
@@ -37,7 +42,22 @@ def dataset(name: str, *, needs_folder: bool = True) -> Callable[[Registered], R
         if taken is not None and taken.source != source:
             raise DataError(f"the data set {name!r} of {source} is already registered by {taken.source}")
         summary = (read.__doc__ or "").strip().partition("\n")[0]
-        DATASETS[name] = NamedDataset(name, read, source, summary, needs_folder)
+        DATASETS[name] = NamedDataset(name, read, source, summary, needs_folder, _version(source))
         return read
 
     return register
+
+
+def known(name: str) -> NamedDataset:
+    """The data set `name`, or a DataError with those that exist."""
+    if name not in DATASETS:
+        raise DataError(f"unknown data set {name!r}; known: {', '.join(sorted(DATASETS))}")
+    return DATASETS[name]
+
+
+def _version(source: str) -> str:
+    if Path(source).parent == Path(__file__).parent:
+        return ""  # shipped readers raise cache.READER_VERSION instead
+    linecache.checkcache(source)
+    # A plugin that was sent to another machine is no file there, but linecache has its text.
+    return hashlib.sha256("".join(linecache.getlines(source)).encode()).hexdigest()[:16]
