@@ -2,12 +2,13 @@
 
 from harness.data.batches import DeviceSplit
 from harness.data.dataset import Dataset, Split
+from harness.data.decoding import Decoding
 from harness.data.errors import DataError
+from harness.data.folders import folder_source, image_folder_source, parquet_source
 from harness.data.listing import check, describe_datasets
 from harness.data.loading import load_dataset
-from harness.data.named import parquet_source
 from harness.data.registry import DATASETS, dataset
-from harness.data.source import Decoding, RawSplit, Source
+from harness.data.source import RawSplit, Source
 from harness.data.translate import offsets, shift
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "check",
     "dataset",
     "describe_datasets",
+    "folder_source",
+    "image_folder_source",
     "load_dataset",
     "offsets",
     "parquet_source",

@@ -8,23 +8,26 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from filelock import FileLock
 
-from harness.data.dataset import Split
-from harness.data.errors import DataError
+from harness.data.content import Content, Progress, checked_splits
+from harness.data.dataset import Images, Labels, Split
+from harness.data.errors import DataError, first_line
 from harness.data.source import RawSplit, Source
 
-READER_VERSION = 1
-"""Raised when a reader decodes the same files to other arrays."""
+READER_VERSION = 2
+"""Raised when a reader decodes the same files to other arrays, or an entry's form changes."""
 
-SPLITS = ("train", "validation", "test")
+SAMPLES, SAMPLE_BYTES = 32, 1 << 16
+"""How much of each array is compared when an entry is opened; `lrlc data check` compares all of it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class Decoded:
     num_classes: int
     digest: str
 
+    def splits(self) -> dict[str, Split]:
+        """Those that the data set itself has."""
+        found = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in found.items() if split is not None}
+
 
 def cache_dir() -> Path:
     """LRLC_CACHE, or lrlc-bench in the user's cache folder."""
@@ -45,120 +53,156 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lrlc-bench"
 
 
-def cached(name: str, source: Source) -> Path | None:
-    """The entry of `source`, if it was decoded before."""
-    entry = _entry(name, source)
-    return entry if _read_meta(entry) is not None else None
+def cached(name: str, source: Source) -> Decoded | None:
+    """The arrays of `source`, if it was decoded before and its entry is whole."""
+    return _open(_entry(name, source))
 
 
-def decoded(name: str, source: Source) -> Decoded:
+def decoded(name: str, source: Source, progress: Progress | None = None) -> Decoded:
     """The arrays of `source`, decoded by this process if by none before. Safe to call in many at once."""
     entry = _entry(name, source)
-    meta = _read_meta(entry)
-    if meta is None:
+    found = _open(entry)
+    if found is not None:
+        return found
+    with _cache_errors(name):
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(entry.with_name(f".{entry.name}.lock")):
-            meta = _read_meta(entry)
-            if meta is None:
-                _write(name, source, entry)
-                meta = _read_meta(entry)
-    if meta is None:
+        lock = FileLock(entry.with_name(f".{entry.name}.lock"))
+        lock.acquire()
+    try:
+        if (found := _open(entry)) is None:
+            _write(name, source, entry, progress)
+            found = _open(entry)
+    finally:
+        lock.release()
+    if found is None:
         raise DataError(f"{entry}: cannot be read back; delete it and check the disk")
-    splits = {split: _split(entry, split) for split in meta["counts"]}
-    return Decoded(
-        splits["train"], splits.get("validation"), splits["test"], meta["num_classes"], meta["digest"]
-    )
+    return found
+
+
+def forget(name: str, source: Source) -> None:
+    """Drop the entry of `source`, so that it is decoded again."""
+    shutil.rmtree(_entry(name, source), ignore_errors=True)
+
+
+@contextmanager
+def _cache_errors(name: str) -> Iterator[None]:
+    """OSErrors of the cache's own files as one line; what is wrong with a source is a DataError already."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise DataError(
+            f"{name}: cannot decode into {cache_dir()} ({reason}); free space there or set LRLC_CACHE"
+        ) from error
 
 
 def _entry(name: str, source: Source) -> Path:
-    """Its name says the data set, the files' paths, sizes and times, and how they are decoded."""
-    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _all_files(source.files)]
-    key = json.dumps(
-        [READER_VERSION, name, stats, source.settings, source.validation_fraction, source.scaling]
-    )
-    return cache_dir() / f"{name.replace('/', '_')}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    """Its name says the data set, the files' relative paths, sizes and times, and how they are decoded."""
+    paths = [path.absolute() for path in source.files]
+    root = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    stats = sorted((os.path.relpath(path, root), *_size_and_time(path)) for path in paths)
+    key = [READER_VERSION, name, stats, source.settings, source.validation_fraction, source.scaling]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    return cache_dir() / f"{name.replace('/', '_')}-{digest}"
 
 
-def _all_files(paths: Sequence[Path]) -> list[Path]:
-    """Folders stand for themselves: their time changes when a file is added."""
-    return sorted(path.resolve() for path in paths)
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return found.st_size, found.st_mtime_ns
 
 
-def _read_meta(entry: Path) -> dict[str, Any] | None:
-    """The entry's description; None where it is not there or its arrays are not whole."""
+def _open(entry: Path) -> Decoded | None:
+    """The entry's arrays; None where it is not there or not whole."""
     try:
         meta: dict[str, Any] = json.loads((entry / "meta.json").read_text())
-        whole = all((entry / file).stat().st_size == size for file, size in meta["sizes"].items())
-    except (OSError, ValueError, KeyError):
+        splits = {}
+        for name, checksums in meta["checksums"].items():
+            paths = _paths(entry, name)
+            if [_sampled_checksum(path) for path in paths] != checksums:
+                return None
+            images: Images = np.load(paths[0], mmap_mode="r")
+            labels: Labels = np.load(paths[1])
+            splits[name] = Split(images, labels)
+        return Decoded(
+            splits["train"], splits.get("validation"), splits["test"], meta["num_classes"], meta["digest"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return meta if whole else None
 
 
-def _split(entry: Path, split: str) -> Split:
-    images = np.load(entry / f"{split}_images.npy", mmap_mode="r")
-    return Split(images, np.load(entry / f"{split}_labels.npy"))
+def _paths(folder: Path, split: str) -> tuple[Path, Path]:
+    return folder / f"{split}_images.npy", folder / f"{split}_labels.npy"
 
 
-def _write(name: str, source: Source, entry: Path) -> None:
-    hidden = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
-    hidden.mkdir()
+def _sampled_checksum(path: Path) -> list[int]:
+    """Size, and a checksum of pieces spread evenly over the file, its beginning and end among them."""
+    size = path.stat().st_size
+    starts = np.linspace(0, max(0, size - SAMPLE_BYTES), SAMPLES, dtype=np.int64)
+    checksum = 0
+    with path.open("rb") as file:
+        for start in np.unique(starts).tolist():
+            file.seek(start)
+            checksum = zlib.crc32(file.read(SAMPLE_BYTES), checksum)
+    return [size, checksum]
+
+
+def _write(name: str, source: Source, entry: Path, progress: Progress | None) -> None:
+    """Holding the lock: decode under a hidden name, then rename. What a killed process left is swept first."""
+    for left in entry.parent.glob(f".{entry.name}.*.part"):
+        shutil.rmtree(left, ignore_errors=True)
+    hidden = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}.part")
+    raw, content = checked_splits(name, source), Content(name, source, progress)
     try:
-        raw = source.read()
-        _check(name, raw, source.num_classes)
-        digest = hashlib.sha256(f"{source.scaling} {source.validation_fraction}".encode())
-        for split in SPLITS:
-            if split in raw:
-                _write_split(name, split, raw[split], hidden, digest)
-        largest = max(int(split.labels.max()) for split in raw.values())
-        meta = {
-            "name": name,
-            "counts": {split: len(raw[split].labels) for split in SPLITS if split in raw},
-            "num_classes": source.num_classes or largest + 1,
-            "digest": digest.hexdigest()[:16],
-            "sizes": {path.name: path.stat().st_size for path in sorted(hidden.glob("*.npy"))},
-        }
-        (hidden / "meta.json").write_text(json.dumps(meta))
-        if entry.exists():  # a damaged one
-            shutil.rmtree(entry)
-        hidden.rename(entry)
-    except OSError as error:
-        raise DataError(f"{name}: cannot decode into {entry.parent}: {error.strerror or error}") from error
+        with _cache_errors(name):
+            hidden.mkdir()
+            checksums = _write_arrays(raw, content, hidden)
+            largest = max(int(split.labels.max()) for split in raw.values())
+            meta = {
+                "name": name,
+                "num_classes": source.num_classes or largest + 1,
+                "digest": content.digest(),
+                "checksums": checksums,
+            }
+            with _synced(hidden / "meta.json") as file:
+                file.write(json.dumps(meta).encode())
+            if entry.exists():  # a damaged one
+                shutil.rmtree(entry)
+            hidden.rename(entry)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _check(name: str, raw: Any, num_classes: int | None) -> None:
-    for split in ("train", "test"):
-        if split not in raw:
-            raise DataError(f"{name}: no {split} split")
+def _write_arrays(raw: Mapping[str, RawSplit], content: Content, folder: Path) -> dict[str, list[list[int]]]:
+    """The checksums of the arrays of each split."""
+    checksums = {}
     for split, values in raw.items():
-        if not len(values.labels):
-            raise DataError(f"{name}: the {split} split is empty")
-        low, high = int(values.labels.min()), int(values.labels.max())
-        if low < 0 or (num_classes is not None and high >= num_classes):
-            row = int(values.labels.argmin() if low < 0 else values.labels.argmax())
-            raise DataError(
-                f"{name}: {split} row {row} has label {low if low < 0 else high}, outside 0..{(num_classes or 0) - 1}"
-            )
+        image_path, label_path = _paths(folder, split)
+        with _synced(image_path) as file:
+            _write_chunks(file, content.stream(split, values), len(values.labels))
+        with _synced(label_path) as file:
+            np.save(file, values.labels)
+        checksums[split] = [_sampled_checksum(path) for path in (image_path, label_path)]
+    return checksums
 
 
-def _write_split(name: str, split: str, raw: RawSplit, folder: Path, digest: Any) -> None:
-    """Straight into the file, chunk by chunk: ImageNet must not need memory of its size."""
-    chunks = raw.chunks()
-    first = next(chunks)
-    count = len(raw.labels)
-    images = np.lib.format.open_memmap(
-        folder / f"{split}_images.npy", mode="w+", dtype=np.uint8, shape=(count, *first.shape[1:])
-    )
-    done = 0
-    for chunk in chain([first], chunks):
-        if done + len(chunk) > count or chunk.shape[1:] != first.shape[1:]:
-            raise DataError(f"{name}: {split} has more images than its {count} labels, or of several sizes")
-        images[done : done + len(chunk)] = chunk
-        digest.update(np.ascontiguousarray(chunk).data)
-        done += len(chunk)
-    if done != count:
-        raise DataError(f"{name}: {split} has {done} images but {count} labels")
-    images.flush()
-    digest.update(raw.labels.tobytes())
-    np.save(folder / f"{split}_labels.npy", raw.labels)
+def _write_chunks(file: IO[bytes], chunks: Iterator[Images], count: int) -> None:
+    """An .npy file chunk by chunk, of which only one is in memory.
+
+    Written, not mapped: on a full disk a mapped file kills the process instead of raising OSError.
+    """
+    for number, chunk in enumerate(chunks):
+        if number == 0:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (count, *chunk.shape[1:])}
+            np.lib.format.write_array_header_1_0(file, header)
+        file.write(np.ascontiguousarray(chunk).data)
+
+
+@contextmanager
+def _synced(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

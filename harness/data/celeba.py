@@ -1,28 +1,37 @@
 """CelebA as its authors ship it: img_align_celeba (a folder or its zip), attributes and the official partition."""
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from harness.data.dataset import Images
-from harness.data.errors import DataError
-from harness.data.source import Decoding, RawSplit, decode_all
+from harness.data.decoding import Decoding, Encoded
+from harness.data.errors import DataError, first_line
+from harness.data.source import RawSplit
 
 ATTRIBUTES, PARTITION, IMAGES = "list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba"
 SPLITS = {"0": "train", "1": "validation", "2": "test"}
+PLACES = ("", "Anno", "Eval", "Img")
+"""Its download has these folders; files laid flat are found too."""
+
 DECODING = Decoding(mode="RGB", crop=(20, 40, 158, 178), size=(32, 32))
 """Top 40, left 20, 138x138 of the 178x218 aligned image, bicubic to 32x32 (SCIENCE, 'The data')."""
 
 
 def celeba_files(folder: Path) -> list[Path] | None:
-    """Attributes, partition and images; None unless all are there."""
-    images = next((path for path in (folder / IMAGES, folder / f"{IMAGES}.zip") if path.exists()), None)
-    texts = [next(iter(sorted(folder.rglob(name))), None) for name in (ATTRIBUTES, PARTITION)]
-    if images is None or None in texts:
+    """Attributes, partition and images; None where there are no such images, DataError where a list is missing."""
+    images = _find(folder, IMAGES) or _find(folder, f"{IMAGES}.zip")
+    if images is None:
         return None
-    return [path for path in texts if path is not None] + [images]
+    lists = []
+    for name in (ATTRIBUTES, PARTITION):
+        path = _find(folder, name)
+        if path is None:
+            raise DataError(f"{folder}: has {images.name} but no {name}")
+        lists.append(path)
+    return [*lists, images]
 
 
 def read_celeba(files: list[Path], attribute: str) -> Mapping[str, RawSplit]:
@@ -35,39 +44,63 @@ def read_celeba(files: list[Path], attribute: str) -> Mapping[str, RawSplit]:
     for code, split in SPLITS.items():
         names = sorted(name for name in labels if places[name] == code)
         chosen = np.array([labels[name] for name in names], np.int64)
-        splits[split] = RawSplit(chosen, _chunks(images, names))
+        splits[split] = RawSplit.encoded(chosen, _images(images, names), DECODING)
     return splits
 
 
+def _find(folder: Path, name: str) -> Path | None:
+    return next((folder / place / name for place in PLACES if (folder / place / name).exists()), None)
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Line numbers from 1 and words; empty lines are left out."""
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({first_line(error)})") from error
+    return [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
+
+
 def _attribute(path: Path, attribute: str) -> dict[str, int]:
-    lines = path.read_text().splitlines()
-    header = lines[1].split() if len(lines) > 1 else []
+    lines = _lines(path)
+    header = lines[1][1] if len(lines) > 1 else []
     if attribute not in header:
-        raise DataError(f"{path}: no attribute {attribute!r}; it has {', '.join(header)}")
+        raise DataError(f"{path}: no attribute {attribute!r}; it has {', '.join(header) or 'none'}")
     column = header.index(attribute) + 1
-    rows = (line.split() for line in lines[2:] if line.strip())
-    return {row[0]: int(row[column] == "1") for row in rows}
+    values = {}
+    for number, words in lines[2:]:
+        if len(words) != len(header) + 1 or words[column] not in ("1", "-1"):
+            raise DataError(f"{path} line {number}: not an image and {len(header)} values of 1 or -1")
+        values[words[0]] = int(words[column] == "1")
+    return values
 
 
 def _partition(path: Path) -> dict[str, str]:
-    rows = (line.split() for line in path.read_text().splitlines() if line.strip())
-    return {row[0]: row[1] for row in rows}
+    places = {}
+    for number, words in _lines(path):
+        if len(words) != 2 or words[1] not in SPLITS:
+            raise DataError(f"{path} line {number}: not an image and its split, 0 to 2")
+        places[words[0]] = words[1]
+    return places
 
 
-def _chunks(images: Path, names: list[str]) -> Callable[[], Iterator[Images]]:
-    def encoded() -> Iterator[tuple[str, bytes]]:
-        if images.suffix == ".zip":
+def _images(images: Path, names: list[str]) -> Callable[[], Iterator[Encoded]]:
+    def from_folder() -> Iterator[Encoded]:
+        for name in names:
+            try:
+                yield str(images / name), (images / name).read_bytes()
+            except OSError as error:
+                raise DataError(f"{images / name}: cannot be read ({error.strerror or error})") from error
+
+    def from_zip() -> Iterator[Encoded]:
+        name = ""
+        try:
             with zipfile.ZipFile(images) as archive:
                 for name in names:
                     yield f"{images}/{name}", archive.read(f"{IMAGES}/{name}")
-        else:
-            for name in names:
-                yield str(images / name), (images / name).read_bytes()
+        except KeyError as error:
+            raise DataError(f"{images}: no {IMAGES}/{name} in it, which {ATTRIBUTES} names") from error
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+            raise DataError(f"{images}: damaged near {name} ({first_line(error)}); fetch it again") from error
 
-    def chunks() -> Iterator[Images]:
-        try:
-            yield from decode_all(encoded(), DECODING)
-        except (FileNotFoundError, KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f"{images}: an image that the partition names is missing ({error})") from error
-
-    return chunks
+    return from_zip if images.suffix == ".zip" else from_folder

@@ -2,13 +2,14 @@
 
 import gzip
 import math
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.errors import DataError
+from harness.data.errors import DataError, first_line
 from harness.data.source import RawSplit
 
 UBYTE = 8
@@ -19,38 +20,41 @@ NAMES = {
 
 
 def idx_files(folder: Path) -> dict[str, tuple[Path, Path]] | None:
-    """The image and label file of each split; None unless all four are there."""
-    found = {
-        split: (_find(folder, images), _find(folder, labels)) for split, (images, labels) in NAMES.items()
-    }
-    whole = {split: (a, b) for split, (a, b) in found.items() if a is not None and b is not None}
-    return whole if len(whole) == len(NAMES) else None
+    """The image and label file of each split; None where there are none, DataError where some are missing."""
+    found = {name: _find(folder, name) for names in NAMES.values() for name in names}
+    lacking = [name for name, path in found.items() if path is None]
+    if len(lacking) == len(found):
+        return None
+    if lacking:
+        raise DataError(f"{folder}: no {lacking[0]} (or {lacking[0]}.gz) beside the other IDX files")
+    paths = {name: path for name, path in found.items() if path is not None}
+    return {split: (paths[images], paths[labels]) for split, (images, labels) in NAMES.items()}
 
 
 def read_idx_splits(files: Mapping[str, tuple[Path, Path]]) -> dict[str, RawSplit]:
     """Both splits; DataError where a file is cut off or the counts differ."""
     splits = {}
     for split, (image_file, label_file) in files.items():
-        images, labels = read_idx(image_file), read_idx(label_file)
+        images, labels = read_idx(image_file, axes=3), read_idx(label_file, axes=1)
         if len(images) != len(labels):
             raise DataError(
                 f"{image_file}: {len(images)} images but {len(labels)} labels in {label_file.name}"
             )
-        splits[split] = RawSplit.of(images, labels.astype(np.int64))
+        splits[split] = RawSplit.of(images, labels)
     return splits
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The array of an IDX file of unsigned bytes."""
+def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
+    """The array of an IDX file of unsigned bytes that must have `axes` axes."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error}); fetch it again") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UBYTE:
-        raise DataError(f"{path}: not an IDX file of unsigned bytes; fetch it again")
-    axes = content[3]
-    shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({first_line(error)}); fetch it again") from error
+    start = 4 + 4 * axes
+    if len(content) < start or content[:4] != bytes([0, 0, UBYTE, axes]):
+        raise DataError(f"{path}: not an IDX file of unsigned bytes with {axes} axes; fetch it again")
+    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
+    values = np.frombuffer(content, np.uint8, offset=start)
     if len(values) != math.prod(shape):
         raise DataError(
             f"{path}: holds {len(values)} values, its header says {math.prod(shape)}; fetch it again"
@@ -60,6 +64,5 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 def _find(folder: Path, name: str) -> Path | None:
     # The originals are also spread with a dot before 'idx' (train-images.idx3-ubyte).
-    spellings = (name, name.replace("-idx", ".idx"))
-    paths = [path for spelling in spellings for path in sorted(folder.rglob(f"{spelling}*"))]
-    return next((path for path in paths if path.suffix in (".gz", "") or path.name in spellings), None)
+    spellings = {name + end for name in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")}
+    return next((path for path in sorted(folder.rglob("t*ubyte*")) if path.name in spellings), None)

@@ -1,13 +1,14 @@
 """Image folders: split/class/picture.jpg, classes in the order of their names."""
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from harness.data.dataset import Images
+from harness.data.decoding import Decoding, Encoded
 from harness.data.errors import DataError
-from harness.data.source import Decoding, RawSplit, decode_all
+from harness.data.source import RawSplit
 
 SPLITS = {
     "train": "train",
@@ -19,30 +20,49 @@ SPLITS = {
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
-def image_folders(folder: Path) -> dict[str, Path]:
-    """The split folders that hold class folders."""
-    found = {split: folder / name for name, split in SPLITS.items() if (folder / name).is_dir()}
-    return {split: path for split, path in found.items() if any(child.is_dir() for child in path.iterdir())}
+def image_folders(folder: Path) -> dict[str, list[Path]]:
+    """The class folders of each split, in the order of their names."""
+    found = {split: _classes(folder / name) for name, split in SPLITS.items() if (folder / name).is_dir()}
+    return {split: classes for split, classes in found.items() if classes}
 
 
-def read_image_folder(folder: Path, decoding: Decoding) -> Mapping[str, RawSplit]:
-    """Every split has the classes of train; DataError where one has a class that train lacks."""
-    places = image_folders(folder)
-    if "train" not in places:
-        raise DataError(f"{folder}: no train/<class>/ folders")
-    classes = sorted(child.name for child in places["train"].iterdir() if child.is_dir())
+def read_image_folder(folders: Mapping[str, Sequence[Path]], decoding: Decoding) -> Mapping[str, RawSplit]:
+    """Every split has the classes of train; DataError where one has a class that train lacks.
+
+    The pictures of a split are put in an order that does not depend on their class: its first tenth is held out for
+    validation, and `train_images` takes its first.
+    """
+    classes = {child.name: number for number, child in enumerate(folders.get("train", []))}
     splits = {}
-    for split, place in places.items():
-        pairs = []
-        for child in sorted(path for path in place.iterdir() if path.is_dir()):
+    for split, children in folders.items():
+        pictures: list[tuple[Path, int]] = []
+        for child in children:
             if child.name not in classes:
                 raise DataError(f"{child}: train has no class {child.name!r}")
-            paths = sorted(path for path in child.iterdir() if path.suffix.lower() in ENDINGS)
-            pairs += [(path, classes.index(child.name)) for path in paths]
-        labels = np.array([number for _, number in pairs], np.int64)
-        splits[split] = RawSplit(labels, _chunks([path for path, _ in pairs], decoding))
+            paths = [
+                path for path in child.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != "."
+            ]
+            pictures += [(path, classes[child.name]) for path in paths]
+        pictures.sort(key=lambda picture: _shuffled(picture[0]))
+        labels = np.array([number for _, number in pictures], np.int64)
+        splits[split] = RawSplit.encoded(labels, _images([path for path, _ in pictures]), decoding)
     return splits
 
 
-def _chunks(paths: list[Path], decoding: Decoding) -> Callable[[], Iterator[Images]]:
-    return lambda: decode_all(((str(path), path.read_bytes()) for path in paths), decoding)
+def _classes(place: Path) -> list[Path]:
+    return sorted(child for child in place.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _shuffled(path: Path) -> bytes:
+    return hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).digest()
+
+
+def _images(paths: list[Path]) -> Callable[[], Iterator[Encoded]]:
+    def encoded() -> Iterator[Encoded]:
+        for path in paths:
+            try:
+                yield str(path), path.read_bytes()
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+    return encoded

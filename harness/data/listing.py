@@ -1,32 +1,48 @@
 """Which data sets are at hand, and whether they are whole."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
-from harness.data.cache import cached
+from harness.data.cache import cached, decoded, forget
+from harness.data.content import Content, Progress, checked_splits
+from harness.data.dataset import Labels
 from harness.data.errors import DataError
-from harness.data.loading import find_source, load_dataset
+from harness.data.loading import cache_name, find_source, load_dataset
 from harness.data.registry import DATASETS
+from harness.data.source import RawSplit, Source
 from studies import DatasetSpec
+
+NAMED_DAMAGES = 20
 
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """A named data set; `problem` says in a line why it cannot be used here."""
+    """A named data set; `problem` says in a line why it cannot be used here.
+
+    `counts` (images per split as trials use them), `shape` (C, H, W) and `classes` are known once it is decoded.
+    """
 
     name: str
     about: str
     present: bool
     decoded: bool
     problem: str | None
+    layout: str | None = None
+    where: str | None = None
+    counts: Mapping[str, int] | None = None
+    shape: tuple[int, int, int] | None = None
+    classes: int | None = None
 
     def summary(self) -> str:
         """For people."""
-        if self.present:
-            return f"ready{', decoded' if self.decoded else ''}: {self.about}"
-        return f"missing: {self.problem}"
+        if not self.present:
+            return f"missing: {self.problem}"
+        known = f", decoded, {sum(self.counts.values()):,} images" if self.counts else ""
+        return f"ready ({self.layout}{known}): {self.about}"
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -37,31 +53,84 @@ def describe_datasets(data_dir: Path | None) -> list[DatasetStatus]:
     return [_describe(name, data_dir) for name in sorted(DATASETS)]
 
 
-def check(name: str, data_dir: Path | None) -> str:
-    """Decode a data set whole and describe it in a few lines. DataError names what is damaged."""
-    spec = DatasetSpec(path=name) if "/" in name else DatasetSpec(name=known(name))
+def check(name: str, data_dir: Path | None, progress: Progress | None = None) -> str:
+    """Decode a data set whole, whatever is in the cache, and describe it in a few lines.
+
+    A cache entry that differs from the files is dropped. DataError names every damaged image, up to 20.
+    """
+    spec = DatasetSpec(path=name) if "/" in name else DatasetSpec(name=name)
+    source = find_source(spec, data_dir)
+    raw, content = checked_splits(name, source), Content(name, source, progress)
+    try:
+        for split, values in raw.items():
+            for _ in content.stream(split, values):
+                pass
+    except DataError as error:
+        raise _with_all_damages(name, raw, error) from error
+    replaced = _drop_if_different(cache_name(spec), source, content.digest())
     found = load_dataset(spec, data_dir)
     channels, height, width = found.image_shape
-    lines = [f"{name}: {height}x{width}x{channels}, {found.num_classes} classes, digest {found.digest}"]
+    lines = [
+        f"{name}: {source.layout}, {height}x{width}x{channels}, {found.num_classes} classes, digest {found.digest}"
+    ]
     for split_name in ("train", "validation", "test"):
         labels = getattr(found, split_name).labels
         counts = np.bincount(labels, minlength=found.num_classes)
         lines.append(
             f"  {split_name}: {len(labels):,} images, {counts.min():,} to {counts.max():,} per class"
         )
-    return "\n".join(lines)
+    return "\n".join(
+        [*lines, *(["  its entry in the cache was damaged and was made anew"] if replaced else [])]
+    )
 
 
-def known(name: str) -> str:
-    """`name`, or a DataError with those that exist."""
-    if name not in DATASETS:
-        raise DataError(f"unknown data set {name!r}; known: {', '.join(sorted(DATASETS))}")
-    return name
+def _with_all_damages(name: str, raw: Mapping[str, RawSplit], first: DataError) -> DataError:
+    """The error of the first damaged image, with the others; the error itself if it is about something else."""
+    lines: Iterator[str] = chain.from_iterable(values.damage() for values in raw.values() if values.damage)
+    named = list(islice(lines, NAMED_DAMAGES))
+    more = sum(1 for _ in lines)
+    if len(named) < 2:
+        return first
+    return DataError(
+        f"{name}: {len(named) + more} damaged images: {'; '.join(named)}{f'; and {more} more' if more else ''}"
+    )
+
+
+def _drop_if_different(name: str, source: Source, digest: str) -> bool:
+    """Compare the whole entry, not samples of it, with what its files hold."""
+    entry = cached(name, source)
+    if entry is None:
+        return False
+    content = Content(name, source)
+    try:
+        for split, held in entry.splits().items():
+            for _ in content.stream(split, _pieces(held.images, held.labels)):
+                pass
+        same = content.digest() == digest
+    except DataError:
+        same = False
+    if not same:
+        forget(name, source)
+        decoded(name, source)
+    return not same
+
+
+def _pieces(images: np.ndarray, labels: Labels) -> RawSplit:
+    return RawSplit(labels, lambda: (images[start : start + 512] for start in range(0, len(images), 512)))
 
 
 def _describe(name: str, data_dir: Path | None) -> DatasetStatus:
+    about, spec = DATASETS[name].summary, DatasetSpec(name=name)
+    where = str(data_dir / name) if data_dir is not None and DATASETS[name].needs_folder else None
     try:
-        found = find_source(DatasetSpec(name=name), data_dir)
+        source = find_source(spec, data_dir)
+        if cached(name, source) is None:
+            return DatasetStatus(name, about, True, False, None, source.layout, where)
+        found = load_dataset(spec, data_dir)
     except DataError as error:
-        return DatasetStatus(name, DATASETS[name].summary, present=False, decoded=False, problem=str(error))
-    return DatasetStatus(name, DATASETS[name].summary, True, cached(name, found) is not None, None)
+        return DatasetStatus(name, about, present=False, decoded=False, problem=str(error), where=where)
+    splits = {"train": found.train, "validation": found.validation, "test": found.test}
+    counts = {split: len(values.labels) for split, values in splits.items()}
+    return DatasetStatus(
+        name, about, True, True, None, source.layout, where, counts, found.image_shape, found.num_classes
+    )

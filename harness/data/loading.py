@@ -1,32 +1,33 @@
 """From a study's data set to decoded arrays."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from harness.data.cache import decoded
+import numpy as np
+
+import harness.data.named  # noqa: F401 - registers the shipped data sets
+from harness.data.cache import Decoded, decoded
+from harness.data.content import Progress
 from harness.data.dataset import Dataset, Split
 from harness.data.errors import DataError
-from harness.data.named import parquet_source
-from harness.data.registry import DATASETS
+from harness.data.folders import folder_source
+from harness.data.registry import known
 from harness.data.source import Source
 from studies import DatasetSpec
 
 
-def load_dataset(spec: DatasetSpec, data_dir: Path | None) -> Dataset:
+def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | None = None) -> Dataset:
     """Decode (once per machine) and map the data set, with its validation split and its limits applied.
 
-    Raises DataError where its files are missing or wrong.
+    `progress` is told of the decoding, if this process does it. Raises DataError where files are missing or wrong.
     """
     found = find_source(spec, data_dir)
-    arrays = decoded(spec.name or Path(str(spec.path)).name, found)
-    train, validation = arrays.train, arrays.validation
-    if validation is None:
-        held_out = round(len(train.labels) * found.validation_fraction)
-        validation = train.head(held_out)
-        train = Split(train.images[held_out:], train.labels[held_out:])
-    if not len(train.labels) or not len(validation.labels):
-        raise DataError(
-            f"{spec.title}: {len(arrays.train.labels)} training images are too few to hold some out"
-        )
+    arrays = decoded(cache_name(spec), found, progress)
+    train, validation = with_validation(spec, arrays, found.validation_fraction)
+    if spec.train_images is not None:
+        _check_mixed(spec, "train", train, f"the first {spec.train_images:,}")
+    if spec.evaluation_images is not None:
+        _check_mixed(spec, "test", arrays.test, f"the first {spec.evaluation_images:,}")
     return Dataset(
         title=spec.title,
         train=train.head(spec.train_images),
@@ -41,8 +42,8 @@ def load_dataset(spec: DatasetSpec, data_dir: Path | None) -> Dataset:
 def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source:
     """The files of a data set; nothing is decoded. DataError says what is missing and how to get it."""
     if spec.path is not None:
-        return parquet_source(folder_of(spec.path, data_dir), spec.label)
-    entry = DATASETS[str(spec.name)]
+        return folder_source(folder_of(spec.path, data_dir), spec.label)
+    entry = known(str(spec.name))
     folder = (data_dir or Path()) / entry.name
     if entry.needs_folder:
         if data_dir is None:
@@ -51,11 +52,42 @@ def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source:
             raise DataError(
                 f"{entry.name}: no folder {folder}; `lrlc data fetch {entry.name}` makes it or says what to put there"
             )
-    return entry.read(folder, spec.label)
+    found = entry.read(folder, spec.label)
+    return replace(found, settings=f"{found.settings} {entry.version}")
+
+
+def cache_name(spec: DatasetSpec) -> str:
+    """What its entry in the cache is called, before the digits that tell its content."""
+    return spec.name or Path(str(spec.path)).name
+
+
+def with_validation(spec: DatasetSpec, arrays: Decoded, fraction: float) -> tuple[Split, Split]:
+    """Train and validation; the first `fraction` of train where the data set has no validation split.
+
+    DataError where that would not be a fair sample of train.
+    """
+    train, validation = arrays.train, arrays.validation
+    if validation is not None:
+        return train, validation
+    held_out = round(len(train.labels) * fraction)
+    if not 0 < held_out < len(train.labels):
+        raise DataError(f"{spec.title}: {len(train.labels)} training images are too few to hold some out")
+    _check_mixed(spec, "train", train, f"the first {fraction:.0%} for validation")
+    return Split(train.images[held_out:], train.labels[held_out:]), train.head(held_out)
+
+
+def _check_mixed(spec: DatasetSpec, name: str, split: Split, taken: str) -> None:
+    """DataError where rows are sorted by label: the first of them would be of one class."""
+    labels = split.labels
+    if len(labels) and labels[0] != labels[-1] and np.all(np.diff(labels) >= 0):
+        raise DataError(
+            f"{spec.title}: the rows of {name} are sorted by label, so {taken} would be a few classes only; "
+            "shuffle the rows"
+        )
 
 
 def folder_of(path: str, data_dir: Path | None) -> Path:
-    """A Parquet folder as a study names it: as it is, or below the data folder."""
+    """A folder as a study names it: as it is, or below the data folder."""
     places = [Path(path), *([data_dir / path] if data_dir else [])]
     found = next((place for place in places if place.is_dir()), None)
     if found is None:

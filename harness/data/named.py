@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.celeba import DECODING, celeba_files, read_celeba
-from harness.data.cifar import cifar_files, read_cifar
-from harness.data.errors import DataError
+from harness.data.celeba import ATTRIBUTES, DECODING, IMAGES, PARTITION, celeba_files, read_celeba
+from harness.data.cifar import ARCHIVE, FOLDER, cifar_files, read_cifar
+from harness.data.decoding import Decoding
+from harness.data.errors import DataError, missing
+from harness.data.folders import image_folder_source, only_label, parquet_source
 from harness.data.idx import idx_files, read_idx_splits
-from harness.data.image_folder import image_folders, read_image_folder
-from harness.data.parquet import read_parquet, shards
 from harness.data.registry import dataset
-from harness.data.source import Decoding, RawSplit, Source
+from harness.data.source import RawSplit, Source
 
 ZERO_TO_ONE, MINUS_ONE_TO_ONE = (0.0, 1.0), (-1.0, 1.0)
 DIGITS_TEST = 360
@@ -33,7 +33,8 @@ def digits(folder: Path, label: str | None) -> Source:
             "test": RawSplit.of(pixels[test], labels[order][test]),
         }
 
-    return Source([], read, num_classes=10, scaling=ZERO_TO_ONE)
+    only_label(folder, label)
+    return Source([], read, num_classes=10, scaling=ZERO_TO_ONE, layout="scikit-learn's")
 
 
 @dataset("mnist")
@@ -51,12 +52,19 @@ def fashion_mnist(folder: Path, label: str | None) -> Source:
 @dataset("cifar10")
 def cifar10(folder: Path, label: str | None) -> Source:
     """Objects, 32x32 RGB, to [0, 1]; the first 10% of train is validation."""
-    if shards(folder):
-        return parquet_source(folder, label, Decoding(mode="RGB", size=(32, 32)), classes=10)
+    if found := parquet_source(folder, label, Decoding(mode="RGB", size=(32, 32)), classes=10):
+        return found
     files = cifar_files(folder)
     if files is None:
-        raise DataError(f"{folder}: neither Parquet shards nor cifar-10-python.tar.gz")
-    return Source(files, lambda: read_cifar(files), num_classes=10, scaling=ZERO_TO_ONE)
+        raise missing(folder, f"train-*.parquet nor {ARCHIVE} nor {FOLDER}/")
+    only_label(folder, label)
+    return Source(
+        files,
+        lambda: read_cifar(files),
+        num_classes=10,
+        scaling=ZERO_TO_ONE,
+        layout="Python archive" if len(files) == 1 else "Python batches",
+    )
 
 
 @dataset("celeba")
@@ -71,12 +79,12 @@ def celeba(folder: Path, label: str | None) -> Source:
             num_classes=2,
             scaling=ZERO_TO_ONE,
             settings=f"{DECODING} {attribute}",
+            layout=f"{files[-1].name} and lists",
         )
-    if shards(folder):
-        return parquet_source(folder, attribute, DECODING, classes=2)
-    raise DataError(
-        f"{folder}: needs img_align_celeba (folder or .zip), list_attr_celeba.txt and list_eval_partition.txt, "
-        "or Parquet shards"
+    if found := parquet_source(folder, attribute, DECODING, classes=2):
+        return found
+    raise missing(
+        folder, f"{IMAGES} (a folder or .zip with {ATTRIBUTES} and {PARTITION}) nor train-*.parquet"
     )
 
 
@@ -85,74 +93,58 @@ def utkface(folder: Path, label: str | None) -> Source:
     """Aligned faces, resized to 32x32 RGB, to [0, 1]; its own split; gender by default (0 male, 1 female)."""
     if label == "age":
         raise DataError("utkface: age is a number, not a class; choose gender or race")
-    return parquet_source(folder, label, Decoding(mode="RGB", size=(32, 32)), default_label="gender")
+    decoding = Decoding(mode="RGB", size=(32, 32))
+    return _parquet_only(folder, parquet_source(folder, label, decoding, default_label="gender"))
+
+
+@dataset("elpv")
+def elpv(folder: Path, label: str | None) -> Source:
+    """Photographs of solar cells, 300x300 grey, to [0, 1]; its own split; defect by default, or poly."""
+    decoding = Decoding(mode="L", size=(300, 300))
+    return _parquet_only(folder, parquet_source(folder, label, decoding, classes=2, default_label="defect"))
+
+
+@dataset("orl")
+def orl(folder: Path, label: str | None) -> Source:
+    """Faces of 40 people, 92x112 grey, to [0, 1]; its own split; the person as label."""
+    decoding = Decoding(mode="L", size=(112, 92))
+    return _parquet_only(folder, parquet_source(folder, label, decoding, classes=40))
 
 
 @dataset("imagenet")
 def imagenet(folder: Path, label: str | None) -> Source:
     """ImageNet at 224x224 RGB (shorter side to 256, centre cut), to [0, 1]; its validation set is the test set."""
+    # Its test labels are secret: the 50,000 validation images test, a part of train validates.
     decoding = Decoding(mode="RGB", size=(224, 224), cover=256)
-    if shards(folder):
-        found = parquet_source(folder, label, decoding, classes=1000)
-    elif image_folders(folder):
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        found = Source(files, lambda: read_image_folder(folder, decoding), settings=repr(decoding))
-    else:
-        raise DataError(f"{folder}: neither Parquet shards nor train/<class>/ and val/<class>/ folders")
-    return _validation_as_test(found)
-
-
-def parquet_source(
-    folder: Path,
-    label: str | None,
-    decoding: Decoding | None = None,
-    *,
-    classes: int | None = None,
-    scaling: tuple[float, float] = ZERO_TO_ONE,
-    default_label: str | None = None,
-    validation_fraction: float = 0.1,
-) -> Source:
-    """Any folder in the hub's Parquet layout; DataError where it has no train and test shards."""
-    chosen = decoding or Decoding()
-    found = shards(folder)
-    if "train" not in found:
-        raise DataError(f"{folder}: no train-*.parquet below it")
-    return Source(
-        [path for paths in found.values() for path in paths],
-        lambda: read_parquet(folder, label, chosen, default_label),
-        num_classes=classes,
-        scaling=scaling,
-        validation_fraction=validation_fraction,
-        settings=f"{chosen} {label or default_label}",
-    )
+    for layout in (parquet_source, image_folder_source):
+        found = layout(folder, label, decoding, classes=1000, validation_fraction=0.01, unlabelled_test=True)
+        if found is not None:
+            return found
+    raise missing(folder, "train-*.parquet nor train/<class>/ and val/<class>/ folders")
 
 
 def _grey_28(folder: Path, label: str | None) -> Source:
-    if shards(folder):
-        return parquet_source(
-            folder,
-            label,
-            Decoding(mode="L", size=(28, 28)),
-            classes=10,
-            scaling=MINUS_ONE_TO_ONE,
-            validation_fraction=0.08,
-        )
+    decoding = Decoding(mode="L", size=(28, 28))
+    found = parquet_source(
+        folder, label, decoding, classes=10, scaling=MINUS_ONE_TO_ONE, validation_fraction=0.08
+    )
+    if found is not None:
+        return found
     files = idx_files(folder)
     if files is None:
-        raise DataError(f"{folder}: neither Parquet shards nor the four IDX files")
-    paths = [path for pair in files.values() for path in pair]
+        raise missing(folder, "train-*.parquet nor train-images-idx3-ubyte[.gz] and its three companions")
+    only_label(folder, label)
     return Source(
-        paths, lambda: read_idx_splits(files), 10, scaling=MINUS_ONE_TO_ONE, validation_fraction=0.08
+        [path for pair in files.values() for path in pair],
+        lambda: read_idx_splits(files),
+        num_classes=10,
+        scaling=MINUS_ONE_TO_ONE,
+        validation_fraction=0.08,
+        layout="IDX files",
     )
 
 
-def _validation_as_test(found: Source) -> Source:
-    """ImageNet's test labels are secret: its 50,000 validation images test, a part of train validates."""
-
-    def read() -> dict[str, RawSplit]:
-        splits = dict(found.read())
-        if "validation" in splits:
-            splits["test"] = splits.pop("validation")
-        return splits
-
-    return Source(found.files, read, 1000, validation_fraction=0.01, settings=found.settings)
+def _parquet_only(folder: Path, found: Source | None) -> Source:
+    if found is None:
+        raise missing(folder, "train-*.parquet nor folders that hold it")
+    return found

@@ -1,49 +1,86 @@
 """Folders of Parquet shards in the Hugging Face hub's layout: an image column struct<bytes, path> and labels."""
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.data.dataset import Images, Labels
-from harness.data.errors import DataError
-from harness.data.source import Decoding, RawSplit, decode_all
+from harness.data.dataset import Labels
+from harness.data.decoding import Decoding, Encoded
+from harness.data.errors import DataError, first_line
+from harness.data.source import RawSplit
 
 SPLITS = {"train": "train", "valid": "validation", "val": "validation", "dev": "validation", "test": "test"}
+SPLIT_NAME = re.compile(r"(train|valid|val|dev|test)(ing|ation)?(?![a-z])", re.IGNORECASE)
+OF_MANY = re.compile(r"(.*-)(\d+)-of-(\d+)$")
 LABELS = ("label", "labels", "fine_label", "target", "class")
-READ_TOGETHER = 1024
+READ_TOGETHER = 256
 
 
 def shards(folder: Path) -> dict[str, list[Path]]:
-    """The Parquet files below `folder` by split, which their names begin with; hidden ones are left out."""
+    """The Parquet files below `folder` by split, which their names (or their folders') begin with.
+
+    Hidden files and folders are left out. DataError where one of a numbered row of shards is missing.
+    """
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.parquet")):
-        split = next((split for prefix, split in SPLITS.items() if path.name.startswith(prefix)), None)
-        if split is not None:
+        parts = path.relative_to(folder).parts
+        split = _split(parts)
+        if split is not None and not any(part.startswith(".") for part in parts):
             found.setdefault(split, []).append(path)
+    for paths in found.values():
+        _check_complete(paths)
     return found
 
 
 def read_parquet(
-    folder: Path, label: str | None, decoding: Decoding, default_label: str | None = None
+    shards: Mapping[str, Sequence[Path]],
+    label: str | None,
+    decoding: Decoding,
+    default_label: str | None = None,
+    classes: int | None = None,
 ) -> Mapping[str, RawSplit]:
-    """The splits below `folder`; DataError where a file, column or label is not what it should be."""
+    """The splits that `shards` hold; DataError where a file, column or label is not what it should be."""
     splits = {}
-    for split, paths in shards(folder).items():
-        image_column, label_column = _columns(paths[0], label, default_label)
-        labels = np.concatenate([_labels(path, label_column) for path in paths])
-        splits[split] = RawSplit(labels, _chunks(paths, image_column, decoding))
+    for split, paths in shards.items():
+        columns = {path: _columns(path, label, default_label) for path in paths}
+        labels = np.concatenate([_labels(path, columns[path][1], classes) for path in paths])
+        images = {path: image for path, (image, _) in columns.items()}
+        splits[split] = RawSplit.encoded(labels, _images(images), decoding)
     return splits
 
 
+def _split(parts: Sequence[str]) -> str | None:
+    match = SPLIT_NAME.match(parts[-1])
+    if match is None and len(parts) > 1:  # the hub's own conversions are called train/0000.parquet
+        match = SPLIT_NAME.fullmatch(parts[-2])
+    return SPLITS[match[1].lower()] if match else None
+
+
+def _check_complete(paths: Sequence[Path]) -> None:
+    numbers: dict[tuple[Path, str, str], set[int]] = {}
+    for path in paths:
+        if match := OF_MANY.match(path.stem):
+            numbers.setdefault((path.parent, match[1], match[3]), set()).add(int(match[2]))
+    for (folder, beginning, of), found in numbers.items():
+        lacking = sorted(set(range(int(of))) - found)
+        if lacking:
+            raise DataError(
+                f"{folder}: {len(lacking)} of {int(of)} shards are missing, "
+                f"first {beginning}{lacking[0]:0{len(of)}}-of-{of}.parquet; fetch them again"
+            )
+
+
 def _columns(path: Path, label: str | None, default_label: str | None) -> tuple[str, str]:
+    """Names of the image and the label column."""
     try:
         schema = pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path}: not a readable Parquet file ({_first_line(error)}); fetch it again"
+            f"{path}: not a readable Parquet file ({first_line(error)}); fetch it again"
         ) from error
     images = [field.name for field in schema if pa.types.is_struct(field.type) and _has_bytes(field.type)]
     numbers = [
@@ -59,6 +96,10 @@ def _columns(path: Path, label: str | None, default_label: str | None) -> tuple[
     usual = [name for name in LABELS if name in numbers] or numbers
     if wanted is None and not usual:
         raise DataError(f"{path}: no whole-number label column; columns: {', '.join(schema.names)}")
+    if wanted is None and len(usual) > 1 and usual[0] not in LABELS:
+        raise DataError(
+            f"{path}: several columns could be the label; give `label`, one of {', '.join(usual)}"
+        )
     return images[0], wanted or usual[0]
 
 
@@ -66,34 +107,36 @@ def _has_bytes(kind: pa.StructType) -> bool:
     return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
 
 
-def _labels(path: Path, column: str) -> Labels:
-    values = pq.read_table(path, columns=[column])[column]
-    if values.null_count:
-        raise DataError(f"{path}: column {column!r} has {values.null_count} empty labels")
-    labels = values.cast(pa.int64()).to_numpy()
-    if len(labels) and labels.min() < 0:
+def _labels(path: Path, column: str, classes: int | None) -> Labels:
+    try:
+        values = pq.read_table(path, columns=[column])[column]
+        labels: Labels = values.drop_null().cast(pa.int64()).to_numpy()
+    except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path}: column {column!r}, row {int(labels.argmin())}: label {labels.min()} is under 0"
-        )
-    return labels  # type: ignore[no-any-return]
+            f"{path}: column {column!r} is damaged ({first_line(error)}); fetch it again"
+        ) from error
+    if values.null_count:
+        row = values.is_null().to_pylist().index(True)
+        raise DataError(f"{path}: column {column!r}, row {row}: no label ({values.null_count} in all)")
+    wrong = np.flatnonzero((labels < 0) | (labels >= (classes or np.inf)))
+    if len(wrong):
+        allowed = f"outside 0..{classes - 1}" if classes else "under 0"
+        raise DataError(f"{path}: column {column!r}, row {wrong[0]}: label {labels[wrong[0]]} is {allowed}")
+    return labels
 
 
-def _chunks(paths: list[Path], column: str, decoding: Decoding) -> Callable[[], Iterator[Images]]:
-    def encoded() -> Iterator[tuple[str, bytes]]:
-        for path in paths:
+def _images(columns: Mapping[Path, str]) -> Callable[[], Iterator[Encoded]]:
+    def encoded() -> Iterator[Encoded]:
+        for path, column in columns.items():
             row = 0
-            for batch in pq.ParquetFile(path).iter_batches(READ_TOGETHER, columns=[column]):
-                for value in batch.column(0).field("bytes").to_pylist():
-                    if value is None:
-                        raise DataError(f"{path} row {row}: no image bytes")
-                    yield f"{path} row {row}", value
-                    row += 1
+            try:
+                for batch in pq.ParquetFile(path).iter_batches(READ_TOGETHER, columns=[column]):
+                    for value in batch.column(0).field("bytes"):
+                        yield f"{path} row {row}", value.as_py() or b""
+                        row += 1
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(
+                    f"{path}: damaged after row {row} ({first_line(error)}); fetch it again"
+                ) from error
 
-    def chunks() -> Iterator[Images]:
-        return decode_all(encoded(), decoding)
-
-    return chunks
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return encoded
