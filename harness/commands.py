@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from harness import ray_setup
 from harness.catalogue import OpenedStudy, open_study
 from harness.driver import Driver, GridSource, TrialSource
@@ -16,7 +18,7 @@ from harness.forecast import forecast
 from harness.planning import Plan, Planner, settled_ids
 from harness.progress import Display
 from harness.trial import Trial
-from harness.worker import WorkerSettings
+from harness.worker import WorkerSettings, thread_count
 from results.store import Store
 from studies import Study
 
@@ -137,6 +139,9 @@ def plan_study(
     store = Store(results / opened.study.name)
     plan = Plan(Planner(opened, data).grid(), settled_ids(store))
     past = store.trials()
+    torch.set_num_threads(
+        thread_count(opened.study.resources.cpus)
+    )  # as a worker would, for the timed batches
     expected = forecast(plan.missing, past, data, probe=probe)
     search = opened.study.search
     return PlanSummary(
@@ -205,6 +210,4 @@ def _cells(trials: Sequence[Trial]) -> tuple[str, ...]:
 
 
 def _cuda_count() -> int:
-    import torch
-
     return torch.cuda.device_count()

@@ -1,9 +1,11 @@
 """How long the missing trials will take: from rows of like trials, else from a few timed batches."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -17,7 +19,8 @@ PROBED_BATCHES = 2
 FORWARD_SHARE = 1 / 3
 """Evaluating an image costs about a third of training on it (one pass of three)."""
 
-LIKE = ["dataset", "network", "kind", "rank", "epochs", "batch_size", "train_images"]
+UNLIKE = ("seed", "placement", "options")
+"""What two trials may differ in and still take about as long."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,9 @@ def forecast(missing: Sequence[Trial], past: pd.DataFrame, data_dir: Path | None
 
     Without `probe` such a group leaves the sum unknown (None).
     """
-    groups: dict[tuple[object, ...], list[Trial]] = {}
+    groups: dict[str, list[Trial]] = {}
     for trial in missing:
-        groups.setdefault(_likeness(trial), []).append(trial)
+        groups.setdefault(_likeness(trial.config.canonical()), []).append(trial)
     known = _past_seconds(past)
     seconds, from_rows, datasets = 0.0, 0, dict[object, Dataset]()
     for likeness, trials in groups.items():
@@ -54,32 +57,15 @@ def forecast(missing: Sequence[Trial], past: pd.DataFrame, data_dir: Path | None
     return Forecast(seconds, from_rows, len(missing) - from_rows)
 
 
-def _likeness(trial: Trial) -> tuple[object, ...]:
-    config = trial.config
-    return (
-        config.dataset.title,
-        config.network,
-        config.kind,
-        config.rank,
-        config.train.epochs,
-        config.train.batch_size,
-        config.dataset.train_images,
-    )
+def _likeness(config: Mapping[str, Any]) -> str:
+    return json.dumps({key: value for key, value in config.items() if key not in UNLIKE}, sort_keys=True)
 
 
-def _past_seconds(past: pd.DataFrame) -> dict[tuple[object, ...], float]:
-    finished = past[past["status"] == "finished"]
-    if finished.empty:
-        return {}
-    # `train_images` of a row is what was used; a study that sets no limit has None in its settings.
-    rows: Iterable[tuple[object, ...]] = finished.assign(
-        rank=finished["rank"].astype(object).where(finished["rank"].notna(), None)
-    )[[*LIKE, "total_seconds"]].itertuples(index=False, name=None)
-    found: dict[tuple[object, ...], list[float]] = {}
-    for *likeness, seconds in rows:
-        for train_images in (likeness[-1], None):
-            found.setdefault((*likeness[:-1], train_images), []).append(float(str(seconds)))
-    return {likeness: sum(values) / len(values) for likeness, values in found.items()}
+def _past_seconds(past: pd.DataFrame) -> dict[str, float]:
+    """Mean seconds of the finished trials, by likeness."""
+    finished = past.loc[past["status"] == "finished", ["config", "total_seconds"]]
+    like = finished["config"].map(lambda config: _likeness(json.loads(config)))
+    return {str(key): float(mean) for key, mean in finished.groupby(like)["total_seconds"].mean().items()}
 
 
 def _probe(trial: Trial, dataset: Dataset) -> float:

@@ -26,12 +26,17 @@ class WorkerSettings:
     gpus: float
 
 
+def thread_count(cpus: float) -> int:
+    """Threads of a trial that holds `cpus`."""
+    return max(1, int(cpus))
+
+
 class Worker:
     """Holds what trials share (the device, decoded data sets) and runs one trial at a time."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         # The thread count changes the order of floating-point sums: it follows the study, never the machine.
-        torch.set_num_threads(max(1, int(settings.cpus)))
+        torch.set_num_threads(thread_count(settings.cpus))
         # The same trial twice gives the same numbers, on a GPU too; cuBLAS asks for its workspace to be fixed.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
