@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 import layers
 from harness import plugins
 from harness.data import DATASETS
-from studies import Catalogue, Study, StudyError, TrialConfig, parse_study, read_study
+from studies import Catalogue, Study, StudyError, TrialConfig, expand, parse_study, read_study
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ def open_study(name_or_path: str, *, profile: str | None, overrides: Sequence[st
     files = plugins.read_plugins(_plugin_names(raw, path), beside=path.parent)
     plugins.install(files)
     known = catalogue()
-    return OpenedStudy(
-        parse_study(raw, known, profile=profile, overrides=overrides, source=str(path)), known, files
-    )
+    study = parse_study(raw, known, profile=profile, overrides=overrides, source=str(path))
+    _check_options(study, known, str(path))
+    return OpenedStudy(study, known, files)
 
 
 def catalogue() -> Catalogue:
@@ -52,12 +54,28 @@ def catalogue() -> Catalogue:
     )
 
 
-def _options(kind: layers.LayerKind) -> frozenset[str]:
-    """The keywords of a kind's builder beyond those every network passes; a matched kind's are its model's."""
+def _check_options(study: Study, known: Catalogue, source: str) -> None:
+    """Build one small layer for each kind with options: only the layer knows which values it takes."""
+    cells = expand(study.model_copy(update={"seeds": study.seeds[:1]}), known)
+    for kind, options in sorted({(cell.kind, cell.options) for cell in cells if cell.options}, key=str):
+        entry = layers.LAYER_KINDS[kind]
+        rank = {"rank": 1} if entry.ranked else {}
+        try:
+            with torch.device("meta"):
+                entry.build(4, 4, 3, input_size=(8, 8), **rank, **dict(options))
+        except layers.LayerError as error:
+            raise StudyError(f"{source}: layer: {kind}: {error}") from None
+
+
+def _options(kind: layers.LayerKind) -> dict[str, object]:
+    """The keywords of a kind's builder beyond those every network passes, with their defaults.
+
+    A matched kind's are those of the kind it is matched to.
+    """
     build = layers.LAYER_KINDS[kind.matched_to or kind.name].build
     parameters = inspect.signature(build).parameters.values()
     passed = {"input_size", "stride", "padding", "bias", "rank"}
-    return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in passed)
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in passed}
 
 
 def _plugin_names(raw: dict[str, object], path: Path) -> list[str]:

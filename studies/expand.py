@@ -116,7 +116,8 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     except ValueError as error:
         raise StudyError(f"{where}.placement: {error}") from None
     given = {**study.layer, **dict(_group(settings, "layer"))}
-    options = {name: value for name, value in given.items() if name in catalogue.options.get(kind, ())}
+    taken = catalogue.options.get(kind, {})  # a default written out is the same trial
+    options = {name: value for name, value in given.items() if name in taken and value != taken[name]}
     dataset = dataset_spec(settings["dataset"], f"{where}.dataset", catalogue)
     dataset = _limited(dataset, study)
     return TrialConfig(

@@ -31,12 +31,23 @@ def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
             )
         path = shipped[name_or_path]
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = yaml.load(path.read_text(), _EachKeyOnce)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise StudyError(f"{path}: expected a mapping with a name, a grid or a search")
     return raw, path
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML keeps the last of two equal keys; a second `grid:` would silently replace the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                raise yaml.YAMLError(f"the key {key!r} stands twice (line {node.start_mark.line + 1} on)")
+        return super().construct_mapping(node, deep)
 
 
 def study_name(name_or_path: str) -> str:

@@ -38,8 +38,8 @@ class Catalogue:
     datasets: Collection[str]
     matched: Mapping[str, str] = field(default_factory=dict)
     """Layer kind -> the kind whose parameter count it is widened to."""
-    options: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Layer kind -> the names of the options (`layer.share`) that it takes."""
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Layer kind -> the options (`layer.share`) that it takes, each with its default."""
 
 
 class DatasetSpec(_Model):

@@ -17,9 +17,9 @@ CATALOGUE = Catalogue(
     networks={"three_layer": 3, "resnet50": 4},
     datasets={"digits", "mnist", "fashion_mnist", "cifar10", "celeba", "utkface", "imagenet"},
     options={
-        "lrlc": {"share", "normalize"},
-        "wide_conv": {"share", "normalize"},
-        "lrlc_input_dependent": {"normalize"},
+        "lrlc": {"share": "both", "normalize": "softmax"},
+        "wide_conv": {"share": "both", "normalize": "softmax"},
+        "lrlc_input_dependent": {"normalize": "softmax"},
     },
 )
 HEAD = "name: t\ndatasets: digits\n"

@@ -29,7 +29,7 @@ KNOWN = Catalogue(
     networks={"three_layer": 3, "resnet50": 4},
     datasets={"digits", "mnist", "cifar10"},
     matched={"wide_conv": "lrlc"},
-    options={"lrlc": {"share", "normalize"}},
+    options={"lrlc": {"share": "both", "normalize": "softmax"}},
 )
 
 
@@ -134,8 +134,8 @@ def test_the_identity_changes_with_what_defines_a_trial_and_with_nothing_else() 
     assert len(ids) == len(others) + 4
     assert identity(config) not in ids
     (same,) = trials(
-        "title: Other words\ngrid: {placement: [3], rank: 2, kind: lrlc}\nresources: {cpus: 2}\n"
-        "train: {momentum: 0.9}\nseeds: [0]"
+        "title: Other words\ngrid: {placement: [3], rank: 2, kind: lrlc, layer.normalize: softmax}\n"
+        "resources: {cpus: 2}\ntrain: {momentum: 0.9}\nseeds: [0]"
     )
     assert identity(same) == identity(config)
 
@@ -184,3 +184,10 @@ def test_the_quickstart_compares_three_kinds_three_ranks_and_three_seeds() -> No
     assert len({c.kind for c in found}) >= 3
     assert len({c.rank for c in found if c.rank}) >= 3
     assert len({c.seed for c in found}) >= 3
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: twice\ngrid: {kind: conv}\ngrid: {kind: lrlc, rank: 1}\n")
+    with pytest.raises(StudyError, match="the key 'grid' stands twice"):
+        open_study(str(path), profile=None, overrides=[])
