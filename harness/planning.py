@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.catalogue import OpenedStudy
 from harness.data import load_dataset
+from harness.progress import DecodingLines
 from harness.training import CODE_EPOCH
 from harness.trial import Trial
 from results.schema import TrialStatus
@@ -38,7 +39,9 @@ class Planner:
     def _digest(self, spec: DatasetSpec) -> str:
         untranslated = spec.model_copy(update={"translate": 0})  # shifted while training, not in the cache
         if untranslated not in self._digests:
-            self._digests[untranslated] = load_dataset(untranslated, self._data_dir).digest
+            self._digests[untranslated] = load_dataset(
+                untranslated, self._data_dir, DecodingLines(spec.title)
+            ).digest
         return self._digests[untranslated]
 
 

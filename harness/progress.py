@@ -97,6 +97,18 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+class DecodingLines:
+    """A line now and then while a large data set is decoded, the one time it is."""
+
+    def __init__(self, title: str) -> None:
+        self._title, self._last_line = title, time.monotonic()
+
+    def __call__(self, split: str, done: int, total: int) -> None:
+        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            say(f"decoding {self._title}, once on this machine: {split} {done:,} of {total:,}")
+
+
 def say(line: str) -> None:
     """A line for people on standard error; standard output stays for results."""
     print(line, file=sys.stderr, flush=True)
