@@ -83,6 +83,12 @@ def test_a_pickle_runs_nothing(
     assert not (tmp_path / "executed").exists()
 
 
+def test_a_pickle_cannot_reserve_memory_that_its_file_does_not_hold() -> None:
+    huge_memo = b"\x80\x02}r" + (2**31 - 1).to_bytes(4, "little") + b"."
+    with pytest.raises(pickle.UnpicklingError, match="a memo of 2147483647 entries"):
+        load_arrays(huge_memo)
+
+
 BATCH = python2_batch(np.arange(3))
 PLACES = [
     place for opcode, _, place in pickletools.genops(BATCH) if opcode.name != "STOP" and place is not None

@@ -5,6 +5,7 @@ objects of any bytes. So the three names that a pickled array has stand for the 
 """
 
 import pickle
+import pickletools
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -19,6 +20,7 @@ def load_arrays(content: bytes) -> dict[Any, Any]:
     Raises pickle.UnpicklingError for anything that is not plain values and uint8 arrays.
     """
     try:
+        _check_sizes(content)
         found = _Unpickler(BytesIO(content), encoding="bytes").load()
     except pickle.UnpicklingError:
         raise
@@ -27,6 +29,13 @@ def load_arrays(content: bytes) -> dict[Any, Any]:
     if not isinstance(found, dict):
         raise pickle.UnpicklingError(f"it holds no dictionary but {type(found).__name__}")
     return {key: value.array if isinstance(value, _PickledArray) else value for key, value in found.items()}
+
+
+def _check_sizes(content: bytes) -> None:
+    """No opcode may ask for more than the file holds: the unpickler would reserve up to 19 GB for a memo's index."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+            raise pickle.UnpicklingError(f"damaged: a memo of {argument} entries")
 
 
 class _PickledType:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, TaskCancelledError
+from ray.exceptions import RayError, RayTaskError
 
 from harness.errors import UserError
 from harness.executors.base import Event, Finished, Lost, as_event
@@ -105,8 +105,11 @@ class RayExecutor:
         slot = self._running[stream]
         try:
             event = as_event(slot.trial, ray.get(next(stream)), slot.started)
-        except (RayActorError, TaskCancelledError) as error:
+        except RayTaskError:  # a fault of our own, not of the cluster
+            raise
+        except RayError as error:  # the actor, its node or its memory is gone
             del self._running[stream]
+            ray.kill(slot.actor)
             return Lost(slot.trial, str(error).strip().splitlines()[0])
         slot.started = True
         if isinstance(event, Finished):  # free at once: the driver fills the slot before it waits again
