@@ -1,7 +1,8 @@
-"""The loop: take the next trial, run it, commit its row, tell the search. The only writer of results.
+"""The loop: take the next trial, run it, tell the search, commit its row. The only writer of results.
 
-The path of one trial reads from top to bottom here. Rows are committed first and told to Optuna after, so that
-whatever dies, the table is never behind the search.
+The path of one trial reads from top to bottom here. A search hears of a result at once, before it is asked again;
+its row is committed within a second, with those that end meanwhile. What dies in between is the search's to notice:
+it trains again what it was told of without a row.
 """
 
 import time
@@ -32,7 +33,7 @@ class TrialSource(Protocol):
         """Learn of an epoch; returns the trials to prune because of it."""
 
     def tell(self, result: TrialResult) -> Sequence[Trial]:
-        """Learn of a committed row, whoever asked for it; returns the trials to prune because of it."""
+        """Learn of a trial's end, whoever asked for it; returns the trials to prune because of it."""
 
 
 class GridSource:
@@ -82,10 +83,7 @@ class Driver:
             while True:
                 self._fill_slots()
                 if not self._flights:
-                    if not self._uncommitted:
-                        return
-                    self._commit()  # what is told now may bring new trials
-                    continue
+                    return
                 for event in self._executor.wait(SECONDS_BETWEEN_PARTS):
                     self._handle(event)
                 if time.monotonic() - self._last_commit >= SECONDS_BETWEEN_PARTS:
@@ -127,11 +125,12 @@ class Driver:
         self._on_event(event)
 
     def _prune(self, trials: Sequence[Trial]) -> None:
-        for flight in [self._flights[trial.id] for trial in trials if trial.id in self._flights]:
-            self._executor.stop(flight.trial)
-            result = stopped_result(flight.known, tuple(flight.curve), TrialStatus.PRUNED)
-            self._finish(flight, result)
-            self._on_event(Finished(flight.trial, result))
+        for trial in trials:
+            if (flight := self._flights.get(trial.id)) is not None:
+                self._executor.stop(flight.trial)
+                result = stopped_result(flight.known, tuple(flight.curve), TrialStatus.PRUNED)
+                self._finish(flight, result)
+                self._on_event(Finished(flight.trial, result))
 
     def _retry(self, flight: _Flight, reason: str) -> None:
         trial = flight.trial
@@ -145,12 +144,11 @@ class Driver:
     def _finish(self, flight: _Flight, result: TrialResult) -> None:
         del self._flights[flight.trial.id]
         self._uncommitted.append(result)
+        for source in self._sources:
+            self._prune(source.tell(result))
 
     def _commit(self) -> None:
         if self._uncommitted:
             ended, self._uncommitted = self._uncommitted, []
             self._store.commit(ended)
-            for result in ended:
-                for source in self._sources:
-                    self._prune(source.tell(result))
         self._last_commit = time.monotonic()

@@ -1,8 +1,8 @@
 """The search: Optuna suggests, we train, rows decide.
 
 The rows are the truth and Optuna's storage a view of them that can be built anew: a suggestion is told once all
-its seeds have a row, one that was made before is answered from its rows, and what a dead driver left RUNNING is
-freed and asked for again.
+its seeds have ended, one that was made before is answered from its rows, what a dead driver left RUNNING is freed
+and asked for again, and what it told without having committed its rows is trained again.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ from results.store import DEFAULT_PROFILE, Store
 from studies import Search, placements, suggested_configs
 
 ANSWERED = "answered"
-"""Marks a suggestion that failed on its rows, apart from one that a dead driver left behind."""
+"""The trials whose rows answered a suggestion; one that failed without them was left behind by a dead driver."""
 
 Row = Mapping[str, Any]
 Distribution = CategoricalDistribution | FloatDistribution
@@ -64,6 +64,7 @@ class SearchSource:
         self._queue: deque[Trial] = deque()
         self._claimed: set[str] = set()
         self._free_abandoned()
+        self._queue_uncommitted()
         self._rebuild()
 
     @property
@@ -98,7 +99,7 @@ class SearchSource:
         return stopped
 
     def tell(self, result: TrialResult) -> Sequence[Trial]:
-        """Note a committed row and tell Optuna of every suggestion that it completes."""
+        """Note a trial's end and tell Optuna of every suggestion that it completes."""
         row = vars(result)
         self._rows[result.trial_id] = row
         self._claimed.discard(result.trial_id)
@@ -158,7 +159,7 @@ class SearchSource:
             return
         else:
             state, values = _outcome([suggestion.rows[trial.id] for trial in suggestion.trials], self._search)
-        suggestion.asked.set_user_attr(ANSWERED, True)
+        suggestion.asked.set_user_attr(ANSWERED, sorted(suggestion.rows))
         self._optuna.tell(suggestion.asked, values, state=state)
         self._waiting.remove(suggestion)
 
@@ -183,6 +184,20 @@ class SearchSource:
             if trial.params:
                 self._optuna.enqueue_trial(trial.params)
 
+    def _queue_uncommitted(self) -> None:
+        """Train again what Optuna was told by a driver that died before the commit; it is not told twice."""
+        lost: dict[str, Trial] = {}
+        for told in self._optuna.get_trials(deepcopy=False):
+            missing = {
+                trial_id for trial_id in told.user_attrs.get(ANSWERED, ()) if trial_id not in self._rows
+            }
+            if missing:
+                configs = suggested_configs(self._opened.study, self._opened.catalogue, told.params)
+                trials = [self._planner.trial(config, told.number) for config in configs]
+                lost |= {trial.id: trial for trial in trials if trial.id in missing}
+        self._queue.extend(lost.values())
+        self._claimed |= lost.keys()
+
     def _rebuild(self) -> None:
         """Where Optuna's storage is new or lost, add the suggestions that the rows still hold."""
         if any(_counts(trial) for trial in self._optuna.get_trials(deepcopy=False)):
@@ -200,7 +215,7 @@ class SearchSource:
                 distributions: dict[str, BaseDistribution] = {name: self._space[name] for name in params}
                 if all(_allows(self._space[name], value) for name, value in params.items()):
                     state, values = _outcome(rows, self._search)
-                    answered = {ANSWERED: True}
+                    answered = {ANSWERED: sorted(row["trial_id"] for row in rows)}
                     self._optuna.add_trial(
                         create_trial(
                             params=params,
@@ -250,7 +265,7 @@ def _outcome(rows: Sequence[Row], search: Search) -> tuple[TrialState, list[floa
 
 
 def _counts(trial: FrozenTrial) -> bool:
-    return trial.state.is_finished() and bool(trial.user_attrs.get(ANSWERED, False))
+    return trial.state.is_finished() and ANSWERED in trial.user_attrs
 
 
 def _allows(distribution: Distribution, value: Any) -> bool:

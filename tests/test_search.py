@@ -89,6 +89,18 @@ def test_a_lost_or_torn_journal_costs_no_row(lrlc: Lrlc, hunt: Path, tmp_path: P
     pd.testing.assert_frame_equal(rows(root).loc[before.index], before)
 
 
+def test_what_was_told_but_never_committed_is_trained_again(lrlc: Lrlc, hunt: Path, tmp_path: Path) -> None:
+    root = tmp_path / "runs/hunt"
+    lrlc("run", hunt, "--serial")
+    before, told = rows(root), suggestions(root)
+    for part in (root / "trials").glob("*.parquet"):
+        part.unlink()
+    lrlc("run", hunt, "--serial")
+    assert [(t.number, t.values) for t in suggestions(root)] == [(t.number, t.values) for t in told]
+    results = ["test_accuracy", "validation_accuracy", "test_loss", "kind", "placement", "seed"]
+    pd.testing.assert_frame_equal(rows(root)[results], before[results])
+
+
 def test_what_a_dead_driver_left_running_is_asked_again(lrlc: Lrlc, hunt: Path, tmp_path: Path) -> None:
     root = tmp_path / "runs/hunt"
     lrlc("run", hunt, "--serial", "search.trials=2")
@@ -126,8 +138,8 @@ def test_every_sampler_and_pruner_ends_a_search(
 def test_a_hopeless_trial_is_pruned_and_keeps_its_row(lrlc: Lrlc, hunt: Path, tmp_path: Path) -> None:
     options = "search.pruner_options={n_startup_trials: 1}"
     words = ["search.pruner=median", options, "train.epochs=4", "search.seeds=1", "search.trials=8"]
-    space = "search.space={kind: [conv], train: {learning_rate: {low: 1.0e-6, high: 0.1, log: true}}}"
-    lrlc("run", hunt, "--serial", *words, space)
+    space = "search.space={kind: [conv], train: {learning_rate: {low: 1.0e-6, high: 0.1}}}"
+    lrlc("run", hunt, "--serial", *words, space)  # each trial is told before the next is asked
     found = rows(tmp_path / "runs/hunt")
     pruned = found[found["status"] == "pruned"]
     assert len(pruned) == sum(t.state == TrialState.PRUNED for t in suggestions(tmp_path / "runs/hunt")) > 0
