@@ -67,13 +67,20 @@ def cluster_gpus() -> float:
 class RayExecutor:
     """At most `max_in_flight` actors, as many as the cluster's free resources hold."""
 
-    def __init__(self, settings: WorkerSettings, *, max_in_flight: int, accelerator_type: str | None = None):
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        max_in_flight: int,
+        accelerator_type: str | None = None,
+        remote_worker: Any = RemoteWorker,
+    ):
         self._settings = settings
         self.gpu_fraction = settings.gpus or None
         resources: dict[str, object] = {"num_cpus": settings.cpus, "num_gpus": settings.gpus}
         if accelerator_type:
             resources["accelerator_type"] = accelerator_type
-        self._make_actor = RemoteWorker.options(**resources)
+        self._make_actor = remote_worker.options(**resources)
         total = _cluster_resources()
         self.slots = min(max_in_flight, self._capacity(total))
         if self.slots < 1:
