@@ -130,6 +130,7 @@ def run_search(study: str, trials: int, slots: int) -> InstantRun:
 
     with tempfile.TemporaryDirectory() as folder:
         opened, store = open_text(study, Path(folder))
+        store.write_plan(None, [])  # as a run does before it searches
         return _run(SearchSource(opened, Planner(opened, None), store, None), store, trials, slots)
 
 
