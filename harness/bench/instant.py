@@ -54,7 +54,7 @@ class InstantRun:
     trials: int
     seconds: float
     ended_at: tuple[float, ...]
-    """When each trial ended, in seconds of the clock."""
+    """When each trial ended, in seconds of the clock; the first is the one whose end started it."""
     resident_bytes: tuple[int, ...]
     """The driver's memory when the clock starts, after a tenth of the trials and at the end; empty where unknown."""
     parts: int
@@ -78,6 +78,7 @@ class _Clock:
 
     def start(self) -> None:
         self.ended_at.clear()
+        self.resident.clear()
         self.parts_before = count_parts(self._store)
         self.started = time.perf_counter()
         self.note_memory()

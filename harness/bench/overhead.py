@@ -106,13 +106,13 @@ def _grid_and_tune(wanted: Wanted) -> list[Measure]:
             _per_trial(shortest, short_ms),
             *(_per_trial(r.trials, [r.ms_per_trial]) for r in long_runs),
         ]
-        found += _of_longest(short_runs[-1], [*short_runs, *long_runs][-1])
+        found += of_longest(short_runs[-1], [*short_runs, *long_runs][-1])
     if "tune" in wanted.parts:
         note = why_not or f"{wanted.tune_trials} trials, reuse_actors=True"
-        found.append(_spread("Ray Tune, a trial", "ms", tune_ms, note=note))
+        found.append(measured("Ray Tune, a trial", "ms", tune_ms, note=note))
     if short_ms and tune_ms:
         ratios = [its / mine for its, mine in zip(tune_ms, short_ms, strict=True)]
-        found.append(_spread(f"Ray Tune over our {shortest:,} trials", "x", ratios, at_least=10))
+        found.append(measured(f"Ray Tune over our {shortest:,} trials", "x", ratios, at_least=10))
     return found
 
 
@@ -121,27 +121,27 @@ def _grid(trials: int, slots: int) -> InstantRun:
 
 
 def _per_trial(trials: int, milliseconds: Sequence[float]) -> Measure:
-    return _spread(f"grid of {trials:,}, a trial", "ms", milliseconds, at_most=3)
+    return measured(f"grid of {trials:,}, a trial", "ms", milliseconds, at_most=3)
 
 
-def _of_longest(shortest: InstantRun, longest: InstantRun) -> list[Measure]:
+def of_longest(shortest: InstantRun, longest: InstantRun) -> list[Measure]:
     """How a long run compares with a short one, what memory its driver keeps and which parts it writes."""
     found = []
     if longest is not shortest:
         growth = longest.ms_per_trial / shortest.ms_per_trial
         found.append(
-            _spread(f"{longest.trials:,} over {shortest.trials:,}, a trial", "x", [growth], at_most=1.1)
+            measured(f"{longest.trials:,} over {shortest.trials:,}, a trial", "x", [growth], at_most=1.1)
         )
     if longest.resident_bytes:
         begin, tenth, end = longest.resident_bytes
         kept = (end - tenth) / (0.9 * longest.trials)
-        found.append(_spread(f"driver memory, begin of {longest.trials:,}", "MB", [begin / 1e6]))
-        found.append(_spread("driver memory, end", "MB", [end / 1e6]))
+        found.append(measured(f"driver memory, begin of {longest.trials:,}", "MB", [begin / 1e6]))
+        found.append(measured("driver memory, end", "MB", [end / 1e6]))
         note = "from a tenth of the trials to the end"
-        found.append(_spread("driver memory, growth a trial", "bytes", [kept], at_most=1000, note=note))
+        found.append(measured("driver memory, growth a trial", "bytes", [kept], at_most=1000, note=note))
     per_second = longest.parts / longest.seconds
     found.append(
-        _spread(
+        measured(
             "parts a second while running",
             "parts/s",
             [per_second],
@@ -149,7 +149,7 @@ def _of_longest(shortest: InstantRun, longest: InstantRun) -> list[Measure]:
             note=f"{longest.parts} parts in {longest.seconds:.1f} s",
         )
     )
-    found.append(_spread("parts at the end, compacted", "parts", [longest.parts_compacted], at_most=1))
+    found.append(measured("parts at the end, compacted", "parts", [longest.parts_compacted], at_most=1))
     return found
 
 
@@ -158,8 +158,8 @@ def _search(run: InstantRun) -> list[Measure]:
     at_end = 1e3 * (last[-1] - last[0]) / (len(last) - 1)
     name = f"search by TPE of {run.trials:,}"
     return [
-        _spread(f"{name}, a trial at the end", "ms", [at_end], at_most=15, note=f"the last {len(last) - 1}"),
-        _spread(f"{name}, a trial on average", "ms", [run.ms_per_trial]),
+        measured(f"{name}, a trial at the end", "ms", [at_end], at_most=15, note=f"the last {len(last) - 1}"),
+        measured(f"{name}, a trial on average", "ms", [run.ms_per_trial]),
     ]
 
 
@@ -168,22 +168,22 @@ def _resuming(trials: int) -> list[Measure]:
     name = f"{found.opened.trials:,} finished trials"
     imports = f"after {found.opened.import_seconds:.1f} s of imports and data"
     return [
-        _spread(f"resume {name}", "s", [found.opened.seconds], at_most=2, note=imports),
-        _spread(f"lrlc plan, {name}", "s", [found.plan_seconds], at_most=2, note="without imports and data"),
-        _spread(f"lrlc plan, {name}, from the shell", "s", [found.command_seconds], note="imports and all"),
+        measured(f"resume {name}", "s", [found.opened.seconds], at_most=2, note=imports),
+        measured(f"lrlc plan, {name}", "s", [found.plan_seconds], at_most=2, note="without imports and data"),
+        measured(f"lrlc plan, {name}, from the shell", "s", [found.command_seconds], note="imports and all"),
     ]
 
 
 def _planning(trials: int) -> list[Measure]:
     found = measure_planning(trials)
     name = f"plan {found.trials:,} trials"
-    measures = [_spread(name, "s", [found.seconds])]
+    measures = [measured(name, "s", [found.seconds])]
     if found.peak_bytes is not None:
-        measures.append(_spread(f"{name}, peak memory", "MB", [found.peak_bytes / 1e6], at_most=1000))
+        measures.append(measured(f"{name}, peak memory", "MB", [found.peak_bytes / 1e6], at_most=1000))
     return measures
 
 
-def _spread(
+def measured(
     name: str,
     unit: str,
     values: Sequence[float],

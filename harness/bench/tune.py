@@ -18,6 +18,9 @@ class _Instant(tune.Trainable):
     def step(self) -> dict[str, object]:
         return {"accuracy": 0.5, "done": True}
 
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to keep; Tune asks for a checkpoint at a trial's end."""
+
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         return True
 
@@ -44,4 +47,6 @@ def seconds_per_tune_trial(trials: int, slots: int) -> float:
             tune_config=tune.TuneConfig(max_concurrent_trials=slots, reuse_actors=True),
             run_config=tune.RunConfig(storage_path=folder, verbose=0, callbacks=[times]),
         ).fit()
+    if len(times.ended_at) < trials + slots:
+        raise RuntimeError(f"Ray Tune ended {len(times.ended_at)} of {trials + slots} trials")
     return (times.ended_at[-1] - times.ended_at[slots - 1]) / trials
