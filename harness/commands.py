@@ -141,7 +141,7 @@ def plan_study(
     opened = open_study(name, profile=profile, overrides=overrides)
     store = Store(results / opened.study.name)
     plan = Plan(Planner(opened, data).grid(), settled_ids(store))
-    past = store.trials(["config", "status", "total_seconds", "search_number"])
+    past = store.trials()
     torch.set_num_threads(
         thread_count(opened.study.resources.cpus)
     )  # as a worker would, for the timed batches
