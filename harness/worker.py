@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from harness import plugins
+from harness.allocator import keep_freed_memory
 from harness.data import Dataset, load_dataset
 from harness.training import train
 from harness.trial import Trial, blank_result, stopped_result
@@ -35,6 +36,7 @@ class Worker:
     """Holds what trials share (the device, decoded data sets) and runs one trial at a time."""
 
     def __init__(self, settings: WorkerSettings) -> None:
+        keep_freed_memory()
         # The thread count changes the order of floating-point sums: it follows the study, never the machine.
         torch.set_num_threads(thread_count(settings.cpus))
         # The same trial twice gives the same numbers, on a GPU too; cuBLAS asks for its workspace to be fixed.
