@@ -78,8 +78,10 @@ class RunSession:
         connect(address)
         return RayExecutor(
             self._worker_settings(gpus=self._gpus(cluster_gpus())),
+            study=self.study.name,
             max_in_flight=min(left, max_in_flight or left),
             accelerator_type=self.study.resources.accelerator_type,
+            can_grow=address != "local",
         )
 
     def run(self, executor: Executor) -> None:
@@ -96,7 +98,7 @@ class RunSession:
             total, done = total + search.total * seeds, done + search.done * seeds
             sources.append(search)
         with Display(total, done) as display:
-            Driver(sources, executor, self.store, display).run()
+            Driver(sources, executor, self.store, self.study.resources, display).run()
         self.store.compact()
 
     def _gpus(self, available: float) -> float:
@@ -105,7 +107,10 @@ class RunSession:
         return asked if asked is not None else min(1.0, available)
 
     def _worker_settings(self, gpus: float) -> WorkerSettings:
-        return WorkerSettings(self.data_dir, self.opened.plugins, self.study.resources.cpus, gpus)
+        asked = self.study.resources
+        return WorkerSettings(
+            self.data_dir, self.opened.plugins, asked.cpus, gpus, 60 * asked.checkpoint_minutes
+        )
 
 
 def open_run(

@@ -1,7 +1,7 @@
 """The harness's training epoch against the loop that a researcher would write first."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,7 +17,7 @@ from harness import training
 from harness.bench.timing import Ratio, Step, interleave, ratio, timed
 from harness.data import Dataset, Split
 from harness.trial import Trial
-from results.schema import EpochRecord, TrialResult
+from results.schema import EpochRecord
 from studies.schema import DatasetSpec, Training, TrialConfig
 
 CLASSES = 10
@@ -118,7 +118,7 @@ def _harness_epoch(
     trial = Trial(
         id="bench", config=config, study="bench", data_digest="random", code_epoch=training.CODE_EPOCH
     )
-    reports: Iterator[EpochRecord | TrialResult] = training.train(trial, dataset, device)
+    reports = training.train(trial, dataset, device)
     next(reports)
 
     def epoch() -> float:
