@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
+import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from harness.checkpoint import Checkpoint
@@ -83,6 +84,24 @@ def _cluster_resources() -> Mapping[str, float]:
 def cluster_gpus() -> float:
     """GPUs of the cluster we are connected to."""
     return _cluster_resources().get("GPU", 0.0)
+
+
+def gpu_bytes(accelerator_type: str | None) -> int | None:
+    """The memory of one of the cluster's GPUs, as torch sees it there; None if none answers within a minute."""
+    asked: dict[str, object] = {"num_cpus": 0, "num_gpus": 0.01, "max_retries": 0}
+    if accelerator_type:
+        asked["accelerator_type"] = accelerator_type
+    ref = ray.remote(**asked)(_memory_of_gpu).remote()  # type: ignore[call-overload]
+    try:
+        found: int | None = ray.get(ref, timeout=60)
+    except (RayError, TimeoutError):
+        ray.cancel(ref, force=True)
+        return None
+    return found
+
+
+def _memory_of_gpu() -> int | None:
+    return int(torch.cuda.get_device_properties(0).total_memory) if torch.cuda.is_available() else None
 
 
 class RayExecutor:
