@@ -3,27 +3,12 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from processes import busy_workers, rows, start, wait_for_rows
-from ray.cluster_utils import Cluster
 
 from results.store import Store
-
-
-@pytest.fixture
-def cluster(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head node without anything to train on; its processes have the environment of the tests' commands."""
-    for name in [name for name in os.environ if name.startswith("RAY_")]:
-        monkeypatch.delenv(name)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
-    yield made
-    made.shutdown()
 
 
 def at_once(root: Path) -> int:
