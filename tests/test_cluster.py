@@ -67,3 +67,46 @@ def test_a_hung_trial_ends_at_its_time_limit(
     overdue = found[found["status"] == "timed_out"].iloc[0]
     assert overdue["error"] == "stopped at its limit of 0.2 minutes"
     assert f"timed out: {'digits'}" in said
+
+
+def test_a_trial_that_ran_out_of_memory_beside_others_runs_again_alone(
+    cluster: Any, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    cluster.add_node(num_cpus=2, num_gpus=1)
+    (tmp_path / "greedy.py").write_text(GREEDY)
+    named = tiny_study.read_text().replace("name: tiny", "name: greedy\nplugins: [greedy.py]")
+    study = tmp_path / "greedy.yaml"
+    study.write_text(named)
+    words = ["grid=[{kind: conv}, {kind: greedy}, {kind: insatiable}]", "resources={gpus: 0.5, cpus: 0.5}"]
+    process = start(study, environment, "--address", cluster.address, *words)
+    try:
+        _, said = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    found = rows(tmp_path / "runs/greedy").set_index("kind")
+    assert set(found.loc["conv", "gpu_fraction"]) == {0.5}
+    for kind, ending in (("greedy", "finished"), ("insatiable", "out_of_memory")):
+        assert list(found.loc[kind, "status"]) == [ending] * 2
+        assert set(found.loc[kind, "gpu_fraction"]) == {1.0}
+        assert set(found.loc[kind, "attempts"]) == {2}
+    assert found.loc["insatiable", "error"].str.contains("not enough for anyone").all()
+
+
+GREEDY = """
+import ray
+import torch
+from layers import layer_kind
+
+
+@layer_kind("greedy")
+def greedy(in_channels, out_channels, kernel_size, **geometry):
+    if ray.get_runtime_context().get_assigned_resources().get("GPU", 0) < 1:
+        raise torch.OutOfMemoryError("not enough beside another")
+    return torch.nn.Conv2d(in_channels, out_channels, kernel_size)
+
+
+@layer_kind("insatiable")
+def insatiable(in_channels, out_channels, kernel_size, **geometry):
+    raise torch.OutOfMemoryError("not enough for anyone")
+"""
