@@ -51,12 +51,11 @@ class _Suggestion:
     def missing(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.id not in self.rows]
 
-    def should_prune(self, values: Mapping[int, float]) -> bool:
-        """Report each step once (Optuna warns of the second time) and ask the pruner."""
+    def report(self, values: Mapping[int, float]) -> None:
+        """Tell the pruner of each step once; Optuna warns of the second time."""
         for step in sorted(values.keys() - self.reported):
             self.asked.report(values[step], step)
             self.reported.add(step)
-        return bool(self.asked.should_prune())
 
 
 class SearchSource:
@@ -122,7 +121,9 @@ class SearchSource:
             suggestion.curves[trial.id] = [*before, record.validation_accuracy]
             if len(suggestion.curves) == len(suggestion.trials):
                 means = _means(suggestion.curves.values())
-                if record.epoch in means and suggestion.should_prune({record.epoch: means[record.epoch]}):
+                suggestion.report({epoch: means[epoch] for epoch in means if epoch == record.epoch})
+                # At the last epoch nothing is saved, and the test would be lost.
+                if record.epoch < self._epochs and record.epoch in means and suggestion.asked.should_prune():
                     stopped += self._prune(suggestion)
         return stopped
 
@@ -195,8 +196,9 @@ class SearchSource:
         """Wilcoxon compares suggestions seed by seed: a seed's final accuracy is its step's value."""
         if self._search.pruner != "wilcoxon" or suggestion.pruned:
             return []
-        finals = _finals(suggestion.trials, suggestion.rows)
-        return self._prune(suggestion) if finals and suggestion.should_prune(finals) else []
+        suggestion.report(_finals(suggestion.trials, suggestion.rows))
+        lost = suggestion.reported and suggestion.asked.should_prune()
+        return self._prune(suggestion) if lost else []
 
     def _is_exhausted(self) -> bool:
         """Brute force has suggested all there is, though some may still be training."""
