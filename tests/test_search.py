@@ -1,5 +1,6 @@
 """Searches: the study's own total, resumed, rebuilt from rows, widened, answered from rows, pruned, constrained."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.commands import open_run, plan_study
 from harness.errors import UserError
+from results.figures import draw_all
 from results.store import Store
 from studies import StudyError
 
@@ -191,9 +193,7 @@ def test_two_objectives_are_told_both(run: Run, root: Path) -> None:
         run(f"search.objectives={BOTH}", "search.pruner=median")
 
 
-def test_what_the_grid_trains_is_not_trained_again_for_the_search(
-    lrlc: Lrlc, hunt: Path, root: Path
-) -> None:
+def test_what_the_grid_trains_is_not_trained_again_for_the_search(lrlc: Lrlc, hunt: Path, root: Path) -> None:
     grid = "grid={kind: [conv, lrlc], rank: [1, 2], placement: [[1], [3]], dataset: digits}"
     lrlc("run", hunt, grid, "seeds=2", "search.trials=12")
     assert len(rows(root)) == committed(root) == 10
@@ -299,7 +299,10 @@ def test_a_user_s_own_storage_keeps_what_is_not_ours(run: Run, root: Path, tmp_p
     ("words", "line"),
     [
         (["search.sampler_options={n_startup: 3}"], "search.sampler_options.n_startup: "),
-        (["search.sampler=tpe", "search.sampler_options={n_startup_trials: many}"], "expected int, got 'many'"),
+        (
+            ["search.sampler=tpe", "search.sampler_options={n_startup_trials: many}"],
+            "expected int, got 'many'",
+        ),
         (["search.sampler=tpe", "search.sampler_options={constraints_func: x}"], "has no such option"),
         (["search.sampler=nsga2", "search.sampler_options={population_size: 1}"], "population_size"),
         (["search.pruner=median", "search.pruner_options={n_warmup: 1}"], "did you mean 'n_warmup_steps'?"),
@@ -333,3 +336,22 @@ def test_a_plan_counts_the_suggestions_that_have_rows(run: Run, hunt: Path, root
     assert (planned.search_answered, planned.search_suggestions) == (len(distinct(told)), 6)
     other = plan_study(str(hunt), ["train.epochs=2"], None, root.parent, None, probe=False)
     assert other.search_answered == 0
+
+
+def test_status_shows_the_front_and_the_figure_is_drawn(lrlc: Lrlc, run: Run, root: Path) -> None:
+    run(f"search.objectives={BOTH}", "search.sampler=brute_force", "search.trials=9", "search.seeds=1")
+    shown = json.loads(lrlc("status", "hunt", "--json").stdout)["best"]
+    found = rows(root)
+    for best in shown:
+        better = (found["validation_accuracy"] >= best["validation_accuracy"]) & (
+            found["parameters"] <= best["parameters"]
+        )
+        assert (found.loc[better, "parameters"] == best["parameters"]).all()
+        assert best["seeds"] == 1
+        assert best["test_accuracy"] is not None
+    assert max(best["validation_accuracy"] for best in shown) == found["validation_accuracy"].max()
+    told = lrlc("status", "hunt").stdout
+    assert "validation accuracy" in told
+    assert "parameters" in told
+    figure = next(path for path in draw_all(Store(root), root / "figures").paths if path.stem == "pareto")
+    assert figure.stat().st_size > 10_000

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from results.figures import style
 from results.figures.naming import KIND_NAMES, kind_name
@@ -19,7 +20,7 @@ from results.schema import TrialStatus
 CAPTION = (
     "Mean test accuracy over seeds against the size of the whole network and its work: a mark is a "
     "configuration. The line joins those, filled, that no other beats on both mean validation accuracy and "
-    "cost; a number beside them is the rank, then the layers replaced. "
+    "cost; beside its ends stand the rank and the layers replaced. "
     "Chosen on validation, shown on test, the line may fall."
 )
 COSTS = {"parameters": "parameters", "flops_per_image": "FLOPs per image, forward"}
@@ -31,7 +32,6 @@ MARKERS = {
     "lrlc": "o",
     "lrlc_input_dependent": "^",
 }
-MOST_LABELS = 9
 WIDE = 8.0
 """Costs that differ by this factor are drawn on a log scale."""
 
@@ -43,14 +43,14 @@ class _Cloud:
     panel: Panel
     cells: pd.DataFrame
 
-    @property
-    def note(self) -> str:
+    def note(self, with_images: bool) -> str:
         low, high = int(self.cells["seeds"].min()), int(self.cells["seeds"].max())
         seeds = f"{low}" if low == high else f"{low} to {high}"
-        images = self.panel.rows["test_images"].dropna().unique()
+        images = self.panel.rows["test_images"].dropna().unique() if with_images else ()
         tested = [f"{int(images[0]):,} test images"] if len(images) == 1 else []
-        configured = f"{len(self.cells)} configurations"
-        return ", ".join([configured, f"{seeds} seed{'s' if high > 1 else ''} each", *tested])
+        return ", ".join(
+            [f"{len(self.cells)} configurations", f"n = {seeds} seed{'s' if high > 1 else ''}", *tested]
+        )
 
 
 def draw(selection: Selection) -> Figure:
@@ -67,9 +67,9 @@ def draw(selection: Selection) -> Figure:
         for row, cost in enumerate(costs):
             place = (number // across * len(costs) + row) * across + number % across
             ax = figure.add_subplot(down, across, place + 1)
-            _draw_cloud(ax, cloud.cells, cost)
+            _draw_cloud(ax, cloud.cells, cost, narrow=across > 1)
             if row == 0:
-                style.title(ax, cloud.panel, cloud.note)
+                style.title(ax, cloud.panel, cloud.note(with_images=across == 1))
             if number % across == 0:
                 ax.set_ylabel("test accuracy (%)")
     _legend(figure, [kind for cloud in clouds for kind in cloud.cells["kind"]], 2 if across == 1 else 4)
@@ -91,7 +91,7 @@ def _clouds(trials: pd.DataFrame) -> list[_Cloud]:
     return clouds
 
 
-def _draw_cloud(ax: Axes, cells: pd.DataFrame, cost: str) -> None:
+def _draw_cloud(ax: Axes, cells: pd.DataFrame, cost: str, *, narrow: bool) -> None:
     chosen = on_front(cells[["validation_accuracy", cost]], ["maximize", "minimize"])
     front = cells[chosen].sort_values(cost, kind="stable")
     for kind, of_kind in cells[~chosen].groupby("kind", sort=False):
@@ -101,14 +101,14 @@ def _draw_cloud(ax: Axes, cells: pd.DataFrame, cost: str) -> None:
         _marks(ax, of_kind, cost, str(kind), filled=True)
     if cells[cost].max() > WIDE * cells[cost].min():
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=7))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if narrow else (1.0, 3.0)))
+        ax.xaxis.set_minor_locator(NullLocator())
     else:
-        ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.xaxis.set_major_locator(MaxNLocator(3 if narrow else 4))
     ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
-    ax.margins(x=0.08, y=0.12)
+    ax.margins(x=0.1, y=0.12)
     ax.set_xlabel(COSTS[cost])
-    _label(ax, front, cost)
+    _label(ax, front.iloc[[0, -1]], cost)
 
 
 def _marks(ax: Axes, cells: pd.DataFrame, cost: str, kind: str, *, filled: bool) -> None:
@@ -126,29 +126,28 @@ def _marks(ax: Axes, cells: pd.DataFrame, cost: str, kind: str, *, filled: bool)
     )
 
 
-def _label(ax: Axes, front: pd.DataFrame, cost: str) -> None:
-    """Rank and layers beside the front's marks, as far as they stand apart on the screen; the ends first."""
-    places = ax.transData.transform(np.column_stack([front[cost], 100 * front["test_accuracy"]]))
-    taken: list[tuple[float, float]] = []
-    order = [len(front) - 1, 0, *range(1, len(front) - 1)]
-    for number in order[: len(front)]:
-        row, (x, y) = front.iloc[number], places[number]
-        words = [f"{row['rank']:.0f}" if pd.notna(row["rank"]) else "", str(row["placement"])]
-        text = " · ".join(word for word in words if word)
-        apart = all(abs(x - left) > 30 or abs(y - low) > 8 for left, low in taken)
-        if text and apart and len(taken) < MOST_LABELS:
-            taken.append((x, y))
-            late = x > places[:, 0].mean() and len(front) > 1
-            ax.annotate(
-                text,
-                (row[cost], 100 * row["test_accuracy"]),
-                (-4 if late else 4, 4),
-                textcoords="offset points",
-                fontsize=5.5,
-                color=style.INK,
-                ha="right" if late else "left",
-                zorder=5,
-            )
+def _label(ax: Axes, ends: pd.DataFrame, cost: str) -> None:
+    """Rank and layers beside the two ends of the front, the dearer first; the other where it stands apart."""
+    heights = 100 * ends["test_accuracy"].to_numpy()
+    on_screen = ax.transData.transform(np.column_stack([ends[cost], heights]))
+    places = ax.transAxes.inverted().transform(on_screen)
+    is_apart = bool((np.abs(places[0] - places[1]) > (0.2, 0.07)).any())
+    for number in (1, 0) if is_apart else (1,):
+        row = ends.iloc[number]
+        words = [f"rank {row['rank']:.0f}" if pd.notna(row["rank"]) else ""]
+        words += [f"layers {row['placement']}" if "+" in row["placement"] else f"layer {row['placement']}"]
+        to_the_left = places[number][0] > 0.22  # a rising front has its room there
+        ax.annotate(
+            ", ".join(word for word in words if word) if row["placement"] else "",
+            (row[cost], heights[number]),
+            (-4.5 if to_the_left else 4, 3 if to_the_left else -8),
+            textcoords="offset points",
+            fontsize=5.5,
+            color=style.INK,
+            ha="right" if to_the_left else "left",
+            zorder=5,
+            path_effects=[withStroke(linewidth=1.0, foreground="white")],
+        )
 
 
 def _legend(figure: Figure, kinds: Sequence[str], columns: int) -> None:
