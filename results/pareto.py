@@ -68,13 +68,14 @@ def as_records(found: pd.DataFrame, search: Mapping[str, Any]) -> list[dict[str,
 def _is_asked(found: pd.DataFrame, search: Mapping[str, Any]) -> "pd.Series[bool]":
     dataset = search["dataset"]
     label = found["label"].isna() if dataset["label"] is None else found["label"] == dataset["label"]
-    return (
+    asked: pd.Series[bool] = (
         (found["dataset_name"] == (dataset["name"] or dataset["path"]))
         & (found["translate"] == dataset["translate"])
         & label
         & (found["network"] == search["network"])
         & (found["seeds"] >= len(search["seeds"]))
     )
+    return asked
 
 
 def _is_kept(found: pd.DataFrame, constraints: Sequence[Mapping[str, Any]]) -> "pd.Series[bool]":

@@ -46,8 +46,8 @@ class _Cloud:
     def note(self, with_images: bool) -> str:
         low, high = int(self.cells["seeds"].min()), int(self.cells["seeds"].max())
         seeds = f"{low}" if low == high else f"{low} to {high}"
-        images = self.panel.rows["test_images"].dropna().unique() if with_images else ()
-        tested = [f"{int(images[0]):,} test images"] if len(images) == 1 else []
+        images = list(self.panel.rows["test_images"].dropna().unique())
+        tested = [f"{int(images[0]):,} test images"] if with_images and len(images) == 1 else []
         return ", ".join(
             [f"{len(self.cells)} configurations", f"n = {seeds} seed{'s' if high > 1 else ''}", *tested]
         )
@@ -77,6 +77,8 @@ def draw(selection: Selection) -> Figure:
 
 
 def _clouds(trials: pd.DataFrame) -> list[_Cloud]:
+    if trials.empty:
+        raise NothingToDraw("no trial has a row yet")
     finished = trials[trials["status"] == TrialStatus.FINISHED]
     several = finished["network"].nunique() > 1
     clouds = []
@@ -136,11 +138,11 @@ def _label(ax: Axes, ends: pd.DataFrame, cost: str) -> None:
         row = ends.iloc[number]
         words = [f"rank {row['rank']:.0f}" if pd.notna(row["rank"]) else ""]
         words += [f"layers {row['placement']}" if "+" in row["placement"] else f"layer {row['placement']}"]
-        to_the_left = places[number][0] > 0.22  # a rising front has its room there
+        to_the_left = places[number][0] > 0.5
         ax.annotate(
             ", ".join(word for word in words if word) if row["placement"] else "",
             (row[cost], heights[number]),
-            (-4.5 if to_the_left else 4, 3 if to_the_left else -8),
+            (-4.5 if to_the_left else 4.5, 3 if number == 1 else -8),
             textcoords="offset points",
             fontsize=5.5,
             color=style.INK,
