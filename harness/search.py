@@ -115,10 +115,8 @@ class SearchSource:
         for suggestion in self._asking_for(trial.id):
             if suggestion.pruned:
                 continue
-            before = suggestion.curves.get(trial.id, [])[
-                : record.epoch - 1
-            ]  # a lost worker's run starts anew
-            suggestion.curves[trial.id] = [*before, record.validation_accuracy]
+            curve = suggestion.curves.setdefault(trial.id, [])
+            curve[record.epoch - 1 :] = [record.validation_accuracy]  # a lost worker's run starts anew
             if len(suggestion.curves) == len(suggestion.trials):
                 means = _means(suggestion.curves.values())
                 suggestion.report({epoch: means[epoch] for epoch in means if epoch == record.epoch})
