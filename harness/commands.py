@@ -71,8 +71,11 @@ class RunSession:
         return f"{self.study.name}: {done}{search}; tables in {self.store.root}"
 
     def executor(self, *, serial: bool, address: str, max_in_flight: int | None) -> Executor:
-        """Where the missing trials will run, on at most as many slots as there are trials."""
-        if serial:
+        """Where the missing trials will run, on at most as many slots as there are trials.
+
+        Where none is missing no cluster is started or joined, which takes seconds.
+        """
+        if serial or not (self.plan.missing or self.study.search):
             return SerialExecutor(self._worker_settings(gpus=self._gpus(_cuda_count())))
         ray_setup.prepare(joins_cluster=address != "local")
         from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect, gpu_bytes

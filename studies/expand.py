@@ -14,6 +14,7 @@ from studies.schema import Catalogue, DatasetSpec, OptionValue, Study, Training,
 
 Model = TypeVar("Model", bound=BaseModel)
 Changes = tuple[tuple[str, OptionValue], ...]
+_IDENTITY_TEXT = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 AXES = ("dataset", "network", "kind", "rank", "placement")
 GROUPS: Mapping[str, frozenset[str]] = {
     "train": frozenset(Training.model_fields),
@@ -65,7 +66,7 @@ def trial_id(
     identity["config"]["dataset"].pop("path")  # the digest says what the data are, wherever they lie
     if plugin_digest is not None:
         identity["plugins"] = plugin_digest
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    text = _IDENTITY_TEXT.encode(identity)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
