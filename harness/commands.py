@@ -6,17 +6,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 
 from harness import ray_setup
 from harness.catalogue import OpenedStudy, open_study
+from harness.data import load_dataset
 from harness.driver import Driver, GridSource, TrialSource
 from harness.errors import UserError
 from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
+from harness.packing import Packing, measured_peaks
 from harness.planning import Plan, Planner, settled_ids
 from harness.progress import Display
+from harness.search_space import SearchSpace
 from harness.trial import Trial
 from harness.worker import WorkerSettings, thread_count
 from results.store import Store
@@ -74,15 +78,22 @@ class RunSession:
         if serial or not (self.plan.missing or self.study.search):
             return SerialExecutor(self._worker_settings(gpus=self._gpus(_cuda_count())))
         ray_setup.prepare(joins_cluster=address != "local")
-        from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect
+        from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect, gpu_bytes
 
         search = self.study.search
         left = max(1, len(self.plan.missing) + (search.trials * len(search.seeds) if search else 0))
         connect(address)
+        gpus = self._gpus(cluster_gpus())
+        packing = None
+        if self.study.resources.gpus is None and gpus:
+            packing = self._packing(gpu_bytes(self.study.resources.accelerator_type))
         return RayExecutor(
-            self._worker_settings(gpus=self._gpus(cluster_gpus())),
+            self._worker_settings(gpus),
+            study=self.study.name,
             max_in_flight=min(left, max_in_flight or left),
             accelerator_type=self.study.resources.accelerator_type,
+            can_grow=address != "local",
+            share=packing.share if packing else None,
         )
 
     def run(self, executor: Executor) -> None:
@@ -99,7 +110,7 @@ class RunSession:
             total, done = total + search.total * seeds, done + search.done * seeds
             sources.append(search)
         with Display(total, done) as display:
-            Driver(sources, executor, self.store, display).run()
+            Driver(sources, executor, self.store, self.study.resources, display).run()
         self.store.compact()
 
     def _gpus(self, available: float) -> float:
@@ -107,8 +118,19 @@ class RunSession:
         asked = self.study.resources.gpus
         return asked if asked is not None else min(1.0, available)
 
+    def _packing(self, memory: int | None) -> Packing | None:
+        """How trials share GPUs of `memory` bytes; None where that is unknown: each then has one to itself."""
+        if memory is None:
+            return None
+        peaks = measured_peaks(self.store.trials(["config", "peak_memory_bytes"]))
+        most = self.study.resources.trials_per_gpu
+        return Packing(memory, most, lambda config: load_dataset(config.dataset, self.data_dir), peaks)
+
     def _worker_settings(self, gpus: float) -> WorkerSettings:
-        return WorkerSettings(self.data_dir, self.opened.plugins, self.study.resources.cpus, gpus)
+        asked = self.study.resources
+        return WorkerSettings(
+            self.data_dir, self.opened.plugins, asked.cpus, gpus, 60 * asked.checkpoint_minutes
+        )
 
 
 def open_run(
@@ -122,6 +144,7 @@ def open_run(
 ) -> RunSession:
     """Check the study, decode its data and plan its trials."""
     opened = open_study(name, profile=profile, overrides=overrides)
+    _check_search(opened.study)
     planner = Planner(opened, data)
     store = Store(results / opened.study.name)
     plan = Plan(planner.grid(), settled_ids(store, retry=retry_failed))
@@ -139,26 +162,41 @@ def plan_study(
 ) -> PlanSummary:
     """Compare the study with its table and forecast the rest; writes nothing."""
     opened = open_study(name, profile=profile, overrides=overrides)
+    _check_search(opened.study)
+    planner = Planner(opened, data)
     store = Store(results / opened.study.name)
-    plan = Plan(Planner(opened, data).grid(), settled_ids(store))
+    plan = Plan(planner.grid(), settled_ids(store))
     past = store.trials()
     torch.set_num_threads(
         thread_count(opened.study.resources.cpus)
     )  # as a worker would, for the timed batches
     expected = forecast(plan.missing, past, data, probe=probe)
-    search = opened.study.search
+    space = SearchSpace(opened, planner) if opened.study.search else None
     return PlanSummary(
         study=opened.study.name,
         grid_trials=len(plan.trials),
         done=plan.done,
         missing=len(plan.missing),
-        search_suggestions=search.trials if search else 0,
-        search_answered=int(past["search_number"].nunique()),
+        search_suggestions=space.total if space else 0,
+        search_answered=_answered(space, past) if space else 0,
         cells=_cells(plan.trials),
         forecast_seconds=expected.slot_seconds,
         from_rows=expected.from_rows,
         from_probes=expected.from_probes,
     )
+
+
+def _check_search(study: Study) -> None:
+    """Say what is wrong with a sampler's or pruner's option before anything starts."""
+    if study.search is not None:
+        from harness.optuna_setup import check_options
+
+        check_options(study.search, study.train.epochs)
+
+
+def _answered(space: SearchSpace, past: pd.DataFrame) -> int:
+    rows = {str(row["trial_id"]): {str(k): v for k, v in row.items()} for row in past.to_dict("records")}
+    return sum(answer.is_whole for answer in space.answers(rows))
 
 
 def submit_study(

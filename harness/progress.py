@@ -61,7 +61,8 @@ class Display:
                 self._endings[result.status.value] += 1
                 if result.error:
                     self._console.print(
-                        f"failed: {label}: {result.error.strip().splitlines()[-1]}", markup=False
+                        f"{result.status.replace('_', ' ')}: {label}: {result.error.strip().splitlines()[-1]}",
+                        markup=False,
                     )
             case Lost(reason=reason):
                 self._running.discard(event.trial.id)

@@ -4,11 +4,9 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import ray
 
 from harness.bench.memory import resident_bytes
 from harness.catalogue import OpenedStudy, open_study
@@ -28,7 +26,10 @@ class InstantWorker:
     def __init__(self, settings: object) -> None:
         pass
 
-    def run(self, trial: Trial) -> Iterator[EpochRecord | TrialResult]:
+    def ready(self) -> bool:
+        return True
+
+    def run(self, trial: Trial, resume: object = None) -> Iterator[EpochRecord | TrialResult]:
         yield (known := blank_result(trial))
         yield made_up_epoch(trial)
         yield ended(known, trial)
@@ -49,12 +50,12 @@ def ended(known: TrialResult, trial: Trial) -> TrialResult:
 
 @dataclass(frozen=True)
 class InstantRun:
-    """A run of `trials` trials. Its clock starts when every worker has ended a first one, which is not counted."""
+    """A run of `trials` trials. Its clock starts when every worker stands ready."""
 
     trials: int
     seconds: float
     ended_at: tuple[float, ...]
-    """When each trial ended, in seconds of the clock; the first is the one whose end started it."""
+    """When each trial ended, in seconds of the clock."""
     resident_bytes: tuple[int, ...]
     """The driver's memory when the clock starts, after a tenth of the trials and at the end; empty where unknown."""
     parts: int
@@ -67,19 +68,12 @@ class InstantRun:
 
 
 class _Clock:
-    """Starts when the workers are warm; notes when trials end, and the driver's memory."""
+    """Starts when it is made; notes when trials end, and the driver's memory."""
 
     def __init__(self, trials: int, store: Store) -> None:
-        self._store, self.parts_before = store, 0
-        self._tenth = max(1, trials // 10)
-        self.started = math.nan
+        self._store, self._tenth = store, max(1, trials // 10)
         self.ended_at: list[float] = []
         self.resident: list[int] = []
-
-    def start(self) -> None:
-        self.ended_at.clear()
-        self.resident.clear()
-        self.parts_before = count_parts(self._store)
         self.started = time.perf_counter()
         self.note_memory()
 
@@ -94,45 +88,24 @@ class _Clock:
                 self.note_memory()
 
 
-class _Warmed:
-    """A source whose first trials, one a slot, must all have ended before it gives the next and the clock starts."""
-
-    def __init__(self, source: TrialSource, slots: int, clock: _Clock) -> None:
-        self._source, self._clock = source, clock
-        self._to_start = self._to_end = slots
-
-    def next_trial(self) -> Trial | None:
-        if self._to_start == 0 and self._to_end > 0:
-            return None
-        self._to_start = max(0, self._to_start - 1)
-        return self._source.next_trial()
-
-    def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
-        return self._source.report(trial, record)
-
-    def tell(self, result: TrialResult) -> Sequence[Trial]:
-        pruned = self._source.tell(result)
-        self._to_end -= 1
-        if self._to_end == 0:
-            self._clock.start()
-        return pruned
-
-
-def run_grid(study: str, trials: int, slots: int) -> InstantRun:
-    """Run `study` (YAML), a grid of `trials` + `slots` trials."""
+def run_grid(study: str, slots: int) -> InstantRun:
+    """Run `study` (YAML), a grid."""
     with tempfile.TemporaryDirectory() as folder:
         opened, store = open_text(study, Path(folder))
-        return _run(GridSource(Planner(opened, None).grid()), store, trials, slots)
+        trials = Planner(opened, None).grid()
+        return _run(GridSource(trials), trials[0], len(trials), store, opened, slots)
 
 
-def run_search(study: str, trials: int, slots: int) -> InstantRun:
-    """Run `study` (YAML), a search of `trials` + `slots` suggestions of one seed each."""
+def run_search(study: str, slots: int) -> InstantRun:
+    """Run `study` (YAML), a search of one seed a suggestion over what its grid of one trial names too."""
     from harness.search import SearchSource
 
     with tempfile.TemporaryDirectory() as folder:
         opened, store = open_text(study, Path(folder))
         store.write_plan(None, [])  # as a run does before it searches
-        return _run(SearchSource(opened, Planner(opened, None), store, None), store, trials, slots)
+        planner = Planner(opened, None)
+        source = SearchSource(opened, planner, store, None)
+        return _run(source, planner.grid()[0], source.total, store, opened, slots)
 
 
 def open_text(study: str, folder: Path) -> tuple[OpenedStudy, Store]:
@@ -143,24 +116,30 @@ def open_text(study: str, folder: Path) -> tuple[OpenedStudy, Store]:
     return opened, Store(folder / opened.study.name)
 
 
-def _run(source: TrialSource, store: Store, trials: int, slots: int) -> InstantRun:
+def _run(
+    source: TrialSource, like: Trial, trials: int, store: Store, opened: OpenedStudy, slots: int
+) -> InstantRun:
+    executor = _standing_executor(like, slots)
     clock = _Clock(trials, store)
-    Driver([_Warmed(source, slots, clock)], instant_executor(slots), store, clock).run()
+    Driver([source], executor, store, opened.study.resources, clock).run()
     seconds = time.perf_counter() - clock.started
     clock.note_memory()
-    parts = count_parts(store) - clock.parts_before - 1
+    parts = count_parts(store) - 1
     store.compact()
     return InstantRun(
         trials, seconds, tuple(clock.ended_at), tuple(clock.resident), parts, count_parts(store)
     )
 
 
-def instant_executor(slots: int) -> RayExecutor:
-    """`slots` actors on a Ray of our own, each with as small a share of a core as that takes."""
+def _standing_executor(like: Trial, slots: int) -> RayExecutor:
+    """`slots` actors that stand ready for trials like `like`, on a Ray of our own, with a share of a core each."""
     connect("local")
-    settings = WorkerSettings(None, (), cpu_share(slots), 0.0)
-    remote_worker = ray.remote(max_restarts=0, max_task_retries=0)(InstantWorker)
-    return RayExecutor(settings, max_in_flight=slots, remote_worker=remote_worker)
+    settings = WorkerSettings(None, (), cpu_share(slots), 0.0, math.inf)
+    executor = RayExecutor(settings, study="overhead", max_in_flight=slots, worker=InstantWorker)
+    executor.place(like)
+    while executor.ready < slots:
+        executor.wait(1.0)
+    return executor
 
 
 def cpu_share(slots: int) -> float:

@@ -21,6 +21,8 @@ train: {{epochs: 1}}
 
 SEARCH = """
 name: overhead
+datasets: digits
+grid: {{kind: conv}}
 search:
   dataset: digits
   trials: {trials}
@@ -73,8 +75,7 @@ def measure_overhead(wanted: Wanted) -> list[Measure]:
     if "grid" in wanted.parts or "tune" in wanted.parts:
         found += _grid_and_tune(wanted)
     if "search" in wanted.parts:
-        trials = wanted.search_trials
-        found += _search(run_search(SEARCH.format(trials=trials + wanted.slots), trials, wanted.slots))
+        found += _search(run_search(SEARCH.format(trials=wanted.search_trials), wanted.slots))
     if "resume" in wanted.parts:
         found += _resuming(wanted.finished_trials)
     if "plan" in wanted.parts:
@@ -117,7 +118,7 @@ def _grid_and_tune(wanted: Wanted) -> list[Measure]:
 
 
 def _grid(trials: int, slots: int) -> InstantRun:
-    return run_grid(GRID.format(trials=trials + slots), trials, slots)
+    return run_grid(GRID.format(trials=trials), slots)
 
 
 def _per_trial(trials: int, milliseconds: Sequence[float]) -> Measure:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from results.figures.naming import dataset_name
 from results.figures.selection import Panel
-from results.schema import TrialStatus
+from results.schema import BROKEN, TrialStatus
 
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 """Widths of one column and of a page of two."""
@@ -104,11 +104,11 @@ def grid(
     return figure, axes
 
 
-def title(axes: Axes, panel: Panel) -> None:
-    """The data set; below it what tells the panel from others, and its numbers of seeds and images."""
+def title(axes: Axes, panel: Panel, counts: str | None = None) -> None:
+    """The data set; below it what tells the panel from others, and `counts`: else of its seeds and images."""
     below = [panel.detail] if panel.detail else []
     axes.set_title("\n".join([dataset_name(panel.dataset), ""]), pad=3, linespacing=1.35)
-    note = " · ".join([*below, seeds_note(panel.rows)])
+    note = " · ".join([*below, counts or seeds_note(panel.rows)])
     axes.annotate(
         note, (0, 1), (0, 3.5), "axes fraction", "offset points", fontsize=6, color=GREY, va="bottom"
     )
@@ -125,7 +125,8 @@ def seeds_note(rows: pd.DataFrame) -> str:
     if len(images) == 1:
         parts.append(f"{int(images[0]):,} test images")
     ended = {
-        status: int((rows["status"] == status).sum()) for status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
+        status.replace("_", " "): int((rows["status"] == status).sum())
+        for status in (TrialStatus.DIVERGED, *BROKEN)
     }
     return ", ".join([*parts, *(f"{count} {status}" for status, count in ended.items() if count)])
 
