@@ -73,7 +73,8 @@ class StoppableExecutor:
                 os._exit(128 + signum)  # Ray's processes on this machine end with their driver
             return
         self._signum, self._asked_at = signum, now
-        _write("stopping: what has finished is committed; Ctrl-C again stops at once")
+        again = "; Ctrl-C again stops at once" if signum == signal.SIGINT else ""
+        _write(f"stopping: what has finished is committed, what runs is dropped{again}")
         if self._in_process and self._waiting:
             raise Stopped(signum)
 

@@ -83,6 +83,8 @@ def cluster(address: str) -> Iterator[JobSubmissionClient]:
     _look(url)
     try:
         yield JobSubmissionClient(url)
+    except UserError:
+        raise
     except AuthenticationError as error:
         wrong = "Authentication failed" in str(error)
         raise UserError(
@@ -127,7 +129,7 @@ def find(jobs: list[Job], name: str, *, running_only: bool = False) -> Job:
     study = study_name(name) if Path(name).is_file() else name
     of_study = [job for job in jobs if job.study == study]
     if not of_study:
-        known = nearest(name, {job.id for job in jobs} | {job.study for job in jobs})
+        known = nearest(name, {job.id if name.startswith("lrlc-") else job.study for job in jobs})
         raise UserError(f"{name}: no such job or study on the cluster; {known}")
     running = [job for job in of_study if not job.ended]
     if running_only and len(running) > 1:

@@ -125,7 +125,7 @@ def stop(name: JobName, address: Dashboard = DASHBOARD) -> None:
     with cluster(address) as client:
         job = find(all_jobs(client), name, running_only=True)
         if job.ended:
-            say(f"{job.id}: not running, it {_ending(job)} before")
+            say(f"{job.id}: nothing to stop, it has ended: {_ending(job)}")
         else:
             say(f"{job.id}: {_ending(stop_job(client, job))}")
 

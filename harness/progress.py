@@ -1,5 +1,6 @@
 """What a person sees while a study runs: a live bar in a terminal, plain lines elsewhere."""
 
+import math
 import sys
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from harness.executors.base import Event, Finished, Lost, Started
 from harness.executors.base import Progress as EpochReport
+from results.schema import TrialStatus
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -26,7 +28,8 @@ class Display:
         self._running: set[str] = set()
         self._endings: Counter[str] = Counter()
         self._latest = ""
-        self._start = self._last_line = time.monotonic()
+        self._start = time.monotonic()
+        self._last_line = -math.inf  # the first event is said at once
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -53,25 +56,38 @@ class Display:
         match event:
             case Started():
                 self._running.add(event.trial.id)
+                if event.trial.attempts > 1:
+                    self._say(f"started again: {label}, attempt {event.trial.attempts}")
             case EpochReport(record=record):
                 self._latest = f"{label} epoch {record.epoch}: {record.validation_accuracy:.1%}"
             case Finished(result=result):
-                self._running.discard(event.trial.id)
-                self._done += 1
-                self._endings[result.status.value] += 1
-                if result.error:
-                    self._console.print(
-                        f"failed: {label}: {result.error.strip().splitlines()[-1]}", markup=False
-                    )
+                self._end(event.trial.id, result.status)
+                if result.status is TrialStatus.FAILED and result.error:
+                    self._say(f"failed: {label}: {result.error.strip().splitlines()[-1]}")
+                elif result.status is TrialStatus.DIVERGED:
+                    self._say(f"diverged: {label}, after {result.epochs_run} epochs that went well")
             case Lost(reason=reason):
-                self._running.discard(event.trial.id)
-                self._console.print(
-                    f"worker lost: {label} (attempt {event.trial.attempts}): {reason}", markup=False
+                from harness.driver import (
+                    MAX_ATTEMPTS,  # the driver imports pandas, and every command this file
                 )
+
+                self._running.discard(event.trial.id)
+                self._say(f"worker lost: {label} (attempt {event.trial.attempts}): {reason}")
+                if event.trial.attempts >= MAX_ATTEMPTS:
+                    self._end(event.trial.id, TrialStatus.FAILED)
+                    self._say(f"failed: {label}: its worker died {event.trial.attempts} times")
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self._done, details=f"{self._summary()}  {self._latest}")
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._plain_line()
+
+    def _end(self, trial_id: str, status: TrialStatus) -> None:
+        self._running.discard(trial_id)
+        self._done += 1
+        self._endings[status.value] += 1
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _plain_line(self) -> None:
         self._last_line = time.monotonic()

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from harness import provenance
 from harness.errors import UserError
 from harness.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cluster, first_line, is_local, look_up
 from harness.plugins import Plugin
+
+READY_SECONDS = 60
+"""`ray start --head` returns up to a minute before its node takes jobs."""
 
 EXCLUDED = [".git", ".venv", ".data", "runs", "**/__pycache__"]
 
@@ -66,8 +70,9 @@ class Submission:
 def submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: Path | None) -> Submission:
     """Start the order's job, or find it running. UserError where the cluster does not answer or refuses."""
     runtime_env = _runtime_env(working_dir, runtime_env_file)
+    deadline = time.monotonic() + READY_SECONDS
     with cluster(address) as client:
-        for _ in range(2):
+        while True:
             earlier = [job for job in all_jobs(client) if _is_run_of(order, job.id)]
             if running := [job for job in earlier if not job.ended]:
                 return Submission(running[-1], attached=True)
@@ -75,13 +80,15 @@ def submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: P
             try:
                 _start(client, job_id, order, runtime_env)
             except (RuntimeError, ValueError) as error:
-                if "already" in str(error):  # another submit was faster
-                    continue
-                raise UserError(
-                    f"--address {address}: the cluster refused the job: {first_line(error)}"
-                ) from error
-            return Submission(look_up(client, job_id), attached=False)
-    raise UserError(f"--address {address}: another submit of {order.name} is under way; try again")
+                # Another submit was faster, or the head node has only just started.
+                soon = any(words in str(error) for words in ("already", "try again later"))
+                if not soon or time.monotonic() > deadline:
+                    raise UserError(
+                        f"--address {address}: the cluster refused the job: {first_line(error)}"
+                    ) from error
+                time.sleep(1)
+            else:
+                return Submission(look_up(client, job_id), attached=False)
 
 
 def shipped_path(name: str, plugin_files: Sequence[Plugin], working_dir: Path) -> str:
