@@ -22,6 +22,7 @@ RAY = Path(sys.executable).with_name("ray")
 PORTS = {
     "--port": 26379,
     "--dashboard-port": 28265,
+    "--dashboard-agent-listen-port": 28266,
     "--ray-client-server-port": 20001,
 }  # outside Ray's workers' range
 DASHBOARD = f"http://127.0.0.1:{PORTS['--dashboard-port']}"
