@@ -67,9 +67,8 @@ class Display:
                 elif result.status is TrialStatus.DIVERGED:
                     self._say(f"diverged: {label}, after {result.epochs_run} epochs that went well")
             case Lost(reason=reason):
-                from harness.driver import (
-                    MAX_ATTEMPTS,  # the driver imports pandas, and every command this file
-                )
+                # Not above: the driver imports pandas, and every command this file.
+                from harness.driver import MAX_ATTEMPTS
 
                 self._running.discard(event.trial.id)
                 self._say(f"worker lost: {label} (attempt {event.trial.attempts}): {reason}")
