@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= runs
 
-.PHONY: quickstart test check clean
+.PHONY: quickstart test chaos check clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,10 @@ quickstart: $(VENV)/installed
 
 test: check
 	$(BIN)/python -m pytest --numprocesses 2
+
+# A study of 210 trials through 30 kills, as often as RUNS says (some minutes each).
+chaos: $(VENV)/installed
+	LRLC_CHAOS_RUNS=$(or $(RUNS),1) $(BIN)/python -m pytest -m chaos tests/test_chaos.py
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -10,10 +10,12 @@ import torch
 
 from harness import ray_setup
 from harness.catalogue import OpenedStudy, open_study
+from harness.data import load_dataset
 from harness.driver import Driver, GridSource, TrialSource
 from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
+from harness.packing import Packing, measured_peaks
 from harness.planning import Plan, Planner, settled_ids
 from harness.progress import Display
 from harness.trial import Trial
@@ -70,15 +72,22 @@ class RunSession:
         if serial:
             return SerialExecutor(self._worker_settings(gpus=self._gpus(_cuda_count())))
         ray_setup.prepare(joins_cluster=address != "local")
-        from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect
+        from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect, gpu_bytes
 
         search = self.study.search
         left = max(1, len(self.plan.missing) + (search.trials * len(search.seeds) if search else 0))
         connect(address)
+        gpus = self._gpus(cluster_gpus())
+        packing = None
+        if self.study.resources.gpus is None and gpus:
+            packing = self._packing(gpu_bytes(self.study.resources.accelerator_type))
         return RayExecutor(
-            self._worker_settings(gpus=self._gpus(cluster_gpus())),
+            self._worker_settings(gpus),
+            study=self.study.name,
             max_in_flight=min(left, max_in_flight or left),
             accelerator_type=self.study.resources.accelerator_type,
+            can_grow=address != "local",
+            share=packing.share if packing else None,
         )
 
     def run(self, executor: Executor) -> None:
@@ -94,8 +103,8 @@ class RunSession:
             seeds = len(self.study.search.seeds)
             total, done = total + search.total * seeds, done + search.done * seeds
             sources.append(search)
-        with Display(total, done) as display:
-            Driver(sources, executor, self.store, display).run()
+        with Display(total, done, max_attempts=self.study.resources.max_attempts) as display:
+            Driver(sources, executor, self.store, self.study.resources, display).run()
         self.store.compact()
 
     def _gpus(self, available: float) -> float:
@@ -103,8 +112,19 @@ class RunSession:
         asked = self.study.resources.gpus
         return asked if asked is not None else min(1.0, available)
 
+    def _packing(self, memory: int | None) -> Packing | None:
+        """How trials share GPUs of `memory` bytes; None where that is unknown: each then has one to itself."""
+        if memory is None:
+            return None
+        peaks = measured_peaks(self.store.trials(["config", "peak_memory_bytes"]))
+        most = self.study.resources.trials_per_gpu
+        return Packing(memory, most, lambda config: load_dataset(config.dataset, self.data_dir), peaks)
+
     def _worker_settings(self, gpus: float) -> WorkerSettings:
-        return WorkerSettings(self.data_dir, self.opened.plugins, self.study.resources.cpus, gpus)
+        asked = self.study.resources
+        return WorkerSettings(
+            self.data_dir, self.opened.plugins, asked.cpus, gpus, 60 * asked.checkpoint_minutes
+        )
 
 
 def open_run(

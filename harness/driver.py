@@ -5,22 +5,23 @@ its row is committed within a second, with those that end meanwhile. What dies i
 it trains again what it was told of without a row.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from harness.executors.base import Event, Executor, Finished, Lost, Progress, Started
+from harness import checkpoint
+from harness.checkpoint import Checkpoint
+from harness.executors.base import Event, Executor, Finished, Lost, Progress, Saved, Started
 from harness.trial import Trial, blank_result, stopped_result
-from results.schema import EpochRecord, TrialResult, TrialStatus
+from results.schema import BROKEN, EpochRecord, TrialResult, TrialStatus
 from results.store import Store
+from studies import Resources
 
 SECONDS_BETWEEN_PARTS = 1.0
 """One-row parts cost 12 KB each and slow every later read: rows are gathered this long before a commit."""
-
-MAX_ATTEMPTS = 3
-"""A trial whose worker died this often ends as failed."""
 
 
 class TrialSource(Protocol):
@@ -30,7 +31,7 @@ class TrialSource(Protocol):
         """The next trial to run; None if there is none now, though a later result may bring more."""
 
     def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
-        """Learn of an epoch; returns the trials to prune because of it."""
+        """Learn of an epoch, once more if a trial begins again; returns the trials to prune because of it."""
 
     def tell(self, result: TrialResult) -> Sequence[Trial]:
         """Learn of a trial's end, whoever asked for it; returns the trials to prune because of it."""
@@ -54,11 +55,12 @@ class GridSource:
 
 @dataclass
 class _Flight:
-    """A running trial, what is known of it and its epochs so far."""
+    """A running trial, what is known of it, its epochs so far and when it must have ended."""
 
     trial: Trial
     known: TrialResult
-    curve: list[EpochRecord] = field(default_factory=list)
+    curve: list[EpochRecord]
+    deadline: float
 
 
 class Driver:
@@ -69,11 +71,17 @@ class Driver:
         sources: Sequence[TrialSource],
         executor: Executor,
         store: Store,
+        resources: Resources,
         on_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self._sources, self._executor, self._store, self._on_event = sources, executor, store, on_event
+        self._max_attempts = resources.max_attempts
+        self._limit_minutes = resources.time_limit_minutes
         self._flights: dict[str, _Flight] = {}
+        self._next: Trial | None = None
         self._again: deque[Trial] = deque()
+        self._alone: deque[Trial] = deque()
+        self._saved = store.checkpoints()
         self._uncommitted: list[TrialResult] = []
         self._last_commit = time.monotonic()
 
@@ -81,31 +89,58 @@ class Driver:
         """Return when every source is exhausted; on any exception, commit what has finished and stop the rest."""
         try:
             while True:
-                self._fill_slots()
-                if not self._flights:
+                if not self._fill_places() and not self._flights:
                     return
                 for event in self._executor.wait(SECONDS_BETWEEN_PARTS):
                     self._handle(event)
+                self._stop_overdue()
                 if time.monotonic() - self._last_commit >= SECONDS_BETWEEN_PARTS:
                     self._commit()
         finally:
-            self._commit()
-            self._executor.close()
+            try:
+                self._commit()
+            finally:
+                self._executor.close()
 
-    def _fill_slots(self) -> None:
-        while len(self._flights) < self._executor.slots and (trial := self._next()) is not None:
-            if trial.id not in self._flights:  # a search may ask for what the grid trains now
-                trial = replace(trial, gpu_fraction=self._executor.gpu_fraction)
-                self._flights[trial.id] = _Flight(trial, blank_result(trial))
-                self._executor.submit(trial)
+    def _fill_places(self) -> bool:
+        """Start what there is room for; False if there was room and nothing to start."""
+        while self._executor.has_room:
+            if self._next is None:
+                self._next = self._choose()
+            if self._next is None:
+                self._executor.release()
+                return False
+            placed = self._executor.place(self._next)
+            if placed is None:
+                return True
+            self._next = None
+            self._start(placed)
+        return True
 
-    def _next(self) -> Trial | None:
+    def _choose(self) -> Trial | None:
+        """Those whose worker died come first, those that must not share a GPU last."""
         if self._again:
             return self._again.popleft()
         for source in self._sources:
-            if (trial := source.next_trial()) is not None:
-                return trial
-        return None
+            while (trial := source.next_trial()) is not None:
+                if trial.id not in self._flights:  # a search may ask for what the grid trains now
+                    return trial
+        return self._alone.popleft() if self._alone else None
+
+    def _start(self, trial: Trial) -> None:
+        resume = self._checkpoint(trial)
+        limit = math.inf if self._limit_minutes is None else 60 * self._limit_minutes
+        known, curve = blank_result(trial), list(resume.curve if resume else ())
+        self._flights[trial.id] = _Flight(trial, known, curve, time.monotonic() + limit)
+        self._executor.submit(trial, resume)
+        for record in curve:
+            self._learn(trial, record)
+
+    def _checkpoint(self, trial: Trial) -> Checkpoint | None:
+        if trial.id not in self._saved:
+            return None
+        content = self._store.checkpoint(trial.id)
+        return None if content is None else checkpoint.from_bytes(content)
 
     def _handle(self, event: Event) -> None:
         flight = self._flights.get(event.trial.id)
@@ -116,39 +151,74 @@ class Driver:
                 flight.known = known
             case Progress(record=record):
                 flight.curve.append(record)
-                for source in self._sources:
-                    self._prune(source.report(flight.trial, record))
+                self._learn(flight.trial, record)
+            case Saved(checkpoint=saved):
+                self._store.save_checkpoint(event.trial.id, saved.as_bytes())
+                self._saved.add(event.trial.id)
+            case Finished(result=result) if result.status == TrialStatus.OUT_OF_MEMORY and _shared(
+                flight.trial
+            ):
+                self._end(flight, result)
+                self._alone.append(replace(flight.trial, alone=True, attempts=flight.trial.attempts + 1))
             case Finished(result=result):
                 self._finish(flight, result)
-            case Lost(reason=reason):
-                self._retry(flight, reason)
+            case Lost():
+                self._retry(flight, event)
         self._on_event(event)
+
+    def _learn(self, trial: Trial, record: EpochRecord) -> None:
+        for source in self._sources:
+            self._prune(source.report(trial, record))
 
     def _prune(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
             if (flight := self._flights.get(trial.id)) is not None:
-                self._executor.stop(flight.trial)
-                result = stopped_result(flight.known, tuple(flight.curve), TrialStatus.PRUNED)
-                self._finish(flight, result)
-                self._on_event(Finished(flight.trial, result))
+                self._stop(flight, TrialStatus.PRUNED)
 
-    def _retry(self, flight: _Flight, reason: str) -> None:
+    def _stop_overdue(self) -> None:
+        now = time.monotonic()
+        for flight in [flight for flight in self._flights.values() if flight.deadline < now]:
+            self._stop(
+                flight, TrialStatus.TIMED_OUT, f"stopped at its limit of {self._limit_minutes:g} minutes"
+            )
+
+    def _stop(self, flight: _Flight, status: TrialStatus, error: str | None = None) -> None:
+        self._executor.stop(flight.trial, hung=status == TrialStatus.TIMED_OUT)
+        result = stopped_result(flight.known, tuple(flight.curve), status, error)
+        self._finish(flight, result)
+        self._on_event(Finished(flight.trial, result))
+
+    def _retry(self, flight: _Flight, lost: Lost) -> None:
+        """Queue the trial again, unless its workers died too often; a node's loss is not held against it."""
         trial = flight.trial
-        if trial.attempts < MAX_ATTEMPTS:
+        deaths = trial.deaths + (0 if lost.with_node else 1)
+        if deaths < self._max_attempts:
             del self._flights[trial.id]
-            self._again.append(replace(trial, attempts=trial.attempts + 1))
+            self._again.append(replace(trial, attempts=trial.attempts + 1, deaths=deaths))
         else:
-            error = f"its worker died {trial.attempts} times, last: {reason}"
-            self._finish(flight, stopped_result(flight.known, tuple(flight.curve), TrialStatus.FAILED, error))
+            status = TrialStatus.OUT_OF_MEMORY if lost.out_of_memory else TrialStatus.FAILED
+            error = f"its worker died {deaths} times, last: {lost.reason}"
+            self._finish(flight, stopped_result(flight.known, tuple(flight.curve), status, error))
 
     def _finish(self, flight: _Flight, result: TrialResult) -> None:
-        del self._flights[flight.trial.id]
-        self._uncommitted.append(result)
+        self._end(flight, result)
         for source in self._sources:
             self._prune(source.tell(result))
+
+    def _end(self, flight: _Flight, result: TrialResult) -> None:
+        del self._flights[flight.trial.id]
+        self._uncommitted.append(result)
 
     def _commit(self) -> None:
         if self._uncommitted:
             ended, self._uncommitted = self._uncommitted, []
             self._store.commit(ended)
+            for result in ended:
+                if result.trial_id in self._saved and result.status not in BROKEN:  # a retry goes on from it
+                    self._saved.discard(result.trial_id)
+                    self._store.drop_checkpoint(result.trial_id)
         self._last_commit = time.monotonic()
+
+
+def _shared(trial: Trial) -> bool:
+    return trial.gpu_fraction is not None and trial.gpu_fraction < 1

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import Any, cast
 
 from harness.executors.base import Event, Executor
-from harness.trial import Trial
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -39,16 +39,8 @@ class StoppableExecutor:
         self._asked_at = 0.0
         self._waiting = False
 
-    @property
-    def slots(self) -> int:
-        return self._inner.slots
-
-    @property
-    def gpu_fraction(self) -> float | None:
-        return self._inner.gpu_fraction
-
-    def submit(self, trial: Trial) -> None:
-        self._inner.submit(trial)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
         self._waiting = True
@@ -59,12 +51,6 @@ class StoppableExecutor:
         finally:
             self._waiting = False
 
-    def stop(self, trial: Trial) -> None:
-        self._inner.stop(trial)
-
-    def close(self) -> None:
-        self._inner.close()
-
     def on_signal(self, signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._signum is not None:
@@ -74,7 +60,7 @@ class StoppableExecutor:
             return
         self._signum, self._asked_at = signum, now
         again = "; Ctrl-C again stops at once" if signum == signal.SIGINT else ""
-        _write(f"stopping: what has finished is committed, what runs is dropped{again}")
+        _write(f"stopping: what has finished is committed, what runs is stopped{again}")
         if self._in_process and self._waiting:
             raise Stopped(signum)
 
@@ -87,14 +73,14 @@ def stoppable(executor: Executor, *, in_process: bool) -> Iterator[Executor]:
     """
     wrapped = StoppableExecutor(executor, in_process=in_process)
     if threading.current_thread() is not threading.main_thread():
-        yield wrapped
+        yield executor
         return
     former = {name: signal.getsignal(name) for name in SIGNALS}
     for name, handler in former.items():
         if handler is not signal.SIG_IGN:
             signal.signal(name, wrapped.on_signal)
     try:
-        yield wrapped
+        yield cast("Executor", wrapped)
     finally:
         for name, handler in former.items():
             signal.signal(name, handler)

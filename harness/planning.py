@@ -9,7 +9,7 @@ from harness.data import load_dataset
 from harness.progress import DecodingLines
 from harness.training import CODE_EPOCH
 from harness.trial import Trial
-from results.schema import TrialStatus
+from results.schema import BROKEN, TrialStatus
 from results.store import Store
 from studies import DatasetSpec, TrialConfig, expand, trial_id
 
@@ -46,13 +46,15 @@ class Planner:
 
 
 def settled_ids(store: Store, *, retry: bool = False) -> set[str]:
-    """Trials of a grid that have their row: finished, diverged or failed; with `retry` failed ones are missing.
+    """Trials of a grid that have their row: finished, diverged or broken; with `retry` broken ones are missing.
 
     A row that the search pruned does not count: the grid asks for the whole training.
     """
-    settled = {TrialStatus.FINISHED, TrialStatus.DIVERGED} | (set() if retry else {TrialStatus.FAILED})
-    rows = store.trials(["trial_id", "status"])
-    return set(rows.loc[rows["status"].isin([str(status) for status in settled]), "trial_id"])
+    settled = {TrialStatus.FINISHED, TrialStatus.DIVERGED} | (set() if retry else set(BROKEN))
+    rows = store.trials(["trial_id", "status", "gpu_fraction"])
+    ended = rows["status"].isin([str(status) for status in settled])
+    crowded = (rows["status"] == TrialStatus.OUT_OF_MEMORY) & (rows["gpu_fraction"] < 1)  # to run again alone
+    return set(rows.loc[ended & ~crowded, "trial_id"])
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from harness.executors.base import Event, Finished, Lost, Started
 from harness.executors.base import Progress as EpochReport
+from harness.trial import Trial
 from results.schema import TrialStatus
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -19,12 +20,14 @@ SECONDS_BETWEEN_LINES = 5.0
 class Display:
     """Counts the driver's events and shows done, running, failed, rate and time left.
 
-    `total` counts the whole study, `done` what its table held before this run.
+    `total` counts the whole study, `done` what its table held before this run. A trial whose worker died
+    `max_attempts` times has failed.
     """
 
-    def __init__(self, total: int, done: int, *, quiet: bool = False) -> None:
+    def __init__(self, total: int, done: int, *, max_attempts: int, quiet: bool = False) -> None:
         self._console = Console(stderr=True, quiet=quiet)
         self._total, self._before, self._done = total, done, done
+        self._max_attempts = max_attempts
         self._running: set[str] = set()
         self._endings: Counter[str] = Counter()
         self._latest = ""
@@ -60,21 +63,26 @@ class Display:
                     self._say(f"started again: {label}, attempt {event.trial.attempts}")
             case EpochReport(record=record):
                 self._latest = f"{label} epoch {record.epoch}: {record.validation_accuracy:.1%}"
+            case Finished(result=result) if result.status is TrialStatus.OUT_OF_MEMORY and _shared(
+                event.trial
+            ):
+                self._running.discard(event.trial.id)
+                self._say(f"out of memory beside others: {label}; it is run again alone")
             case Finished(result=result):
                 self._end(event.trial.id, result.status)
-                if result.status is TrialStatus.FAILED and result.error:
-                    self._say(f"failed: {label}: {result.error.strip().splitlines()[-1]}")
-                elif result.status is TrialStatus.DIVERGED:
+                if result.status is TrialStatus.DIVERGED:
                     self._say(f"diverged: {label}, after {result.epochs_run} epochs that went well")
+                elif result.error:
+                    ending = result.status.replace("_", " ")
+                    self._say(f"{ending}: {label}: {result.error.strip().splitlines()[-1]}")
             case Lost(reason=reason):
-                # Not above: the driver imports pandas, and every command this file.
-                from harness.driver import MAX_ATTEMPTS
-
                 self._running.discard(event.trial.id)
                 self._say(f"worker lost: {label} (attempt {event.trial.attempts}): {reason}")
-                if event.trial.attempts >= MAX_ATTEMPTS:
-                    self._end(event.trial.id, TrialStatus.FAILED)
-                    self._say(f"failed: {label}: its worker died {event.trial.attempts} times")
+                deaths = event.trial.deaths + (0 if event.with_node else 1)
+                if deaths >= self._max_attempts:
+                    memory = event.out_of_memory
+                    self._end(event.trial.id, TrialStatus.OUT_OF_MEMORY if memory else TrialStatus.FAILED)
+                    self._say(f"failed: {label}: its worker died {deaths} times")
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self._done, details=f"{self._summary()}  {self._latest}")
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
@@ -102,6 +110,10 @@ class Display:
             left = duration((self._total - self._done) * seconds / finished)
             parts.append(f"{left} left")
         return ", ".join(parts)
+
+
+def _shared(trial: Trial) -> bool:
+    return trial.gpu_fraction is not None and trial.gpu_fraction < 1
 
 
 def duration(seconds: float) -> str:

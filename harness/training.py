@@ -16,7 +16,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import layers
-from harness import provenance
+from harness import checkpoint, provenance
+from harness.checkpoint import Checkpoint
 from harness.data import Dataset, DeviceSplit, Split, offsets
 from harness.seeds import derive_seed
 from harness.trial import Trial, blank_result
@@ -25,6 +26,9 @@ from studies.schema import Training
 
 CODE_EPOCH = 1
 """Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
+
+Record = EpochRecord | Checkpoint | TrialResult
+"""What a trial yields while it trains."""
 
 MAPPED_IMAGES = 4
 """Input-dependent combining weights are stored for this many test images."""
@@ -39,11 +43,21 @@ class Scores:
     images: int
 
 
-def train(trial: Trial, dataset: Dataset, device: torch.device) -> Iterator[EpochRecord | TrialResult]:
+def train(
+    trial: Trial,
+    dataset: Dataset,
+    device: torch.device,
+    *,
+    resume: Checkpoint | None = None,
+    checkpoint_seconds: float = math.inf,
+) -> Iterator[Record]:
     """Yield a TrialResult as known at the start, one EpochRecord per epoch, and the final TrialResult.
 
     The first result (status FAILED, no metrics) carries what is known before training: parameters, FLOPs and
     provenance. Whoever stops a trial early completes it. A loss that is not finite ends it as DIVERGED.
+
+    A Checkpoint follows an epoch when `checkpoint_seconds` have gone since the last one; given back as `resume`,
+    training goes on after it and ends with the same numbers (its seconds include those before).
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     if device.type == "cuda":
@@ -58,8 +72,13 @@ def train(trial: Trial, dataset: Dataset, device: torch.device) -> Iterator[Epoc
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=settings.momentum, nesterov=True)
     steps_per_epoch = math.ceil(splits["train"].count / settings.batch_size)
     curve: list[EpochRecord] = []
-    train_seconds, status = 0.0, TrialStatus.FINISHED
-    for epoch in range(1, settings.epochs + 1):
+    if resume is not None:
+        checkpoint.restore(resume, model, optimizer, device)
+        curve = list(resume.curve)
+        result = replace(result, resumed_epochs=len(curve))
+    train_seconds, status = sum(record.seconds for record in curve), TrialStatus.FINISHED
+    last_checkpoint = time.monotonic()
+    for epoch in range(len(curve) + 1, settings.epochs + 1):
         order = _generator(derive_seed(seed, "order", epoch))
         epoch_clock = time.perf_counter()
         fitted = _train_epoch(
@@ -82,6 +101,9 @@ def train(trial: Trial, dataset: Dataset, device: torch.device) -> Iterator[Epoc
             status = TrialStatus.DIVERGED
             break
         yield curve[-1]
+        if epoch < settings.epochs and time.monotonic() - last_checkpoint >= checkpoint_seconds:
+            yield checkpoint.take(model, optimizer, tuple(curve))
+            last_checkpoint = time.monotonic()
 
     result = replace(
         result,

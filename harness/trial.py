@@ -20,7 +20,11 @@ class Trial:
     code_epoch: int
     search_number: int | None = None
     attempts: int = 1
+    deaths: int = 0
+    """Attempts that ended with the worker's death, nodes that went as a whole aside."""
     gpu_fraction: float | None = None
+    alone: bool = False
+    """Whether it must not share a GPU: it ran out of memory beside others."""
 
     @property
     def label(self) -> str:

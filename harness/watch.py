@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from harness.progress import duration
+from results.schema import BROKEN
 from results.store import Store
 
 WINDOWS = (timedelta(minutes=5), timedelta(hours=1))
@@ -53,7 +54,11 @@ def look(store: Store, now: datetime) -> View:
     rows = store.trials(["trial_id", "status", "error", "started_at", "ended_at"])
     plan = store.plan()
     missing = None if plan is None else len(plan - set(rows["trial_id"]))
-    errors = rows.loc[rows["status"] == "failed"].sort_values("ended_at")["error"].dropna()
+    errors = (
+        rows.loc[rows["status"].isin([str(status) for status in BROKEN])]
+        .sort_values("ended_at")["error"]
+        .dropna()
+    )
     lines = str(errors.iloc[-1]).strip().splitlines() if len(errors) else []
     return View(
         counts=store.counts(),

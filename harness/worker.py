@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 
 from harness import plugins
+from harness.allocator import keep_freed_memory
+from harness.checkpoint import Checkpoint
 from harness.data import Dataset, load_dataset
-from harness.training import train
+from harness.training import Record, train
 from harness.trial import Trial, blank_result, stopped_result
 from results.schema import EpochRecord, TrialResult, TrialStatus
 
@@ -24,6 +26,7 @@ class WorkerSettings:
     plugins: tuple[plugins.Plugin, ...]
     cpus: float
     gpus: float
+    checkpoint_seconds: float
 
 
 def thread_count(cpus: float) -> int:
@@ -31,10 +34,17 @@ def thread_count(cpus: float) -> int:
     return max(1, int(cpus))
 
 
+def _out_of_memory(error: Exception) -> bool:
+    """Whether a GPU's or this process's memory did not suffice; torch has a type for the GPU's alone."""
+    on_cpu = "DefaultCPUAllocator: can't allocate memory"
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or on_cpu in str(error)
+
+
 class Worker:
     """Holds what trials share (the device, decoded data sets) and runs one trial at a time."""
 
     def __init__(self, settings: WorkerSettings) -> None:
+        keep_freed_memory()
         # The thread count changes the order of floating-point sums: it follows the study, never the machine.
         torch.set_num_threads(thread_count(settings.cpus))
         # The same trial twice gives the same numbers, on a GPU too; cuBLAS asks for its workspace to be fixed.
@@ -48,24 +58,35 @@ class Worker:
         self._device = torch.device("cuda" if use_gpu else "cpu")
         self._datasets: dict[str, Dataset] = {}
 
-    def run(self, trial: Trial) -> Iterator[EpochRecord | TrialResult]:
-        """Yield what `train` yields; an exception in the trial becomes its FAILED row, with the traceback."""
-        known, curve = blank_result(trial), []
+    def ready(self) -> bool:
+        """Answers once the worker stands."""
+        return True
+
+    def run(self, trial: Trial, resume: Checkpoint | None = None) -> Iterator[Record]:
+        """Yield what `train` yields; an exception in the trial becomes its row, with the traceback."""
+        known, curve = blank_result(trial), list(resume.curve if resume else ())
+        ended: TrialStatus | None = None
         # Closed together with this generator: a stopped trial must let go of its memory at once.
-        with contextlib.closing(self._train(trial)) as records:
+        with contextlib.closing(self._train(trial, resume)) as records:
             try:
                 for record in records:
                     if isinstance(record, TrialResult):
                         known = record
-                    else:
+                    elif isinstance(record, EpochRecord):
                         curve.append(record)
                     yield record
-            except Exception:
-                yield stopped_result(known, tuple(curve), TrialStatus.FAILED, traceback.format_exc())
+            except Exception as error:
+                ended = TrialStatus.OUT_OF_MEMORY if _out_of_memory(error) else TrialStatus.FAILED
+                told = traceback.format_exc()
+        if ended is not None:  # only here has the error's traceback let go of the network
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+            yield stopped_result(known, tuple(curve), ended, told)
 
-    def _train(self, trial: Trial) -> Generator[EpochRecord | TrialResult]:
+    def _train(self, trial: Trial, resume: Checkpoint | None) -> Generator[Record]:
         dataset = self._dataset(trial)
-        yield from train(trial, dataset, self._device)
+        seconds = self._settings.checkpoint_seconds
+        yield from train(trial, dataset, self._device, resume=resume, checkpoint_seconds=seconds)
 
     def _dataset(self, trial: Trial) -> Dataset:
         spec = trial.config.dataset

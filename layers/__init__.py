@@ -3,7 +3,7 @@
 from layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
 from layers.convolution import Convolution2d
 from layers.coord import CoordConv2d
-from layers.cost import Cost, cost
+from layers.cost import Cost, activation_bytes, cost
 from layers.errors import LayerError
 from layers.functional import lrlc_conv2d
 from layers.import_tf import import_tf
@@ -29,6 +29,7 @@ __all__ = [
     "LocallyConnected2d",
     "LowRankLocallyConnected2d",
     "Network",
+    "activation_bytes",
     "build_network",
     "combining_weight_maps",
     "cost",

@@ -4,7 +4,8 @@ import copy
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -31,6 +32,30 @@ def cost(module: nn.Module, input_size: tuple[int, int, int]) -> Cost:
     per_image = three - two
     parameters = sum(p.numel() for p in module.parameters())
     return Cost(parameters, per_image, two - 2 * per_image)
+
+
+def activation_bytes(module: nn.Module, input_size: tuple[int, int, int]) -> int:
+    """What each further image (C, H, W) of a batch adds to the tensors kept for the backward pass, in bytes.
+
+    Counted in training mode on the meta device; memory that several tensors share counts once.
+    """
+    shadow = copy.deepcopy(module).to("meta").train()
+    two, three = (_kept_bytes(shadow, (images, *input_size)) for images in (2, 3))
+    return three - two
+
+
+def _kept_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
+    kept: dict[int, tuple[int, Tensor]] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = (storage.nbytes(), tensor)  # the tensor holds the address
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = module(torch.empty(shape, device="meta"))
+    del output
+    return sum(size for size, _ in kept.values())
 
 
 def _flops(module: nn.Module, shape: tuple[int, ...]) -> int:

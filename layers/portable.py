@@ -17,6 +17,9 @@ from layers.plain import conv_input, split_banks
 WIDE_SEGMENT = 32
 """From so many contiguous inputs a patch's row is multiplied in place; shorter patches are gathered first."""
 
+GROUP = 32
+"""Images whose banks are convolved at a time."""
+
 
 def combined(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
     """ops.combined for fixed weights (1, K, H', W')."""
@@ -84,6 +87,15 @@ def local_backward(
 
 def dependent(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
     """ops.combined for weights of any batch size: K convolutions, weighted and added as they come."""
+    if len(groups := _groups(x)) == 1:
+        return _dependent(x, basis, weights, geometry)
+    y = x.new_empty(x.shape[0], *geometry.output_size, basis.shape[0] // weights.shape[1]).permute(0, 3, 1, 2)
+    for group in groups:
+        y[group] = _dependent(x[group], basis, _of_group(weights, group), geometry)
+    return y
+
+
+def _dependent(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
     x, padding = conv_input(x, geometry)
     x = x.contiguous(memory_format=torch.channels_last)
     total: Tensor | None = None
@@ -103,6 +115,31 @@ def dependent_backward(
     needs: tuple[bool, ...],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """ops.combined_backward for weights of any batch size."""
+    if len(groups := _groups(x)) == 1:
+        return _dependent_backward(grad, x, basis, weights, geometry, needs)
+    of_x = torch.empty_like(x, memory_format=torch.channels_last) if needs[0] else x.new_empty(0)
+    of_basis = torch.zeros_like(basis) if needs[1] else basis.new_empty(0)
+    of_weights = torch.zeros_like(weights) if needs[2] else weights.new_empty(0)
+    for group in groups:
+        its_weights = _of_group(weights, group)
+        found = _dependent_backward(grad[group], x[group], basis, its_weights, geometry, needs)
+        if needs[0]:
+            of_x[group] = found[0]
+        if needs[1]:
+            of_basis += found[1]
+        if needs[2]:
+            _of_group(of_weights, group).add_(found[2])
+    return of_x, of_basis, of_weights
+
+
+def _dependent_backward(
+    grad: Tensor,
+    x: Tensor,
+    basis: Tensor,
+    weights: Tensor,
+    geometry: Geometry,
+    needs: tuple[bool, ...],
+) -> tuple[Tensor, Tensor, Tensor]:
     inner, padding = conv_input(x, geometry)
     inner = inner.contiguous(memory_format=torch.channels_last)
     K = weights.shape[1]
@@ -124,6 +161,17 @@ def dependent_backward(
         torch.cat(grad_banks) if needs[1] else basis.new_empty(0),
         torch.cat(grad_weights, 1).to(weights.dtype) if needs[2] else weights.new_empty(0),
     )
+
+
+def _groups(x: Tensor) -> list[slice]:
+    """The images in groups, so that what each bank needs for a while stays small; a GPU takes all at once."""
+    if x.device.type != "cpu":
+        return [slice(None)]
+    return [slice(start, start + GROUP) for start in range(0, x.shape[0], GROUP)] or [slice(None)]
+
+
+def _of_group(weights: Tensor, group: slice) -> Tensor:
+    return weights if weights.shape[0] == 1 else weights[group]
 
 
 class _Rows:

@@ -18,7 +18,7 @@ from results import files, markup
 from results.figures import FIGURES, NothingToDraw, Selection, caption, render
 from results.figures.naming import dataset_name, kind_name
 from results.figures.selection import Panel, cells, panels
-from results.schema import TrialStatus
+from results.schema import BROKEN, TrialStatus
 from results.statistics import TRAINING_SETTINGS, Summary, paired_difference, summarise
 from results.store import DEFAULT_PROFILE, Store, StudyRecord
 
@@ -154,8 +154,8 @@ def _count(number: float) -> str:
 
 
 def _endings(rows: pd.DataFrame) -> str:
-    """Failed and diverged trials, each with the line of its error that says what was wrong."""
-    bad = rows[rows["status"].isin([str(TrialStatus.FAILED), str(TrialStatus.DIVERGED)])]
+    """Diverged and broken trials, each with the line of its error that says what was wrong."""
+    bad = rows[rows["status"].isin([str(status) for status in (TrialStatus.DIVERGED, *BROKEN)])]
     if bad.empty:
         return ""
     lines, whole = [], []

@@ -29,6 +29,14 @@ class TrialStatus(StrEnum):
     """Its loss was no longer finite. The same settings and seed would diverge again."""
     FAILED = "failed"
     """Stopped by an error, which stands in `error`. `lrlc retry` trains it again."""
+    TIMED_OUT = "timed_out"
+    """Stopped at the study's time limit; the curve ends there and nothing was tested."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """Its memory did not suffice, even without another trial beside it."""
+
+
+BROKEN = (TrialStatus.FAILED, TrialStatus.TIMED_OUT, TrialStatus.OUT_OF_MEMORY)
+"""Endings that say nothing about the network; `lrlc retry` trains such trials again."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,9 @@ class TrialResult:
     """All that is known of one trial when it ended: its row, its learning curve and its weight maps.
 
     Accuracies are fractions 0..1, losses mean cross-entropies in nats. `options`, `config` and `versions` are
-    JSON text; `placement` reads '1+3', or '' where no layer was replaced. What was not measured is None.
+    JSON text; `placement` reads '1+3', or '' where no layer was replaced. `attempts` counts the workers that took it
+    on; the last of them took over `resumed_epochs` from a checkpoint. With a `gpu_fraction` under 1 others could
+    train on the same GPU, so its seconds are not those of a trial alone. What was not measured is None.
     """
 
     trial_id: str
@@ -111,6 +121,7 @@ class TrialResult:
     images_per_second: float | None = None
     peak_memory_bytes: int | None = None
     attempts: int = 1
+    resumed_epochs: int | None = None
     gpu_fraction: float | None = None
     git_commit: str | None = None
     git_dirty: bool | None = None
@@ -174,6 +185,7 @@ TRIALS = _schema(
     pa.field("images_per_second", _FLOAT),
     pa.field("peak_memory_bytes", _INT64),
     _must("attempts", _INT32),
+    pa.field("resumed_epochs", _INT32),
     pa.field("gpu_fraction", _FLOAT),
     pa.field("git_commit", _TEXT),
     pa.field("git_dirty", pa.bool_()),

@@ -3,6 +3,7 @@
 <root>/trials, curves, weights   Parquet parts, one file per table and commit
 <root>/plans/<profile>.parquet   the trials that a profile of the study consists of
 <root>/study.json                what the study asked, per profile
+<root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
 """
 
 import io
@@ -26,6 +27,7 @@ from results.schema import SCHEMAS, TrialResult, TrialStatus, to_tables
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 
 DEFAULT_PROFILE = "default"
+CHECKPOINT_SUFFIX = ".pt"
 _PLAN_KEY = b"lrlc.plan"
 
 
@@ -119,6 +121,28 @@ class Store:
     def compact(self) -> None:
         """Merge small parts into one. Killed at any moment it neither loses nor doubles a row."""
         compaction.compact(self.root)
+
+    def checkpoints(self) -> set[str]:
+        """The trials that left a checkpoint."""
+        return set(files.names(self.root / "checkpoints", CHECKPOINT_SUFFIX))
+
+    def checkpoint(self, trial_id: str) -> bytes | None:
+        """A trial's last checkpoint, as it was saved; None if it is gone."""
+        try:
+            return self._checkpoint_path(trial_id).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def save_checkpoint(self, trial_id: str, content: bytes) -> None:
+        """Keep a trial's checkpoint in place of its earlier one."""
+        files.replace(self._checkpoint_path(trial_id), lambda file: file.write(content))
+
+    def drop_checkpoint(self, trial_id: str) -> None:
+        """Forget a trial's checkpoint."""
+        files.remove(self._checkpoint_path(trial_id))
+
+    def _checkpoint_path(self, trial_id: str) -> Path:
+        return self.root / "checkpoints" / f"{trial_id}{CHECKPOINT_SUFFIX}"
 
     def write_plan(self, profile: str | None, trial_ids: Collection[str]) -> None:
         """Note which trials a profile of the study consists of, in place of its earlier plan."""

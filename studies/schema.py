@@ -84,8 +84,17 @@ class Resources(_Model):
 
     cpus: Annotated[Real, Field(gt=0)] = 1
     gpus: Annotated[Real, Field(ge=0)] | None = None
-    """None: one GPU where there are any, else none. A fraction lets trials share one."""
+    """None: where there are GPUs, as large a share of one as the trial's memory asks for. A fraction lets trials
+    share one."""
     accelerator_type: str | None = None
+    trials_per_gpu: Annotated[Whole, Field(ge=1)] = 4
+    """The most that share a GPU where `gpus` is None."""
+    time_limit_minutes: Annotated[Real, Field(gt=0)] | None = None
+    """A trial that runs longer is stopped and ends as timed_out."""
+    checkpoint_minutes: Annotated[Real, Field(ge=0)] = 10
+    """A trial is saved at the end of an epoch this often, to go on from there when its worker or driver dies."""
+    max_attempts: Annotated[Whole, Field(ge=1)] = 3
+    """A trial whose worker died this often ends as failed; the loss of a whole node does not count."""
 
     @field_validator("gpus", "cpus")
     @classmethod

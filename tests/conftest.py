@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,3 +72,17 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("LRLC_DATA names no data folder")
     return Path(folder)
+
+
+@pytest.fixture
+def cluster(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head node without anything to train on; its processes have the environment of the tests' commands."""
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    from ray.cluster_utils import Cluster  # Ray reads its variables once, when it is imported
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
+    yield made
+    made.shutdown()

@@ -4,35 +4,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from processes import busy_workers, rows, start, wait_for_rows
 
 from results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def rows(root: Path) -> pd.DataFrame:
-    return Store(root).trials().set_index("trial_id").sort_index()
-
-
-def start(study: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "harness.cli", "run", str(study), *words]
-    return subprocess.Popen(command, cwd=study.parent, env=environment, text=True, stderr=subprocess.PIPE)
-
-
-def wait_for_rows(root: Path, count: int, process: subprocess.Popen[str]) -> None:
-    """Until `count` rows are committed, or the run ended without them."""
-    while process.poll() is None:
-        if sum(Store(root).counts().values()) >= count:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"the run ended first: {process.stderr.read() if process.stderr else ''}")
 
 
 def test_a_study_runs_is_resumed_and_becomes_figures_and_a_report(
@@ -78,17 +59,18 @@ def test_a_stopped_run_trains_only_what_is_missing(
     kill: signal.Signals, lrlc: Lrlc, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     root = tmp_path / "runs/tiny"
-    process = start(tiny_study, environment, "--serial", "seeds=6")
-    wait_for_rows(root, 3, process)
+    trials_of_seconds = ["--serial", "seeds=4", "train.epochs=12"]
+    process = start(tiny_study, environment, *trials_of_seconds)
+    wait_for_rows(root, 1, process)
     process.send_signal(kill)
     process.communicate()
     before = rows(root)
-    assert 3 <= len(before) < 18
+    assert 1 <= len(before) < 12
     if kill == signal.SIGINT:
         assert process.returncode == 130
-    lrlc("run", tiny_study, "--serial", "seeds=6")
+    lrlc("run", tiny_study, *trials_of_seconds)
     after = rows(root)
-    assert len(after) == 18
+    assert len(after) == 12
     pd.testing.assert_frame_equal(after.loc[before.index], before)
 
 
@@ -97,10 +79,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_run_again(
 ) -> None:
     process = start(tiny_study, environment, "seeds=4", "train.epochs=4")
     wait_for_rows(tmp_path / "runs/tiny", 1, process)
-    workers = subprocess.run(
-        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    busy = [int(line.split()[0]) for line in workers if "ray::Worker.run" in line or "ray::digits" in line]
+    busy = busy_workers(environment)
     for pid in busy[:1]:
         os.kill(pid, signal.SIGKILL)
     _, said = process.communicate()

@@ -32,7 +32,7 @@ DASHBOARD = f"http://127.0.0.1:{PORTS['--dashboard-port']}"
 def cluster(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     """A head node on loopback with a fresh token; ended again whatever happens, other clusters left alone.
 
-    Yields the variables with which commands find it.
+    Yields the variables with which jobs' commands find it.
     """
     asked = {**environment, "RAY_AUTH_MODE": "token"}
     subprocess.run([RAY, "get-auth-token", "--generate"], env=asked, check=True, capture_output=True)
@@ -55,7 +55,7 @@ def cluster(environment: dict[str, str]) -> Iterator[dict[str, str]]:
             break
     else:
         raise AssertionError("".join(said))
-    yield {"RAY_API_SERVER_ADDRESS": DASHBOARD, "RAY_TMPDIR": folder}
+    yield {"RAY_API_SERVER_ADDRESS": DASHBOARD}
     head.terminate()  # ray ends what it started
     head.stdout.close()
     head.wait(timeout=60)
@@ -124,7 +124,8 @@ def test_a_job_that_fails_gives_exit_code_1_and_an_unknown_one_2(
 
 
 def test_run_joins_the_cluster_it_is_inside_of(on_cluster: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
-    on_cluster("run", tiny_study, "seeds=1", "--address", "auto", "--results", "inside")
+    inside = {"RAY_ADDRESS": f"127.0.0.1:{PORTS['--port']}"}  # as Ray sets it for a job; others may run here
+    on_cluster("run", tiny_study, "seeds=1", "--address", "auto", "--results", "inside", **inside)
     assert Store(tmp_path / "inside/tiny").counts() == {"finished": 3}
 
 

@@ -93,8 +93,10 @@ def bench_training(
 def _prepare(threads: int | None) -> "torch.device":
     import torch
 
+    from harness.allocator import keep_freed_memory
     from harness.bench.machine import find_device
 
+    keep_freed_memory()  # as a trial's worker does
     if threads is not None:
         torch.set_num_threads(threads)
     return find_device()

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch import nn
 from torch.nn import functional as F
 
 import layers
@@ -51,7 +50,7 @@ def measure_resnet50(
     for name, shadow in shadows.items():
         cost = layers.cost(shadow, (3, image_size, image_size))
         step = ratio(times, name, "conv") if name in times else None
-        activations = _activation_bytes(shadow, image_size)
+        activations = layers.activation_bytes(shadow, (3, image_size, image_size))
         rows.append(
             NetworkRow(name, sizes[name], cost.flops_per_image, cost.flops_per_batch, activations, step)
         )
@@ -74,23 +73,3 @@ def _step(model: nn.Module, batch: int, image_size: int, device: torch.device) -
         F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
 
     return step
-
-
-def _activation_bytes(shadow: nn.Module, image_size: int) -> int:
-    """What one more image adds to the tensors kept for the backward pass, each memory counted once."""
-    two, three = (_saved_bytes(shadow, images, image_size) for images in (2, 3))
-    return three - two
-
-
-def _saved_bytes(shadow: nn.Module, images: int, image_size: int) -> int:
-    kept: dict[int, tuple[int, Tensor]] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = (storage.nbytes(), tensor)  # the tensor holds the address
-        return tensor
-
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = shadow(torch.empty(images, 3, image_size, image_size, device="meta"))
-    del output
-    return sum(size for size, _ in kept.values())

@@ -1,7 +1,10 @@
 """The harness's training epoch against the loop that a researcher would write first."""
 
-from collections.abc import Callable, Iterator, Sequence
+import multiprocessing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
@@ -14,7 +17,7 @@ from harness import training
 from harness.bench.timing import Ratio, Step, interleave, ratio, timed
 from harness.data import Dataset, Split
 from harness.trial import Trial
-from results.schema import EpochRecord, TrialResult
+from results.schema import EpochRecord
 from studies.schema import DatasetSpec, Training, TrialConfig
 
 CLASSES = 10
@@ -40,17 +43,22 @@ class TrainingMeasured:
 def measure_training(
     batches: Sequence[int], ranks: Sequence[int], precision: str, rounds: int, device: torch.device
 ) -> list[TrainingMeasured]:
-    """Epochs over random 32x32 RGB images, interleaved; the largest batch sets how many images an epoch has."""
+    """Epochs over random 32x32 RGB images, interleaved; the largest batch sets how many images an epoch has.
+
+    The plain loop runs in a process of its own, which has none of the harness's settings but the thread count.
+    """
     images = 2 * max(batches)
     dataset = _random_dataset(images)
     steps: dict[str, Step] = {}
-    for batch in batches:
-        steps[f"{PLAIN_LOOP} {batch}"] = timed(_plain_epoch(dataset.train, batch, device), device)
-        for kind, rank in [("conv", None), *(("lrlc", rank) for rank in ranks)]:
-            steps[_ours(kind, rank, batch)] = _harness_epoch(
-                dataset, kind, rank, batch, precision, rounds, device
-            )
-    times = interleave(steps, rounds)
+    with ExitStack() as processes:
+        for batch in batches:
+            plain = processes.enter_context(_PlainLoop(images, batch, device))
+            steps[f"{PLAIN_LOOP} {batch}"] = plain.epoch
+            for kind, rank in [("conv", None), *(("lrlc", rank) for rank in ranks)]:
+                steps[_ours(kind, rank, batch)] = _harness_epoch(
+                    dataset, kind, rank, batch, precision, rounds, device
+                )
+        times = interleave(steps, rounds)
     found: list[TrainingMeasured] = []
     for batch in batches:
         conv = _ours("conv", None, batch)
@@ -110,7 +118,7 @@ def _harness_epoch(
     trial = Trial(
         id="bench", config=config, study="bench", data_digest="random", code_epoch=training.CODE_EPOCH
     )
-    reports: Iterator[EpochRecord | TrialResult] = training.train(trial, dataset, device)
+    reports = training.train(trial, dataset, device)
     next(reports)
 
     def epoch() -> float:
@@ -140,6 +148,43 @@ def _plain_network() -> nn.Sequential:
     for channels in (3, 64, 64):
         blocks += [nn.Conv2d(channels, 64, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, CLASSES))
+
+
+class _PlainLoop:
+    """A process that trains a plain loop, an epoch each time it is asked."""
+
+    def __init__(self, images: int, batch: int, device: torch.device) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        asked = (theirs, images, batch, str(device), torch.get_num_threads())
+        self._process = context.Process(target=_serve_plain_epochs, args=asked, daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def __enter__(self) -> "_PlainLoop":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ours.close()
+        self._process.join()
+
+    def epoch(self) -> float:
+        """The seconds of one epoch; EOFError if the process died."""
+        self._ours.send(None)
+        seconds: float = self._ours.recv()
+        return seconds
+
+
+def _serve_plain_epochs(requests: Connection, images: int, batch: int, device: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    where = torch.device(device)
+    epoch = timed(_plain_epoch(_random_dataset(images).train, batch, where), where)
+    try:
+        while True:
+            requests.recv()
+            requests.send(epoch())
+    except EOFError:  # nobody asks any more
+        pass
 
 
 def _plain_epoch(split: Split, batch: int, device: torch.device) -> Callable[[], None]:

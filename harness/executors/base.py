@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.checkpoint import Checkpoint
 from harness.trial import Trial
 from results.schema import EpochRecord, TrialResult
 
@@ -25,6 +26,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """The trial can go on from here."""
+
+    trial: Trial
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
 class Finished:
     """The trial ended and this is its row, whatever its status."""
 
@@ -34,41 +43,51 @@ class Finished:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker died with the trial in it; nothing of it is kept."""
+    """The worker died with the trial in it; its last checkpoint is all that is kept.
+
+    `with_node`: the whole machine went, which is never the trial's fault. `out_of_memory`: the machine's memory
+    ran out.
+    """
 
     trial: Trial
     reason: str
+    with_node: bool = False
+    out_of_memory: bool = False
 
 
-Event = Started | Progress | Finished | Lost
+Event = Started | Progress | Saved | Finished | Lost
 
 
 class Executor(Protocol):
-    """Runs up to `slots` trials at a time."""
+    """Runs trials, as many at a time as there is room for."""
 
     @property
-    def slots(self) -> int:
-        """How many trials can run at once now."""
+    def has_room(self) -> bool:
+        """Whether a next trial is worth choosing now."""
 
-    @property
-    def gpu_fraction(self) -> float | None:
-        """The share of a GPU that each trial holds; None on a CPU."""
+    def place(self, trial: Trial) -> Trial | None:
+        """`trial` with the share of a GPU that it will hold; None if it must wait, and then room is being made."""
 
-    def submit(self, trial: Trial) -> None:
-        """Start `trial`; call it only while fewer than `slots` run."""
+    def submit(self, trial: Trial, resume: Checkpoint | None = None) -> None:
+        """Start a trial that `place` gave."""
 
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
         """Block until something is reported, at most `timeout_seconds`; then everything that was."""
 
-    def stop(self, trial: Trial) -> None:
-        """Stop a running trial; nothing more is reported of it."""
+    def stop(self, trial: Trial, *, hung: bool = False) -> None:
+        """Stop a running trial; nothing more is reported of it. A hung one does not listen: its worker goes too."""
+
+    def release(self) -> None:
+        """Free what waits for a trial: none is to be started now."""
 
     def close(self) -> None:
         """Stop everything and free what is held."""
 
 
-def as_event(trial: Trial, record: EpochRecord | TrialResult, started: bool) -> Event:
+def as_event(trial: Trial, record: EpochRecord | Checkpoint | TrialResult, started: bool) -> Event:
     """A worker's record as the driver's event; the first result it sends is the start, the second the end."""
     if isinstance(record, EpochRecord):
         return Progress(trial, record)
+    if isinstance(record, Checkpoint):
+        return Saved(trial, record)
     return Finished(trial, record) if started or record.error else Started(trial, record)

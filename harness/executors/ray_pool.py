@@ -1,31 +1,53 @@
-"""Trials on a Ray cluster: one long-lived actor per slot, results streamed back to the driver."""
+"""Trials on a Ray cluster: long-lived actors, one trial each at a time, results streamed back to the driver.
+
+Actors beyond what the cluster holds now stay pending: they start as nodes join, and Ray's autoscaler sees them.
+"""
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+import torch
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
+from harness.checkpoint import Checkpoint
 from harness.errors import UserError
 from harness.executors.base import Event, Finished, Lost, as_event
+from harness.progress import say
 from harness.trial import Trial
 from harness.worker import Worker, WorkerSettings
-
-# An actor that dies is replaced by us, so that every attempt is counted once, by us.
-RemoteWorker: Any = ray.remote(max_restarts=0, max_task_retries=0)(Worker)
 
 # Without this limit a worker ran 20 items ahead of its driver (Ray 2.60), too late to be pruned.
 BACKPRESSURE_ITEMS = 2
 
 
-@dataclass
-class _Slot:
-    actor: Any
-    """Ray's handle; its types know nothing of streaming methods."""
+MOST_PENDING = 16
+"""Actors that may wait for a place at a time: demand that the autoscaler sees, without flooding a full cluster."""
 
+MOST_STILLBORN = 3 * MOST_PENDING
+"""Workers that may die before they stand, one after the other, until the run gives up."""
+
+SECONDS_BEFORE_A_WORD = 30.0
+"""How long nothing may run for want of resources before a line says so."""
+
+
+@dataclass(frozen=True)
+class _Actor:
+    """Ray's handle, whose types know nothing of streaming methods, and the GPUs that it holds."""
+
+    handle: Any
+    gpus: float
+
+
+@dataclass
+class _Flight:
+    """A trial on its actor."""
+
+    actor: _Actor
     trial: Trial
     started: bool = False
 
@@ -64,77 +86,199 @@ def cluster_gpus() -> float:
     return _cluster_resources().get("GPU", 0.0)
 
 
+def gpu_bytes(accelerator_type: str | None) -> int | None:
+    """The memory of one of the cluster's GPUs, as torch sees it there; None if none answers within a minute."""
+    asked: dict[str, object] = {"num_cpus": 0, "num_gpus": 0.01, "max_retries": 0}
+    if accelerator_type:
+        asked["accelerator_type"] = accelerator_type
+    ref = ray.remote(**asked)(_memory_of_gpu).remote()  # type: ignore[call-overload]
+    try:
+        found: int | None = ray.get(ref, timeout=60)
+    except (RayError, TimeoutError):
+        ray.cancel(ref, force=True)
+        return None
+    return found
+
+
+def _memory_of_gpu() -> int | None:
+    return int(torch.cuda.get_device_properties(0).total_memory) if torch.cuda.is_available() else None
+
+
 class RayExecutor:
-    """At most `max_in_flight` actors, as many as the cluster's free resources hold."""
+    """At most `max_in_flight` actors, as many as the cluster's free resources hold.
 
-    def __init__(self, settings: WorkerSettings, *, max_in_flight: int, accelerator_type: str | None = None):
-        self._settings = settings
-        self.gpu_fraction = settings.gpus or None
-        resources: dict[str, object] = {"num_cpus": settings.cpus, "num_gpus": settings.gpus}
+    `share` says how much of a GPU a trial needs; by default every trial holds `settings.gpus`. Trials of another
+    share than the last wait until actors of theirs have room.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        study: str,
+        max_in_flight: int,
+        accelerator_type: str | None = None,
+        can_grow: bool = False,
+        share: Callable[[Trial], float] | None = None,
+        worker: type[Worker] = Worker,
+    ) -> None:
+        self._settings, self._max_in_flight, self._share = settings, max_in_flight, share
+        if not can_grow:
+            _refuse_what_never_fits(settings)
+        self._remote: dict[str, object] = {"num_cpus": settings.cpus}
         if accelerator_type:
-            resources["accelerator_type"] = accelerator_type
-        self._make_actor = RemoteWorker.options(**resources)
-        total = _cluster_resources()
-        self.slots = min(max_in_flight, self._capacity(total))
-        if self.slots < 1:
-            raise UserError(
-                f"resources: a trial asks for {settings.cpus:g} CPUs and {settings.gpus:g} GPUs; "
-                f"the cluster has {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
-            )
+            self._remote["accelerator_type"] = accelerator_type
+        # An actor that dies is replaced by us, so that every attempt is counted once, by us.
+        self._actor_class: Any = ray.remote(max_restarts=0, max_task_retries=0)(worker)
         self._settings_ref = ray.put(settings)
-        self._idle: list[Any] = []
-        self._running: dict[ray.ObjectRefGenerator, _Slot] = {}
+        self._name = f"lrlc {study} {time.time_ns():x}"
+        self._made = self._stillborn = 0
+        self._gpus = settings.gpus
+        self._pending: dict[ray.ObjectRef[Any], _Actor] = {}
+        self._idle: list[_Actor] = []
+        self._running: dict[ray.ObjectRefGenerator, _Flight] = {}
+        self._waiting_since: float | None = None
 
-    def submit(self, trial: Trial) -> None:
-        actor = self._idle.pop() if self._idle else self._make_actor.remote(self._settings_ref)
-        stream = actor.run.options(
+    @property
+    def has_room(self) -> bool:
+        return len(self._running) < self._max_in_flight and bool(self._idle or not self._pending)
+
+    def place(self, trial: Trial) -> Trial | None:
+        gpus = self._gpus_of(trial)
+        if gpus != self._gpus:
+            self.release()
+            self._gpus = gpus
+        if not self._idle:
+            self._grow()
+            return None
+        return replace(trial, gpu_fraction=gpus or None)
+
+    def submit(self, trial: Trial, resume: Checkpoint | None = None) -> None:
+        actor = self._idle.pop()
+        stream = actor.handle.run.options(
             num_returns="streaming", _generator_backpressure_num_objects=BACKPRESSURE_ITEMS, name=trial.label
-        ).remote(trial)
-        self._running[stream] = _Slot(actor, trial)
+        ).remote(trial, resume)
+        self._running[stream] = _Flight(actor, trial)
 
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
-        if not self._running:
+        waiting = [*self._running, *self._pending]
+        if not waiting:
             return []
-        streams = list(self._running)
-        ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0, fetch_local=False)
+        ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
         if not ready:
-            ready, _ = ray.wait(streams, num_returns=1, timeout=timeout_seconds, fetch_local=False)
-        return [self._advance(stream) for stream in ready]
+            ready, _ = ray.wait(waiting, num_returns=1, timeout=timeout_seconds, fetch_local=False)
+        for ref in [ref for ref in ready if ref in self._pending]:
+            self._welcome(ref)
+        self._say_what_is_missing()
+        return [self._advance(stream) for stream in ready if stream in self._running]
+
+    def stop(self, trial: Trial, *, hung: bool = False) -> None:
+        for stream, flight in list(self._running.items()):
+            if flight.trial == trial:
+                del self._running[stream]
+                if hung:
+                    ray.kill(flight.actor.handle)
+                else:
+                    ray.cancel(stream)
+                    self._rest(flight.actor)
+
+    def release(self) -> None:
+        for actor in [*self._idle, *self._pending.values()]:
+            ray.kill(actor.handle)
+        self._idle.clear()
+        self._pending.clear()
+
+    def close(self) -> None:
+        self.release()
+        for flight in self._running.values():
+            ray.kill(flight.actor.handle)
+        self._running.clear()
+
+    def _gpus_of(self, trial: Trial) -> float:
+        if trial.alone:
+            return max(1.0, self._settings.gpus)
+        return self._share(trial) if self._share else self._settings.gpus
+
+    def _grow(self) -> None:
+        """Ask for actors until there are as many as may run, a few at a time."""
+        while (
+            len(self._pending) < MOST_PENDING
+            and len(self._pending) + len(self._idle) + len(self._running) < self._max_in_flight
+        ):
+            self._made += 1
+            handle = self._actor_class.options(
+                **self._remote, num_gpus=self._gpus, name=f"{self._name} {self._made}"
+            ).remote(self._settings_ref)
+            self._pending[handle.ready.remote()] = _Actor(handle, self._gpus)
+
+    def _welcome(self, ref: "ray.ObjectRef[Any]") -> None:
+        """An actor that stood up is idle; one that died before is replaced when the next trial is placed."""
+        actor = self._pending.pop(ref)
+        try:
+            ray.get(ref)
+        except RayTaskError:  # a fault of our own, not of the cluster
+            raise
+        except RayError as error:
+            self._stillborn += 1
+            if self._stillborn == MOST_STILLBORN or "error raised in its creation task" in str(error):
+                raise
+            return
+        self._stillborn = 0
+        self._rest(actor)
+        self._grow()
+
+    def _rest(self, actor: _Actor) -> None:
+        if actor.gpus == self._gpus:
+            self._idle.append(actor)
+        else:  # its resources are waited for by another share
+            ray.kill(actor.handle)
 
     def _advance(self, stream: "ray.ObjectRefGenerator") -> Event:
-        slot = self._running[stream]
+        flight = self._running[stream]
         try:
-            event = as_event(slot.trial, ray.get(next(stream)), slot.started)
+            event = as_event(flight.trial, ray.get(next(stream)), flight.started)
         except RayTaskError:  # a fault of our own, not of the cluster
             raise
         except RayError as error:  # the actor, its node or its memory is gone
             del self._running[stream]
-            ray.kill(slot.actor)
-            return Lost(slot.trial, str(error).strip().splitlines()[0])
-        slot.started = True
-        if isinstance(event, Finished):  # free at once: the driver fills the slot before it waits again
-            self._idle.append(self._running.pop(stream).actor)
+            ray.kill(flight.actor.handle)
+            return _lost(flight.trial, error)
+        flight.started = True
+        if isinstance(event, Finished):  # free at once: the driver fills the place before it waits again
+            self._rest(self._running.pop(stream).actor)
         return event
 
-    def stop(self, trial: Trial) -> None:
-        for stream, slot in list(self._running.items()):
-            if slot.trial == trial:
-                del self._running[stream]
-                ray.cancel(stream)
-                self._idle.append(slot.actor)
+    def _say_what_is_missing(self) -> None:
+        if self._running or self._idle or not self._pending:
+            self._waiting_since = None
+            return
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        elif time.monotonic() - self._waiting_since > SECONDS_BEFORE_A_WORD:
+            self._waiting_since = math.inf  # once
+            say(f"waiting for a node with {_asked(self._settings.cpus, self._gpus)} free; {_offered()}")
 
-    def close(self) -> None:
-        for slot in self._running.values():
-            ray.kill(slot.actor)
-        for actor in self._idle:
-            ray.kill(actor)
-        self._running.clear()
-        self._idle.clear()
 
-    def _capacity(self, total: Mapping[str, float]) -> int:
-        asked = {"CPU": self._settings.cpus, "GPU": self._settings.gpus}
-        whole = [_fits(total.get(name, 0.0), share) for name, share in asked.items() if share > 0]
-        return min(whole, default=1)
+def _lost(trial: Trial, error: RayError) -> Lost:
+    lines = str(error).strip().splitlines()
+    node = "node" in lines[0].lower() or any("node" in line and "died" in line for line in lines)
+    return Lost(trial, lines[0], with_node=node, out_of_memory=isinstance(error, OutOfMemoryError))
+
+
+def _refuse_what_never_fits(settings: WorkerSettings) -> None:
+    total = _cluster_resources()
+    asked = {"CPU": settings.cpus, "GPU": settings.gpus}
+    if min((_fits(total.get(name, 0.0), share) for name, share in asked.items() if share > 0), default=1) < 1:
+        raise UserError(f"resources: a trial asks for {_asked(settings.cpus, settings.gpus)}; {_offered()}")
+
+
+def _asked(cpus: float, gpus: float) -> str:
+    return f"{cpus:g} CPUs and {gpus:g} GPUs"
+
+
+def _offered() -> str:
+    total = _cluster_resources()
+    return f"the cluster has {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
 
 
 def _fits(total: float, share: float) -> int:

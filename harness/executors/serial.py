@@ -1,29 +1,39 @@
 """Trials one after the other in this process: for debugging, and where Ray is not installed."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import cast
 
+from harness.checkpoint import Checkpoint
 from harness.executors.base import Event, Finished, as_event
+from harness.training import Record
 from harness.trial import Trial
 from harness.worker import Worker, WorkerSettings
-from results.schema import EpochRecord, TrialResult
 
 
 class SerialExecutor:
-    """One slot; a trial advances by one record each time the driver waits."""
+    """One trial at a time; it advances by one record each time the driver waits.
 
-    slots = 1
+    A hung trial hangs the process: a time limit is noticed between two records only.
+    """
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._worker = Worker(settings)
         self._running: Trial | None = None
-        self._records: Generator[EpochRecord | TrialResult] | None = None
+        self._records: Generator[Record] | None = None
         self._started = False
-        self.gpu_fraction = settings.gpus or None
+        self._gpu_fraction = settings.gpus or None
 
-    def submit(self, trial: Trial) -> None:
+    @property
+    def has_room(self) -> bool:
+        return self._running is None
+
+    def place(self, trial: Trial) -> Trial | None:
+        return replace(trial, gpu_fraction=self._gpu_fraction) if self.has_room else None
+
+    def submit(self, trial: Trial, resume: Checkpoint | None = None) -> None:
         self._running, self._started = trial, False
-        self._records = cast("Generator[EpochRecord | TrialResult]", self._worker.run(trial))
+        self._records = cast("Generator[Record]", self._worker.run(trial, resume))
 
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
         if self._records is None or self._running is None:
@@ -34,10 +44,13 @@ class SerialExecutor:
             self._records = self._running = None
         return [event]
 
-    def stop(self, trial: Trial) -> None:
+    def stop(self, trial: Trial, *, hung: bool = False) -> None:
         if self._records is not None and self._running == trial:
             self._records.close()
             self._records = self._running = None
+
+    def release(self) -> None:
+        pass
 
     def close(self) -> None:
         if self._running is not None:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from results.figures.naming import dataset_name
 from results.figures.selection import Panel
-from results.schema import TrialStatus
+from results.schema import BROKEN, TrialStatus
 
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 """Widths of one column and of a page of two."""
@@ -125,7 +125,8 @@ def seeds_note(rows: pd.DataFrame) -> str:
     if len(images) == 1:
         parts.append(f"{int(images[0]):,} test images")
     ended = {
-        status: int((rows["status"] == status).sum()) for status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
+        status.replace("_", " "): int((rows["status"] == status).sum())
+        for status in (TrialStatus.DIVERGED, *BROKEN)
     }
     return ", ".join([*parts, *(f"{count} {status}" for status, count in ended.items() if count)])
 

@@ -1,0 +1,59 @@
+"""A trial in mid-training, to go on from where its worker or driver died."""
+
+import io
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from results.schema import EpochRecord
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that the rest of a trial depends on; `state` is the network's and the optimizer's, saved by torch.
+
+    The order of the images and everything else that is random follows from the seed and the epoch.
+    """
+
+    curve: tuple[EpochRecord, ...]
+    state: bytes
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained so far."""
+        return len(self.curve)
+
+    def as_bytes(self) -> bytes:
+        """For a file; `from_bytes` reads it."""
+        buffer = io.BytesIO()
+        torch.save({"curve": [vars(record) for record in self.curve], "state": self.state}, buffer)
+        return buffer.getvalue()
+
+
+def from_bytes(content: bytes) -> Checkpoint | None:
+    """None, and a line in the log, if `content` is not a whole checkpoint."""
+    try:
+        found = torch.load(io.BytesIO(content), weights_only=True)
+        return Checkpoint(tuple(EpochRecord(**record) for record in found["curve"]), found["state"])
+    except Exception as error:  # a torn file fails in any layer of torch.load
+        _log.warning("a checkpoint could not be read; its trial begins anew: %s", error)
+        return None
+
+
+def take(model: nn.Module, optimizer: Optimizer, curve: tuple[EpochRecord, ...]) -> Checkpoint:
+    """The trial as it is after the last epoch of `curve`."""
+    buffer = io.BytesIO()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, buffer)
+    return Checkpoint(curve, buffer.getvalue())
+
+
+def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer, device: torch.device) -> None:
+    """Set model and optimizer to what `take` saw, on `device`."""
+    state = torch.load(io.BytesIO(checkpoint.state), map_location=device, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,160 @@
+"""Kills at random, then the tables: every trial once, and equal to an undisturbed run in all but time and place."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from processes import busy_workers, rows, start
+
+from results.schema import SCHEMAS
+from results.store import Store
+
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+
+TIME_AND_PLACE = {
+    "started_at", "ended_at", "train_seconds", "total_seconds", "images_per_second", "host",
+    "attempts", "resumed_epochs", "git_commit", "git_dirty",
+}  # fmt: skip
+"""What may differ between two runs; how often a trial was taken on is part of what was done to it."""
+
+
+@dataclass
+class Chaos:
+    """A run on a cluster of nodes on this machine, and ways to hurt it."""
+
+    cluster: Any
+    study: Path
+    environment: dict[str, str]
+    words: tuple[str, ...]
+    chance: random.Random
+    driver: subprocess.Popen[str] = field(init=False)
+    nodes: list[Any] = field(default_factory=list)
+    done: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.nodes = [self.cluster.add_node(num_cpus=2) for _ in range(2)]
+        self._start()
+
+    @property
+    def root(self) -> Path:
+        return self.study.parent / "runs" / "tiny"
+
+    def _start(self) -> None:
+        self.driver = start(self.study, self.environment, "--address", self.cluster.address, *self.words)
+
+    def run(self, ways: list[str], between: tuple[float, float]) -> None:
+        """Hurt the run in these ways, one after the other, then let it end."""
+        for way in ways:
+            time.sleep(self.chance.uniform(*between))
+            assert self.driver.poll() is None, f"ended before {way}; done so far {self.done}"
+            if getattr(self, way)():
+                self.done[way] += 1
+            if self.driver.poll() is not None:
+                self._start()
+        _, said = self.driver.communicate(timeout=900)
+        assert self.driver.returncode == 0, said
+
+    def kill_worker(self) -> bool:
+        return self._signal_worker(signal.SIGKILL)
+
+    def stop_worker(self) -> bool:
+        return self._signal_worker(signal.SIGSTOP, signal.SIGCONT)
+
+    def lose_node(self) -> bool:
+        lost = self.nodes.pop(self.chance.randrange(len(self.nodes)))
+        self.cluster.remove_node(lost, allow_graceful=False)
+        self.nodes.append(self.cluster.add_node(num_cpus=2))
+        return True
+
+    def kill_driver(self) -> bool:
+        self.driver.kill()
+        self.driver.communicate()
+        return True
+
+    def stop_driver(self) -> bool:
+        self.driver.send_signal(signal.SIGSTOP)
+        time.sleep(self.chance.uniform(0.5, 3))
+        self.driver.send_signal(signal.SIGCONT)
+        return True
+
+    def kill_writer(self) -> bool:
+        """Kill the driver while a part has its hidden name, before its commit."""
+        parts = self.root / "trials"
+        while self.driver.poll() is None:
+            if parts.is_dir() and any(name.startswith(".") for name in os.listdir(parts)):
+                return self.kill_driver()
+        raise AssertionError("the run ended without a commit")
+
+    def _signal_worker(self, *signals: signal.Signals) -> bool:
+        """False where the worker was gone first."""
+        while not (busy := busy_workers(self.environment)):
+            assert self.driver.poll() is None, "the run ended, and no worker was seen"
+            time.sleep(0.05)
+        pid = self.chance.choice(busy)
+        for sent in signals:
+            try:
+                os.kill(pid, sent)
+            except ProcessLookupError:  # its node went first
+                return False
+            time.sleep(self.chance.uniform(0.2, 1))
+        return True
+
+
+WAYS = ["kill_worker", "stop_worker", "lose_node", "kill_driver", "stop_driver", "kill_writer"]
+
+
+def survive(
+    cluster: Any, lrlc: Lrlc, study: Path, environment: dict[str, str], seeds: int, ways: list[str], seed: int
+) -> None:
+    words = (
+        f"seeds={seeds}",
+        "train.epochs=3",
+        "resources.checkpoint_minutes=0",
+        "resources.max_attempts=10",
+    )
+    lrlc("run", study, "--serial", "--results", "calm", *words)
+    chaos = Chaos(cluster, study, environment, words, random.Random(seed))
+    chaos.run(ways, between=(0.5, 4))
+    assert chaos.done.total() >= 0.8 * len(ways), chaos.done
+    calm = study.parent / "calm" / "tiny"
+    assert sum(Store(chaos.root).counts().values()) == 3 * seeds
+    kept = [name for name in SCHEMAS["trials"].names if name not in TIME_AND_PLACE | {"trial_id"}]
+    pd.testing.assert_frame_equal(rows(chaos.root)[kept], rows(calm)[kept])
+    for table in ("curves", "weights"):
+        pd.testing.assert_frame_equal(ordered(chaos.root, table), ordered(calm, table))
+    assert not Store(chaos.root).damaged()
+    assert not Store(chaos.root).checkpoints()
+
+
+def ordered(root: Path, table: str) -> pd.DataFrame:
+    frame = Store(root).curves() if table == "curves" else Store(root).weights()
+    measured = frame.drop(columns=["seconds"], errors="ignore")
+    keys = [name for name in ("trial_id", "epoch", "layer", "bank", "image") if name in measured]
+    return measured.sort_values(keys).reset_index(drop=True)
+
+
+def test_a_run_survives_each_kind_of_kill(
+    cluster: Any, lrlc: Lrlc, tiny_study: Path, environment: dict[str, str]
+) -> None:
+    survive(cluster, lrlc, tiny_study, environment, seeds=16, ways=WAYS, seed=0)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(int(os.environ.get("LRLC_CHAOS_RUNS", "1"))))
+def test_a_long_run_survives_many_kills(
+    seed: int, cluster: Any, lrlc: Lrlc, tiny_study: Path, environment: dict[str, str]
+) -> None:
+    chance = random.Random(seed)
+    ways = [*5 * WAYS]
+    chance.shuffle(ways)
+    survive(cluster, lrlc, tiny_study, environment, seeds=70, ways=ways, seed=seed)

@@ -1,0 +1,48 @@
+"""How many trials share a GPU: estimates from the network alone, and what the rows of earlier trials say."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.commands import open_run
+from harness.data import load_dataset
+from harness.packing import Packing, measured_peaks
+from harness.trial import Trial
+
+GIGABYTE = 2**30
+
+
+@pytest.fixture
+def trials(tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Trial, ...]:
+    monkeypatch.setenv("LRLC_CACHE", str(tmp_path / "cache"))
+    return open_run(str(tiny_study), ["train.batch_size=4096"], None, tmp_path, None).plan.trials
+
+
+def packing(gpu_bytes: int, most: int = 4, peaks: dict[str, float] | None = None) -> Packing:
+    return Packing(gpu_bytes, most, lambda config: load_dataset(config.dataset, None), peaks or {})
+
+
+def test_the_share_follows_the_memory_of_gpu_and_batch(trials: tuple[Trial, ...]) -> None:
+    trial = trials[0]
+    assert packing(80 * GIGABYTE).share(trial) == 1 / 4
+    assert packing(80 * GIGABYTE, most=2).share(trial) == 1 / 2
+    assert packing(GIGABYTE).share(trial) == 1  # too small for two
+    shares = []
+    for batch in (64, 4096, 65536):
+        train = trial.config.train.model_copy(update={"batch_size": batch})
+        sized = dataclasses.replace(trial, config=dataclasses.replace(trial.config, train=train))
+        shares.append(packing(24 * GIGABYTE, most=16).share(sized))
+    assert shares == sorted(shares)
+    assert shares[0] < shares[-1]
+
+
+def test_a_peak_that_was_measured_stands_before_the_estimate(trials: tuple[Trial, ...]) -> None:
+    measured, other = trials[0], trials[-1]
+    config = json.dumps({**measured.config.canonical(), "seed": 99})
+    rows = pd.DataFrame({"config": [config, config], "peak_memory_bytes": [5e9, float(30 * GIGABYTE)]})
+    found = packing(80 * GIGABYTE, peaks=measured_peaks(rows))
+    assert found.share(measured) == 1 / 2
+    assert found.share(other) == 1 / 4
