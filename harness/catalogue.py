@@ -23,6 +23,8 @@ class OpenedStudy:
 
     def plugin_digest(self, config: TrialConfig) -> str | None:
         """Digest of the plugin files that define the trial's kind, network or data set; None if all are shipped."""
+        if not self.plugins:
+            return None
         sources = {
             layers.LAYER_KINDS[config.kind].source,
             layers.NETWORKS[config.network].source,

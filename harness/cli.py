@@ -152,7 +152,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Go on until nothing is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a study's rows by status, its failures and damaged parts; with --watch [SECONDS] as they come."""
+    """Show a study's rows by status, its failures, damaged parts and a search's best suggestions.
+
+    With --watch [SECONDS] it goes on until nothing is missing, then shows them.
+    """
     if seconds is not None and not watch:
         raise UserError(f"{seconds:g}: a number of seconds goes with --watch")
     if watch:
@@ -163,9 +166,12 @@ def status(
     missing = len(planned - set(rows["trial_id"])) if planned is not None else None
     failures = rows.loc[rows["status"] == "failed", ["trial_id", "error"]]
     damaged = [str(path) for path in store.damaged()]
+    asked = store.study()
+    best = _best(store, asked.study) if asked is not None and asked.study.get("search") else None
     if as_json:
         failed = [{"trial_id": row.trial_id, "error": row.error} for row in failures.itertuples()]
-        _print_json({"rows": store.counts(), "missing": missing, "failures": failed, "damaged": damaged})
+        found = {"rows": store.counts(), "missing": missing, "failures": failed, "damaged": damaged}
+        _print_json(found if best is None else {**found, "best": best})
         return
     listed = ", ".join(f"{count} {ending}" for ending, count in store.counts().items())
     print(f"{store.root}: {listed or 'no rows'}" + (f", {missing} missing" if missing is not None else ""))
@@ -173,6 +179,8 @@ def status(
         print(f"  failed {row.trial_id}: {str(row.error).strip().splitlines()[-1]}")
     for path in damaged:
         print(f"  damaged part set aside: {path}; `lrlc run {study}` trains its trials again")
+    if best is not None:
+        _print_best(best)
 
 
 def _watch(study: str, results: Path, seconds: float) -> None:
@@ -318,6 +326,32 @@ def _store(study: str, results: Path) -> Any:
     if not (results / name).is_dir():
         raise UserError(f"{results / name}: no results of study {name!r} here; `lrlc run {study}` makes them")
     return Store(results / name)
+
+
+def _best(store: Any, study: Any) -> list[dict[str, Any]]:
+    from results.pareto import as_records, best
+
+    return as_records(best(store.planned_trials(), study["search"]), study["search"])
+
+
+def _print_best(best: list[dict[str, Any]]) -> None:
+    if not best:
+        print("search: no suggestion with all its seeds finished keeps the constraints yet")
+        return
+    print("search: the best suggestion" if len(best) == 1 else "search: no other suggestion beats these")
+    lines = [[name.replace("_", " ") for name in best[0]]]
+    lines += [[_shown(value) for value in record.values()] for record in best]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  " + "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return (
+        f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    )
 
 
 def _print_json(value: object) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 
 from harness import ray_setup
@@ -18,6 +19,7 @@ from harness.forecast import forecast
 from harness.packing import Packing, measured_peaks
 from harness.planning import Plan, Planner, settled_ids
 from harness.progress import Display
+from harness.search_space import SearchSpace
 from harness.trial import Trial
 from harness.worker import WorkerSettings, thread_count
 from results.store import Store
@@ -68,8 +70,11 @@ class RunSession:
         return f"{self.study.name}: {done}{search}; tables in {self.store.root}"
 
     def executor(self, *, serial: bool, address: str, max_in_flight: int | None) -> Executor:
-        """Where the missing trials will run, on at most as many slots as there are trials."""
-        if serial:
+        """Where the missing trials will run, on at most as many slots as there are trials.
+
+        Where none is missing no cluster is started or joined, which takes seconds.
+        """
+        if serial or not (self.plan.missing or self.study.search):
             return SerialExecutor(self._worker_settings(gpus=self._gpus(_cuda_count())))
         ray_setup.prepare(joins_cluster=address != "local")
         from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect, gpu_bytes
@@ -138,6 +143,7 @@ def open_run(
 ) -> RunSession:
     """Check the study, decode its data and plan its trials."""
     opened = open_study(name, profile=profile, overrides=overrides)
+    _check_search(opened.study)
     planner = Planner(opened, data)
     store = Store(results / opened.study.name)
     plan = Plan(planner.grid(), settled_ids(store, retry=retry_failed))
@@ -155,26 +161,41 @@ def plan_study(
 ) -> PlanSummary:
     """Compare the study with its table and forecast the rest; writes nothing."""
     opened = open_study(name, profile=profile, overrides=overrides)
+    _check_search(opened.study)
+    planner = Planner(opened, data)
     store = Store(results / opened.study.name)
-    plan = Plan(Planner(opened, data).grid(), settled_ids(store))
+    plan = Plan(planner.grid(), settled_ids(store))
     past = store.trials()
     torch.set_num_threads(
         thread_count(opened.study.resources.cpus)
     )  # as a worker would, for the timed batches
     expected = forecast(plan.missing, past, data, probe=probe)
-    search = opened.study.search
+    space = SearchSpace(opened, planner) if opened.study.search else None
     return PlanSummary(
         study=opened.study.name,
         grid_trials=len(plan.trials),
         done=plan.done,
         missing=len(plan.missing),
-        search_suggestions=search.trials if search else 0,
-        search_answered=int(past["search_number"].nunique()),
+        search_suggestions=space.total if space else 0,
+        search_answered=_answered(space, past) if space else 0,
         cells=_cells(plan.trials),
         forecast_seconds=expected.slot_seconds,
         from_rows=expected.from_rows,
         from_probes=expected.from_probes,
     )
+
+
+def _check_search(study: Study) -> None:
+    """Say what is wrong with a sampler's or pruner's option before anything starts."""
+    if study.search is not None:
+        from harness.optuna_setup import check_options
+
+        check_options(study.search, study.train.epochs)
+
+
+def _answered(space: SearchSpace, past: pd.DataFrame) -> int:
+    rows = {str(row["trial_id"]): {str(k): v for k, v in row.items()} for row in past.to_dict("records")}
+    return sum(answer.is_whole for answer in space.answers(rows))
 
 
 def submit_study(

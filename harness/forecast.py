@@ -40,7 +40,7 @@ def forecast(missing: Sequence[Trial], past: pd.DataFrame, data_dir: Path | None
     groups: dict[str, list[Trial]] = {}
     for trial in missing:
         groups.setdefault(_likeness(trial.config.canonical()), []).append(trial)
-    known = _past_seconds(past)
+    known = _past_seconds(past) if groups else {}
     seconds, from_rows, datasets = 0.0, 0, dict[object, Dataset]()
     for likeness, trials in groups.items():
         expected = known.get(likeness)

@@ -1,36 +1,172 @@
 """Optuna's own objects, made from a study's search: storage, sampler and pruner."""
 
+import inspect
+import json
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    SuccessiveHalvingPruner,
+    WilcoxonPruner,
+)
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    GPSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from harness.errors import UserError
 from studies import Search
+from studies.errors import nearest
 
 JOURNAL = "optuna.journal"
 
 
-def open_optuna(study_name: str, search: Search, results_dir: Path) -> optuna.Study:
+class EndlessBruteForce(BruteForceSampler):
+    """Optuna's brute force under ask and tell, where nobody can be stopped: its caller counts the space."""
+
+    def after_trial(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, state: TrialState, values: Any
+    ) -> None:
+        """Optuna calls `study.stop()` here, which raises outside `optimize` (Optuna 5)."""
+
+
+SAMPLERS: Mapping[str, type[BaseSampler]] = {
+    "tpe": TPESampler,
+    "gp": GPSampler,
+    "nsga2": NSGAIISampler,
+    "random": RandomSampler,
+    "qmc": QMCSampler,
+    "brute_force": EndlessBruteForce,
+}
+PRUNERS: Mapping[str, type[BasePruner]] = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "successive_halving": SuccessiveHalvingPruner,
+    "hyperband": HyperbandPruner,
+    "wilcoxon": WilcoxonPruner,
+}
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    # Optuna 5 changed these defaults; written out, a study means the same under the next version.
+    "tpe": {"multivariate": True, "group": True, "constant_liar": True},
+    # They would warn at each suggestion of a kind that has axes of its own; we say so once.
+    "gp": {"warn_independent_sampling": False},
+    "qmc": {"warn_independent_sampling": False, "warn_asynchronous_seeding": False},
+}
+BLIND_TO_CONSTRAINTS = frozenset({"random", "qmc", "brute_force"})
+"""Samplers that look at no result at all."""
+
+BLIND_TO_CONDITIONS = frozenset({"gp", "nsga2", "qmc"})
+"""Samplers that learn only of parameters which every suggestion had; they draw the others at random."""
+
+
+def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path) -> optuna.Study:
     """The study in its storage, made there if it is new; UserError where the storage or an option is wrong."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruner = make_pruner(search, epochs)
+    make_sampler(search, 0)
     try:
         study = optuna.create_study(
             study_name=study_name,
             storage=_storage(search, results_dir),
-            pruner=_pruner(search),
+            pruner=pruner,
             directions=[objective.direction for objective in search.objectives],
             load_if_exists=True,
         )
-        # A resumed search must not draw its first suggestions again.
-        study.sampler = _sampler(search, seed=len(study.get_trials(deepcopy=False)))
-        return study
-    except (TypeError, ImportError) as error:
-        raise UserError(f"search: {search.sampler} with {search.pruner}: {error}") from error
+    except Exception as error:  # of SQLAlchemy, of a database's driver, of the disk
+        if search.storage is not None:
+            raise UserError(f"search.storage: cannot open {search.storage!r}: {_line(error)}") from error
+        if isinstance(error, json.JSONDecodeError):
+            raise UserError(f"{results_dir / JOURNAL} is damaged; delete it, rows build it again") from error
+        raise
+    # A resumed search must not draw its first suggestions again.
+    study.sampler = make_sampler(search, len(study.get_trials(deepcopy=False)))
+    return study
+
+
+def make_sampler(search: Search, trials_before: int) -> BaseSampler:
+    """The sampler with the study's options; its seed differs with the number of trials that went before."""
+    given = {**DEFAULTS.get(search.sampler, {}), **search.sampler_options}
+    given["seed"] = search.sampler_options.get("seed", 0)
+    sampler: BaseSampler = _make(SAMPLERS[search.sampler], given, "search.sampler_options")
+    if trials_before:
+        given["seed"] += trials_before
+        sampler = _make(SAMPLERS[search.sampler], given, "search.sampler_options")
+    return sampler
+
+
+def make_pruner(search: Search, epochs: int) -> BasePruner:
+    """The pruner with the study's options; hyperband's longest run is that of a trial."""
+    defaults = {"max_resource": epochs} if search.pruner == "hyperband" else {}
+    options = {**defaults, **search.pruner_options}
+    pruner: BasePruner = _make(PRUNERS[search.pruner], options, "search.pruner_options")
+    return pruner
+
+
+def check_options(search: Search, epochs: int) -> None:
+    """Raise UserError for an option that the sampler or the pruner does not take."""
+    make_sampler(search, 0)
+    make_pruner(search, epochs)
+
+
+def _make(maker: Any, options: Mapping[str, Any], where: str) -> Any:
+    takes = _settable(maker)
+    for name, value in options.items():
+        if name not in takes:
+            raise UserError(f"{where}.{name}: {maker.__name__} has no such option; {nearest(name, takes)}")
+        if not _fits(value, takes[name]):
+            raise UserError(f"{where}.{name}: expected {takes[name]}, got {value!r}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return maker(**options)
+    except (TypeError, ValueError, ImportError) as error:
+        raise UserError(f"{where}: {_line(error)}") from error
+
+
+def _settable(maker: Any) -> dict[str, str]:
+    """The options that a study file can name, each with its type: callables and Optuna's objects are not."""
+    parameters = inspect.signature(maker.__init__).parameters
+    written = {
+        name: annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        for name, annotation in ((name, given.annotation) for name, given in parameters.items())
+    }
+    return {
+        name: text for name, text in written.items() if {*text.split(" | ")} <= {*_TYPES} and name != "self"
+    }
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "None": (),
+}
+
+
+def _fits(value: object, written: str) -> bool:
+    allowed = {kind for name in written.split(" | ") for kind in _TYPES[name]}
+    return type(value) in allowed  # by type: True would pass for an int
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _storage(search: Search, results_dir: Path) -> BaseStorage | str:
@@ -53,37 +189,3 @@ def _trim_torn_line(journal: Path) -> None:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             file.truncate(whole)
-
-
-def _sampler(search: Search, seed: int) -> BaseSampler:
-    options: dict[str, Any] = {"seed": seed, **search.sampler_options}
-    match search.sampler:
-        case "tpe":
-            # Optuna 5 changed these defaults; written out, a study means the same under the next version.
-            pinned = {"multivariate": True, "group": True, "constant_liar": True}
-            return optuna.samplers.TPESampler(**{**pinned, **options})
-        case "gp":
-            return optuna.samplers.GPSampler(**options)
-        case "nsga2":
-            return optuna.samplers.NSGAIISampler(**options)
-        case "random":
-            return optuna.samplers.RandomSampler(**options)
-        case "qmc":
-            return optuna.samplers.QMCSampler(**options)
-        case "brute_force":
-            return optuna.samplers.BruteForceSampler(**options)
-
-
-def _pruner(search: Search) -> BasePruner:
-    options: dict[str, Any] = dict(search.pruner_options)
-    match search.pruner:
-        case "none":
-            return optuna.pruners.NopPruner()
-        case "median":
-            return optuna.pruners.MedianPruner(**options)
-        case "successive_halving":
-            return optuna.pruners.SuccessiveHalvingPruner(**options)
-        case "hyperband":
-            return optuna.pruners.HyperbandPruner(**options)
-        case "wilcoxon":
-            return optuna.pruners.WilcoxonPruner(**options)

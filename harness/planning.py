@@ -2,6 +2,7 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from harness.catalogue import OpenedStudy
@@ -37,12 +38,14 @@ class Planner:
         return tuple(self.trial(config) for config in expand(self._opened.study, self._opened.catalogue))
 
     def _digest(self, spec: DatasetSpec) -> str:
-        untranslated = spec.model_copy(update={"translate": 0})  # shifted while training, not in the cache
-        if untranslated not in self._digests:
-            self._digests[untranslated] = load_dataset(
-                untranslated, self._data_dir, DecodingLines(spec.title)
-            ).digest
-        return self._digests[untranslated]
+        if spec not in self._digests:
+            # Images are shifted while training, not in the cache.
+            untranslated = spec.model_copy(update={"translate": 0}) if spec.translate else spec
+            if untranslated not in self._digests:
+                loaded = load_dataset(untranslated, self._data_dir, DecodingLines(spec.title))
+                self._digests[untranslated] = loaded.digest
+            self._digests[spec] = self._digests[untranslated]
+        return self._digests[spec]
 
 
 def settled_ids(store: Store, *, retry: bool = False) -> set[str]:
@@ -64,7 +67,7 @@ class Plan:
     trials: tuple[Trial, ...]
     finished_ids: AbstractSet[str]
 
-    @property
+    @cached_property
     def missing(self) -> tuple[Trial, ...]:
         return tuple(trial for trial in self.trials if trial.id not in self.finished_ids)
 

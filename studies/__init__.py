@@ -1,7 +1,7 @@
 """The studies: what one is (schema), how its file is read (loading), which trials it stands for (expand)."""
 
 from studies.errors import StudyError
-from studies.expand import expand, suggested_configs, trial_id
+from studies.expand import expand, has_places, suggested_configs, trial_id
 from studies.loading import parse_study, read_study, shipped_studies, study_name, study_title
 from studies.schema import (
     Catalogue,
@@ -26,6 +26,7 @@ __all__ = [
     "Training",
     "TrialConfig",
     "expand",
+    "has_places",
     "parse_study",
     "placements",
     "read_study",

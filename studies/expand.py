@@ -14,6 +14,7 @@ from studies.schema import Catalogue, DatasetSpec, OptionValue, Study, Training,
 
 Model = TypeVar("Model", bound=BaseModel)
 Changes = tuple[tuple[str, OptionValue], ...]
+_IDENTITY_TEXT = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 AXES = ("dataset", "network", "kind", "rank", "placement")
 GROUPS: Mapping[str, frozenset[str]] = {
     "train": frozenset(Training.model_fields),
@@ -36,7 +37,7 @@ def expand(study: Study, catalogue: Catalogue) -> list[TrialConfig]:
 def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, Any]) -> list[TrialConfig]:
     """The trials (one a seed) that a search's suggestion stands for.
 
-    `values` has `kind`, `placement` ('1+3'), `rank` where the kind has one, and `train.KEY` where searched.
+    `values` has `kind`, `placement` ('1+3') and `rank` where the kind has them, and `train.KEY` where searched.
     """
     if study.search is None:
         raise StudyError(f"study {study.name!r} has no search")
@@ -45,11 +46,16 @@ def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, A
         "dataset": search.dataset,
         "network": search.network,
         "kind": values["kind"],
-        "placement": [int(place) for place in str(values["placement"]).split("+")],
+        "placement": [int(place) for place in str(values.get("placement", "1")).split("+")],
         **{key: value for key, value in values.items() if key not in ("kind", "placement")},
     }
     cell = _config(study, settings, "search.space", catalogue)
     return [_with_seed(cell, seed) for seed in search.seeds]
+
+
+def has_places(kind: str) -> bool:
+    """Whether it matters which layers are of the kind: a plain convolution is what stands everywhere else."""
+    return kind != "conv"
 
 
 def trial_id(
@@ -60,7 +66,7 @@ def trial_id(
     identity["config"]["dataset"].pop("path")  # the digest says what the data are, wherever they lie
     if plugin_digest is not None:
         identity["plugins"] = plugin_digest
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    text = _IDENTITY_TEXT.encode(identity)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -110,7 +116,6 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     if _needs_rank(kind, catalogue) and (not isinstance(rank, int) or isinstance(rank, bool) or rank < 1):
         shown = "none was given" if rank is None else f"got {rank!r}"
         raise StudyError(f"{where}.rank: {kind} needs a rank of at least 1; {shown}")
-    plain = kind == "conv"
     try:
         (placement,) = placements(settings.get("placement", "all"), count)
     except ValueError as error:
@@ -125,7 +130,7 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
         network=network,
         kind=kind,
         rank=rank,
-        placement=() if plain else placement,
+        placement=placement if has_places(kind) else (),
         options=tuple(sorted(options.items())),
         train=_updated(study.train, settings, "train", where),
         seed=0,

@@ -106,11 +106,31 @@ class Resources(_Model):
         return value
 
 
+Metric = Literal["validation_accuracy", "validation_loss", "parameters", "flops_per_image"]
+"""The columns of the trials table that a search may look at; the test set is not among them."""
+
+
 class Objective(_Model):
     """A column of the trials table and which way is better."""
 
-    metric: Literal["validation_accuracy", "validation_loss", "parameters", "flops_per_image"]
+    metric: Metric
     direction: Literal["maximize", "minimize"]
+
+
+class Constraint(_Model):
+    """Bounds that a suggestion's mean over its seeds should keep; the sampler learns from those that do not."""
+
+    metric: Metric
+    min: Real | None = None
+    max: Real | None = None
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> "Constraint":
+        if self.min is None and self.max is None:
+            raise ValueError("give a min, a max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is over max {self.max:g}")
+        return self
 
 
 class Interval(_Model):
@@ -151,6 +171,7 @@ class Search(_Model):
     objectives: Annotated[list[Objective], Field(min_length=1)] = [
         Objective(metric="validation_accuracy", direction="maximize")
     ]
+    constraints: list[Constraint] = []
     seeds: list[Whole] = [0]
     dataset: DatasetSpec
     network: str = "three_layer"
@@ -167,6 +188,23 @@ class Search(_Model):
             raise ValueError(
                 f"pruner {self.pruner!r} watches validation_accuracy and cannot serve the objective {metric!r}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _asks_once(self) -> "Search":
+        metrics = [objective.metric for objective in self.objectives]
+        if len(set(metrics)) < len(metrics):
+            raise ValueError(f"the objectives {', '.join(metrics)} name a metric twice")
+        bounded = [constraint.metric for constraint in self.constraints]
+        if len(set(bounded)) < len(bounded):
+            raise ValueError(f"the constraints on {', '.join(bounded)} name a metric twice; give min and max")
+        return self
+
+    @model_validator(mode="after")
+    def _can_enumerate(self) -> "Search":
+        if self.sampler == "brute_force" and self.space.train:
+            name = next(iter(self.space.train))
+            raise ValueError(f"sampler 'brute_force' cannot enumerate the interval space.train.{name}")
         return self
 
 

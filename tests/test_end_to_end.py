@@ -27,7 +27,7 @@ def test_a_study_runs_is_resumed_and_becomes_figures_and_a_report(
     assert list(first["status"]) == ["finished"] * 6
     assert first["test_accuracy"].between(0.2, 1).all()
     assert len(Store(tmp_path / "runs/tiny").curves()) == 12
-    lrlc("run", tiny_study, "--serial")
+    lrlc("run", tiny_study, "--address", "127.0.0.1:1")  # nothing is missing: no cluster is needed
     pd.testing.assert_frame_equal(rows(tmp_path / "runs/tiny"), first)
     drawn = [Path(line) for line in lrlc("plot", tiny_study).stdout.split()]
     assert {path.suffix for path in drawn} == {".png", ".svg"}

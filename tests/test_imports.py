@@ -14,7 +14,12 @@ FORBIDDEN = {
     "studies": OURS - {"studies"} | {"ray", "optuna", "torch"},
     "results": OURS - {"results"} | {"ray", "optuna", "torch"},
 }
-RAY_ROOMS = {"harness/executors/ray_pool.py", "harness/submit.py"}
+RAY_ROOMS = {
+    "harness/executors/ray_pool.py",
+    "harness/submit.py",
+    "harness/bench/instant.py",
+    "harness/bench/tune.py",
+}
 
 
 def imported(path: Path) -> set[str]:

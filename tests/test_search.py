@@ -1,5 +1,6 @@
-"""Searches: the study's own total, resumed, rebuilt from rows, answered from rows, pruned."""
+"""Searches: the study's own total, resumed, rebuilt from rows, widened, answered from rows, pruned, constrained."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,16 @@ import pandas as pd
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from harness.commands import open_run, plan_study
+from harness.errors import UserError
+from results.figures import draw_all
 from results.store import Store
+from studies import StudyError
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., list[FrozenTrial]]
 
 SEARCH = """
 name: hunt
@@ -31,6 +37,7 @@ search:
     placement: [[1], [3]]
 train: {epochs: 1, batch_size: 50, learning_rate: 0.05}
 """
+BOTH = "[{metric: validation_accuracy, direction: maximize}, {metric: parameters, direction: minimize}]"
 
 
 @pytest.fixture
@@ -40,79 +47,102 @@ def hunt(tmp_path: Path) -> Path:
     return path
 
 
-def suggestions(root: Path) -> list[optuna.trial.FrozenTrial]:
-    storage = JournalStorage(JournalFileBackend(str(root / "optuna.journal")))
-    return optuna.load_study(study_name="hunt", storage=storage).get_trials()
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "runs/hunt"
+
+
+@pytest.fixture
+def run(hunt: Path, root: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the search as `lrlc run --serial` does, in this process; returns what Optuna holds of it then."""
+    monkeypatch.setenv("LRLC_CACHE", environment["LRLC_CACHE"])
+
+    def run_here(*overrides: str, profile: str | None = None) -> list[FrozenTrial]:
+        session = open_run(str(hunt), list(overrides), profile, root.parent, None)
+        session.run(session.executor(serial=True, address="local", max_in_flight=None))
+        return suggestions(root)
+
+    return run_here
+
+
+def journal(root: Path) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(root / "optuna.journal")))
+
+
+def suggestions(root: Path) -> list[FrozenTrial]:
+    """The suggestions of the Optuna study that was made last."""
+    return optuna.load_study(study_name=latest(root), storage=journal(root)).get_trials()
+
+
+def latest(root: Path) -> str:
+    return journal(root).get_all_studies()[-1].study_name
 
 
 def rows(root: Path) -> pd.DataFrame:
     return Store(root).trials().set_index("trial_id").sort_index()
 
 
-def test_a_search_asks_its_total_and_tells_the_mean_of_the_seeds(
-    lrlc: Lrlc, hunt: Path, tmp_path: Path
-) -> None:
-    root = tmp_path / "runs/hunt"
-    lrlc("run", hunt, "--serial")
-    told = suggestions(root)
+def committed(root: Path) -> int:
+    return sum(len(pd.read_parquet(part)) for part in (root / "trials").glob("*.parquet"))
+
+
+def distinct(told: list[FrozenTrial]) -> set[tuple[tuple[str, object], ...]]:
+    return {tuple(sorted(trial.params.items())) for trial in told}
+
+
+def test_a_search_asks_its_total_and_tells_the_mean_of_the_seeds(run: Run, root: Path) -> None:
+    told = run()
     assert [trial.state for trial in told] == [TrialState.COMPLETE] * 6
     found = rows(root)
     for trial in told:
-        rank = trial.params.get("rank")
-        assert (rank is None) == (trial.params["kind"] == "conv")
-        placement = "" if trial.params["kind"] == "conv" else trial.params["placement"]
-        asked = found[(found["kind"] == trial.params["kind"]) & (found["placement"] == placement)]
-        asked = asked if rank is None else asked[asked["rank"] == rank]
+        asked = found[found["kind"] == trial.params["kind"]]
+        if trial.params["kind"] == "conv":
+            assert trial.params.keys() == {"kind"}
+        else:
+            asked = asked[
+                (asked["rank"] == trial.params["rank"]) & (asked["placement"] == trial.params["placement"])
+            ]
         assert sorted(asked["seed"]) == [0, 1]
         assert trial.value == pytest.approx(asked["validation_accuracy"].mean(), abs=1e-12)
-    assert len(found) == 2 * len(
-        {tuple(sorted(t.params.items())) for t in told if t.params["kind"] == "lrlc"}
-    ) + (2 if any(t.params["kind"] == "conv" for t in told) else 0)
-    lrlc("run", hunt, "--serial")
-    assert len(suggestions(root)) == 6
-    lrlc("run", hunt, "--serial", "search.trials=8")
-    assert len(suggestions(root)) == 8
+    assert len(found) == committed(root) == 2 * len(distinct(told))
+    assert len(run()) == 6
+    assert Store(root).plan() == set(found.index)
+    assert len(run("search.trials=8")) == 8
+    assert Store(root).plan() == set(rows(root).index)
 
 
-def test_a_lost_or_torn_journal_costs_no_row(lrlc: Lrlc, hunt: Path, tmp_path: Path) -> None:
-    root = tmp_path / "runs/hunt"
-    lrlc("run", hunt, "--serial")
-    before, journal = rows(root), root / "optuna.journal"
-    journal.write_bytes(journal.read_bytes() + b'{"op_code": 4, "trial')
-    lrlc("run", hunt, "--serial")
-    lrlc("run", hunt, "--serial")
-    assert len(suggestions(root)) == 6
-    journal.unlink()
-    lrlc("run", hunt, "--serial")
-    counted = [trial for trial in suggestions(root) if trial.state == TrialState.COMPLETE]
-    assert len(counted) == 6
-    pd.testing.assert_frame_equal(rows(root).loc[before.index], before)
+def test_a_lost_or_torn_journal_costs_no_row_and_is_built_again(run: Run, root: Path) -> None:
+    told, before, path = run(), rows(root), root / "optuna.journal"
+    path.write_bytes(path.read_bytes() + b'{"op_code": 4, "trial')
+    run()
+    assert len(run()) == 6
+    path.unlink()
+    run(f"search.trials={len(distinct(told))}")
+    built = suggestions(root)
+    assert {(*t.params.items(), *t.values) for t in built} == {(*t.params.items(), *t.values) for t in told}
+    assert len(built) == len(distinct(told))
+    pd.testing.assert_frame_equal(rows(root), before)
 
 
-def test_what_was_told_but_never_committed_is_trained_again(lrlc: Lrlc, hunt: Path, tmp_path: Path) -> None:
-    root = tmp_path / "runs/hunt"
-    lrlc("run", hunt, "--serial")
-    before, told = rows(root), suggestions(root)
+def test_what_was_told_but_never_committed_is_trained_again(run: Run, root: Path) -> None:
+    told, before = run(), rows(root)
     for part in (root / "trials").glob("*.parquet"):
         part.unlink()
-    lrlc("run", hunt, "--serial")
-    assert [(t.number, t.values) for t in suggestions(root)] == [(t.number, t.values) for t in told]
+    assert [(t.number, t.values) for t in run()] == [(t.number, t.values) for t in told]
     results = ["test_accuracy", "validation_accuracy", "test_loss", "kind", "placement", "seed"]
     pd.testing.assert_frame_equal(rows(root)[results], before[results])
 
 
-def test_what_a_dead_driver_left_running_is_asked_again(lrlc: Lrlc, hunt: Path, tmp_path: Path) -> None:
-    root = tmp_path / "runs/hunt"
-    lrlc("run", hunt, "--serial", "search.trials=2")
-    storage = JournalStorage(JournalFileBackend(str(root / "optuna.journal")))
-    left = optuna.load_study(study_name="hunt", storage=storage).ask()
+@pytest.mark.parametrize("sampler", ["random", "brute_force"])
+def test_what_a_dead_driver_left_running_is_asked_again(sampler: str, run: Run, root: Path) -> None:
+    run("search.trials=2", f"search.sampler={sampler}")
+    left = optuna.load_study(study_name=latest(root), storage=journal(root)).ask()
     left.suggest_categorical("kind", ["conv", "lrlc"])
-    lrlc("run", hunt, "--serial", "search.trials=4")
-    told = suggestions(root)
+    told = run("search.trials=4", f"search.sampler={sampler}")
     assert told[left.number].state == TrialState.FAIL
     assert sum(trial.state == TrialState.COMPLETE for trial in told) == 4
     assert not [trial for trial in told if trial.state == TrialState.RUNNING]
-    assert left.params["kind"] in [trial.params["kind"] for trial in told[left.number + 1 :]]
+    assert told[left.number].params in [trial.params for trial in told[left.number + 1 :]]
 
 
 @pytest.mark.parametrize(
@@ -121,49 +151,207 @@ def test_what_a_dead_driver_left_running_is_asked_again(lrlc: Lrlc, hunt: Path, 
         ("tpe", "median"),
         ("gp", "none"),
         ("nsga2", "successive_halving"),
+        ("random", "hyperband"),
         ("qmc", "hyperband"),
         ("brute_force", "wilcoxon"),
     ],
 )
-def test_every_sampler_and_pruner_ends_a_search(
-    sampler: str, pruner: str, lrlc: Lrlc, hunt: Path, tmp_path: Path
-) -> None:
-    words = [f"search.sampler={sampler}", f"search.pruner={pruner}", "train.epochs=2", "search.trials=5"]
-    lrlc("run", hunt, "--serial", *words)
-    told = suggestions(tmp_path / "runs/hunt")
+def test_every_sampler_and_pruner_ends_a_search(sampler: str, pruner: str, run: Run, root: Path) -> None:
+    words = (f"search.sampler={sampler}", f"search.pruner={pruner}", "train.epochs=3", "search.seeds=3")
+    told = run(*words, "search.trials=5")
     assert len(told) == 5
     assert all(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in told)
+    (root / "optuna.journal").unlink()
+    again = run(*words, "search.trials=5")
+    assert sum(trial.state.is_finished() for trial in again) == 5
+    assert committed(root) == len(rows(root))
 
 
-def test_a_hopeless_trial_is_pruned_and_keeps_its_row(lrlc: Lrlc, hunt: Path, tmp_path: Path) -> None:
-    options = "search.pruner_options={n_startup_trials: 1}"
-    words = ["search.pruner=median", options, "train.epochs=4", "search.seeds=1", "search.trials=8"]
+def test_a_hopeless_trial_is_pruned_and_keeps_its_row(run: Run, root: Path) -> None:
+    words = ("search.pruner=median", "search.pruner_options={n_startup_trials: 1}", "train.epochs=4")
     space = "search.space={kind: [conv], train: {learning_rate: {low: 1.0e-6, high: 0.1}}}"
-    lrlc("run", hunt, "--serial", *words, space)  # each trial is told before the next is asked
-    found = rows(tmp_path / "runs/hunt")
+    told = run(*words, space, "search.seeds=1", "search.trials=8")  # each is told before the next is asked
+    found = rows(root)
     pruned = found[found["status"] == "pruned"]
-    assert len(pruned) == sum(t.state == TrialState.PRUNED for t in suggestions(tmp_path / "runs/hunt")) > 0
+    assert len(pruned) == sum(trial.state == TrialState.PRUNED for trial in told) > 0
     assert (pruned["epochs_run"] < 4).all()
     assert pruned["test_accuracy"].isna().all()
     assert pruned["parameters"].notna().all()
+    (root / "optuna.journal").unlink()
+    built = run(*words, space, "search.seeds=1", "search.trials=8")
+    of = {trial.params["train.learning_rate"]: trial for trial in built}
+    for trial in told:  # the median pruner finds the same history as before
+        again = of[trial.params["train.learning_rate"]]
+        assert again.state == trial.state
+        assert again.intermediate_values == pytest.approx(trial.intermediate_values)
 
 
-def test_two_objectives_are_told_both(lrlc: Lrlc, hunt: Path, tmp_path: Path) -> None:
-    both = "[{metric: validation_accuracy, direction: maximize}, {metric: parameters, direction: minimize}]"
-    lrlc("run", hunt, "--serial", f"search.objectives={both}", "search.sampler=nsga2")
-    for trial in suggestions(tmp_path / "runs/hunt"):
+def test_two_objectives_are_told_both(run: Run, root: Path) -> None:
+    for trial in run(f"search.objectives={BOTH}", "search.sampler=nsga2"):
         assert 0 <= trial.values[0] <= 1 < 1000 < trial.values[1]
-    done = lrlc("run", hunt, f"search.objectives={both}", "search.pruner=median", code=2)
-    assert "pruner 'median' needs a single objective" in done.stderr
+    with pytest.raises(StudyError, match="pruner 'median' needs a single objective"):
+        run(f"search.objectives={BOTH}", "search.pruner=median")
 
 
-def test_what_the_grid_trains_is_not_trained_again_for_the_search(
-    lrlc: Lrlc, hunt: Path, tmp_path: Path
-) -> None:
+def test_what_the_grid_trains_is_not_trained_again_for_the_search(lrlc: Lrlc, hunt: Path, root: Path) -> None:
     grid = "grid={kind: [conv, lrlc], rank: [1, 2], placement: [[1], [3]], dataset: digits}"
     lrlc("run", hunt, grid, "seeds=2", "search.trials=12")
-    found = rows(tmp_path / "runs/hunt")
-    assert len(found) == 10
-    parts = list((tmp_path / "runs/hunt/trials").glob("*.parquet"))
-    assert sum(len(pd.read_parquet(part)) for part in parts) == 10
-    assert [trial.state for trial in suggestions(tmp_path / "runs/hunt")] == [TrialState.COMPLETE] * 12
+    assert len(rows(root)) == committed(root) == 10
+    assert [trial.state for trial in suggestions(root)] == [TrialState.COMPLETE] * 12
+
+
+def test_brute_force_ends_where_the_space_does_and_says_so(lrlc: Lrlc, hunt: Path, root: Path) -> None:
+    words = ("search.sampler=brute_force", "search.trials=50", "search.seeds=1")
+    done = lrlc("run", hunt, "--serial", *words)
+    assert "the space holds 5 suggestions, 50 are asked for; it ends there" in done.stderr
+    told = suggestions(root)
+    assert len(told) == len(distinct(told)) == len(rows(root)) == 5
+    lrlc("run", hunt, "--serial", *words)
+    assert len(suggestions(root)) == 5
+    assert '"search_answered": 5' in (planned := lrlc("plan", hunt, *words, "--json").stdout)
+    assert '"search_suggestions": 5' in planned
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2", "qmc", "gp"])
+def test_suggestions_made_before_are_answered_from_their_rows(sampler: str, run: Run, root: Path) -> None:
+    told = run(f"search.sampler={sampler}", "search.trials=40", "search.seeds=1")
+    assert len(told) == 40
+    assert all(trial.state == TrialState.COMPLETE for trial in told)
+    assert len(rows(root)) == committed(root) == len(distinct(told)) <= 5
+
+
+def test_a_widened_space_keeps_every_row_and_what_it_answers(run: Run, root: Path) -> None:
+    words = ("search.sampler=brute_force", "search.trials=50", "search.seeds=1")
+    old, before, name = run(*words), rows(root), latest(root)
+    wider = ("search.space.kind=[conv, lrlc, wide_conv]", "search.space.placement=subsets")
+    told = run(*words, *wider, f"search.objectives={BOTH}")
+    assert latest(root) != name
+    assert len(told) == len(distinct(told)) == 1 + 2 * 7 * 2 == len(rows(root))
+    assert [trial.params for trial in told[:5]] == [trial.params for trial in old]
+    assert [trial.values[0] for trial in told[:5]] == [trial.value for trial in old]
+    pd.testing.assert_frame_equal(rows(root).loc[before.index], before)
+    assert Store(root).plan() == set(rows(root).index)
+    narrower = run(*words, "search.space.kind=[wide_conv]")  # all of it has rows by now
+    assert len(narrower) == 4
+    assert len(rows(root)) == committed(root) == 29
+    assert len(run(*words, "search.space.kind=[wide_conv]", "search.space.rank=[1, 2, 3]")) == 6
+
+
+def test_a_wider_interval_and_more_seeds_go_on_from_the_rows(run: Run, root: Path) -> None:
+    space = "search.space={kind: [conv], train: {learning_rate: {low: 0.01, high: %s, log: true}}}"
+    run(space % 0.1, "search.sampler=tpe", "search.trials=3", "search.seeds=1")
+    assert len(run(space % 0.2, "search.sampler=tpe", "search.trials=5", "search.seeds=1")) == 5
+    before = rows(root)
+    assert len(before) == 5
+    told = run(space % 0.2, "search.sampler=tpe", "search.trials=5", "search.seeds=2")
+    found = rows(root)
+    assert len(told) == 5
+    assert len(found) == 10  # the first seed's rows serve again
+    pd.testing.assert_frame_equal(found.loc[before.index], before)
+
+
+def test_other_settings_and_profiles_do_not_answer_for_each_other(run: Run, hunt: Path, root: Path) -> None:
+    hunt.write_text(SEARCH + "profiles: {smoke: {train: {learning_rate: 0.02}}}\n")
+    assert len(run("search.seeds=1", profile="smoke")) == 6
+    assert len(run("search.seeds=1")) == 6
+    found, store = rows(root), Store(root)
+    assert set(found["learning_rate"]) == {0.02, 0.05}
+    assert store.plan("smoke") == set(found.index[found["learning_rate"] == 0.02])
+    assert store.plan("default") == set(found.index[found["learning_rate"] == 0.05])
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2"])
+def test_constraints_reach_the_sampler_and_survive_a_lost_journal(
+    sampler: str, run: Run, root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    few = "search.constraints=[{metric: parameters, max: 80000}, {metric: validation_accuracy, min: 0.01}]"
+    words = (few, "search.space.placement=subsets", f"search.sampler={sampler}", "search.seeds=1")
+    told = run(*words, "search.trials=14")
+    parameters = rows(root)["parameters"]
+    assert (parameters > 80_000).any()
+    for trial in told:
+        if trial.params["kind"] == "conv":
+            assert trial.constraints["parameters max"] == pytest.approx(75_466 / 80_000 - 1, abs=0.02)
+        assert trial.constraints["validation_accuracy min"] <= 0
+    assert {trial.constraints["parameters max"] > 0 for trial in told} == {True, False}
+    (root / "optuna.journal").unlink()
+    built = {tuple(t.params.items()): t.constraints for t in run(*words, "search.trials=1")}
+    assert built == {tuple(t.params.items()): pytest.approx(t.constraints) for t in told}
+    run(few, "search.sampler=qmc", "search.trials=1")
+    assert "sampler qmc looks at no result, so at no constraint" in capfd.readouterr().err
+
+
+def test_a_user_s_own_storage_keeps_what_is_not_ours(run: Run, root: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/theirs.db"
+    theirs = optuna.create_study(study_name="hunt", storage=url)
+    theirs.add_trial(optuna.create_trial(value=1.0))
+    session_words = (f"search.storage={url}", "search.trials=2", "search.seeds=1")
+    with pytest.raises(IndexError):
+        run(*session_words)  # no journal beside the results
+    with pytest.raises(IndexError):
+        run(*session_words, "search.space.kind=[conv]")
+    names = optuna.get_all_study_names(url)
+    assert len(names) == 3
+    assert len(optuna.load_study(study_name="hunt", storage=url).trials) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["search.sampler_options={n_startup: 3}"], "search.sampler_options.n_startup: "),
+        (
+            ["search.sampler=tpe", "search.sampler_options={n_startup_trials: many}"],
+            "expected int, got 'many'",
+        ),
+        (["search.sampler=tpe", "search.sampler_options={constraints_func: x}"], "has no such option"),
+        (["search.sampler=nsga2", "search.sampler_options={population_size: 1}"], "population_size"),
+        (["search.pruner=median", "search.pruner_options={n_warmup: 1}"], "did you mean 'n_warmup_steps'?"),
+        (["search.pruner=hyperband", "search.pruner_options={max_resource: 1.5}"], "max_resource"),
+        (["search.pruner=halving"], "successive_halving"),
+        (["search.sampler=tp"], "did you mean 'tpe'?"),
+        (["search.storage=nonsense"], "search.storage: cannot open 'nonsense': "),
+        (["search.storage=sqlite:////no/such/folder/x.db"], "search.storage: cannot open "),
+        (["search.storage=postgresql://nobody@localhost:1/none"], "search.storage: cannot open "),
+        (["search.storage=redis://localhost"], "search.storage: cannot open "),
+        (["search.constraints=[{metric: parameters}]"], "give a min, a max or both"),
+        (["search.constraints=[{metric: test_accuracy, min: 0.5}]"], "test_accuracy"),
+        (["search.constraints=[{metric: parameters, min: 2, max: 1}]"], "min 2 is over max 1"),
+        (
+            ["search.sampler=brute_force", "search.space.train={momentum: {low: 0.1, high: 0.9}}"],
+            "sampler 'brute_force' cannot enumerate the interval space.train.momentum",
+        ),
+    ],
+)
+def test_a_wrong_search_is_one_clear_line(words: list[str], line: str, run: Run, root: Path) -> None:
+    with pytest.raises((UserError, StudyError)) as caught:
+        run(*words)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(rows(root)) == 0
+
+
+def test_a_plan_counts_the_suggestions_that_have_rows(run: Run, hunt: Path, root: Path) -> None:
+    told = run()
+    planned = plan_study(str(hunt), [], None, root.parent, None, probe=False)
+    assert (planned.search_answered, planned.search_suggestions) == (len(distinct(told)), 6)
+    other = plan_study(str(hunt), ["train.epochs=2"], None, root.parent, None, probe=False)
+    assert other.search_answered == 0
+
+
+def test_status_shows_the_front_and_the_figure_is_drawn(lrlc: Lrlc, run: Run, root: Path) -> None:
+    run(f"search.objectives={BOTH}", "search.sampler=brute_force", "search.trials=9", "search.seeds=1")
+    shown = json.loads(lrlc("status", "hunt", "--json").stdout)["best"]
+    found = rows(root)
+    for best in shown:
+        better = (found["validation_accuracy"] >= best["validation_accuracy"]) & (
+            found["parameters"] <= best["parameters"]
+        )
+        assert (found.loc[better, "parameters"] == best["parameters"]).all()
+        assert best["seeds"] == 1
+        assert best["test_accuracy"] is not None
+    assert max(best["validation_accuracy"] for best in shown) == found["validation_accuracy"].max()
+    told = lrlc("status", "hunt").stdout
+    assert "validation accuracy" in told
+    assert "parameters" in told
+    figure = next(path for path in draw_all(Store(root), root / "figures").paths if path.stem == "pareto")
+    assert figure.stat().st_size > 10_000

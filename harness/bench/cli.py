@@ -1,4 +1,4 @@
-"""`lrlc bench layers | training`."""
+"""`lrlc bench layers | training | overhead`."""
 
 import json
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     import torch
 
     from harness.bench.layers import LayersMeasured
+    from harness.bench.overhead import Measure
     from harness.bench.resnet import NetworkRow
     from harness.bench.timing import Ratio
     from harness.bench.training import TrainingMeasured
 
-bench_app = typer.Typer(help="Measure layers and training on this machine.", no_args_is_help=True)
+bench_app = typer.Typer(help="Measure layers, training and scheduling on this machine.", no_args_is_help=True)
 
 Batches = Annotated[
     list[int] | None, typer.Option("--batch", min=2, help="Images a batch; repeat for several.")
@@ -52,7 +53,7 @@ def bench_layers(
     as_json: AsJson = False,
 ) -> None:
     """Time forward and backward passes, interleaved, as ratios to a peer."""
-    device, chosen = _prepare(threads), _ranks(ranks)
+    device, chosen = _prepare(threads), _whole_numbers("--ranks", ranks)
     if network == "resnet50":
         from harness.bench.resnet import measure_resnet50
 
@@ -85,9 +86,39 @@ def bench_training(
     """Time whole training epochs against a plain PyTorch loop with a DataLoader."""
     from harness.bench.training import measure_training
 
-    device, chosen = _prepare(threads), _ranks(ranks)
+    device, chosen = _prepare(threads), _whole_numbers("--ranks", ranks)
     found = measure_training(batch or [128, 512], chosen, _dtype(dtype), rounds, device)
     _show(device, found, [_training_table(found)], as_json)
+
+
+@bench_app.command("overhead")
+def bench_overhead(
+    trials: Annotated[str, typer.Option(help="Sizes of grids to run, as in 100,1000.")] = "100,1000,10000",
+    slots: Annotated[int, typer.Option(min=1, help="Trials at once.")] = 8,
+    tune_trials: Annotated[int, typer.Option(min=1, help="Trials of Ray Tune.")] = 60,
+    search_trials: Annotated[int, typer.Option(min=2, help="Suggestions of the search.")] = 2000,
+    finished: Annotated[int, typer.Option(min=1, help="Finished trials to resume.")] = 10_000,
+    planned: Annotated[int, typer.Option(min=1, help="Trials to plan.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of the shortest grid and Ray Tune.")] = 3,
+    only: Annotated[
+        list[str] | None, typer.Option(help="grid, tune, search, resume or plan; repeat for several.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time trials of zero seconds on a local Ray, from the driver to the committed row, and planning."""
+    from harness import ray_setup
+    from harness.bench.machine import find_device
+
+    ray_setup.prepare(joins_cluster=False)
+    from harness.bench.overhead import PARTS, Wanted, measure_overhead
+
+    if unknown := set(only or ()) - set(PARTS):
+        raise UserError(f"--only: {min(unknown)!r} is none of {', '.join(PARTS)}")
+    sizes = _whole_numbers("--trials", trials)
+    found = measure_overhead(
+        Wanted(sizes, slots, tune_trials, search_trials, finished, planned, rounds, only or PARTS)
+    )
+    _show(find_device(), found, [_overhead_table(found)], as_json)
 
 
 def _prepare(threads: int | None) -> "torch.device":
@@ -102,14 +133,14 @@ def _prepare(threads: int | None) -> "torch.device":
     return find_device()
 
 
-def _ranks(text: str) -> list[int]:
+def _whole_numbers(option: str, text: str) -> list[int]:
     try:
-        ranks = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        ranks = [0]
-    if min(ranks) < 1:
-        raise UserError(f"--ranks: {text!r} is not a list of whole numbers from 1, such as 2,4,7")
-    return ranks
+        numbers = [0]
+    if min(numbers) < 1:
+        raise UserError(f"{option}: {text!r} is not a list of whole numbers from 1, such as 2,4,7")
+    return numbers
 
 
 def _dtype(name: str) -> str:
@@ -179,4 +210,14 @@ def _network_table(rows: "Sequence[NetworkRow]") -> list[list[str]]:
             step = [f"{row.step.ratio:.2f}", quartiles, f"{row.step.milliseconds:.0f}"]
         counts = [f"{row.flops_per_image / 1e9:.2f}", f"{row.flops_per_batch / 1e9:.2f}"]
         table.append([row.name, f"{row.parameters:,}", *counts, f"{row.activation_bytes / 1e6:.0f}", *step])
+    return table
+
+
+def _overhead_table(found: "Sequence[Measure]") -> list[list[str]]:
+    table = [["overhead", "", "unit", "quartiles", "goal", "", "note"]]
+    verdicts = {None: "", True: "met", False: "missed"}
+    for each in found:
+        value = "" if each.value is None else f"{each.value:,.2f}"
+        spread = "" if each.low is None else f"{each.low:.2f}-{each.high:.2f}"
+        table.append([each.name, value, each.unit, spread, each.goal, verdicts[each.met], each.note])
     return table

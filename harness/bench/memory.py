@@ -56,6 +56,16 @@ def _resident_peak(case: Case, setting: Setting, threads: int) -> int | None:
         return None
 
 
+def resident_bytes() -> int | None:
+    """What this process holds in memory now; None where the system does not say."""
+    return _status("VmRSS") if STATUS.exists() else None
+
+
+def peak_resident_bytes() -> int | None:
+    """The most that this process ever held; None where the system does not say."""
+    return _status("VmHWM") if STATUS.exists() else None
+
+
 def _status(field: str) -> int:
     for line in STATUS.read_text().splitlines():
         if line.startswith(f"{field}:"):

@@ -108,7 +108,7 @@ class RayExecutor:
     """At most `max_in_flight` actors, as many as the cluster's free resources hold.
 
     `share` says how much of a GPU a trial needs; by default every trial holds `settings.gpus`. Trials of another
-    share than the last wait until actors of theirs have room.
+    share than the last wait until actors of theirs have room. `worker` is what an actor is made of.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class RayExecutor:
         accelerator_type: str | None = None,
         can_grow: bool = False,
         share: Callable[[Trial], float] | None = None,
-        worker: type[Worker] = Worker,
+        worker: type[Any] = Worker,
     ) -> None:
         self._settings, self._max_in_flight, self._share = settings, max_in_flight, share
         if not can_grow:
@@ -138,6 +138,11 @@ class RayExecutor:
         self._idle: list[_Actor] = []
         self._running: dict[ray.ObjectRefGenerator, _Flight] = {}
         self._waiting_since: float | None = None
+
+    @property
+    def ready(self) -> int:
+        """Actors that stand ready for a trial."""
+        return len(self._idle)
 
     @property
     def has_room(self) -> bool:
@@ -256,7 +261,8 @@ class RayExecutor:
             self._waiting_since = time.monotonic()
         elif time.monotonic() - self._waiting_since > SECONDS_BEFORE_A_WORD:
             self._waiting_since = math.inf  # once
-            say(f"waiting for a node with {_asked(self._settings.cpus, self._gpus)} free; {_offered()}")
+            asked = _asked(self._settings.cpus, self._gpus)
+            say(f"waiting for workers to start: each asks for {asked}; {_offered()}")
 
 
 def _lost(trial: Trial, error: RayError) -> Lost:

@@ -104,11 +104,11 @@ def grid(
     return figure, axes
 
 
-def title(axes: Axes, panel: Panel) -> None:
-    """The data set; below it what tells the panel from others, and its numbers of seeds and images."""
+def title(axes: Axes, panel: Panel, counts: str | None = None) -> None:
+    """The data set; below it what tells the panel from others, and `counts`: else of its seeds and images."""
     below = [panel.detail] if panel.detail else []
     axes.set_title("\n".join([dataset_name(panel.dataset), ""]), pad=3, linespacing=1.35)
-    note = " · ".join([*below, seeds_note(panel.rows)])
+    note = " · ".join([*below, counts or seeds_note(panel.rows)])
     axes.annotate(
         note, (0, 1), (0, 3.5), "axes fraction", "offset points", fontsize=6, color=GREY, va="bottom"
     )

@@ -1,0 +1,124 @@
+"""What planning and resuming cost, each in a process of its own."""
+
+import multiprocessing
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.bench.instant import ended, open_text
+from harness.bench.memory import peak_resident_bytes
+from harness.planning import Planner
+from harness.trial import blank_result
+
+ROWS_PER_COMMIT = 1000
+CELLS = 50
+"""Cells of the planned grid at one learning rate and seed."""
+
+STUDY = """
+name: overhead
+datasets: digits
+grid:
+  kind: lrlc
+  rank: [1, 2, 3, 4, 5]
+  placement: [[1], [2], [3], [1, 3], all]
+  train.batch_size: [128, 512]
+  train.learning_rate: {rates}
+seeds: 10
+train: {{epochs: 1}}
+"""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Seconds of one planning and the peak memory of the process that did it (None where unknown).
+
+    `import_seconds` is the loading of the libraries and of the data set before it.
+    """
+
+    trials: int
+    missing: int
+    import_seconds: float
+    seconds: float
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A study whose trials have all finished: opened for `lrlc run`, and compared for `lrlc plan`."""
+
+    opened: Planned
+    plan_seconds: float
+    command_seconds: float
+    """`lrlc plan` as a person runs it, from the shell and back."""
+
+
+def measure_planning(trials: int) -> Planned:
+    """Plan a grid of about `trials` trials against an empty table."""
+    with TemporaryDirectory() as folder:
+        open_text(_study(trials), Path(folder))
+        return _in_own_process(_open, folder)
+
+
+def measure_resuming(trials: int) -> Resumed:
+    """Open, and plan, a study of about `trials` trials that have all finished."""
+    with TemporaryDirectory() as folder:
+        opened, store = open_text(_study(trials), Path(folder))
+        planned = Planner(opened, None).grid()
+        for first in range(0, len(planned), ROWS_PER_COMMIT):
+            store.commit(
+                [ended(blank_result(trial), trial) for trial in planned[first : first + ROWS_PER_COMMIT]]
+            )
+        store.compact()
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "harness.cli", "plan", f"{folder}/study.yaml", "--results", folder]
+        subprocess.run(command, check=True, capture_output=True)
+        command_seconds = time.perf_counter() - started
+        return Resumed(
+            _in_own_process(_open, folder), _in_own_process(_plan, folder).seconds, command_seconds
+        )
+
+
+def _study(trials: int) -> str:
+    count = max(1, round(trials / (10 * CELLS)))
+    return STUDY.format(rates=[step / count for step in range(1, count + 1)])
+
+
+def _in_own_process(work: Callable[[str], Planned], folder: str) -> Planned:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+        return child.submit(work, folder).result()
+
+
+def _open(folder: str) -> Planned:
+    import_seconds = _import()
+    from harness.commands import open_run
+
+    started = time.perf_counter()
+    session = open_run(f"{folder}/study.yaml", (), None, Path(folder), None)
+    missing = len(session.plan.missing)
+    seconds = time.perf_counter() - started
+    return Planned(len(session.plan.trials), missing, import_seconds, seconds, peak_resident_bytes())
+
+
+def _plan(folder: str) -> Planned:
+    import_seconds = _import()
+    from harness.commands import plan_study
+
+    started = time.perf_counter()
+    summary = plan_study(f"{folder}/study.yaml", (), None, Path(folder), None, probe=False)
+    seconds = time.perf_counter() - started
+    return Planned(summary.grid_trials, summary.missing, import_seconds, seconds, peak_resident_bytes())
+
+
+def _import() -> float:
+    started = time.perf_counter()
+    import harness.commands  # noqa: F401
+    from harness.data import load_dataset
+    from studies import DatasetSpec
+
+    load_dataset(DatasetSpec(name="digits"), None)
+    return time.perf_counter() - started

@@ -1,0 +1,93 @@
+"""The best configurations, from rows alone: of one objective the best, of several what no other beats on all.
+
+Choices are made on the validation split; the test accuracy of what was chosen is reported beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from results.schema import TrialStatus
+from results.statistics import CELL, TRAINING_SETTINGS
+
+MEASURES = ("validation_accuracy", "validation_loss", "parameters", "flops_per_image", "test_accuracy")
+
+
+def configurations(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for each configuration with finished trials: its settings, `seeds` and the means over them."""
+    finished = rows[rows["status"] == TrialStatus.FINISHED]
+    cells = finished.groupby([*CELL, "dataset_name", "translate", "label"], dropna=False, sort=False)
+    means = cells[list(MEASURES)].mean()
+    return means.assign(seeds=cells["seed"].nunique()).reset_index()
+
+
+def on_front(values: npt.ArrayLike, directions: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which points (rows) no other point beats: as good on every objective (columns) and better on one.
+
+    A direction is 'maximize' or 'minimize'. Points with a NaN are not on the front.
+    """
+    signs = np.array([1.0 if direction == "minimize" else -1.0 for direction in directions])
+    costs = np.asarray(values, dtype=np.float64).reshape(-1, len(signs)) * signs
+    costs = np.where(np.isnan(costs).any(axis=1, keepdims=True), np.inf, costs)
+    beaten = [
+        bool(((costs <= cost).all(axis=1) & (costs < cost).any(axis=1)).any()) or bool(np.isinf(cost).any())
+        for cost in costs
+    ]
+    return ~np.array(beaten, dtype=np.bool_)
+
+
+def best(rows: pd.DataFrame, search: Mapping[str, Any]) -> pd.DataFrame:
+    """The best configurations of a search as study.json describes it, the first objective's best first.
+
+    Those with all of the search's seeds count, on its data set and network, that keep its constraints.
+    """
+    found = configurations(rows)
+    found = found[_is_asked(found, search) & _is_kept(found, search.get("constraints", ()))]
+    objectives = search["objectives"]
+    metrics = [objective["metric"] for objective in objectives]
+    directions = [objective["direction"] for objective in objectives]
+    front = found[on_front(found[metrics], directions)]
+    front = front.sort_values(metrics, ascending=[direction == "minimize" for direction in directions])
+    return (front.head(1) if len(metrics) == 1 else front).reset_index(drop=True)
+
+
+def as_records(found: pd.DataFrame, search: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """JSON-able: what was chosen, the searched training settings, each objective, seeds and test accuracy."""
+    searched = [name for name in TRAINING_SETTINGS if name in search["space"]["train"]]
+    metrics = [objective["metric"] for objective in search["objectives"]]
+    shown = found[["kind", "rank", "placement", *searched, *metrics, "seeds", "test_accuracy"]]
+    return [
+        {str(name): None if pd.isna(value) else _whole(name, value) for name, value in record.items()}
+        for record in shown.to_dict("records")
+    ]
+
+
+def _is_asked(found: pd.DataFrame, search: Mapping[str, Any]) -> "pd.Series[bool]":
+    dataset = search["dataset"]
+    label = found["label"].isna() if dataset["label"] is None else found["label"] == dataset["label"]
+    asked: pd.Series[bool] = (
+        (found["dataset_name"] == (dataset["name"] or dataset["path"]))
+        & (found["translate"] == dataset["translate"])
+        & label
+        & (found["network"] == search["network"])
+        & (found["seeds"] >= len(search["seeds"]))
+    )
+    return asked
+
+
+def _is_kept(found: pd.DataFrame, constraints: Sequence[Mapping[str, Any]]) -> "pd.Series[bool]":
+    kept = pd.Series(True, index=found.index)
+    for constraint in constraints:
+        values = found[constraint["metric"]]
+        if constraint["min"] is not None:
+            kept &= values >= constraint["min"]
+        if constraint["max"] is not None:
+            kept &= values <= constraint["max"]
+    return kept
+
+
+def _whole(name: object, value: Any) -> Any:
+    return int(value) if name in ("rank", "seeds", "parameters", "flops_per_image") else value
