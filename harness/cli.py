@@ -1,4 +1,5 @@
-"""The command line: `lrlc plan | run | retry | status | plot | report | export | data | list | doctor | submit`.
+"""The command line: `lrlc plan | run | retry | status | plot | report | export | data | list | doctor`,
+`submit | jobs | logs | stop` for a cluster.
 
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
 """
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness import jobs_cli
 from harness.bench.cli import bench_app
 from harness.errors import UserError
+from harness.options import AsJson, MaxInFlight, Overrides, ProfileName, StudyName
 from harness.progress import duration, say
 
 if TYPE_CHECKING:
@@ -27,18 +30,11 @@ app = typer.Typer(
 data_app = typer.Typer(help="List, check and fetch data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
+jobs_cli.register(app)
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a shipped study's name.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, such as train.epochs=2."),
-]
 ResultsDir = Annotated[Path, typer.Option("--results", help="Where the tables live.")]
 DataDir = Annotated[Path | None, typer.Option("--data", envvar="LRLC_DATA", help="The folder of data sets.")]
-ProfileName = Annotated[str | None, typer.Option("--profile", help="A profile of the study, such as smoke.")]
 OutDir = Annotated[Path | None, typer.Option("--out", help="Where to write; beside the tables by default.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
-MaxInFlight = Annotated[int | None, typer.Option("--max-in-flight", min=1, help="Trials at once, at most.")]
 
 Serial = Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")]
 Address = Annotated[
@@ -46,6 +42,7 @@ Address = Annotated[
 ]
 
 RESULTS = Path("runs")
+SECONDS_BETWEEN_LOOKS = 5.0
 
 
 @app.command()
@@ -120,30 +117,49 @@ def retry(
 def _run(
     session: "RunSession", *, serial: bool, address: str, max_in_flight: int | None, as_json: bool
 ) -> None:
-    """Run to the end or to Ctrl-C (exit code 130), then say what the table holds."""
+    """Run to the end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds."""
+    from harness.interrupts import Stopped, stoppable
+
     executor = session.executor(serial=serial, address=address, max_in_flight=max_in_flight)
     say(session.headline())
-    interrupted = False
+    stopped: Stopped | None = None
     try:
-        session.run(executor)
-    except KeyboardInterrupt:
-        interrupted = True
+        with stoppable(executor, in_process=serial) as guarded:
+            session.run(guarded)
+    except Stopped as stop:
+        stopped = stop
     counts = session.store.counts()
     if as_json:
         _print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
     else:
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
         print(f"{session.store.root}: {listed or 'no rows'}")
-    if interrupted:
+    if stopped:
         say("stopped; finished trials are kept, the same command goes on")
-        raise typer.Exit(130)
+        raise typer.Exit(stopped.exit_code)
     if counts.get("failed"):
         say(f"{counts['failed']} failed: `lrlc status` shows why, `lrlc retry` runs them again")
 
 
 @app.command()
-def status(study: StudyName, results: ResultsDir = RESULTS, as_json: AsJson = False) -> None:
-    """Show a study's rows by status, its failures and damaged parts, and a search's best suggestions."""
+def status(
+    study: StudyName,
+    seconds: Annotated[
+        float | None,
+        typer.Argument(metavar="[SECONDS]", min=0.1, help="How often --watch looks; 5 if not said."),
+    ] = None,
+    results: ResultsDir = RESULTS,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until nothing is missing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a study's rows by status, its failures, damaged parts and a search's best suggestions.
+
+    With --watch [SECONDS] it goes on until nothing is missing, then shows them.
+    """
+    if seconds is not None and not watch:
+        raise UserError(f"{seconds:g}: a number of seconds goes with --watch")
+    if watch:
+        _watch(study, results, seconds or SECONDS_BETWEEN_LOOKS)
     store = _store(study, results)
     rows = store.trials()
     planned = store.plan()
@@ -165,6 +181,21 @@ def status(study: StudyName, results: ResultsDir = RESULTS, as_json: AsJson = Fa
         print(f"  damaged part set aside: {path}; `lrlc run {study}` trains its trials again")
     if best is not None:
         _print_best(best)
+
+
+def _watch(study: str, results: Path, seconds: float) -> None:
+    """Show the study's progress until nothing is missing; one that has no tables yet is waited for."""
+    from rich.console import Console
+
+    from harness.watch import watch
+    from results.store import Store
+    from studies import study_name
+
+    name = study if (results / study).is_dir() else study_name(study)
+    try:
+        watch(Store(results / name), seconds, Console())
+    except KeyboardInterrupt:
+        raise typer.Exit from None
 
 
 @app.command()
@@ -253,48 +284,6 @@ def doctor(data: DataDir = None, as_json: AsJson = False) -> None:
             print(f"{'ok  ' if finding.ok else 'look'} {finding.what}: {finding.found}")
     if any(finding.blocking for finding in findings):
         raise typer.Exit(1)
-
-
-@app.command()
-def submit(
-    study: StudyName,
-    overrides: Overrides = None,
-    address: Annotated[
-        str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard.")
-    ] = "http://127.0.0.1:8265",
-    working_dir: Annotated[Path, typer.Option(help="The folder to ship: the code and your study.")] = Path(),
-    runtime_env: Annotated[
-        Path | None, typer.Option(help="A YAML file of Ray's runtime environment.")
-    ] = None,
-    profile: ProfileName = None,
-    results: Annotated[Path | None, typer.Option(help="A folder on the cluster, absolute.")] = None,
-    data: DataDir = None,
-    max_in_flight: MaxInFlight = None,
-    as_json: AsJson = False,
-) -> None:
-    """Send a study to a Ray cluster as a job, and return."""
-    from harness.commands import submit_study
-
-    job = submit_study(
-        study,
-        overrides or [],
-        address=address,
-        working_dir=working_dir,
-        runtime_env=runtime_env,
-        profile=profile,
-        results=results or RESULTS.absolute(),
-        data=data,
-        max_in_flight=max_in_flight,
-    )
-    if as_json:
-        _print_json({"job": job.id, "address": job.dashboard, "attached": job.attached})
-    else:
-        print(job.id)
-        say(
-            "it was running already"
-            if job.attached
-            else f"sent; `ray job logs {job.id} -f --address {address}`"
-        )
 
 
 @data_app.command("list")

@@ -13,7 +13,6 @@ from harness import ray_setup
 from harness.catalogue import OpenedStudy, open_study
 from harness.data import load_dataset
 from harness.driver import Driver, GridSource, TrialSource
-from harness.errors import UserError
 from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
@@ -109,7 +108,7 @@ class RunSession:
             seeds = len(self.study.search.seeds)
             total, done = total + search.total * seeds, done + search.done * seeds
             sources.append(search)
-        with Display(total, done) as display:
+        with Display(total, done, max_attempts=self.study.resources.max_attempts) as display:
             Driver(sources, executor, self.store, self.study.resources, display).run()
         self.store.compact()
 
@@ -207,39 +206,26 @@ def submit_study(
     working_dir: Path,
     runtime_env: Path | None,
     profile: str | None,
-    results: Path,
-    data: Path | None,
+    results: str | None,
+    data: str | None,
     max_in_flight: int | None,
 ) -> "Submission":
     """Check the study here, then send it; what is wrong with it is said before anything travels."""
-    open_study(name, profile=profile, overrides=overrides)
+    opened = open_study(name, profile=profile, overrides=overrides)
     ray_setup.prepare(joins_cluster=True)
-    from harness.submit import submit
+    from harness.submit import Order, on_nodes, shipped_path, submit
 
-    arguments = [*overrides, "--results", str(results)]
-    arguments += ["--profile", profile] if profile else []
-    arguments += ["--data", str(data.absolute())] if data else []
-    arguments += ["--max-in-flight", str(max_in_flight)] if max_in_flight else []
-    return submit(
-        _shipped_path(name, working_dir),
-        arguments,
-        address=address,
-        working_dir=working_dir,
-        runtime_env_file=runtime_env,
+    results, data = on_nodes(results, data, address)
+    order = Order(
+        path=shipped_path(name, opened.plugins, working_dir),
+        name=opened.study.name,
+        overrides=tuple(overrides),
+        profile=profile,
+        results=results,
+        data=data,
+        max_in_flight=max_in_flight,
     )
-
-
-def _shipped_path(name: str, working_dir: Path) -> str:
-    """The study's name on the cluster: a file must lie in the folder that is shipped."""
-    path = Path(name)
-    if not path.is_file():
-        return name
-    try:
-        return str(path.resolve().relative_to(working_dir.resolve()))
-    except ValueError:
-        raise UserError(
-            f"{name} lies outside --working-dir {working_dir}, which is all the cluster gets"
-        ) from None
+    return submit(order, address=address, working_dir=working_dir, runtime_env_file=runtime_env)
 
 
 def _cells(trials: Sequence[Trial]) -> tuple[str, ...]:

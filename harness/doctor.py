@@ -77,7 +77,7 @@ def _ray() -> Finding:
 
 
 def _token() -> Finding:
-    if ray_setup.token_found():
+    if ray_setup.token_source():
         return Finding("ray token", "found")
     return Finding("ray token", "none; needed only to join or submit to a cluster that asks for one")
 

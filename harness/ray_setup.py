@@ -6,16 +6,23 @@ from pathlib import Path
 
 from harness.errors import UserError
 
-NO_TOKEN = (
-    "no Ray token found; copy the cluster's (`ray get-auth-token` on its head node) to ~/.ray/auth_token "
-    "or set RAY_AUTH_TOKEN"
+HOW_TO_GET_A_TOKEN = (
+    "copy the cluster's (`ray get-auth-token` on its head node) to ~/.ray/auth_token or set RAY_AUTH_TOKEN"
 )
+NO_TOKEN = f"no Ray token found; {HOW_TO_GET_A_TOKEN}"
 
 
-def token_found() -> bool:
-    """Whether a token stands where Ray looks for it: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token."""
-    path = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
-    return bool(os.environ.get("RAY_AUTH_TOKEN")) or Path(path).is_file()
+def token_source() -> str | None:
+    """Where Ray finds its token: RAY_AUTH_TOKEN, the file of RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return "RAY_AUTH_TOKEN"
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    return str(path) if path.is_file() else None
+
+
+def wrong_token() -> str:
+    """What to say where the cluster knows another token than ours."""
+    return f"the cluster has another token than the one in {token_source()}; {HOW_TO_GET_A_TOKEN}"
 
 
 def prepare(*, joins_cluster: bool) -> None:
@@ -27,7 +34,7 @@ def prepare(*, joins_cluster: bool) -> None:
     if importlib.util.find_spec("ray") is None:
         raise UserError("Ray is not installed: pip install 'lrlc-bench[ray]', or run with --serial")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if joins_cluster and token_found():
+    if joins_cluster and token_source():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if os.environ.get("RAY_AUTH_MODE") == "token" and not token_found():
+    if os.environ.get("RAY_AUTH_MODE") == "token" and not token_source():
         raise UserError(NO_TOKEN)

@@ -1,103 +1,203 @@
-"""Send a study to a Ray cluster as a job and return: the laptop can be closed."""
+"""Send a study to a Ray cluster as a job: the laptop can be closed."""
 
 import hashlib
 import json
 import os
+import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import yaml
-from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
-from harness import provenance, ray_setup
+import harness
+import layers
+import results
+import studies
+from harness import provenance
 from harness.errors import UserError
+from harness.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cluster, first_line, is_local, look_up
+from harness.plugins import Plugin
+
+READY_SECONDS = 60
+"""`ray start --head` returns up to a minute before its node takes jobs."""
 
 EXCLUDED = [".git", ".venv", ".data", "runs", "**/__pycache__"]
 
 
 @dataclass(frozen=True)
-class Submission:
-    """A job on the cluster; `attached` if it ran there already."""
+class Order:
+    """What is asked of the cluster. `path` is the study as the driver names it, `name` the study's own name."""
 
-    id: str
-    dashboard: str
+    path: str
+    name: str
+    overrides: tuple[str, ...]
+    profile: str | None
+    results: str
+    data: str | None
+    max_in_flight: int | None
+
+    @property
+    def job_id(self) -> str:
+        """'lrlc-quickstart-1a2b3c4d': the same for the same study, profile, overrides and results."""
+        overrides = sorted(self.overrides, key=lambda override: override.partition("=")[0])
+        identity = json.dumps([self.path, self.name, self.profile, overrides, self.results])
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        return f"lrlc-{re.sub(r'[^A-Za-z0-9_.]+', '-', self.name)}-{digest}"
+
+    @property
+    def words(self) -> list[str]:
+        """The words of `lrlc run` on the cluster."""
+        words = ["run", self.path, *self.overrides, "--address", "auto", "--results", self.results]
+        words += ["--profile", self.profile] if self.profile else []
+        words += ["--data", self.data] if self.data else []
+        return words + (["--max-in-flight", str(self.max_in_flight)] if self.max_in_flight else [])
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The order's job on the cluster; `attached` if it ran there already."""
+
+    job: Job
     attached: bool
 
 
-def submit(
-    study: str,
-    run_arguments: Sequence[str],
-    *,
-    address: str,
-    working_dir: Path,
-    runtime_env_file: Path | None = None,
-) -> Submission:
-    """Start `lrlc run STUDY --address auto RUN_ARGUMENTS` on the cluster whose dashboard is at `address`.
+def submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: Path | None) -> Submission:
+    """Start the order's job, or find it running. UserError where the cluster does not answer or refuses."""
+    runtime_env = _runtime_env(working_dir, runtime_env_file)
+    deadline = time.monotonic() + READY_SECONDS
+    with cluster(address) as client:
+        while True:
+            earlier = [job for job in all_jobs(client) if _is_run_of(order, job.id)]
+            if running := [job for job in earlier if not job.ended]:
+                return Submission(running[-1], attached=True)
+            job_id = _next_id(order, [job.id for job in earlier])
+            try:
+                _start(client, job_id, order, runtime_env)
+            except (RuntimeError, ValueError) as error:
+                # Another submit was faster, or the head node has only just started.
+                soon = any(words in str(error) for words in ("already", "try again later"))
+                if not soon or time.monotonic() > deadline:
+                    raise UserError(
+                        f"--address {address}: the cluster refused the job: {first_line(error)}"
+                    ) from error
+                time.sleep(1)
+            else:
+                return Submission(look_up(client, job_id), attached=False)
 
-    The job's id follows from the study and the arguments, so submitting the same again attaches to the job that
-    runs. Raises UserError where the cluster does not answer or refuses.
+
+def shipped_path(name: str, plugin_files: Sequence[Plugin], working_dir: Path) -> str:
+    """The study's name on the cluster: its file and its plugins must lie in the folder that is shipped."""
+    path, shipped = Path(name), working_dir.resolve()
+    if not path.is_file():
+        return name
+    for file in (path.resolve(), *(Path(plugin.path) for plugin in plugin_files)):
+        if not file.is_relative_to(shipped):
+            raise UserError(
+                f"{file} lies outside --working-dir {working_dir}, which is all the cluster gets; "
+                "name a folder that holds the study and its plugins"
+            )
+    return path.resolve().relative_to(shipped).as_posix()
+
+
+def on_nodes(results_place: str | None, data: str | None, address: str) -> tuple[str, str | None]:
+    """Where the job's tables and data lie: places on the nodes, or URIs, which are left as they are.
+
+    A relative folder would lie in the copy of the working folder that Ray deletes. A cluster on this machine is
+    given ./runs and LRLC_DATA where nothing else is said.
     """
-    client, job_id = _connect(address), submission_id(study, run_arguments)
-    status = {job.submission_id: job.status for job in client.list_jobs()}.get(job_id)
-    if status is not None and not status.is_terminal():
-        return Submission(job_id, address, attached=True)
-    if status is not None:
-        client.delete_job(job_id)  # an id that has ended can be used again only after its deletion
-    local = urlsplit(address).hostname in {"127.0.0.1", "localhost", "::1"}
-    # A cluster on this machine may have been started from an environment that is not on its PATH.
-    python = sys.executable if local else "python3"
-    command = shlex.join([python, "-m", "harness.cli", "run", study, "--address", "auto", *run_arguments])
-    try:
-        client.submit_job(
-            entrypoint=command,
-            submission_id=job_id,
-            runtime_env=_runtime_env(working_dir, runtime_env_file),
-            metadata={"lrlc_study": study},
-        )
-    except (RuntimeError, ValueError) as error:
-        raise UserError(f"--address {address}: the cluster refused the job: {_first_line(error)}") from error
-    return Submission(job_id, address, attached=False)
-
-
-def submission_id(study: str, run_arguments: Sequence[str]) -> str:
-    """'lrlc-quickstart-1a2b3c4d': the same for the same study and arguments."""
-    digest = hashlib.sha256(json.dumps([study, *run_arguments]).encode()).hexdigest()[:8]
-    return f"lrlc-{Path(study).stem}-{digest}"
-
-
-def _connect(address: str) -> JobSubmissionClient:
-    try:
-        return JobSubmissionClient(address)
-    except AuthenticationError as error:
-        raise UserError(f"--address {address}: {ray_setup.NO_TOKEN}") from error
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    if is_local(address):
+        results_place = results_place or _absolute("runs")
+        data = data or _absolute(os.environ.get("LRLC_DATA"))
+    if results_place is None:
         raise UserError(
-            f"--address {address}: no Ray dashboard answered there ({_first_line(error)}); "
-            "give the address that `ray start --head` printed, for example http://127.0.0.1:8265"
-        ) from error
+            "--results: name a folder that the head node can write, or a URI such as s3://bucket/runs"
+        )
+    for option, place in (("--results", results_place), ("--data", data)):
+        if place and "://" not in place and not Path(place).is_absolute():
+            raise UserError(
+                f"{option} {place}: a relative folder would lie in the job's temporary folder on the node; "
+                f"give an absolute one{' or a URI such as s3://bucket/runs' if option == '--results' else ''}"
+            )
+    return results_place, data
+
+
+def _absolute(folder: str | None) -> str | None:
+    return str(Path(folder).absolute()) if folder else None
+
+
+def _start(client: JobSubmissionClient, job_id: str, order: Order, runtime_env: Mapping[str, object]) -> None:
+    """A job reserves nothing: its driver waits more than it computes, and the head node may have no GPU."""
+    client.submit_job(
+        entrypoint=_entrypoint(order.words),
+        submission_id=job_id,
+        runtime_env=dict(runtime_env),
+        metadata={STUDY_KEY: order.name},
+        entrypoint_num_cpus=0,
+        entrypoint_num_gpus=0,
+    )
+
+
+def _is_run_of(order: Order, job_id: str) -> bool:
+    return re.fullmatch(rf"{re.escape(order.job_id)}(-\d+)?", job_id) is not None
+
+
+def _next_id(order: Order, taken: Collection[str]) -> str:
+    """Ray never takes an id twice, not even a deleted one's: the second run of an order is called ...-2."""
+    last = max((int(job_id.removeprefix(order.job_id).strip("-") or 1) for job_id in taken), default=0)
+    return order.job_id if not last else f"{order.job_id}-{last + 1}"
+
+
+def _entrypoint(words: Sequence[str]) -> str:
+    """Run with the node's `python3` if that can, else with the interpreter that we run under, which a node with
+    the same layout has: Ray does not put the environment that it was started from on a job's PATH."""
+    pythons = " ".join(dict.fromkeys(["python3", shlex.quote(sys.executable)]))
+    return (
+        f"for python in {pythons}; do "
+        "\"$python\" -c \"import importlib.util as u; assert u.find_spec('ray') and u.find_spec('torch')\" "
+        f'2>/dev/null && exec "$python" -m harness.cli {shlex.join(words)}; done; '
+        "echo 'lrlc: no python3 with ray and torch on this node: put one on the PATH of its `ray start`, "
+        "or name the packages in --runtime-env'; exit 1"
+    )
 
 
 def _runtime_env(working_dir: Path, file: Path | None) -> dict[str, object]:
-    """The user's runtime environment with the code, its commit and Ray's token mode added."""
-    given = yaml.safe_load(file.read_text()) if file else {}
-    if not isinstance(given, Mapping):
-        raise UserError(f"--runtime-env {file}: expected a mapping such as {{pip: [...], env_vars: {{...}}}}")
+    """The user's runtime environment with the code, its commit and the time to end in added."""
+    given: dict[str, Any] = _read_runtime_env(file) if file else {}
     code = provenance.code()
-    variables = {"LRLC_GIT": f"{code.git_commit or ''}:{'dirty' if code.git_dirty else 'clean'}"}
-    if mode := os.environ.get("RAY_AUTH_MODE"):
-        variables["RAY_AUTH_MODE"] = mode
+    variables = {
+        "LRLC_GIT": f"{code.git_commit or ''}:{'dirty' if code.git_dirty else 'clean'}",
+        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
+    }
     return {
         "working_dir": str(working_dir),
         "excludes": EXCLUDED,
         **given,
+        "py_modules": [*_packages(working_dir), *given.get("py_modules", [])],
         "env_vars": {**variables, **given.get("env_vars", {})},
     }
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _packages(working_dir: Path) -> list[str]:
+    """The folders of our own code, unless the working folder is a checkout that holds it."""
+    if (working_dir / "harness" / "cli.py").is_file():
+        return []
+    return [str(Path(package.__path__[0])) for package in (harness, layers, results, studies)]
+
+
+def _read_runtime_env(file: Path) -> dict[str, Any]:
+    expected = "expected a YAML mapping such as {pip: [...], env_vars: {...}}"
+    try:
+        given = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise UserError(f"--runtime-env {file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise UserError(f"--runtime-env {file}: not YAML; {expected}") from None
+    if not isinstance(given, dict):
+        raise UserError(f"--runtime-env {file}: {expected}")
+    return given

@@ -1,30 +1,44 @@
-"""Submitting to a real `ray start --head` cluster with token authentication on."""
+"""Jobs on a real `ray start --head` cluster with token authentication on; one cluster for all tests."""
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.errors import UserError
+from harness.plugins import Plugin
+from harness.submit import Order, on_nodes, shipped_path
 from results.store import Store
+
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 RAY = Path(sys.executable).with_name("ray")
 PORTS = {
     "--port": 26379,
     "--dashboard-port": 28265,
+    "--dashboard-agent-listen-port": 28266,
     "--ray-client-server-port": 20001,
 }  # outside Ray's workers' range
+DASHBOARD = f"http://127.0.0.1:{PORTS['--dashboard-port']}"
 
 
-@pytest.fixture
-def cluster(environment: dict[str, str]) -> Iterator[str]:
-    """A head node on loopback with a fresh token; ended again whatever happens, other clusters left alone."""
+@pytest.fixture(scope="module")
+def cluster(environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """A head node on loopback with a fresh token; ended again whatever happens, other clusters left alone.
+
+    Yields the variables with which jobs' commands find it.
+    """
     asked = {**environment, "RAY_AUTH_MODE": "token"}
     subprocess.run([RAY, "get-auth-token", "--generate"], env=asked, check=True, capture_output=True)
-    options = [f"{name}={port}" for name, port in PORTS.items()] + ["--num-cpus=2", "--disable-usage-stats"]
+    folder = tempfile.mkdtemp(prefix="lrlc-", dir="/tmp")  # Ray's sockets need a short path
+    options = [f"{name}={port}" for name, port in PORTS.items()]
+    options += ["--num-cpus=2", "--disable-usage-stats", f"--temp-dir={folder}"]
     head = subprocess.Popen(
         [RAY, "start", "--head", "--block", *options],
         env=asked,
@@ -41,50 +55,119 @@ def cluster(environment: dict[str, str]) -> Iterator[str]:
             break
     else:
         raise AssertionError("".join(said))
-    yield f"http://127.0.0.1:{PORTS['--dashboard-port']}"
+    yield {"RAY_API_SERVER_ADDRESS": DASHBOARD}
     head.terminate()  # ray ends what it started
     head.stdout.close()
     head.wait(timeout=60)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_study_is_submitted_attached_to_and_ends_in_a_table(
-    cluster: str,
-    lrlc: Callable[..., subprocess.CompletedProcess[str]],
-    tiny_study: Path,
-    tmp_path: Path,
-    environment: dict[str, str],
+@pytest.fixture
+def on_cluster(cluster: dict[str, str], lrlc: Lrlc) -> Lrlc:
+    """`lrlc` with the cluster's address in its environment."""
+
+    def run(*words: object, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        return lrlc(*words, code=code, **{**cluster, **variables})
+
+    return run
+
+
+def wait_for_rows(store: Store, count: int) -> None:
+    deadline = time.monotonic() + 240
+    while sum(store.counts().values()) < count:
+        assert time.monotonic() < deadline, f"{store.counts()} after 240 s"
+        time.sleep(0.2)
+
+
+def test_a_followed_job_shows_its_log_and_ends_in_a_table(
+    on_cluster: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:
-    job = ["submit", tiny_study, "seeds=1", "--address", cluster, "--working-dir", tmp_path]
-    job += ["--results", tmp_path / "out", "--json"]
-    first = json.loads(lrlc(*job).stdout)
+    sent = on_cluster("submit", tiny_study, "seeds=1", "--results", tmp_path / "out", "--follow")
+    job_id = sent.stdout.splitlines()[0]
+    assert "3 finished" in sent.stdout
+    assert sent.stderr.strip().splitlines()[-1] == f"{job_id}: succeeded"
+    assert Store(tmp_path / "out/tiny").counts() == {"finished": 3}
+    (listed,) = [job for job in json.loads(on_cluster("jobs", "--json").stdout) if job["id"] == job_id]
+    assert (listed["study"], listed["status"]) == ("tiny", "succeeded")
+    assert listed["duration_seconds"] > 1
+
+
+def test_a_stopped_job_keeps_its_rows_and_the_same_submission_goes_on(
+    on_cluster: Lrlc, tiny_study: Path, tmp_path: Path
+) -> None:
+    job = ["submit", tiny_study, "name=halted", "seeds=200", "--results", tmp_path / "out"]
+    store = Store(tmp_path / "out/halted")
+    first = json.loads(on_cluster(*job, "--json").stdout)
     assert not first["attached"]
-    second = json.loads(lrlc(*job).stdout)
-    assert second["job"] == first["job"]
-    asked = {**environment, "RAY_AUTH_MODE": "token"}
-    logs = [RAY, "job", "logs", first["job"], "-f", "--address", cluster]
-    said = subprocess.run(logs, env=asked, capture_output=True, text=True, check=False, timeout=240)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "out/tiny/trials").is_dir() and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert Store(tmp_path / "out/tiny").counts() == {"finished": 3}, said.stdout + said.stderr
+    second = json.loads(on_cluster(*job, "--json").stdout)
+    assert (second["job"], second["attached"]) == (first["job"], True)
+    wait_for_rows(store, 1)
+    assert f"{first['job']}: stopped" in on_cluster("stop", "halted").stderr
+    kept = set(store.trials()["trial_id"])
+    assert kept
+    assert "stopped; finished trials are kept" in on_cluster("logs", "halted").stdout
+    third = json.loads(on_cluster(*job, "--json").stdout)
+    assert third["job"] == f"{first['job']}-2"
+    wait_for_rows(store, len(kept) + 1)
+    on_cluster("stop", third["job"])
+    assert kept < set(store.trials()["trial_id"])
 
 
-def test_a_missing_token_is_one_line_that_says_how_to_get_it(
-    cluster: str,
-    lrlc: Callable[..., subprocess.CompletedProcess[str]],
-    tiny_study: Path,
-    tmp_path: Path,
+def test_a_job_that_fails_gives_exit_code_1_and_an_unknown_one_2(
+    on_cluster: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    done = lrlc(
-        "submit", tiny_study, "--address", cluster, "--working-dir", tmp_path, HOME=str(elsewhere), code=2
-    )
-    assert "ray get-auth-token" in done.stderr.strip().splitlines()[-1]
+    (tmp_path / "taken").write_text("no folder")
+    failed = on_cluster("submit", tiny_study, "--results", tmp_path / "taken", "--follow", code=1)
+    assert "failed" in failed.stderr.strip().splitlines()[-1]
+    unknown = on_cluster("stop", "tny", code=2)
+    assert unknown.stderr == "lrlc: tny: no such job or study on the cluster; did you mean 'tiny'?\n"
 
 
-def test_no_cluster_is_one_line(
-    lrlc: Callable[..., subprocess.CompletedProcess[str]], tiny_study: Path, tmp_path: Path
+def test_run_joins_the_cluster_it_is_inside_of(on_cluster: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
+    inside = {"RAY_ADDRESS": f"127.0.0.1:{PORTS['--port']}"}  # as Ray sets it for a job; others may run here
+    on_cluster("run", tiny_study, "seeds=1", "--address", "auto", "--results", "inside", **inside)
+    assert Store(tmp_path / "inside/tiny").counts() == {"finished": 3}
+
+
+@pytest.mark.parametrize("token", [None, "0" * 64])
+def test_a_missing_or_wrong_token_is_one_line_that_says_how_to_get_it(
+    token: str | None, on_cluster: Lrlc, tmp_path: Path
 ) -> None:
-    done = lrlc("submit", tiny_study, "--address", "http://127.0.0.1:9", "--working-dir", tmp_path, code=2)
-    assert "no Ray dashboard answered there" in done.stderr.strip().splitlines()[-1]
+    given = {"RAY_AUTH_TOKEN": token} if token else {}
+    done = on_cluster("jobs", HOME=str(tmp_path), code=2, **given)
+    (line,) = done.stderr.splitlines()
+    assert "ray get-auth-token" in line
+    assert ("RAY_AUTH_TOKEN;" in line) == (token is not None)
+
+
+def test_no_cluster_is_one_line(lrlc: Lrlc) -> None:
+    (line,) = lrlc("jobs", "--address", "http://127.0.0.1:9", code=2).stderr.splitlines()
+    assert "no Ray dashboard answered there" in line
+
+
+def test_the_same_order_has_the_same_name_whatever_the_order_of_its_overrides() -> None:
+    def name(*overrides: str, results: str = "/runs", slots: int | None = None) -> str:
+        return Order("tiny", "tiny", overrides, None, results, None, slots).job_id
+
+    assert name("seeds=1", "train.epochs=2") == name("train.epochs=2", "seeds=1", slots=4)
+    assert len({name(), name("seeds=1"), name("seeds=1", "seeds=2"), name(results="s3://bucket/runs")}) == 4
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/runs", "file:///shared/runs", "/shared/runs"])
+def test_places_on_the_cluster_are_passed_on_as_they_are(place: str) -> None:
+    assert on_nodes(place, "/data", "http://head:8265") == (place, "/data")
+
+
+@pytest.mark.parametrize(("results", "data"), [(None, None), ("runs", None), ("/runs", "data")])
+def test_a_place_that_would_be_lost_is_refused(results: str | None, data: str | None) -> None:
+    with pytest.raises(UserError, match="temporary folder" if results else "name a folder"):
+        on_nodes(results, data, "http://head:8265")
+
+
+def test_a_study_or_plugin_outside_the_shipped_folder_is_refused(tiny_study: Path, tmp_path: Path) -> None:
+    inside, outside = Plugin(str(tmp_path / "p.py"), ""), Plugin("/elsewhere/p.py", "")
+    assert shipped_path(str(tiny_study), [inside], tmp_path) == "tiny.yaml"
+    with pytest.raises(UserError, match=r"/elsewhere/p\.py lies outside"):
+        shipped_path(str(tiny_study), [outside], tmp_path)
+    with pytest.raises(UserError, match=r"tiny\.yaml lies outside"):
+        shipped_path(str(tiny_study), [], tmp_path / "studies")

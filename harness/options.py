@@ -1,0 +1,14 @@
+"""Arguments and options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a shipped study's name.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, such as train.epochs=2."),
+]
+ProfileName = Annotated[str | None, typer.Option("--profile", help="A profile of the study, such as smoke.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+MaxInFlight = Annotated[int | None, typer.Option("--max-in-flight", min=1, help="Trials at once, at most.")]

@@ -1,0 +1,195 @@
+"""Stopping a run and watching one, with real processes and trials that take long."""
+
+import contextlib
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from results_samples import START, result
+
+from harness.interrupts import ECHO_SECONDS
+from harness.watch import look
+from results.schema import TrialStatus
+from results.store import Store
+
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+
+LONG_STUDY = """
+name: long
+plugins: [slow.py]
+datasets: digits
+train_images: 300
+network: three_layer
+grid: {kind: KIND}
+seeds: 1
+train: {epochs: 1, batch_size: 64, learning_rate: 0.05}
+"""
+
+SLOW_PLUGIN = """
+import sys, time
+import torch
+from torch import nn
+from layers import layer_kind
+
+class Slow(nn.Conv2d):
+    def forward(self, x):
+        if torch.is_grad_enabled() and not x.is_meta:  # in training, not where its FLOPs are counted
+            self.wait()
+        return super().forward(x)
+
+    def wait(self):
+        print("slow", file=sys.stderr, flush=True)
+        time.sleep(600)
+
+class Stubborn(Slow):
+    def wait(self):
+        try:
+            super().wait()
+        except KeyboardInterrupt:
+            super().wait()
+
+def build(cls):
+    return lambda a, b, k, *, input_size, stride=1, padding=0, bias=True: cls(a, b, k, stride, padding, bias=bias)
+
+layer_kind("slow")(build(Slow))
+layer_kind("stubborn")(build(Stubborn))
+"""
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, environment: dict[str, str], kind: str, *words: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A run whose only trial, of this kind, takes ten minutes."""
+    (folder / "long.yaml").write_text(LONG_STUDY.replace("KIND", kind))
+    (folder / "slow.py").write_text(SLOW_PLUGIN)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "run", "long.yaml", *words],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """What the process says up to the line that holds `text`."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if text in line:
+            return "".join(said)
+    raise AssertionError("".join(said))
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal_ends_a_long_trial_cleanly(
+    sent: signal.Signals, code: int, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    with running(tmp_path, environment, "slow", "--serial") as process:
+        read_until(process, "slow")
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "stopping: what has finished is committed" in said
+    assert said.splitlines()[-1] == "stopped; finished trials are kept, the same command goes on"
+    assert "Traceback" not in said
+
+
+def test_one_ctrl_c_ends_a_run_on_ray_cleanly(tmp_path: Path, environment: dict[str, str]) -> None:
+    with running(tmp_path, environment, "slow") as process:
+        read_until(process, "1 running")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "stopped; finished trials are kept, the same command goes on"
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, environment: dict[str, str]) -> None:
+    with running(tmp_path, environment, "stubborn", "--serial") as process:
+        read_until(process, "slow")
+        process.send_signal(signal.SIGINT)
+        read_until(process, "slow")  # it was stopped, and goes on all the same
+        time.sleep(2 * ECHO_SECONDS)  # a person is no faster
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "stopped at once; rows committed so far are kept\n"
+
+
+def test_plain_lines_name_the_trials_that_diverge_or_fail(lrlc: Lrlc, tiny_study: Path) -> None:
+    said = lrlc("run", tiny_study, "--serial", "train.learning_rate=1e30", "grid={kind: conv}").stderr
+    for seed in (0, 1):
+        assert f"diverged: digits conv seed {seed}, after" in said
+
+
+def test_watching_ends_by_itself_when_nothing_is_missing(
+    lrlc: Lrlc, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    command = [sys.executable, "-m", "harness.cli", "status", str(tiny_study), "--watch", "0.2"]
+    watching = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert watching.stdout is not None
+    assert watching.stdout.readline() == "0 done\n"  # it waits for a study that has no tables yet
+    lrlc("run", tiny_study, "--serial")
+    shown, said = watching.communicate(timeout=60)
+    assert watching.returncode == 0, said
+    assert shown.splitlines()[-2:] == [
+        "6/6 trials, 6 finished, 0 missing",
+        "runs/tiny: 6 finished, 0 missing",
+    ]
+
+
+def test_ctrl_c_ends_watching_in_a_terminal_quietly(
+    tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    ours, theirs = pty.openpty()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "status", str(tiny_study), "--watch"],
+        cwd=tmp_path,
+        env={**environment, "TERM": "xterm"},
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 4096)
+    while b"0 done" not in shown:
+        shown += os.read(ours, 4096)
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(timeout=30) == 0
+    with contextlib.suppress(OSError):  # the terminal is gone with the last process in it
+        while rest := os.read(ours, 4096):
+            shown += rest
+    os.close(ours)
+    assert b"Traceback" not in shown
+    assert b"Aborted" not in shown
+
+
+def test_the_watched_rate_is_that_of_the_last_minutes(tmp_path: Path) -> None:
+    store, hours = Store(tmp_path), timedelta(hours=1)
+    now = START + 10 * hours
+    old = [result(f"old{n}", started_at=START, ended_at=START + hours) for n in range(50)]
+    store.commit(old)
+    store.write_plan(None, [f"{age}{n}" for age in ("old", "new") for n in range(50)])
+    assert look(store, now).line == "50/100 trials, 50 finished, 50 missing"
+    new = [result(f"new{n}", ended_at=now - timedelta(seconds=n)) for n in range(9)]
+    failed = result("new9", ended_at=now, status=TrialStatus.FAILED, error="Traceback\nValueError: too wide")
+    store.commit([*new, failed])
+    view = look(store, now)
+    assert view.line == "60/100 trials, 59 finished, 1 failed, 40 missing, 2.0/min, 20 min left"
+    assert view.last_error == "ValueError: too wide"
