@@ -3,10 +3,11 @@
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
 """
 
+import errno
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,7 @@ from harness.progress import duration, say
 
 if TYPE_CHECKING:
     from harness.commands import RunSession
+    from results.store import Store
 
 app = typer.Typer(
     name="lrlc",
@@ -33,10 +35,18 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, such as train.epochs=2."),
 ]
-ResultsDir = Annotated[Path, typer.Option("--results", help="Where the tables live.")]
+ResultsDir = Annotated[
+    str, typer.Option("--results", help="Where the tables live: a folder, file://... or s3://bucket/prefix.")
+]
 DataDir = Annotated[Path | None, typer.Option("--data", envvar="LRLC_DATA", help="The folder of data sets.")]
 ProfileName = Annotated[str | None, typer.Option("--profile", help="A profile of the study, such as smoke.")]
-OutDir = Annotated[Path | None, typer.Option("--out", help="Where to write; beside the tables by default.")]
+OutDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Where to write; beside the tables by default, or in runs/STUDY where these are not local.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 MaxInFlight = Annotated[int | None, typer.Option("--max-in-flight", min=1, help="Trials at once, at most.")]
 
@@ -45,7 +55,8 @@ Address = Annotated[
     str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
 ]
 
-RESULTS = Path("runs")
+RESULTS = "runs"
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @app.command()
@@ -143,23 +154,36 @@ def _run(
 
 @app.command()
 def status(study: StudyName, results: ResultsDir = RESULTS, as_json: AsJson = False) -> None:
-    """Show a study's rows by status, its failures and damaged parts."""
+    """Show a study's rows by status, its failures and damaged parts, and whether a driver is running."""
+    from harness.lease import running_driver
+
     store = _store(study, results)
+    driver = running_driver(store.root)
     rows = store.trials()
     planned = store.plan()
     missing = len(planned - set(rows["trial_id"])) if planned is not None else None
     failures = rows.loc[rows["status"] == "failed", ["trial_id", "error"]]
     damaged = [str(path) for path in store.damaged()]
+    aside = [str(path) for path in store.set_aside()]
     if as_json:
         failed = [{"trial_id": row.trial_id, "error": row.error} for row in failures.itertuples()]
-        _print_json({"rows": store.counts(), "missing": missing, "failures": failed, "damaged": damaged})
+        parts = {"damaged": damaged, "set_aside": aside}
+        running = driver.as_dict() if driver else None
+        _print_json(
+            {"rows": store.counts(), "missing": missing, "failures": failed, **parts, "driver": running}
+        )
         return
     listed = ", ".join(f"{count} {ending}" for ending, count in store.counts().items())
     print(f"{store.root}: {listed or 'no rows'}" + (f", {missing} missing" if missing is not None else ""))
+    print(f"  running: {driver}" if driver else "  no driver is running")
     for row in failures.itertuples():
         print(f"  failed {row.trial_id}: {str(row.error).strip().splitlines()[-1]}")
     for path in damaged:
-        print(f"  damaged part set aside: {path}; `lrlc run {study}` trains its trials again")
+        print(
+            f"  damaged: {path}; the next `lrlc run {study}` sets its part aside and trains its trials again"
+        )
+    for path in aside:
+        print(f"  set aside, was damaged: {path}")
 
 
 @app.command()
@@ -174,7 +198,7 @@ def plot(
     from results.figures import draw_all
 
     store = _store(study, results)
-    drawn = draw_all(store, out or store.root / "figures", profile=profile)
+    drawn = draw_all(store, out or _beside(store) / "figures", profile=profile)
     for path in drawn.paths:
         print(path)
     for figure, reason in drawn.skipped.items():
@@ -189,7 +213,7 @@ def report(
     from results.report import write_report
 
     store = _store(study, results)
-    print(write_report(store, (out or store.root) / "report.html", profile=profile))
+    print(write_report(store, (out or _beside(store)) / "report.html", profile=profile))
 
 
 @app.command()
@@ -203,7 +227,7 @@ def export(
     from results.export import export_tables
 
     store = _store(study, results)
-    for path in export_tables(store, out or store.root / "export", to):
+    for path in export_tables(store, out or _beside(store) / "export", to):
         print(path)
 
 
@@ -262,7 +286,9 @@ def submit(
         Path | None, typer.Option(help="A YAML file of Ray's runtime environment.")
     ] = None,
     profile: ProfileName = None,
-    results: Annotated[Path | None, typer.Option(help="A folder on the cluster, absolute.")] = None,
+    results: Annotated[
+        str | None, typer.Option(help="A folder on the cluster, absolute, or s3://bucket/prefix.")
+    ] = None,
     data: DataDir = None,
     max_in_flight: MaxInFlight = None,
     as_json: AsJson = False,
@@ -277,7 +303,7 @@ def submit(
         working_dir=working_dir,
         runtime_env=runtime_env,
         profile=profile,
-        results=results or RESULTS.absolute(),
+        results=results or str(Path(RESULTS).absolute()),
         data=data,
         max_in_flight=max_in_flight,
     )
@@ -323,15 +349,26 @@ def data_fetch(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataD
     print(fetch(name, data))
 
 
-def _store(study: str, results: Path) -> Any:
+def _store(study: str, results: str) -> "Store":
     """The store of a study named by file, shipped name, or its folder under `results`."""
+    from results.files import locate
     from results.store import Store
     from studies import study_name
 
-    name = study if (results / study).is_dir() else study_name(study)
-    if not (results / name).is_dir():
-        raise UserError(f"{results / name}: no results of study {name!r} here; `lrlc run {study}` makes them")
-    return Store(results / name)
+    folder = locate(results)
+    name = study if (folder / study).is_folder() else study_name(study)
+    if not (folder / name).is_folder():
+        raise UserError(f"{folder / name}: no results of study {name!r} here; `lrlc run {study}` makes them")
+    return Store(folder / name)
+
+
+def _beside(store: "Store") -> Path:
+    """Where what is drawn from the tables goes: to them, or where they are not local, to runs/STUDY here."""
+    if (local := store.root.local) is not None:
+        return local
+    here = Path(RESULTS) / store.root.name
+    say(f"the tables are on {store.root}; writing to {here} on this machine")
+    return here
 
 
 def _print_json(value: object) -> None:
@@ -339,7 +376,7 @@ def _print_json(value: object) -> None:
 
 
 def main() -> None:
-    """Run the command; a user's error is one line and exit code 2, our own fault keeps its traceback."""
+    """Run the command; a user's error or a full disk is one line and exit code 2, our own fault keeps its traceback."""
     from results.store import StoreError
     from studies import StudyError
 
@@ -347,6 +384,14 @@ def main() -> None:
         app()
     except (UserError, StoreError, StudyError) as error:
         say(f"lrlc: {error}")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        say(
+            f"lrlc: the disk is full{where} ({error.strerror}); what was committed is kept, the same command goes on"
+        )
         sys.exit(2)
 
 

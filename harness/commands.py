@@ -15,10 +15,12 @@ from harness.errors import UserError
 from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
+from harness.lease import Lease, LeaseWatch, refuse_if_taken
 from harness.planning import Plan, Planner, settled_ids
-from harness.progress import Display
+from harness.progress import Display, say
 from harness.trial import Trial
 from harness.worker import WorkerSettings, thread_count
+from results.files import locate
 from results.store import Store
 from studies import Study
 
@@ -56,6 +58,7 @@ class RunSession:
     data_dir: Path | None
     profile: str | None
     overrides: tuple[str, ...]
+    retry_failed: bool
 
     @property
     def study(self) -> Study:
@@ -83,21 +86,33 @@ class RunSession:
         )
 
     def run(self, executor: Executor) -> None:
-        """Train what is missing, with a progress display, and join the parts at the end."""
-        self.store.write_study(self.study.described(), self.profile, self.overrides)
-        self.store.write_plan(self.profile, [trial.id for trial in self.plan.trials])
-        sources: list[TrialSource] = [GridSource(self.plan.missing)]
-        total, done = len(self.plan.trials), self.plan.done
+        """Train what is missing, with a progress display, and join the parts at the end.
+
+        Raises StoreError while another driver runs the study.
+        """
+        with Lease(self.store.root) as lease:
+            self._run_alone(executor, Store(self.store.root, before_writing=lease.check), lease)
+
+    def _run_alone(self, executor: Executor, store: Store, lease: Lease) -> None:
+        for path in store.set_damaged_aside():
+            say(f"damaged part set aside: {path}; its trials are trained again")
+        plan = Plan(
+            self.plan.trials, settled_ids(store, retry=self.retry_failed)
+        )  # another driver may have ended
+        store.write_study(self.study.described(), self.profile, self.overrides)
+        store.write_plan(self.profile, [trial.id for trial in plan.trials])
+        sources: list[TrialSource] = [LeaseWatch(lease), GridSource(plan.missing)]
+        total, done = len(plan.trials), plan.done
         if self.study.search is not None:
             from harness.search import SearchSource
 
-            search = SearchSource(self.opened, self.planner, self.store, self.profile)
+            search = SearchSource(self.opened, self.planner, store, self.profile)
             seeds = len(self.study.search.seeds)
             total, done = total + search.total * seeds, done + search.done * seeds
             sources.append(search)
         with Display(total, done) as display:
-            Driver(sources, executor, self.store, display).run()
-        self.store.compact()
+            Driver(sources, executor, store, display).run()
+        store.compact()
 
     def _gpus(self, available: float) -> float:
         """The GPUs a trial asks for: what the study says, else one where there are any."""
@@ -112,31 +127,32 @@ def open_run(
     name: str,
     overrides: Sequence[str],
     profile: str | None,
-    results: Path,
+    results: str,
     data: Path | None,
     *,
     retry_failed: bool = False,
 ) -> RunSession:
     """Check the study, decode its data and plan its trials."""
     opened = open_study(name, profile=profile, overrides=overrides)
+    store = Store(locate(results) / opened.study.name)
+    refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
     planner = Planner(opened, data)
-    store = Store(results / opened.study.name)
     plan = Plan(planner.grid(), settled_ids(store, retry=retry_failed))
-    return RunSession(opened, planner, plan, store, data, profile, tuple(overrides))
+    return RunSession(opened, planner, plan, store, data, profile, tuple(overrides), retry_failed)
 
 
 def plan_study(
     name: str,
     overrides: Sequence[str],
     profile: str | None,
-    results: Path,
+    results: str,
     data: Path | None,
     *,
     probe: bool,
 ) -> PlanSummary:
     """Compare the study with its table and forecast the rest; writes nothing."""
     opened = open_study(name, profile=profile, overrides=overrides)
-    store = Store(results / opened.study.name)
+    store = Store(locate(results) / opened.study.name)
     plan = Plan(Planner(opened, data).grid(), settled_ids(store))
     past = store.trials()
     torch.set_num_threads(
@@ -166,7 +182,7 @@ def submit_study(
     working_dir: Path,
     runtime_env: Path | None,
     profile: str | None,
-    results: Path,
+    results: str,
     data: Path | None,
     max_in_flight: int | None,
 ) -> "Submission":
@@ -175,7 +191,7 @@ def submit_study(
     ray_setup.prepare(joins_cluster=True)
     from harness.submit import submit
 
-    arguments = [*overrides, "--results", str(results)]
+    arguments = [*overrides, "--results", results]
     arguments += ["--profile", profile] if profile else []
     arguments += ["--data", str(data.absolute())] if data else []
     arguments += ["--max-in-flight", str(max_in_flight)] if max_in_flight else []

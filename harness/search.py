@@ -16,6 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.catalogue import OpenedStudy
+from harness.journal import journal_folder
 from harness.optuna_setup import open_optuna
 from harness.planning import Planner
 from harness.trial import Trial
@@ -58,7 +59,7 @@ class SearchSource:
         self._rows: dict[str, Row] = {
             str(row["trial_id"]): {str(k): v for k, v in row.items()} for row in rows
         }
-        self._optuna = open_optuna(opened.study.name, self._search, store.root)
+        self._optuna = open_optuna(opened.study.name, self._search, journal_folder(store.root))
         self._space = _distributions(opened, self._search)
         self._waiting: list[_Suggestion] = []
         self._queue: deque[Trial] = deque()

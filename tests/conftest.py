@@ -1,12 +1,17 @@
 """What tests share: the command line as a user calls it, a small study on real digits, the data folder."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
 TINY_STUDY = """
 name: tiny
@@ -71,3 +76,40 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("LRLC_DATA names no data folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A real S3 server on a port of this machine, with a bucket `results` and keys in the environment.
+
+    It is a program of its own (`pipx install "moto[server]"`): botocore and our pins disagree on python-dateutil.
+    """
+    program = os.environ.get("LRLC_MOTO_SERVER") or shutil.which("moto_server")
+    if program is None:
+        pytest.skip("no moto_server on the PATH, nor named by LRLC_MOTO_SERVER")
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with subprocess.Popen(
+        [program, "-H", "127.0.0.1", "-p", "0"], stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stderr is not None
+        (endpoint,) = next(
+            found for line in server.stderr if (found := re.findall(r"http://127[0-9.:]+", line))
+        )
+        threading.Thread(target=server.stderr.read, daemon=True).start()  # it writes a line a request
+        s3 = fs.S3FileSystem(endpoint_override=endpoint, region="us-east-1", allow_bucket_creation=True)
+        s3.create_dir("results")
+        yield endpoint
+        server.kill()
+
+
+@pytest.fixture(params=["local", "s3"])
+def runs(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where results may live, still empty: once a local folder, once a bucket's prefix."""
+    if request.param == "local":
+        return str(tmp_path / "runs")
+    endpoint = request.getfixturevalue("s3_endpoint")
+    return f"s3://results/{uuid.uuid4()}?region=us-east-1&endpoint_override={endpoint}"
