@@ -22,12 +22,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from harness.trial import Trial
 from results.errors import StoreError
 from results.files import Location
-from results.schema import EpochRecord, TrialResult
+
+if TYPE_CHECKING:
+    from harness.trial import Trial
+    from results.schema import EpochRecord, TrialResult
 
 HEARTBEAT_SECONDS = 10.0
 EXPIRES_SECONDS = 60.0
@@ -190,15 +192,15 @@ class LeaseWatch:
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
 
-    def next_trial(self) -> Trial | None:
+    def next_trial(self) -> "Trial | None":
         self._lease.check()
         return None
 
-    def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
+    def report(self, trial: "Trial", record: "EpochRecord") -> "Sequence[Trial]":
         self._lease.check()
         return ()
 
-    def tell(self, result: TrialResult) -> Sequence[Trial]:
+    def tell(self, result: "TrialResult") -> "Sequence[Trial]":
         self._lease.check()
         return ()
 
