@@ -28,6 +28,8 @@ seeds: 2
 train: {epochs: 2, batch_size: 64, learning_rate: 0.05}
 """
 
+S3_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -37,6 +39,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     cache = str(tmp_path_factory.mktemp("cache"))
     return {
         **kept,
+        **S3_KEYS,
         "HOME": str(home),
         "LRLC_CACHE": cache,
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -87,11 +90,7 @@ def s3_endpoint() -> Iterator[str]:
     program = os.environ.get("LRLC_MOTO_SERVER") or shutil.which("moto_server")
     if program is None:
         pytest.skip("no moto_server on the PATH, nor named by LRLC_MOTO_SERVER")
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    os.environ |= S3_KEYS
     with subprocess.Popen(
         [program, "-H", "127.0.0.1", "-p", "0"], stderr=subprocess.PIPE, text=True
     ) as server:
