@@ -160,11 +160,12 @@ class Lease:
             return None
 
     def _lose(self, taker: Held | None) -> None:
-        by = f"to {taker}" if taker else "(its file is gone)"
-        self._lost = (
-            f"{self._root}: this driver was stopped for long and lost its lease {by}; "
-            "it ends without writing more, finished trials are kept"
+        why = (
+            f"this driver was stopped for long and lost its lease to {taker}"
+            if taker
+            else "its lease was deleted"
         )
+        self._lost = f"{self._root}: {why}; it ends without writing more, committed rows are kept"
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS) and self._lost is None:
