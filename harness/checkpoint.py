@@ -1,38 +1,23 @@
-"""A trial in mid-training, to go on from where its worker or driver died."""
+"""A trial in mid-training, saved and restored."""
 
 import io
 import logging
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from harness.trial import Checkpoint
 from results.schema import EpochRecord
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """All that the rest of a trial depends on; `state` is the network's and the optimizer's, saved by torch.
-
-    The order of the images and everything else that is random follows from the seed and the epoch.
-    """
-
-    curve: tuple[EpochRecord, ...]
-    state: bytes
-
-    @property
-    def epochs(self) -> int:
-        """Epochs trained so far."""
-        return len(self.curve)
-
-    def as_bytes(self) -> bytes:
-        """For a file; `from_bytes` reads it."""
-        buffer = io.BytesIO()
-        torch.save({"curve": [vars(record) for record in self.curve], "state": self.state}, buffer)
-        return buffer.getvalue()
+def as_bytes(checkpoint: Checkpoint) -> bytes:
+    """For a file; `from_bytes` reads it."""
+    buffer = io.BytesIO()
+    torch.save({"curve": [vars(record) for record in checkpoint.curve], "state": checkpoint.state}, buffer)
+    return buffer.getvalue()
 
 
 def from_bytes(content: bytes) -> Checkpoint | None:

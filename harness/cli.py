@@ -4,6 +4,7 @@
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
 """
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from harness.progress import duration, say
 
 if TYPE_CHECKING:
     from harness.commands import RunSession
+    from results.store import Store
 
 app = typer.Typer(
     name="lrlc",
@@ -32,17 +34,26 @@ app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 jobs_cli.register(app)
 
-ResultsDir = Annotated[Path, typer.Option("--results", help="Where the tables live.")]
+ResultsDir = Annotated[
+    str, typer.Option("--results", help="Where the tables live: a folder, file://... or s3://bucket/prefix.")
+]
 DataDir = Annotated[Path | None, typer.Option("--data", envvar="LRLC_DATA", help="The folder of data sets.")]
-OutDir = Annotated[Path | None, typer.Option("--out", help="Where to write; beside the tables by default.")]
+OutDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Where to write; beside the tables by default, or in runs/STUDY where these are not local.",
+    ),
+]
 
 Serial = Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")]
 Address = Annotated[
     str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
 ]
 
-RESULTS = Path("runs")
+RESULTS = "runs"
 SECONDS_BETWEEN_LOOKS = 5.0
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @app.command()
@@ -105,12 +116,22 @@ def retry(
     serial: Serial = False,
     address: Address = "local",
     max_in_flight: MaxInFlight = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Those that an error stopped.")] = False,
+    timed_out: Annotated[bool, typer.Option("--timed-out", help="Those that met their time limit.")] = False,
+    out_of_memory: Annotated[bool, typer.Option("--out-of-memory", help="Those without enough.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Like run, and train the grid's failed trials again."""
+    """Like run, and train again the grid's trials that did not get through: all of them, or those that are named."""
     from harness.commands import open_run
+    from results.schema import BROKEN, TrialStatus
 
-    session = open_run(study, overrides or [], profile, results, data, retry_failed=True)
+    named = {
+        TrialStatus.FAILED: failed,
+        TrialStatus.TIMED_OUT: timed_out,
+        TrialStatus.OUT_OF_MEMORY: out_of_memory,
+    }
+    again = [status for status, asked in named.items() if asked] or BROKEN
+    session = open_run(study, overrides or [], profile, results, data, retry=again)
     _run(session, serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
 
 
@@ -137,8 +158,10 @@ def _run(
     if stopped:
         say("stopped; finished trials are kept, the same command goes on")
         raise typer.Exit(stopped.exit_code)
-    if counts.get("failed"):
-        say(f"{counts['failed']} failed: `lrlc status` shows why, `lrlc retry` runs them again")
+    from results.schema import BROKEN
+
+    if broken := sum(counts.get(str(ending), 0) for ending in BROKEN):
+        say(f"{broken} did not get through: `lrlc status` shows why, `lrlc retry` runs them again")
 
 
 @app.command()
@@ -152,48 +175,70 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Go on until nothing is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a study's rows by status, its failures, damaged parts and a search's best suggestions.
+    """Show a study's rows by status, its failures, damaged parts, who runs it and a search's best suggestions.
 
     With --watch [SECONDS] it goes on until nothing is missing, then shows them.
     """
+    from harness.lease import running_driver
+    from results.schema import BROKEN
+
     if seconds is not None and not watch:
         raise UserError(f"{seconds:g}: a number of seconds goes with --watch")
     if watch:
         _watch(study, results, seconds or SECONDS_BETWEEN_LOOKS)
     store = _store(study, results)
+    driver = running_driver(store.root)
     rows = store.trials()
     planned = store.plan()
     missing = len(planned - set(rows["trial_id"])) if planned is not None else None
-    failures = rows.loc[rows["status"] == "failed", ["trial_id", "error"]]
+    failures = rows.loc[
+        rows["status"].isin([str(ending) for ending in BROKEN]), ["trial_id", "status", "error"]
+    ]
     damaged = [str(path) for path in store.damaged()]
+    aside = [str(path) for path in store.set_aside()]
     asked = store.study()
     best = _best(store, asked.study) if asked is not None and asked.study.get("search") else None
     if as_json:
-        failed = [{"trial_id": row.trial_id, "error": row.error} for row in failures.itertuples()]
-        found = {"rows": store.counts(), "missing": missing, "failures": failed, "damaged": damaged}
+        failed = failures.to_dict("records")
+        found: dict[str, Any] = {
+            "rows": store.counts(),
+            "missing": missing,
+            "failures": failed,
+            "damaged": damaged,
+            "set_aside": aside,
+            "driver": driver.as_dict() if driver else None,
+        }
         _print_json(found if best is None else {**found, "best": best})
         return
     listed = ", ".join(f"{count} {ending}" for ending, count in store.counts().items())
     print(f"{store.root}: {listed or 'no rows'}" + (f", {missing} missing" if missing is not None else ""))
+    print(f"  running: {driver}" if driver else "  no driver is running")
     for row in failures.itertuples():
-        print(f"  failed {row.trial_id}: {str(row.error).strip().splitlines()[-1]}")
+        ending = str(row.status).replace("_", " ")
+        print(f"  {ending} {row.trial_id}: {str(row.error).strip().splitlines()[-1]}")
     for path in damaged:
-        print(f"  damaged part set aside: {path}; `lrlc run {study}` trains its trials again")
+        print(
+            f"  damaged: {path}; the next `lrlc run {study}` sets its part aside and trains its trials again"
+        )
+    for path in aside:
+        print(f"  set aside, was damaged: {path}")
     if best is not None:
         _print_best(best)
 
 
-def _watch(study: str, results: Path, seconds: float) -> None:
+def _watch(study: str, results: str, seconds: float) -> None:
     """Show the study's progress until nothing is missing; one that has no tables yet is waited for."""
     from rich.console import Console
 
     from harness.watch import watch
+    from results.files import locate
     from results.store import Store
     from studies import study_name
 
-    name = study if (results / study).is_dir() else study_name(study)
+    folder = locate(results)
+    name = study if (folder / study).is_folder() else study_name(study)
     try:
-        watch(Store(results / name), seconds, Console())
+        watch(Store(folder / name), seconds, Console())
     except KeyboardInterrupt:
         raise typer.Exit from None
 
@@ -210,7 +255,7 @@ def plot(
     from results.figures import draw_all
 
     store = _store(study, results)
-    drawn = draw_all(store, out or store.root / "figures", profile=profile)
+    drawn = draw_all(store, out or _beside(store) / "figures", profile=profile)
     for path in drawn.paths:
         print(path)
     for figure, reason in drawn.skipped.items():
@@ -225,7 +270,7 @@ def report(
     from results.report import write_report
 
     store = _store(study, results)
-    print(write_report(store, (out or store.root) / "report.html", profile=profile))
+    print(write_report(store, (out or _beside(store)) / "report.html", profile=profile))
 
 
 @app.command()
@@ -239,7 +284,7 @@ def export(
     from results.export import export_tables
 
     store = _store(study, results)
-    for path in export_tables(store, out or store.root / "export", to):
+    for path in export_tables(store, out or _beside(store) / "export", to):
         print(path)
 
 
@@ -317,15 +362,26 @@ def data_fetch(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataD
     print(fetch(name, data))
 
 
-def _store(study: str, results: Path) -> Any:
+def _store(study: str, results: str) -> "Store":
     """The store of a study named by file, shipped name, or its folder under `results`."""
+    from results.files import locate
     from results.store import Store
     from studies import study_name
 
-    name = study if (results / study).is_dir() else study_name(study)
-    if not (results / name).is_dir():
-        raise UserError(f"{results / name}: no results of study {name!r} here; `lrlc run {study}` makes them")
-    return Store(results / name)
+    folder = locate(results)
+    name = study if (folder / study).is_folder() else study_name(study)
+    if not (folder / name).is_folder():
+        raise UserError(f"{folder / name}: no results of study {name!r} here; `lrlc run {study}` makes them")
+    return Store(folder / name)
+
+
+def _beside(store: "Store") -> Path:
+    """Where what is drawn from the tables goes: to them, or where they are not local, to runs/STUDY here."""
+    if (local := store.root.local) is not None:
+        return local
+    here = Path(RESULTS) / store.root.name
+    say(f"the tables are on {store.root}; writing to {here} on this machine")
+    return here
 
 
 def _best(store: Any, study: Any) -> list[dict[str, Any]]:
@@ -359,7 +415,7 @@ def _print_json(value: object) -> None:
 
 
 def main() -> None:
-    """Run the command; a user's error is one line and exit code 2, our own fault keeps its traceback."""
+    """Run the command; a user's error or a full disk is one line and exit code 2, our own fault keeps its traceback."""
     from results.store import StoreError
     from studies import StudyError
 
@@ -367,6 +423,14 @@ def main() -> None:
         app()
     except (UserError, StoreError, StudyError) as error:
         say(f"lrlc: {error}")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        say(
+            f"lrlc: the disk is full{where} ({error.strerror}); what was committed is kept, the same command goes on"
+        )
         sys.exit(2)
 
 

@@ -1,7 +1,7 @@
 """What the commands do, without the command line around it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,15 @@ from harness.driver import Driver, GridSource, TrialSource
 from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
+from harness.lease import Lease, LeaseWatch, refuse_if_taken
 from harness.packing import Packing, measured_peaks
 from harness.planning import Plan, Planner, settled_ids
-from harness.progress import Display
+from harness.progress import Display, say
 from harness.search_space import SearchSpace
 from harness.trial import Trial
 from harness.worker import WorkerSettings, thread_count
+from results.files import locate
+from results.schema import TrialStatus
 from results.store import Store
 from studies import Study
 
@@ -59,6 +62,7 @@ class RunSession:
     data_dir: Path | None
     profile: str | None
     overrides: tuple[str, ...]
+    retry: Collection[TrialStatus]
 
     @property
     def study(self) -> Study:
@@ -96,21 +100,31 @@ class RunSession:
         )
 
     def run(self, executor: Executor) -> None:
-        """Train what is missing, with a progress display, and join the parts at the end."""
-        self.store.write_study(self.study.described(), self.profile, self.overrides)
-        self.store.write_plan(self.profile, [trial.id for trial in self.plan.trials])
-        sources: list[TrialSource] = [GridSource(self.plan.missing)]
-        total, done = len(self.plan.trials), self.plan.done
+        """Train what is missing, with a progress display, and join the parts at the end.
+
+        Raises StoreError while another driver runs the study.
+        """
+        with Lease(self.store.root) as lease:
+            self._run_alone(executor, Store(self.store.root, before_writing=lease.check), lease)
+
+    def _run_alone(self, executor: Executor, store: Store, lease: Lease) -> None:
+        for path in store.set_damaged_aside():
+            say(f"damaged part set aside: {path}; its trials are trained again")
+        plan = Plan(self.plan.trials, settled_ids(store, retry=self.retry))  # another driver may have ended
+        store.write_study(self.study.described(), self.profile, self.overrides)
+        store.write_plan(self.profile, [trial.id for trial in plan.trials])
+        sources: list[TrialSource] = [LeaseWatch(lease), GridSource(plan.missing)]
+        total, done = len(plan.trials), plan.done
         if self.study.search is not None:
             from harness.search import SearchSource
 
-            search = SearchSource(self.opened, self.planner, self.store, self.profile)
+            search = SearchSource(self.opened, self.planner, store, self.profile)
             seeds = len(self.study.search.seeds)
             total, done = total + search.total * seeds, done + search.done * seeds
             sources.append(search)
         with Display(total, done, max_attempts=self.study.resources.max_attempts) as display:
-            Driver(sources, executor, self.store, self.study.resources, display).run()
-        self.store.compact()
+            Driver(sources, executor, store, self.study.resources, display).run()
+        store.compact()
 
     def _gpus(self, available: float) -> float:
         """The GPUs a trial asks for: what the study says, else one where there are any."""
@@ -136,25 +150,26 @@ def open_run(
     name: str,
     overrides: Sequence[str],
     profile: str | None,
-    results: Path,
+    results: str,
     data: Path | None,
     *,
-    retry_failed: bool = False,
+    retry: Collection[TrialStatus] = (),
 ) -> RunSession:
     """Check the study, decode its data and plan its trials."""
     opened = open_study(name, profile=profile, overrides=overrides)
     _check_search(opened.study)
+    store = Store(locate(results) / opened.study.name)
+    refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
     planner = Planner(opened, data)
-    store = Store(results / opened.study.name)
-    plan = Plan(planner.grid(), settled_ids(store, retry=retry_failed))
-    return RunSession(opened, planner, plan, store, data, profile, tuple(overrides))
+    plan = Plan(planner.grid(), settled_ids(store, retry=retry))
+    return RunSession(opened, planner, plan, store, data, profile, tuple(overrides), retry)
 
 
 def plan_study(
     name: str,
     overrides: Sequence[str],
     profile: str | None,
-    results: Path,
+    results: str,
     data: Path | None,
     *,
     probe: bool,
@@ -163,7 +178,7 @@ def plan_study(
     opened = open_study(name, profile=profile, overrides=overrides)
     _check_search(opened.study)
     planner = Planner(opened, data)
-    store = Store(results / opened.study.name)
+    store = Store(locate(results) / opened.study.name)
     plan = Plan(planner.grid(), settled_ids(store))
     past = store.trials()
     torch.set_num_threads(

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness import checkpoint
-from harness.checkpoint import Checkpoint
 from harness.executors.base import Event, Executor, Finished, Lost, Progress, Saved, Started
-from harness.trial import Trial, blank_result, stopped_result
+from harness.trial import Checkpoint, Trial, blank_result, stopped_result
 from results.schema import BROKEN, EpochRecord, TrialResult, TrialStatus
 from results.store import Store
 from studies import Resources
@@ -153,7 +152,7 @@ class Driver:
                 flight.curve.append(record)
                 self._learn(flight.trial, record)
             case Saved(checkpoint=saved):
-                self._store.save_checkpoint(event.trial.id, saved.as_bytes())
+                self._store.save_checkpoint(event.trial.id, checkpoint.as_bytes(saved))
                 self._saved.add(event.trial.id)
             case Finished(result=result) if result.status == TrialStatus.OUT_OF_MEMORY and _shared(
                 flight.trial

@@ -1,5 +1,6 @@
 """A study's trials, and which of them have no row yet."""
 
+from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,12 +49,12 @@ class Planner:
         return self._digests[spec]
 
 
-def settled_ids(store: Store, *, retry: bool = False) -> set[str]:
-    """Trials of a grid that have their row: finished, diverged or broken; with `retry` broken ones are missing.
+def settled_ids(store: Store, *, retry: Collection[TrialStatus] = ()) -> set[str]:
+    """Trials of a grid that have their row: finished, diverged or broken, but for those that ended as `retry` names.
 
     A row that the search pruned does not count: the grid asks for the whole training.
     """
-    settled = {TrialStatus.FINISHED, TrialStatus.DIVERGED} | (set() if retry else set(BROKEN))
+    settled = {TrialStatus.FINISHED, TrialStatus.DIVERGED, *BROKEN} - set(retry)
     rows = store.trials(["trial_id", "status", "gpu_fraction"])
     ended = rows["status"].isin([str(status) for status in settled])
     crowded = (rows["status"] == TrialStatus.OUT_OF_MEMORY) & (rows["gpu_fraction"] < 1)  # to run again alone

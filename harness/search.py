@@ -19,6 +19,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.catalogue import OpenedStudy
+from harness.journal import journal_folder
 from harness.optuna_setup import BLIND_TO_CONDITIONS, BLIND_TO_CONSTRAINTS, open_optuna
 from harness.planning import Planner
 from harness.progress import say
@@ -73,7 +74,7 @@ class SearchSource:
         self._queue: deque[Trial] = deque()
         self._claimed: set[str] = set()
         name = f"{opened.study.name}-{self._space.digest()}"
-        self._optuna = open_optuna(name, self._search, self._epochs, store.root)
+        self._optuna = open_optuna(name, self._search, self._epochs, journal_folder(store.root))
         self._say_notices()
         self._free_abandoned()
         told = [trial for trial in self._optuna.get_trials(deepcopy=False) if _counts(trial)]

@@ -17,10 +17,9 @@ from torch.nn import functional as F
 
 import layers
 from harness import checkpoint, provenance
-from harness.checkpoint import Checkpoint
 from harness.data import Dataset, DeviceSplit, Split, offsets
 from harness.seeds import derive_seed
-from harness.trial import Trial, blank_result
+from harness.trial import Checkpoint, Trial, blank_result
 from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
 from studies.schema import Training
 

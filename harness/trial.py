@@ -35,6 +35,17 @@ class Trial:
         return f"{config.dataset.title} {config.kind}{rank}{placement} seed {config.seed}"
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that the rest of a trial depends on; `state` is the network's and the optimizer's, saved by torch.
+
+    The order of the images and everything else that is random follows from the seed and the epoch.
+    """
+
+    curve: tuple[EpochRecord, ...]
+    state: bytes
+
+
 def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
     """A FAILED row with the trial's identity and settings, and nothing measured."""
     config, train, now = trial.config, trial.config.train, datetime.now(UTC)

@@ -11,10 +11,9 @@ import torch
 
 from harness import plugins
 from harness.allocator import keep_freed_memory
-from harness.checkpoint import Checkpoint
 from harness.data import Dataset, load_dataset
 from harness.training import Record, train
-from harness.trial import Trial, blank_result, stopped_result
+from harness.trial import Checkpoint, Trial, blank_result, stopped_result
 from results.schema import EpochRecord, TrialResult, TrialStatus
 
 

@@ -7,15 +7,15 @@ compaction deletes the rest.
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from results import files
 from results.errors import StoreError
+from results.files import Location
 from results.parts import (
     FILE,
     SUFFIX,
@@ -38,7 +38,7 @@ ABANDONED_AFTER_SECONDS = 24 * 3600.0
 """Files of a commit that never ended are deleted after this; no commit takes so long."""
 
 
-def compact(root: Path) -> None:
+def compact(root: Location) -> None:
     """Merge the small intact parts into one and delete what merged parts have replaced."""
     try:
         _merge_small_parts(root)
@@ -46,11 +46,11 @@ def compact(root: Path) -> None:
         return  # another process merged them first
     for name in _still_there(root, snapshot(root).replaced):
         for table in SCHEMAS:  # the trials file last: while it stands, the next compaction finds the rest
-            files.remove(part_path(root, table, name))
+            part_path(root, table, name).remove()
     _remove_abandoned(root, time.time())
 
 
-def _merge_small_parts(root: Path) -> None:
+def _merge_small_parts(root: Location) -> None:
     now = snapshot(root)
     small = [part for part in now.parts if part.rows["trials"] < LARGE_PART_ROWS and _is_whole(root, part)]
     if len(small) < 2:
@@ -67,25 +67,25 @@ def _merge_small_parts(root: Path) -> None:
         raise
 
 
-def _still_there(root: Path, replaced: frozenset[str]) -> list[str]:
-    return [name for name in files.names(root / "trials", SUFFIX) if name in replaced]
+def _still_there(root: Location, replaced: frozenset[str]) -> list[str]:
+    return [name for name in (root / "trials").names(SUFFIX) if name in replaced]
 
 
-def _is_whole(root: Path, part: Part) -> bool:
+def _is_whole(root: Location, part: Part) -> bool:
     return all(is_intact(part_path(root, table, part.name)) for table in SCHEMAS if part.rows[table])
 
 
-def _kept_ids(root: Path) -> dict[str, pa.Array]:
+def _kept_ids(root: Location) -> dict[str, pa.Array]:
     """By part: the trials whose row stands there."""
     rows = load(root, "trials", ["trial_id"]).table
     kept: dict[str, list[str]] = {}
     for path, trial_id in zip(rows[FILE].to_pylist(), rows["trial_id"].to_pylist(), strict=True):
-        kept.setdefault(Path(path).stem, []).append(trial_id)
+        kept.setdefault(PurePath(path).stem, []).append(trial_id)
     return {name: pa.array(ids, pa.string()) for name, ids in kept.items()}
 
 
 def _write_merged(
-    root: Path,
+    root: Location,
     table: str,
     name: str,
     parts: Sequence[Part],
@@ -105,12 +105,12 @@ def _write_merged(
                 rows += len(group)
 
     if sources or table == "trials":
-        files.publish(part_path(root, table, name), write)
+        part_path(root, table, name).publish(write)
     return rows
 
 
 def _row_groups(
-    root: Path, table: str, parts: Sequence[Part], kept: dict[str, pa.Array]
+    root: Location, table: str, parts: Sequence[Part], kept: dict[str, pa.Array]
 ) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     for part in parts:
@@ -123,13 +123,14 @@ def _row_groups(
         yield pa.concat_tables(waiting).combine_chunks()
 
 
-def _remove_abandoned(root: Path, now: float) -> None:
+def _remove_abandoned(root: Location, now: float) -> None:
     """Delete what a killed writer left: hidden files, and curves and weights that no trials file joined."""
     for table in SCHEMAS:
-        files.remove_abandoned(root / table, ABANDONED_AFTER_SECONDS, now)
-    committed = set(files.names(root / "trials", SUFFIX))
+        (root / table).remove_abandoned(ABANDONED_AFTER_SECONDS, now)
+    committed = set((root / "trials").names(SUFFIX))
     for table in ("curves", "weights"):
-        for name in set(files.names(root / table, SUFFIX)) - committed:
+        for name in set((root / table).names(SUFFIX)) - committed:
             path = part_path(root, table, name)
-            if now - files.modified_at(path) > ABANDONED_AFTER_SECONDS:
-                files.remove(path)
+            modified = path.modified_at()
+            if modified is not None and now - modified > ABANDONED_AFTER_SECONDS:
+                path.remove()

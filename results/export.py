@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from results import files
 from results.errors import StoreError
+from results.files import locate
 from results.schema import SCHEMAS
 from results.store import Store
 
@@ -28,7 +28,7 @@ def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
     for name in reversed(SCHEMAS):
         table = store.table(name)
         path = out / f"{name}.{to}"
-        files.replace(path, partial(_write, table, to))
+        locate(path).replace(partial(_write, table, to))
         paths.append(path)
     return paths
 

@@ -1,17 +1,13 @@
-"""Where the tables lie: the only file access of this room, so that another file system can be put under it.
+"""Where the tables lie: the only file access of this room, on the local disk or in an object store.
 
-A file appears under its name whole or not at all: it is written under a hidden name, which readers skip,
-synced, and only then linked. SIGKILL while writing to the final name left an unreadable file in 12 of 12
-tries, this way in none.
+A file appears under its name whole or not at all, whatever kills its writer.
 """
 
-import errno
-import os
-import time
-import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
 
 from pyarrow import fs
 
@@ -19,89 +15,125 @@ from results.errors import StoreError
 
 Write = Callable[[BinaryIO], object]
 
-FILESYSTEM = fs.LocalFileSystem()
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+class Files(Protocol):
+    """What a place must offer; every path is one that its `arrow` file system takes."""
+
+    @property
+    def arrow(self) -> fs.FileSystem: ...
+
+    @property
+    def parallel_reads(self) -> int:
+        """How many files to open at once: a bucket answers slowly, and many at a time."""
+
+    def shown(self, path: str) -> str:
+        """The path as the user writes it."""
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, in any order; none if it does not exist."""
+
+    def has(self, folder: str) -> bool:
+        """Whether there is such a folder."""
+
+    def read(self, path: str) -> bytes:
+        """Raises FileNotFoundError, or StoreError where the place refuses."""
+
+    def write(self, path: str, write: Write, *, replace: bool) -> None:
+        """Show the file whole or not at all; without `replace`, StoreError if the name is taken."""
+
+    def remove(self, path: str) -> None:
+        """Delete a file that may be gone already."""
+
+    def move(self, path: str, to: str) -> None:
+        """Give a file another name; nothing happens if it is gone."""
+
+    def modified_at(self, path: str) -> float | None:
+        """Seconds since the epoch by the clock of the place; None for a file that is gone."""
+
+    def remove_abandoned(self, folder: str, older_than_seconds: float, now: float) -> None:
+        """Delete what a writer that was killed in the middle of a file left in `folder`."""
+
+    def refusal(self, error: Exception) -> str | None:
+        """Why the place refused a read, in one line; None if what was read is damaged or gone."""
 
 
-def names(folder: Path, suffix: str) -> list[str]:
-    """Sorted names, without `suffix`, of the visible files in `folder`; none if it does not exist."""
-    try:
-        entries = os.listdir(folder)
-    except FileNotFoundError:
-        return []
-    return sorted(
-        name.removesuffix(suffix) for name in entries if name.endswith(suffix) and name[0] not in "._"
-    )
+@dataclass(frozen=True)
+class Location:
+    """A folder or file of the results, wherever they live."""
+
+    files: Files
+    path: str
+
+    def __truediv__(self, name: str) -> "Location":
+        return Location(self.files, f"{self.path}/{name}")
+
+    def __str__(self) -> str:
+        return self.files.shown(self.path)
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def local(self) -> Path | None:
+        """The path on this machine's disk; None in an object store."""
+        return Path(self.path) if isinstance(self.files.arrow, fs.LocalFileSystem) else None
+
+    def relative_to(self, folder: "Location") -> str:
+        return self.path.removeprefix(f"{folder.path}/")
+
+    def names(self, suffix: str) -> list[str]:
+        """Sorted names, without `suffix`, of the visible files in this folder; none if it does not exist."""
+        found = self.files.names(self.path)
+        return sorted(
+            name.removesuffix(suffix) for name in found if name.endswith(suffix) and name[0] not in "._"
+        )
+
+    def is_folder(self) -> bool:
+        return self.files.has(self.path)
+
+    def read(self) -> bytes:
+        return self.files.read(self.path)
+
+    def publish(self, write: Write) -> None:
+        """Write a new file that readers see whole or not at all.
+
+        Raises StoreError if the name is taken or the file cannot be written; nothing is then left behind.
+        """
+        self.files.write(self.path, write, replace=False)
+
+    def replace(self, write: Write) -> None:
+        """Like `publish`, but takes the place of what is there."""
+        self.files.write(self.path, write, replace=True)
+
+    def remove(self) -> None:
+        self.files.remove(self.path)
+
+    def move_to(self, other: "Location") -> None:
+        self.files.move(self.path, other.path)
+
+    def modified_at(self) -> float | None:
+        return self.files.modified_at(self.path)
+
+    def remove_abandoned(self, older_than_seconds: float, now: float) -> None:
+        self.files.remove_abandoned(self.path, older_than_seconds, now)
 
 
-def publish(path: Path, write: Write) -> None:
-    """Write a new file that readers see whole or not at all.
+def locate(where: "str | Path | Location") -> Location:
+    """The folder or file that a path, `file://...` or `s3://bucket/prefix` names; it need not exist.
 
-    Raises StoreError if the name is taken or the file cannot be written; nothing is then left behind.
+    Raises StoreError for another scheme or an option the place does not know.
     """
-    _write_hidden(path, write, _link)
+    if isinstance(where, Location):
+        return where
+    scheme = urlsplit(where).scheme if isinstance(where, str) and "://" in where else ""
+    if scheme == "s3":
+        from results.object_store import open_s3  # pyarrow's S3 takes 0.1 s to load
 
+        return Location(*open_s3(str(where)))
+    if scheme not in ("", "file"):
+        raise StoreError(f"{where}: unknown scheme {scheme}://; known: a local folder, file://, s3://")
+    from results.local_files import LocalFiles
 
-def replace(path: Path, write: Write) -> None:
-    """Like `publish`, but takes the place of what is there."""
-    _write_hidden(path, write, os.replace)
-
-
-def remove(path: Path) -> None:
-    """Delete a file that may be gone already."""
-    path.unlink(missing_ok=True)
-
-
-def modified_at(path: Path) -> float:
-    """Seconds since the epoch; now for a file that is gone."""
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return time.time()
-
-
-def remove_abandoned(folder: Path, older_than_seconds: float, now: float) -> None:
-    """Delete the hidden files that a killed writer left in `folder`."""
-    if folder.is_dir():
-        for path in folder.glob(".*.writing"):
-            if now - modified_at(path) > older_than_seconds:
-                remove(path)
-
-
-def _write_hidden(path: Path, write: Write, show: Callable[[Path, Path], None]) -> None:
-    hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.writing")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with hidden.open("xb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            show(hidden, path)
-        finally:
-            remove(hidden)
-        _sync_folder(path.parent)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StoreError(f"cannot write {path}: {reason}; nothing was left half-written") from error
-
-
-def _link(hidden: Path, path: Path) -> None:
-    """Give the file its name; of several writers exactly one wins (os.replace would let them all win)."""
-    try:
-        os.link(hidden, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS or path.exists():
-            raise
-        os.rename(hidden, path)  # a file system without hard links
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut."""
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    path = Path(unquote(urlsplit(str(where)).path) if scheme else where)
+    return Location(LocalFiles(), path.as_posix())

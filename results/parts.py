@@ -8,8 +8,8 @@ import json
 import time
 import uuid
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from results import files
 from results.errors import StoreError
+from results.files import Location
 from results.schema import SCHEMAS, TrialStatus, check_version
 
 SUFFIX = ".parquet"
@@ -51,7 +51,7 @@ class Snapshot:
 
     parts: tuple[Part, ...]
     replaced: frozenset[str]
-    damaged: tuple[Path, ...]
+    damaged: tuple[Location, ...]
 
 
 @dataclass(frozen=True)
@@ -59,22 +59,22 @@ class Loaded:
     """Rows with the file each comes from (in column FILE), and the files that had to be left out."""
 
     table: pa.Table
-    damaged: tuple[Path, ...]
+    damaged: tuple[Location, ...]
 
 
-def part_path(root: Path, table: str, name: str) -> Path:
+def part_path(root: Location, table: str, name: str) -> Location:
     return root / table / f"{name}{SUFFIX}"
 
 
-def discard(root: Path, name: str) -> None:
+def discard(root: Location, name: str) -> None:
     """Delete a part, its trials file first, so that no reader sees a part of it."""
     for table in reversed(SCHEMAS):
-        files.remove(part_path(root, table, name))
+        part_path(root, table, name).remove()
 
 
-def new_name(root: Path) -> str:
+def new_name(root: Location) -> str:
     """A name that sorts after every part there is, even if the clock was set back, and cannot be taken."""
-    last = max((_moment(name) for name in files.names(root / "trials", SUFFIX)), default=0)
+    last = max((_moment(name) for name in (root / "trials").names(SUFFIX)), default=0)
     return _name(max(time.time_ns(), last + 1))
 
 
@@ -83,24 +83,23 @@ def merged_name(last_replaced: str) -> str:
     return _name(_moment(last_replaced))
 
 
-def snapshot(root: Path) -> Snapshot:
+def snapshot(root: Location) -> Snapshot:
     """See which parts count now; raises StoreError if one was written by a later schema.
 
     A listing may miss a merged part that appears while it is made, and then also the parts it replaced:
     it is made again until it brings no new merged part.
     """
     parts: dict[str, Part | None] = {}
-    damaged: dict[str, Path] = {}
+    damaged: dict[str, Location] = {}
     merging = True
     while merging:
         first_listing, merging = not parts, False
-        for name in files.names(root / "trials", SUFFIX):
-            if name not in parts:
-                path = part_path(root, "trials", name)
-                parts[name] = part = _read_footer(path, name)
-                if part is None:
-                    damaged[name] = path
-                merging |= first_listing or (part is not None and bool(part.replaces))
+        new = [name for name in (root / "trials").names(SUFFIX) if name not in parts]
+        for name, part in zip(new, _read_footers(root, new), strict=True):
+            parts[name] = part
+            if part is None:
+                damaged[name] = part_path(root, "trials", name)
+            merging |= first_listing or (part is not None and bool(part.replaces))
     known = [part for part in parts.values() if part is not None]
     replaced = frozenset(name for part in known for name in part.replaces)
     counting = sorted((part for part in known if part.name not in replaced), key=lambda part: part.name)
@@ -109,7 +108,7 @@ def snapshot(root: Path) -> Snapshot:
 
 
 def load(
-    root: Path,
+    root: Location,
     table: str,
     columns: Collection[str] | None = None,
     trial_ids: Collection[str] | None = None,
@@ -127,10 +126,11 @@ def load(
     raise StoreError(f"{root / table}: its parts keep changing while they are read; try again")
 
 
-def is_intact(path: Path) -> bool:
+def is_intact(path: Location) -> bool:
     """Whether every page of the file can be read and has its checksum."""
     try:
-        for _ in _dataset([path], pq.read_schema(path)).to_batches():
+        schema = pq.read_schema(path.path, filesystem=path.files.arrow)
+        for _ in _dataset(path, [path], schema).to_batches():
             pass
     except (pa.ArrowException, OSError) as error:
         _raise_unless_damage(error, path)
@@ -138,9 +138,9 @@ def is_intact(path: Path) -> bool:
     return True
 
 
-def read_file(path: Path, table: str) -> pa.Table:
+def read_file(path: Location, table: str) -> pa.Table:
     """A whole file, with the columns that the table has today."""
-    return _dataset([path], SCHEMAS[table]).to_table()
+    return _dataset(path, [path], SCHEMAS[table]).to_table()
 
 
 def superseded(trials: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -159,7 +159,11 @@ def superseded(trials: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _load_from(
-    root: Path, now: Snapshot, table: str, columns: Collection[str] | None, trial_ids: Collection[str] | None
+    root: Location,
+    now: Snapshot,
+    table: str,
+    columns: Collection[str] | None,
+    trial_ids: Collection[str] | None,
 ) -> Loaded:
     wanted = list(SCHEMAS[table].names if columns is None else columns)
     of_trials = wanted if table == "trials" else []
@@ -172,7 +176,7 @@ def _load_from(
             trials.table.take(np.setdiff1d(np.arange(len(trials.table)), lost)) if len(lost) else trials.table
         )
         return Loaded(kept.select([*wanted, FILE]), damaged)
-    unreadable = {path.stem for path in trials.damaged}
+    unreadable = {path.name.removesuffix(SUFFIX) for path in trials.damaged}
     names = [part.name for part in now.parts if part.rows[table] and part.name not in unreadable]
     data = _read(root, table, names, list(dict.fromkeys([*wanted, "trial_id"])), trial_ids)
     rows = data.table
@@ -188,19 +192,23 @@ def _row_keys(rows: pa.Table) -> pa.Array:
 
 
 def _read(
-    root: Path, table: str, names: Iterable[str], columns: Sequence[str], trial_ids: Collection[str] | None
+    root: Location,
+    table: str,
+    names: Iterable[str],
+    columns: Sequence[str],
+    trial_ids: Collection[str] | None,
 ) -> Loaded:
     """Read the files at once, or one by one if one of them is damaged."""
     paths = [part_path(root, table, name) for name in names]
     chosen = None if trial_ids is None else ds.field("trial_id").isin(pa.array(trial_ids, pa.string()))
     try:
-        return Loaded(_scan(paths, table, columns, chosen), ())
+        return Loaded(_scan(root, paths, table, columns, chosen), ())
     except (pa.ArrowException, OSError) as error:
         _raise_unless_damage(error, root / table)
-    intact, damaged = [_scan([], table, columns, chosen)], []
+    intact, damaged = [_scan(root, [], table, columns, chosen)], []
     for path in paths:
         try:
-            intact.append(_scan([path], table, columns, chosen))
+            intact.append(_scan(root, [path], table, columns, chosen))
         except (pa.ArrowException, OSError) as error:
             _raise_unless_damage(error, path)
             damaged.append(path)
@@ -208,20 +216,33 @@ def _read(
 
 
 def _scan(
-    paths: Sequence[Path], table: str, columns: Sequence[str], chosen: ds.Expression | None
+    root: Location,
+    paths: Sequence[Location],
+    table: str,
+    columns: Sequence[str],
+    chosen: ds.Expression | None,
 ) -> pa.Table:
-    return _dataset(paths, SCHEMAS[table]).to_table(columns=[*columns, FILE], filter=chosen)
+    return _dataset(root, paths, SCHEMAS[table]).to_table(columns=[*columns, FILE], filter=chosen)
 
 
-def _dataset(paths: Sequence[Path], schema: pa.Schema) -> ds.FileSystemDataset:
-    fragments = [_FORMAT.make_fragment(path.as_posix(), files.FILESYSTEM) for path in paths]
-    return ds.FileSystemDataset(fragments, schema, _FORMAT, files.FILESYSTEM)
+def _dataset(where: Location, paths: Sequence[Location], schema: pa.Schema) -> ds.FileSystemDataset:
+    filesystem = where.files.arrow
+    fragments = [_FORMAT.make_fragment(path.path, filesystem) for path in paths]
+    return ds.FileSystemDataset(fragments, schema, _FORMAT, filesystem)
 
 
-def _read_footer(path: Path, name: str) -> Part | None:
+def _read_footers(root: Location, names: Sequence[str]) -> Iterable[Part | None]:
+    paths = [part_path(root, "trials", name) for name in names]
+    if root.files.parallel_reads == 1 or len(names) < 2:
+        return map(_read_footer, paths, names)
+    with ThreadPoolExecutor(root.files.parallel_reads) as threads:
+        return list(threads.map(_read_footer, paths, names))
+
+
+def _read_footer(path: Location, name: str) -> Part | None:
     """What a trials file says of its part; None if it cannot be read."""
     try:
-        footer = pq.read_metadata(path)
+        footer = pq.read_metadata(path.path, filesystem=path.files.arrow)
     except (pa.ArrowException, OSError) as error:
         _raise_unless_damage(error, path)
         return None
@@ -231,10 +252,10 @@ def _read_footer(path: Path, name: str) -> Part | None:
     return Part(name, rows, frozenset(told.get("replaces", ())))
 
 
-def _raise_unless_damage(error: Exception, path: Path) -> None:
-    """An unreadable content is damage (pyarrow's OSError for it has no errno), as is a file that is gone."""
-    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileNotFoundError):
-        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+def _raise_unless_damage(error: Exception, path: Location) -> None:
+    """An unreadable content is damage, as is a file that is gone; a place that refuses is neither."""
+    if reason := path.files.refusal(error):
+        raise StoreError(f"cannot read {path}: {reason}") from error
 
 
 def _names(now: Snapshot) -> list[str]:

@@ -14,10 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from results import files, markup
+from results import markup
 from results.figures import FIGURES, NothingToDraw, Selection, caption, render
 from results.figures.naming import dataset_name, kind_name
 from results.figures.selection import Panel, cells, panels
+from results.files import locate
 from results.schema import BROKEN, TrialStatus
 from results.statistics import TRAINING_SETTINGS, Summary, paired_difference, summarise
 from results.store import DEFAULT_PROFILE, Store, StudyRecord
@@ -59,7 +60,7 @@ def write_report(store: Store, out: Path, *, profile: str | None = None) -> Path
         counts=_counts(rows, store.plan(profile), asked),
         sections="\n".join(part for part in sections if part),
     )
-    files.replace(out, lambda file: file.write(page.encode()))
+    locate(out).replace(lambda file: file.write(page.encode()))
     return out
 
 

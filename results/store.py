@@ -1,15 +1,16 @@
-"""One study's results on disk: rows are committed once, read as pandas frames, and never rewritten in place.
+"""One study's results: rows are committed once, read as pandas frames, and never rewritten in place.
 
 <root>/trials, curves, weights   Parquet parts, one file per table and commit
 <root>/plans/<profile>.parquet   the trials that a profile of the study consists of
 <root>/study.json                what the study asked, per profile
 <root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
+<root>/damaged/                  the files of parts that could not be read when a run began
 """
 
 import io
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results import compaction, files
+from results import compaction
 from results.errors import StoreError
+from results.files import Location, locate
 from results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
 from results.schema import SCHEMAS, TrialResult, TrialStatus, to_tables
 
@@ -28,6 +30,7 @@ __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 
 DEFAULT_PROFILE = "default"
 CHECKPOINT_SUFFIX = ".pt"
+DAMAGED = "damaged"
 _PLAN_KEY = b"lrlc.plan"
 
 
@@ -44,11 +47,15 @@ class Store:
     """The tables of one study, under `root` (`<results>/<study name>`), which need not exist before a commit.
 
     One process commits; any number may read meanwhile, and see whole parts only. Damaged parts are left out.
-    Integer columns that allow nulls read as float64, null as NaN.
+    Integer columns that allow nulls read as float64, null as NaN. `before_writing` is called before anything
+    appears in the store, and may raise.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(
+        self, root: str | Path | Location, before_writing: Callable[[], object] = lambda: None
+    ) -> None:
+        self.root = locate(root)
+        self._before_writing = before_writing
 
     def commit(self, results: Sequence[TrialResult]) -> None:
         """Add rows as one part: all of them, with curves and weights, or, killed at any moment, none.
@@ -66,6 +73,7 @@ class Store:
             for table in SCHEMAS:  # the trials come last: their file is the commit
                 if len(tables[table]):
                     metadata = part.metadata() if table == "trials" else {}
+                    self._before_writing()
                     _publish(part_path(self.root, table, name), tables[table], metadata)
         except StoreError:
             discard(self.root, name)
@@ -108,40 +116,67 @@ class Store:
         rows = rows[rows["trial_id"].isin(planned)].reset_index(drop=True)
         return rows if columns is None else rows[list(columns)]
 
-    def damaged(self) -> list[Path]:
+    def damaged(self) -> list[Location]:
         """Files that cannot be read, or lack a checksum or a companion; reads go on without them."""
         now = snapshot(self.root)
         found = list(now.damaged)
         for part in now.parts:
             paths = [part_path(self.root, table, part.name) for table in SCHEMAS if part.rows[table]]
             found += [path for path in paths if not is_intact(path)]
-        still_there = {part.name for part in snapshot(self.root).parts} | {path.stem for path in now.damaged}
-        return sorted(path for path in found if path.stem in still_there)
+        still_there = {part.name for part in snapshot(self.root).parts} | {
+            _part_of(path) for path in now.damaged
+        }
+        return sorted((path for path in found if _part_of(path) in still_there), key=str)
+
+    def set_damaged_aside(self) -> list[Location]:
+        """Move the files of every damaged part to `damaged/`, so that its trials have no row; returns them.
+
+        Its trials file goes first: a part of which the rest stays behind, should this be killed, is none.
+        """
+        moved = []
+        for name in sorted({_part_of(path) for path in self.damaged()}):
+            self._before_writing()
+            for table in reversed(SCHEMAS):
+                path, aside = part_path(self.root, table, name), part_path(self.root / DAMAGED, table, name)
+                if path.modified_at() is not None:
+                    path.move_to(aside)
+                    moved.append(aside)
+        return moved
+
+    def set_aside(self) -> list[Location]:
+        """The files of damaged parts that runs have moved to `damaged/`."""
+        return [
+            part_path(self.root / DAMAGED, table, name)
+            for table in SCHEMAS
+            for name in (self.root / DAMAGED / table).names(SUFFIX)
+        ]
 
     def compact(self) -> None:
         """Merge small parts into one. Killed at any moment it neither loses nor doubles a row."""
+        self._before_writing()
         compaction.compact(self.root)
 
     def checkpoints(self) -> set[str]:
         """The trials that left a checkpoint."""
-        return set(files.names(self.root / "checkpoints", CHECKPOINT_SUFFIX))
+        return set((self.root / "checkpoints").names(CHECKPOINT_SUFFIX))
 
     def checkpoint(self, trial_id: str) -> bytes | None:
         """A trial's last checkpoint, as it was saved; None if it is gone."""
         try:
-            return self._checkpoint_path(trial_id).read_bytes()
+            return self._checkpoint(trial_id).read()
         except FileNotFoundError:
             return None
 
     def save_checkpoint(self, trial_id: str, content: bytes) -> None:
         """Keep a trial's checkpoint in place of its earlier one."""
-        files.replace(self._checkpoint_path(trial_id), lambda file: file.write(content))
+        self._before_writing()
+        self._checkpoint(trial_id).replace(lambda file: file.write(content))
 
     def drop_checkpoint(self, trial_id: str) -> None:
         """Forget a trial's checkpoint."""
-        files.remove(self._checkpoint_path(trial_id))
+        self._checkpoint(trial_id).remove()
 
-    def _checkpoint_path(self, trial_id: str) -> Path:
+    def _checkpoint(self, trial_id: str) -> Location:
         return self.root / "checkpoints" / f"{trial_id}{CHECKPOINT_SUFFIX}"
 
     def write_plan(self, profile: str | None, trial_ids: Collection[str]) -> None:
@@ -152,7 +187,8 @@ class Store:
             {_PLAN_KEY: told}
         )
         path = self.root / "plans" / f"{quote(name, safe='')}{SUFFIX}"
-        files.replace(path, lambda file: file.write(_as_bytes(table)))
+        self._before_writing()
+        path.replace(lambda file: file.write(_as_bytes(table)))
 
     def plan(self, profile: str | None = None) -> set[str] | None:
         """The planned trials of a profile (None: of the plan written last); None if no plan was ever written.
@@ -179,7 +215,8 @@ class Store:
         entry = {"study": dict(described), "overrides": list(overrides)}
         profiles = {key: value for key, value in self._study_file().items() if key != name}
         text = json.dumps({"profiles": {**profiles, name: entry}}, indent=2)
-        files.replace(self.root / "study.json", lambda file: file.write(text.encode()))
+        self._before_writing()
+        (self.root / "study.json").replace(lambda file: file.write(text.encode()))
 
     def study(self, profile: str | None = None) -> StudyRecord | None:
         """What the study asked under a profile (None: the one run last); None if that was never noted."""
@@ -193,7 +230,7 @@ class Store:
         """Entries by profile, the latest last."""
         path = self.root / "study.json"
         try:
-            profiles: dict[str, Any] = json.loads(path.read_bytes())["profiles"]
+            profiles: dict[str, Any] = json.loads(path.read())["profiles"]
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError) as error:
@@ -206,9 +243,9 @@ class Store:
         """By profile: when its plan was written, in ns, and the trials in it."""
         plans = {}
         folder = self.root / "plans"
-        for name in files.names(folder, SUFFIX):
+        for name in folder.names(SUFFIX):
             try:
-                table = pq.read_table(io.BytesIO((folder / f"{name}{SUFFIX}").read_bytes()))
+                table = pq.read_table(io.BytesIO((folder / f"{name}{SUFFIX}").read()))
                 told = json.loads(table.schema.metadata[_PLAN_KEY])
             except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
                 continue  # the next run writes it again
@@ -228,9 +265,13 @@ class Store:
         return _to_pandas(load(self.root, table, wanted, trial_ids).table.select(wanted), schema)
 
 
-def _publish(path: Path, table: pa.Table, metadata: dict[bytes, bytes]) -> None:
+def _publish(path: Location, table: pa.Table, metadata: dict[bytes, bytes]) -> None:
     table = table.replace_schema_metadata({**table.schema.metadata, **metadata})
-    files.publish(path, lambda file: file.write(_as_bytes(table)))
+    path.publish(lambda file: file.write(_as_bytes(table)))
+
+
+def _part_of(path: Location) -> str:
+    return path.name.removesuffix(SUFFIX)
 
 
 def _as_bytes(table: pa.Table) -> pa.Buffer:

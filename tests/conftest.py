@@ -1,13 +1,18 @@
 """What tests share: the command line as a user calls it, a small study on real digits, the data folder."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import fs
 
 TINY_STUDY = """
 name: tiny
@@ -24,6 +29,8 @@ seeds: 2
 train: {epochs: 2, batch_size: 64, learning_rate: 0.05}
 """
 
+S3_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -33,6 +40,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     cache = str(tmp_path_factory.mktemp("cache"))
     return {
         **kept,
+        **S3_KEYS,
         "HOME": str(home),
         "LRLC_CACHE": cache,
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -86,3 +94,36 @@ def cluster(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Ite
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
     yield made
     made.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A real S3 server on a port of this machine, with a bucket `results` and keys in the environment.
+
+    It is a program of its own (`pipx install "moto[server]"`): botocore and our pins disagree on python-dateutil.
+    """
+    program = os.environ.get("LRLC_MOTO_SERVER") or shutil.which("moto_server")
+    if program is None:
+        pytest.skip("no moto_server on the PATH, nor named by LRLC_MOTO_SERVER")
+    os.environ |= S3_KEYS
+    with subprocess.Popen(
+        [program, "-H", "127.0.0.1", "-p", "0"], stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stderr is not None
+        (endpoint,) = next(
+            found for line in server.stderr if (found := re.findall(r"http://127[0-9.:]+", line))
+        )
+        threading.Thread(target=server.stderr.read, daemon=True).start()  # it writes a line a request
+        s3 = fs.S3FileSystem(endpoint_override=endpoint, region="us-east-1", allow_bucket_creation=True)
+        s3.create_dir("results")
+        yield endpoint
+        server.kill()
+
+
+@pytest.fixture(params=["local", "s3"])
+def runs(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where results may live, still empty: once a local folder, once a bucket's prefix."""
+    if request.param == "local":
+        return str(tmp_path / "runs")
+    endpoint = request.getfixturevalue("s3_endpoint")
+    return f"s3://results/{uuid.uuid4()}?region=us-east-1&endpoint_override={endpoint}"

@@ -119,6 +119,27 @@ def test_a_failing_trial_is_recorded_and_retried_only_when_asked(
     pd.testing.assert_frame_equal(again[~failed], found[~failed])
 
 
+def test_a_damaged_part_is_set_aside_by_the_next_run_and_its_trials_trained_again(
+    lrlc: Lrlc, tiny_study: Path, tmp_path: Path
+) -> None:
+    grid = "grid={kind: conv}"
+    lrlc("run", tiny_study, "--serial", grid)
+    first = rows(tmp_path / "runs/tiny")
+    (curves,) = (tmp_path / "runs/tiny/curves").glob("*.parquet")
+    curves.write_bytes(curves.read_bytes()[:-100])
+    assert f"damaged: {curves.relative_to(tmp_path)}" in lrlc("status", tiny_study).stdout
+    assert (
+        "damaged part set aside: runs/tiny/damaged/trials/"
+        in lrlc("run", tiny_study, "--serial", grid).stderr
+    )
+    again = rows(tmp_path / "runs/tiny")
+    assert list(again.index) == list(first.index)
+    assert (again["ended_at"] > first["ended_at"]).all()
+    said = lrlc("status", tiny_study).stdout
+    assert f"set aside, was damaged: runs/tiny/damaged/curves/{curves.name}" in said
+    assert "  damaged:" not in said
+
+
 def test_a_trial_whose_loss_explodes_is_recorded_as_diverged(
     lrlc: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ GIGABYTE = 2**30
 @pytest.fixture
 def trials(tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Trial, ...]:
     monkeypatch.setenv("LRLC_CACHE", str(tmp_path / "cache"))
-    return open_run(str(tiny_study), ["train.batch_size=4096"], None, tmp_path, None).plan.trials
+    return open_run(str(tiny_study), ["train.batch_size=4096"], None, str(tmp_path), None).plan.trials
 
 
 def packing(gpu_bytes: int, most: int = 4, peaks: dict[str, float] | None = None) -> Packing:

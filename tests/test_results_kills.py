@@ -123,7 +123,7 @@ def test_compaction_killed_at_every_step_neither_loses_nor_doubles_a_row(
     for name in "abc":
         whole.commit([result(f"{name}{row}") for row in range(2)])
     if earlier != "never compacted":
-        replaced = {path: path.read_bytes() for path in whole.root.rglob("*.parquet")}
+        replaced = {path: path.read_bytes() for path in (tmp_path / "whole").rglob("*.parquet")}
         whole.compact()
         for path, content in replaced.items():  # as if it was killed before it could delete
             path.write_bytes(content)
@@ -163,8 +163,8 @@ def test_what_a_killed_writer_left_is_deleted_a_day_later(tmp_path: Path) -> Non
     for name in "ab":
         store.commit([result(name)])
     orphan, hidden = (
-        store.root / "curves" / "0-orphan.parquet",
-        store.root / "trials" / ".x.parquet.0.writing",
+        tmp_path / "s" / "curves" / "0-orphan.parquet",
+        tmp_path / "s" / "trials" / ".x.parquet.0.writing",
     )
     for path in (orphan, hidden):
         path.write_bytes(b"half")

@@ -1,6 +1,7 @@
 """What the tables promise: every column comes back, rows are whole or absent, damage never breaks a read."""
 
 import dataclasses
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from results_samples import result
 
+from results.files import Location, locate
+from results.parts import part_path
 from results.schema import (
     CURVES,
     SCHEMA_VERSION,
@@ -26,12 +29,20 @@ from results.store import Store, StoreError
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "runs" / "sample")
+def store(runs: str) -> Store:
+    return Store(locate(runs) / "sample")
 
 
-def parts(store: Store, table: str = "trials") -> list[Path]:
-    return sorted((store.root / table).glob("*.parquet"))
+def parts(store: Store, table: str = "trials") -> list[Location]:
+    return [part_path(store.root, table, name) for name in (store.root / table).names(".parquet")]
+
+
+def put(path: Location, content: bytes) -> None:
+    path.replace(lambda file: file.write(content))
+
+
+def put_table(path: Location, table: pa.Table) -> None:
+    path.replace(lambda file: pq.write_table(table, file))
 
 
 def test_every_column_of_every_table_comes_back(store: Store) -> None:
@@ -76,7 +87,7 @@ def test_a_study_without_results_reads_as_empty_tables_and_leaves_no_trace(store
     assert store.weights().empty
     assert (store.counts(), store.plan(), store.study()) == ({}, None, None)
     store.compact()
-    assert not store.root.exists()
+    assert not store.root.is_folder()
 
 
 def test_rows_are_counted_by_their_ending(store: Store) -> None:
@@ -107,30 +118,34 @@ def test_a_later_commit_counts_as_later_even_if_the_clock_was_set_back(store: St
     store.commit([result("a", status=TrialStatus.FAILED)])
     for table in ("trials", "curves", "weights"):
         (path,) = parts(store, table)
-        path.rename(path.with_name("9" + path.name[1:]))  # written in the year 2262
+        path.move_to(store.root / table / f"9{path.name[1:]}")  # written in the year 2262
     store.commit([result("a", status=TrialStatus.FAILED, error="the later one")])
     assert store.trials()["error"].tolist() == ["the later one"]
 
 
 @pytest.mark.parametrize("table", ["trials", "curves", "weights"])
-@pytest.mark.parametrize("harm", ["torn", "empty", "flipped", "foreign", "gone"])
-def test_a_damaged_part_is_set_aside_and_reported(store: Store, table: str, harm: str) -> None:
+@pytest.mark.parametrize(
+    ("runs", "harm"),
+    [("s3", "torn"), *(("local", harm) for harm in ("torn", "empty", "flipped", "foreign", "gone"))],
+    indirect=["runs"],
+)
+def test_a_damaged_part_is_left_out_and_reported(store: Store, table: str, harm: str) -> None:
     for name in "abc":
         store.commit([result(name)])
     path = parts(store, table)[1]
-    content = path.read_bytes()
+    content = path.read()
     match harm:
         case "torn":
-            path.write_bytes(content[: len(content) // 2])
+            put(path, content[: len(content) // 2])
         case "empty":
-            path.write_bytes(b"")
+            put(path, b"")
         case "flipped":  # a bit of the first column's data
             middle = content.index(b"b") if b"b" in content[:200] else 40
-            path.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
+            put(path, content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
         case "foreign":
-            path.write_text("<<<<<<< HEAD\n")
+            put(path, b"<<<<<<< HEAD\n")
         case "gone":
-            path.unlink()
+            path.remove()
     left = ["a", "c"]
     reading = {
         "trials": list(store.trials()["trial_id"]),
@@ -144,13 +159,34 @@ def test_a_damaged_part_is_set_aside_and_reported(store: Store, table: str, harm
     store.compact()
     assert {name: sorted(getattr(store, name)()["trial_id"].unique()) for name in reading} == expected
     if harm != "gone":
-        assert path.exists()  # merging leaves it for whoever wants to look
+        assert path in parts(store, table)  # merging leaves it for whoever wants to look
+
+
+@pytest.mark.parametrize("table", ["trials", "curves", "weights"])
+def test_a_run_sets_a_damaged_part_aside_with_all_its_files(store: Store, table: str) -> None:
+    for name in "abc":
+        store.commit([result(name)])
+    harmed = parts(store, table)[1]
+    put(harmed, b"PAR1")
+    moved = store.set_damaged_aside()
+    assert moved == [
+        part_path(store.root / "damaged", each, harmed.name[:-8]) for each in ("trials", "weights", "curves")
+    ]
+    assert sorted(map(str, store.set_aside())) == sorted(map(str, moved))
+    assert (store.root / "damaged" / table / harmed.name).read() == b"PAR1"
+    assert store.damaged() == []
+    for read in (store.trials, store.curves, store.weights):
+        assert sorted(read()["trial_id"].unique()) == ["a", "c"]
+    store.commit([result("b")])
+    store.compact()
+    assert sorted(store.trials()["trial_id"]) == ["a", "b", "c"]
+    assert store.set_damaged_aside() == []
 
 
 def test_rows_whose_trials_part_is_missing_do_not_exist(store: Store) -> None:
     store.commit([result("committed")])
     store.commit([result("torn off")])
-    parts(store)[1].unlink()
+    parts(store)[1].remove()
     assert set(store.curves()["trial_id"]) == set(store.weights()["trial_id"]) == {"committed"}
     assert store.damaged() == []
 
@@ -158,8 +194,8 @@ def test_rows_whose_trials_part_is_missing_do_not_exist(store: Store) -> None:
 def test_a_table_of_a_later_version_is_refused_in_one_line(store: Store) -> None:
     store.commit([result()])
     (path,) = parts(store)
-    table = pq.read_table(path)
-    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, VERSION_KEY: b"99"}), path)
+    table = pq.read_table(io.BytesIO(path.read()))
+    put_table(path, table.replace_schema_metadata({**table.schema.metadata, VERSION_KEY: b"99"}))
     with pytest.raises(StoreError, match=r"schema version 99.*install a newer one") as raised:
         store.trials()
     assert "\n" not in str(raised.value)
@@ -168,8 +204,8 @@ def test_a_table_of_a_later_version_is_refused_in_one_line(store: Store) -> None
 def test_a_part_written_before_a_column_existed_reads_as_null_there(store: Store) -> None:
     store.commit([result("old")])
     (path,) = parts(store)
-    old = pq.read_table(path)
-    pq.write_table(old.drop_columns(["gpu_fraction"]), path)
+    old = pq.read_table(io.BytesIO(path.read()))
+    put_table(path, old.drop_columns(["gpu_fraction"]))
     store.commit([result("new")])
     assert store.trials().set_index("trial_id")["gpu_fraction"].isna().to_dict() == {
         "old": True,
@@ -201,8 +237,9 @@ for big in (result("weights", weights=(WeightMap("l", 0, None, 1, len(noise), no
 """
 
 
-def test_a_disk_that_refuses_leaves_nothing_half_written(store: Store) -> None:
+def test_a_disk_that_refuses_leaves_nothing_half_written(tmp_path: Path) -> None:
     pytest.importorskip("resource")
+    store = Store(tmp_path / "sample")
     done = subprocess.run(
         [sys.executable, "-c", DISK_FULL, str(store.root)],
         capture_output=True,
@@ -213,8 +250,9 @@ def test_a_disk_that_refuses_leaves_nothing_half_written(store: Store) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("cannot write ") and "File too large" in line for line in lines)
-    left = [path for path in store.root.rglob("*") if path.is_file()]
-    assert sorted(left) == sorted(parts(store) + parts(store, "curves") + parts(store, "weights"))
+    left = [str(path) for path in tmp_path.rglob("*") if path.is_file()]
+    known = parts(store) + parts(store, "curves") + parts(store, "weights")
+    assert sorted(left) == sorted(map(str, known))
     assert list(store.trials()["trial_id"]) == ["before"]
     assert len(left) == 3
 

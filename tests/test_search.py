@@ -58,7 +58,7 @@ def run(hunt: Path, root: Path, environment: dict[str, str], monkeypatch: pytest
     monkeypatch.setenv("LRLC_CACHE", environment["LRLC_CACHE"])
 
     def run_here(*overrides: str, profile: str | None = None) -> list[FrozenTrial]:
-        session = open_run(str(hunt), list(overrides), profile, root.parent, None)
+        session = open_run(str(hunt), list(overrides), profile, str(root.parent), None)
         session.run(session.executor(serial=True, address="local", max_in_flight=None))
         return suggestions(root)
 
@@ -332,9 +332,9 @@ def test_a_wrong_search_is_one_clear_line(words: list[str], line: str, run: Run,
 
 def test_a_plan_counts_the_suggestions_that_have_rows(run: Run, hunt: Path, root: Path) -> None:
     told = run()
-    planned = plan_study(str(hunt), [], None, root.parent, None, probe=False)
+    planned = plan_study(str(hunt), [], None, str(root.parent), None, probe=False)
     assert (planned.search_answered, planned.search_suggestions) == (len(distinct(told)), 6)
-    other = plan_study(str(hunt), ["train.epochs=2"], None, root.parent, None, probe=False)
+    other = plan_study(str(hunt), ["train.epochs=2"], None, str(root.parent), None, probe=False)
     assert other.search_answered == 0
 
 

@@ -98,7 +98,7 @@ def _open(folder: str) -> Planned:
     from harness.commands import open_run
 
     started = time.perf_counter()
-    session = open_run(f"{folder}/study.yaml", (), None, Path(folder), None)
+    session = open_run(f"{folder}/study.yaml", (), None, folder, None)
     missing = len(session.plan.missing)
     seconds = time.perf_counter() - started
     return Planned(len(session.plan.trials), missing, import_seconds, seconds, peak_resident_bytes())
@@ -109,7 +109,7 @@ def _plan(folder: str) -> Planned:
     from harness.commands import plan_study
 
     started = time.perf_counter()
-    summary = plan_study(f"{folder}/study.yaml", (), None, Path(folder), None, probe=False)
+    summary = plan_study(f"{folder}/study.yaml", (), None, folder, None, probe=False)
     seconds = time.perf_counter() - started
     return Planned(summary.grid_trials, summary.missing, import_seconds, seconds, peak_resident_bytes())
 

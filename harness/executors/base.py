@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.checkpoint import Checkpoint
-from harness.trial import Trial
+from harness.trial import Checkpoint, Trial
 from results.schema import EpochRecord, TrialResult
 
 

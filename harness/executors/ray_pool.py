@@ -14,11 +14,10 @@ import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from harness.checkpoint import Checkpoint
 from harness.errors import UserError
 from harness.executors.base import Event, Finished, Lost, as_event
 from harness.progress import say
-from harness.trial import Trial
+from harness.trial import Checkpoint, Trial
 from harness.worker import Worker, WorkerSettings
 
 # Without this limit a worker ran 20 items ahead of its driver (Ray 2.60), too late to be pruned.

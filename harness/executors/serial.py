@@ -4,10 +4,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import cast
 
-from harness.checkpoint import Checkpoint
 from harness.executors.base import Event, Finished, as_event
 from harness.training import Record
-from harness.trial import Trial
+from harness.trial import Checkpoint, Trial
 from harness.worker import Worker, WorkerSettings
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from results import files
 from results.errors import StoreError
 from results.figures.selection import NothingToDraw, Selection
+from results.files import locate
 from results.store import Store
 
 if TYPE_CHECKING:
@@ -100,4 +100,4 @@ def _as_bytes(figure: "Figure", extension: str) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    files.replace(path, lambda file: file.write(content))
+    locate(path).replace(lambda file: file.write(content))
