@@ -17,7 +17,6 @@ FORBIDDEN = {
 RAY_ROOMS = {
     "harness/executors/ray_pool.py",
     "harness/submit.py",
-    "harness/bench/instant.py",
     "harness/bench/tune.py",
 }
 
