@@ -100,7 +100,7 @@ def cluster(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Ite
 def s3_endpoint() -> Iterator[str]:
     """A real S3 server on a port of this machine, with a bucket `results` and keys in the environment.
 
-    It is a program of its own (`pipx install "moto[server]"`): botocore and our pins disagree on python-dateutil.
+    It is a program of its own, which `make test` installs: botocore and our pins disagree on python-dateutil.
     """
     program = os.environ.get("LRLC_MOTO_SERVER") or shutil.which("moto_server")
     if program is None:

@@ -17,6 +17,7 @@ FORBIDDEN = {
 RAY_ROOMS = {
     "harness/executors/ray_pool.py",
     "harness/submit.py",
+    "harness/jobs.py",
     "harness/bench/tune.py",
 }
 
