@@ -19,15 +19,12 @@ import layers
 from harness import checkpoint, provenance
 from harness.data import Dataset, DeviceSplit, Split, offsets
 from harness.seeds import derive_seed
-from harness.trial import Checkpoint, Trial, blank_result
+from harness.trial import Checkpoint, Record, Trial, blank_result
 from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
 from studies.schema import Training
 
 CODE_EPOCH = 1
 """Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
-
-Record = EpochRecord | Checkpoint | TrialResult
-"""What a trial yields while it trains."""
 
 MAPPED_IMAGES = 4
 """Input-dependent combining weights are stored for this many test images."""

@@ -46,6 +46,10 @@ class Checkpoint:
     state: bytes
 
 
+Record = EpochRecord | Checkpoint | TrialResult
+"""What a trial yields while it trains."""
+
+
 def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
     """A FAILED row with the trial's identity and settings, and nothing measured."""
     config, train, now = trial.config, trial.config.train, datetime.now(UTC)

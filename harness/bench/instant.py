@@ -29,10 +29,9 @@ class InstantWorker:
     def ready(self) -> bool:
         return True
 
-    def run(self, trial: Trial, resume: object = None) -> Iterator[EpochRecord | TrialResult]:
-        yield (known := blank_result(trial))
-        yield made_up_epoch(trial)
-        yield ended(known, trial)
+    def run(self, trial: Trial, resume: object = None) -> Iterator[tuple[EpochRecord | TrialResult, ...]]:
+        yield ((known := blank_result(trial)),)
+        yield made_up_epoch(trial), ended(known, trial)
 
 
 def made_up_epoch(trial: Trial) -> EpochRecord:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.trial import Checkpoint, Trial
+from harness.trial import Checkpoint, Record, Trial
 from results.schema import EpochRecord, TrialResult
 
 
@@ -83,10 +83,16 @@ class Executor(Protocol):
         """Stop everything and free what is held."""
 
 
-def as_event(trial: Trial, record: EpochRecord | Checkpoint | TrialResult, started: bool) -> Event:
-    """A worker's record as the driver's event; the first result it sends is the start, the second the end."""
-    if isinstance(record, EpochRecord):
-        return Progress(trial, record)
-    if isinstance(record, Checkpoint):
-        return Saved(trial, record)
-    return Finished(trial, record) if started or record.error else Started(trial, record)
+def as_events(trial: Trial, records: Sequence[Record], started: bool) -> list[Event]:
+    """A worker's records as the driver's events; the first result it sends is the start, the second the end."""
+    events: list[Event] = []
+    for record in records:
+        if isinstance(record, EpochRecord):
+            events.append(Progress(trial, record))
+        elif isinstance(record, Checkpoint):
+            events.append(Saved(trial, record))
+        elif started or record.error:
+            events.append(Finished(trial, record))
+        else:
+            events.append(Started(trial, record))
+    return events

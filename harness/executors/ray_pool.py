@@ -15,7 +15,7 @@ import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from harness.errors import UserError
-from harness.executors.base import Event, Finished, Lost, as_event
+from harness.executors.base import Event, Finished, Lost, as_events
 from harness.progress import say
 from harness.trial import Checkpoint, Trial
 from harness.worker import Worker, WorkerSettings
@@ -174,7 +174,7 @@ class RayExecutor:
         for ref in [ref for ref in ready if ref in self._pending]:
             self._welcome(ref)
         self._say_what_is_missing()
-        return [self._advance(stream) for stream in ready if stream in self._running]
+        return [event for stream in ready if stream in self._running for event in self._advance(stream)]
 
     def stop(self, trial: Trial, *, hung: bool = False) -> None:
         for stream, flight in list(self._running.items()):
@@ -237,20 +237,20 @@ class RayExecutor:
         else:  # its resources are waited for by another share
             ray.kill(actor.handle)
 
-    def _advance(self, stream: "ray.ObjectRefGenerator") -> Event:
+    def _advance(self, stream: "ray.ObjectRefGenerator") -> Sequence[Event]:
         flight = self._running[stream]
         try:
-            event = as_event(flight.trial, ray.get(next(stream)), flight.started)
+            events = as_events(flight.trial, ray.get(next(stream)), flight.started)
         except RayTaskError:  # a fault of our own, not of the cluster
             raise
         except RayError as error:  # the actor, its node or its memory is gone
             del self._running[stream]
             ray.kill(flight.actor.handle)
-            return _lost(flight.trial, error)
+            return [_lost(flight.trial, error)]
         flight.started = True
-        if isinstance(event, Finished):  # free at once: the driver fills the place before it waits again
+        if isinstance(events[-1], Finished):  # free at once: the driver fills the place before it waits again
             self._rest(self._running.pop(stream).actor)
-        return event
+        return events
 
     def _say_what_is_missing(self) -> None:
         if self._running or self._idle or not self._pending:

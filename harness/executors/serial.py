@@ -4,9 +4,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import cast
 
-from harness.executors.base import Event, Finished, as_event
-from harness.training import Record
-from harness.trial import Checkpoint, Trial
+from harness.executors.base import Event, Finished, as_events
+from harness.trial import Checkpoint, Record, Trial
 from harness.worker import Worker, WorkerSettings
 
 
@@ -19,7 +18,7 @@ class SerialExecutor:
     def __init__(self, settings: WorkerSettings) -> None:
         self._worker = Worker(settings)
         self._running: Trial | None = None
-        self._records: Generator[Record] | None = None
+        self._records: Generator[tuple[Record, ...]] | None = None
         self._started = False
         self._gpu_fraction = settings.gpus or None
 
@@ -32,16 +31,16 @@ class SerialExecutor:
 
     def submit(self, trial: Trial, resume: Checkpoint | None = None) -> None:
         self._running, self._started = trial, False
-        self._records = cast("Generator[Record]", self._worker.run(trial, resume))
+        self._records = cast("Generator[tuple[Record, ...]]", self._worker.run(trial, resume))
 
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
         if self._records is None or self._running is None:
             return []
-        event = as_event(self._running, next(self._records), self._started)
+        events = as_events(self._running, next(self._records), self._started)
         self._started = True
-        if isinstance(event, Finished):
+        if isinstance(events[-1], Finished):
             self._records = self._running = None
-        return [event]
+        return events
 
     def stop(self, trial: Trial, *, hung: bool = False) -> None:
         if self._records is not None and self._running == trial:
