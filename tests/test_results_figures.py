@@ -49,8 +49,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def report(store: Store) -> str:
-    return write_report(store, store.root / "report.html").read_text()
+def report(store: Store, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_report(store, tmp_path_factory.mktemp("report") / "report.html").read_text()
 
 
 def frames(**chosen: object) -> Selection:
@@ -77,7 +77,9 @@ def test_every_figure_is_drawn_and_the_same_bytes_again(store: Store, tmp_path: 
         f"draw_all(Store(Path(sys.argv[1])), Path(sys.argv[2]), {formats})"
     )
     again = tmp_path / "again"
-    subprocess.run([sys.executable, "-c", code, store.root, again], check=True, env={"PYTHONHASHSEED": "7"})
+    subprocess.run(
+        [sys.executable, "-c", code, str(store.root), again], check=True, env={"PYTHONHASHSEED": "7"}
+    )
     different = [path.name for path in first.paths if path.read_bytes() != (again / path.name).read_bytes()]
     assert different == []
 
