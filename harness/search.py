@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.catalogue import OpenedStudy
 from harness.journal import journal_folder
-from harness.optuna_setup import BLIND_TO_CONDITIONS, BLIND_TO_CONSTRAINTS, open_optuna
+from harness.optuna_setup import BLIND_TO_CONDITIONS, BLIND_TO_CONSTRAINTS, make_sampler, open_optuna
 from harness.planning import Planner
 from harness.progress import say
 from harness.search_outcome import outcome
@@ -79,7 +79,9 @@ class SearchSource:
         self._free_abandoned()
         told = [trial for trial in self._optuna.get_trials(deepcopy=False) if _counts(trial)]
         self._queue_uncommitted(told)
-        told += self._add_from_rows(told)
+        if added := self._add_from_rows(told):  # and the sampler must not draw them again
+            told += added
+            self._optuna.sampler = make_sampler(self._search, len(self._optuna.get_trials(deepcopy=False)))
         self._done = len(told)
         self._made = {_key(trial.params) for trial in told}
         answered = {trial_id for trial in told for trial_id in trial.user_attrs[ANSWERED]}

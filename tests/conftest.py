@@ -1,5 +1,6 @@
 """What tests share: the command line as a user calls it, a small study on real digits, the data folder."""
 
+import gc
 import os
 import re
 import shutil
@@ -91,9 +92,13 @@ def cluster(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.setenv(name, value)
     from ray.cluster_utils import Cluster  # Ray reads its variables once, when it is imported
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
+    # Its agent listens on any free port, so that it stands beside another cluster on this machine.
+    head = {"num_cpus": 0, "num_gpus": 0, "dashboard_agent_listen_port": None}
+    made = Cluster(initialize_head=True, head_node_args=head)
     yield made
     made.shutdown()
+    del made
+    gc.collect()  # Ray leaves log files open; the tests that use this fixture ignore the warnings
 
 
 @pytest.fixture(scope="session")

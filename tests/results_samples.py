@@ -60,6 +60,7 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "images_per_second": 400.0,
         "peak_memory_bytes": 2**33,
         "attempts": 2,
+        "resumed_epochs": 1,
         "gpu_fraction": 0.25,
         "git_commit": "a" * 40,
         "git_dirty": False,

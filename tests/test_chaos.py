@@ -20,6 +20,11 @@ from results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
+pytestmark = [
+    pytest.mark.xdist_group("cluster"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 TIME_AND_PLACE = {
     "started_at", "ended_at", "train_seconds", "total_seconds", "images_per_second", "host",
     "attempts", "resumed_epochs", "git_commit", "git_dirty",

@@ -6,9 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from processes import busy_workers, rows, start, wait_for_rows
 
 from results.store import Store
+
+pytestmark = [
+    pytest.mark.xdist_group("cluster"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def at_once(root: Path) -> int:

@@ -19,6 +19,8 @@ from results.store import Store
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 RAY = Path(sys.executable).with_name("ray")
+pytestmark = pytest.mark.xdist_group("submit")  # one cluster, on ports that are its own
+
 PORTS = {
     "--port": 26379,
     "--dashboard-port": 28265,
