@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +30,9 @@ grid:
 seeds: 2
 train: {epochs: 2, batch_size: 64, learning_rate: 0.05}
 """
+
+# A shell that starts the suite in the background has it, and all that it starts, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
 

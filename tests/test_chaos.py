@@ -21,7 +21,7 @@ from results.store import Store
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 pytestmark = [
-    pytest.mark.xdist_group("cluster"),
+    pytest.mark.cluster,
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 

@@ -12,7 +12,7 @@ from processes import busy_workers, rows, start, wait_for_rows
 from results.store import Store
 
 pytestmark = [
-    pytest.mark.xdist_group("cluster"),
+    pytest.mark.cluster,
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 

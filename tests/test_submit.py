@@ -1,7 +1,10 @@
 """Jobs on a real `ray start --head` cluster with token authentication on; one cluster for all tests."""
 
+import contextlib
 import json
+import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,27 +22,29 @@ from results.store import Store
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 RAY = Path(sys.executable).with_name("ray")
-pytestmark = pytest.mark.xdist_group("submit")  # one cluster, on ports that are its own
+pytestmark = pytest.mark.xdist_group("submit")  # one cluster for all of them
 
-PORTS = {
-    "--port": 26379,
-    "--dashboard-port": 28265,
-    "--dashboard-agent-listen-port": 28266,
-    "--ray-client-server-port": 20001,
-}  # outside Ray's workers' range
-DASHBOARD = f"http://127.0.0.1:{PORTS['--dashboard-port']}"
+PORTS = ("--port", "--dashboard-port", "--dashboard-agent-listen-port", "--ray-client-server-port")
 
 
-@pytest.fixture(scope="module")
-def cluster(environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """A head node on loopback with a fresh token; ended again whatever happens, other clusters left alone.
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, above Ray's workers' and below those that systems give at random."""
+    free: list[int] = []
+    for port in random.sample(range(20001, 30000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            free.append(port)
+    return free[:count]
 
-    Yields the variables with which jobs' commands find it.
-    """
+
+@pytest.fixture(scope="session")
+def ports(environment: dict[str, str]) -> Iterator[dict[str, int]]:
+    """The ports of a head node on loopback with a fresh token; ended again whatever happens, others left alone."""
     asked = {**environment, "RAY_AUTH_MODE": "token"}
     subprocess.run([RAY, "get-auth-token", "--generate"], env=asked, check=True, capture_output=True)
     folder = tempfile.mkdtemp(prefix="lrlc-", dir="/tmp")  # Ray's sockets need a short path
-    options = [f"{name}={port}" for name, port in PORTS.items()]
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    options = [f"{name}={port}" for name, port in ports.items()]
     options += ["--num-cpus=2", "--disable-usage-stats", f"--temp-dir={folder}"]
     head = subprocess.Popen(
         [RAY, "start", "--head", "--block", *options],
@@ -57,7 +62,7 @@ def cluster(environment: dict[str, str]) -> Iterator[dict[str, str]]:
             break
     else:
         raise AssertionError("".join(said))
-    yield {"RAY_API_SERVER_ADDRESS": DASHBOARD}
+    yield ports
     head.terminate()  # ray ends what it started
     head.stdout.close()
     head.wait(timeout=60)
@@ -65,11 +70,12 @@ def cluster(environment: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def on_cluster(cluster: dict[str, str], lrlc: Lrlc) -> Lrlc:
+def on_cluster(ports: dict[str, int], lrlc: Lrlc) -> Lrlc:
     """`lrlc` with the cluster's address in its environment."""
+    address = {"RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports['--dashboard-port']}"}
 
     def run(*words: object, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        return lrlc(*words, code=code, **{**cluster, **variables})
+        return lrlc(*words, code=code, **{**address, **variables})
 
     return run
 
@@ -125,8 +131,10 @@ def test_a_job_that_fails_gives_exit_code_1_and_an_unknown_one_2(
     assert unknown.stderr == "lrlc: tny: no such job or study on the cluster; did you mean 'tiny'?\n"
 
 
-def test_run_joins_the_cluster_it_is_inside_of(on_cluster: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
-    inside = {"RAY_ADDRESS": f"127.0.0.1:{PORTS['--port']}"}  # as Ray sets it for a job; others may run here
+def test_run_joins_the_cluster_it_is_inside_of(
+    ports: dict[str, int], on_cluster: Lrlc, tiny_study: Path, tmp_path: Path
+) -> None:
+    inside = {"RAY_ADDRESS": f"127.0.0.1:{ports['--port']}"}  # as Ray sets it for a job; others may run here
     on_cluster("run", tiny_study, "seeds=1", "--address", "auto", "--results", "inside", **inside)
     assert Store(tmp_path / "inside/tiny").counts() == {"finished": 3}
 
