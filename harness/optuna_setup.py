@@ -31,10 +31,24 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from harness.errors import UserError
+from harness.progress import say
 from studies import Search
 from studies.errors import nearest
 
 JOURNAL = "optuna.journal"
+
+
+class QuickJournal(JournalFileBackend):
+    """Optuna's journal, written without waiting for the disk: what a power cut takes of it, rows build again."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        self._lock.acquire()
+        try:
+            with open(self._file_path, "ab") as file:
+                file.write(lines.encode())
+        finally:
+            self._lock.release()
 
 
 class EndlessBruteForce(BruteForceSampler):
@@ -76,24 +90,34 @@ BLIND_TO_CONDITIONS = frozenset({"gp", "nsga2", "qmc"})
 
 
 def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path) -> optuna.Study:
-    """The study in its storage, made there if it is new; UserError where the storage or an option is wrong."""
+    """The study in its storage, made there if it is new; UserError where the storage or an option is wrong.
+
+    A journal that cannot be read is set aside: rows build it again.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner = make_pruner(search, epochs)
     make_sampler(search, 0)
-    try:
-        study = optuna.create_study(
+
+    def create() -> optuna.Study:
+        return optuna.create_study(
             study_name=study_name,
             storage=_storage(search, results_dir),
             pruner=pruner,
             directions=[objective.direction for objective in search.objectives],
             load_if_exists=True,
         )
+
+    try:
+        study = create()
     except Exception as error:  # of SQLAlchemy, of a database's driver, of the disk
         if search.storage is not None:
             raise UserError(f"search.storage: cannot open {search.storage!r}: {_line(error)}") from error
-        if isinstance(error, json.JSONDecodeError):
-            raise UserError(f"{results_dir / JOURNAL} is damaged; delete it, rows build it again") from error
-        raise
+        if not isinstance(error, ValueError):
+            raise
+        journal = results_dir / JOURNAL
+        aside = journal.replace(journal.with_suffix(".damaged"))
+        say(f"search: {journal.name} was damaged and is now {aside.name}; rows build it again")
+        study = create()
     # A resumed search must not draw its first suggestions again.
     study.sampler = make_sampler(search, len(study.get_trials(deepcopy=False)))
     return study
@@ -173,11 +197,10 @@ def _storage(search: Search, results_dir: Path) -> BaseStorage | str:
     if search.storage is not None:
         return search.storage
     results_dir.mkdir(parents=True, exist_ok=True)
-    journal = (
-        results_dir / JOURNAL
-    ).absolute()  # a lock left under a relative path is never freed (Optuna 5)
+    # A lock left under a relative path is never freed (Optuna 5).
+    journal = (results_dir / JOURNAL).absolute()
     _trim_torn_line(journal)
-    return JournalStorage(JournalFileBackend(str(journal)))
+    return JournalStorage(QuickJournal(str(journal)))
 
 
 def _trim_torn_line(journal: Path) -> None:

@@ -124,6 +124,19 @@ def test_a_lost_or_torn_journal_costs_no_row_and_is_built_again(run: Run, root: 
     pd.testing.assert_frame_equal(rows(root), before)
 
 
+def test_a_damaged_journal_is_set_aside_and_built_again(
+    run: Run, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told, before, path = run(), rows(root), root / "optuna.journal"
+    damaged = path.read_bytes().replace(b'"op_code":4', b"\0" * 11, 1)
+    path.write_bytes(damaged)
+    built = run(f"search.trials={len(distinct(told))}")
+    assert distinct(built) == distinct(told)
+    assert (root / "optuna.damaged").read_bytes() == damaged
+    assert "rows build it again" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(rows(root), before)
+
+
 def test_what_was_told_but_never_committed_is_trained_again(run: Run, root: Path) -> None:
     told, before = run(), rows(root)
     for part in (root / "trials").glob("*.parquet"):
