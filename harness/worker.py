@@ -57,10 +57,6 @@ class Worker:
         self._device = torch.device("cuda" if use_gpu else "cpu")
         self._datasets: dict[str, Dataset] = {}
 
-    def ready(self) -> bool:
-        """Answers once the worker stands."""
-        return True
-
     def run(self, trial: Trial, resume: Checkpoint | None = None) -> Iterator[tuple[Record, ...]]:
         """Yield what `train` yields, the last epoch together with the result: each item sent costs Ray 1 ms.
 

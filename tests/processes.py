@@ -37,6 +37,6 @@ def busy_workers(environment: dict[str, str]) -> list[int]:
         except OSError:  # it ended meanwhile, or is not ours to read
             continue
         ours = environment["HOME"].encode() in variables
-        if ours and command.startswith((b"ray::Worker.run", b"ray::digits")):
+        if ours and command.startswith(b"ray::digits"):
             found.append(int(process.name))
     return found

@@ -6,19 +6,17 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from conftest import TINY_STUDY
 from processes import busy_workers, rows, start
 
 from results.schema import SCHEMAS
 from results.store import Store
-
-Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 pytestmark = [
     pytest.mark.cluster,
@@ -117,20 +115,26 @@ class Chaos:
 WAYS = ["kill_worker", "stop_worker", "lose_node", "kill_driver", "stop_driver", "kill_writer"]
 
 
+def words(seeds: int) -> list[str]:
+    return [f"seeds={seeds}", "train.epochs=3", "resources.checkpoint_minutes=0", "resources.max_attempts=10"]
+
+
+def undisturbed(folder: Path, environment: dict[str, str], seeds: int) -> Path:
+    """The tables of the same study, trained one trial after the other in a single process."""
+    study = folder / "tiny.yaml"
+    study.write_text(TINY_STUDY)
+    run = start(study, environment, "--serial", "--results", "calm", *words(seeds))
+    _, said = run.communicate()
+    assert run.returncode == 0, said
+    return folder / "calm" / "tiny"
+
+
 def survive(
-    cluster: Any, lrlc: Lrlc, study: Path, environment: dict[str, str], seeds: int, ways: list[str], seed: int
+    cluster: Any, study: Path, environment: dict[str, str], calm: Path, seeds: int, ways: list[str], seed: int
 ) -> None:
-    words = (
-        f"seeds={seeds}",
-        "train.epochs=3",
-        "resources.checkpoint_minutes=0",
-        "resources.max_attempts=10",
-    )
-    lrlc("run", study, "--serial", "--results", "calm", *words)
-    chaos = Chaos(cluster, study, environment, words, random.Random(seed))
+    chaos = Chaos(cluster, study, environment, tuple(words(seeds)), random.Random(seed))
     chaos.run(ways, between=(0.5, 4))
     assert chaos.done.total() >= 0.8 * len(ways), chaos.done
-    calm = study.parent / "calm" / "tiny"
     assert sum(Store(chaos.root).counts().values()) == 3 * seeds
     kept = [name for name in SCHEMAS["trials"].names if name not in TIME_AND_PLACE | {"trial_id"}]
     pd.testing.assert_frame_equal(rows(chaos.root)[kept], rows(calm)[kept])
@@ -148,18 +152,23 @@ def ordered(root: Path, table: str) -> pd.DataFrame:
 
 
 def test_a_run_survives_each_kind_of_kill(
-    cluster: Any, lrlc: Lrlc, tiny_study: Path, environment: dict[str, str]
+    cluster: Any, tiny_study: Path, environment: dict[str, str]
 ) -> None:
-    survive(cluster, lrlc, tiny_study, environment, seeds=16, ways=WAYS, seed=0)
+    calm = undisturbed(tiny_study.parent, environment, seeds=16)
+    survive(cluster, tiny_study, environment, calm, seeds=16, ways=WAYS, seed=0)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
+    return undisturbed(tmp_path_factory.mktemp("calm"), environment, seeds=70)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(int(os.environ.get("LRLC_CHAOS_RUNS", "1"))))
 def test_a_long_run_survives_many_kills(
-    seed: int, cluster: Any, lrlc: Lrlc, tiny_study: Path, environment: dict[str, str]
+    seed: int, cluster: Any, tiny_study: Path, environment: dict[str, str], calm: Path
 ) -> None:
-    chance = random.Random(seed)
     ways = [*5 * WAYS]
-    chance.shuffle(ways)
-    survive(cluster, lrlc, tiny_study, environment, seeds=70, ways=ways, seed=seed)
+    random.Random(seed).shuffle(ways)
+    survive(cluster, tiny_study, environment, calm, seeds=70, ways=ways, seed=seed)

@@ -26,9 +26,6 @@ class InstantWorker:
     def __init__(self, settings: object) -> None:
         pass
 
-    def ready(self) -> bool:
-        return True
-
     def run(self, trial: Trial, resume: object = None) -> Iterator[tuple[EpochRecord | TrialResult, ...]]:
         yield ((known := blank_result(trial)),)
         yield made_up_epoch(trial), ended(known, trial)
