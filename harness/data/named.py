@@ -20,9 +20,10 @@ DIGITS_TEST = 360
 @dataset("digits", needs_folder=False)
 def digits(folder: Path, label: str | None) -> Source:
     """scikit-learn's 1,797 handwritten digits, 8x8 grey; a fixed shuffle, the last 360 are the test set."""
-    from sklearn import datasets
 
     def read() -> dict[str, RawSplit]:
+        from sklearn import datasets  # a second or two, that only the first decoding spends
+
         images, labels = datasets.load_digits(return_X_y=True)
         order = np.random.default_rng(0).permutation(len(labels))
         # Sixteenths of full ink become bytes.
