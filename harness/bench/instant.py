@@ -66,8 +66,8 @@ class InstantRun:
 class _Clock:
     """Starts when it is made; notes when trials end, and the driver's memory."""
 
-    def __init__(self, trials: int, store: Store) -> None:
-        self._store, self._tenth = store, max(1, trials // 10)
+    def __init__(self, trials: int) -> None:
+        self._tenth = max(1, trials // 10)
         self.ended_at: list[float] = []
         self.resident: list[int] = []
         self.started = time.perf_counter()
@@ -116,7 +116,7 @@ def _run(
     source: TrialSource, like: Trial, trials: int, store: Store, opened: OpenedStudy, slots: int
 ) -> InstantRun:
     executor = _standing_executor(like, slots)
-    clock = _Clock(trials, store)
+    clock = _Clock(trials)
     Driver([source], executor, store, opened.study.resources, clock).run()
     seconds = time.perf_counter() - clock.started
     clock.note_memory()
