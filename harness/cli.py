@@ -16,7 +16,7 @@ from harness import jobs_cli
 from harness.bench.cli import bench_app
 from harness.errors import UserError
 from harness.options import AsJson, MaxInFlight, Overrides, ProfileName, StudyName
-from harness.progress import duration, say
+from harness.progress import aligned, duration, say
 
 if TYPE_CHECKING:
     from harness.commands import RunSession
@@ -231,14 +231,9 @@ def _watch(study: str, results: str, seconds: float) -> None:
     from rich.console import Console
 
     from harness.watch import watch
-    from results.files import locate
-    from results.store import Store
-    from studies import study_name
 
-    folder = locate(results)
-    name = study if (folder / study).is_folder() else study_name(study)
     try:
-        watch(Store(folder / name), seconds, Console())
+        watch(_named_store(study, results), seconds, Console())
     except KeyboardInterrupt:
         raise typer.Exit from None
 
@@ -363,16 +358,22 @@ def data_fetch(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataD
 
 
 def _store(study: str, results: str) -> "Store":
+    """`_named_store`, which must have results."""
+    store = _named_store(study, results)
+    if not store.root.is_folder():
+        name = store.root.name
+        raise UserError(f"{store.root}: no results of study {name!r} here; `lrlc run {study}` makes them")
+    return store
+
+
+def _named_store(study: str, results: str) -> "Store":
     """The store of a study named by file, shipped name, or its folder under `results`."""
     from results.files import locate
     from results.store import Store
     from studies import study_name
 
     folder = locate(results)
-    name = study if (folder / study).is_folder() else study_name(study)
-    if not (folder / name).is_folder():
-        raise UserError(f"{folder / name}: no results of study {name!r} here; `lrlc run {study}` makes them")
-    return Store(folder / name)
+    return Store(folder / (study if (folder / study).is_folder() else study_name(study)))
 
 
 def _beside(store: "Store") -> Path:
@@ -397,9 +398,8 @@ def _print_best(best: list[dict[str, Any]]) -> None:
     print("search: the best suggestion" if len(best) == 1 else "search: no other suggestion beats these")
     lines = [[name.replace("_", " ") for name in best[0]]]
     lines += [[_shown(value) for value in record.values()] for record in best]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  " + "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
+    for line in aligned(lines):
+        print(f"  {line}")
 
 
 def _shown(value: Any) -> str:

@@ -22,7 +22,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from harness import ray_setup
-from harness.errors import UserError
+from harness.errors import UserError, first_line
 from studies import study_name
 from studies.errors import nearest
 
@@ -179,10 +179,6 @@ def stop(client: JobSubmissionClient, job: Job) -> Job:
             )
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return job
-
-
-def first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _job(details: JobDetails) -> Job:

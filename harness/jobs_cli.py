@@ -9,7 +9,7 @@ import typer
 
 from harness import ray_setup
 from harness.options import AsJson, MaxInFlight, Overrides, ProfileName, StudyName
-from harness.progress import duration, say
+from harness.progress import aligned, duration, say
 
 if TYPE_CHECKING:
     from harness.jobs import Job
@@ -92,9 +92,8 @@ def jobs(address: Dashboard = DASHBOARD, as_json: AsJson = False) -> None:
         say("no jobs of lrlc here")
         return
     lines = [("job", "study", "status", "started", "duration"), *(_cells(job) for job in found)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for line in aligned(lines):
+        print(line)
 
 
 def logs(

@@ -30,7 +30,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from harness.errors import UserError
+from harness.errors import UserError, first_line
 from harness.progress import say
 from studies import Search
 from studies.errors import nearest
@@ -111,7 +111,7 @@ def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path)
         study = create()
     except Exception as error:  # of SQLAlchemy, of a database's driver, of the disk
         if search.storage is not None:
-            raise UserError(f"search.storage: cannot open {search.storage!r}: {_line(error)}") from error
+            raise UserError(f"search.storage: cannot open {search.storage!r}: {first_line(error)}") from error
         if not isinstance(error, ValueError):
             raise
         journal = results_dir / JOURNAL
@@ -160,7 +160,7 @@ def _make(maker: Any, options: Mapping[str, Any], where: str) -> Any:
             warnings.simplefilter("ignore", ExperimentalWarning)
             return maker(**options)
     except (TypeError, ValueError, ImportError) as error:
-        raise UserError(f"{where}: {_line(error)}") from error
+        raise UserError(f"{where}: {first_line(error)}") from error
 
 
 def _settable(maker: Any) -> dict[str, str]:
@@ -187,10 +187,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 def _fits(value: object, written: str) -> bool:
     allowed = {kind for name in written.split(" | ") for kind in _TYPES[name]}
     return type(value) in allowed  # by type: True would pass for an int
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _storage(search: Search, results_dir: Path) -> BaseStorage | str:

@@ -11,6 +11,7 @@ import torch
 
 import layers
 from harness.data import Dataset
+from harness.training import network_of
 from harness.trial import Trial
 from studies.schema import TrialConfig
 
@@ -51,15 +52,7 @@ class Packing:
         """Bytes of tensors at the peak of a training step; the data set lies on the device, as it does there."""
         dataset = self.dataset(config)
         with torch.device("meta"):
-            model = layers.build_network(
-                config.network,
-                dataset.image_shape,
-                dataset.num_classes,
-                kind=config.kind,
-                rank=config.rank,
-                placement=config.placement,
-                options=dict(config.options),
-            )
+            model = network_of(config, dataset)
         activations = config.train.batch_size * layers.activation_bytes(model, dataset.image_shape)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         images = sum(split.images.nbytes for split in (dataset.train, dataset.validation, dataset.test))

@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console
@@ -114,6 +115,15 @@ class Display:
 
 def _shared(trial: Trial) -> bool:
     return trial.gpu_fraction is not None and trial.gpu_fraction < 1
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, its columns as wide as their longest cells and two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
 
 
 def duration(seconds: float) -> str:

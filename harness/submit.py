@@ -20,8 +20,8 @@ import layers
 import results
 import studies
 from harness import provenance
-from harness.errors import UserError
-from harness.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cluster, first_line, is_local, look_up
+from harness.errors import UserError, first_line
+from harness.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cluster, is_local, look_up
 from harness.plugins import Plugin
 
 READY_SECONDS = 60

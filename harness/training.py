@@ -21,7 +21,7 @@ from harness.data import Dataset, DeviceSplit, Split, offsets
 from harness.seeds import derive_seed
 from harness.trial import Checkpoint, Record, Trial, blank_result
 from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
-from studies.schema import Training
+from studies.schema import Training, TrialConfig
 
 CODE_EPOCH = 1
 """Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
@@ -189,9 +189,9 @@ def _train_epoch(
     return Scores(loss_sum.item() / split.count, correct.item() / split.count, split.count)
 
 
-def _build(trial: Trial, dataset: Dataset, device: torch.device) -> nn.Module:
-    config = trial.config
-    model = layers.build_network(
+def network_of(config: TrialConfig, dataset: Dataset) -> nn.Module:
+    """The network that `config` names, for the data set's images and classes, on torch's default device."""
+    return layers.build_network(
         config.network,
         dataset.image_shape,
         dataset.num_classes,
@@ -200,7 +200,11 @@ def _build(trial: Trial, dataset: Dataset, device: torch.device) -> nn.Module:
         placement=config.placement,
         options=dict(config.options),
     )
-    layers.initialise(model, derive_seed(config.seed, "initialisation"))
+
+
+def _build(trial: Trial, dataset: Dataset, device: torch.device) -> nn.Module:
+    model = network_of(trial.config, dataset)
+    layers.initialise(model, derive_seed(trial.config.seed, "initialisation"))
     on_device = model.to(device)
     return on_device.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

@@ -11,6 +11,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from processes import rows
 
 from harness.commands import open_run, plan_study
 from harness.errors import UserError
@@ -76,10 +77,6 @@ def suggestions(root: Path) -> list[FrozenTrial]:
 
 def latest(root: Path) -> str:
     return journal(root).get_all_studies()[-1].study_name
-
-
-def rows(root: Path) -> pd.DataFrame:
-    return Store(root).trials().set_index("trial_id").sort_index()
 
 
 def committed(root: Path) -> int:

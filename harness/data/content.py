@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from harness.data.dataset import Images, Labels
-from harness.data.errors import DataError, first_line
+from harness.data.errors import DataError
 from harness.data.source import RawSplit, Source
+from harness.errors import first_line
 
 SPLITS = ("train", "validation", "test")
 

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from harness.data.dataset import Images
-from harness.data.errors import DataError, first_line
+from harness.data.errors import DataError
+from harness.errors import first_line
 
 DECODED_TOGETHER = 512
 """Images in memory at once: 77 MB at 224x224."""

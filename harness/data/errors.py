@@ -15,8 +15,3 @@ def missing(folder: Path, looked_for: str) -> DataError:
         f"{folder.name}: found neither {looked_for} in {folder}; "
         f"`lrlc data fetch {folder.name}` gets it or says what to put there"
     )
-
-
-def first_line(error: BaseException) -> str:
-    """What a library's error says, on one line."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__

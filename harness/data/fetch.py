@@ -4,8 +4,9 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.errors import DataError, first_line
+from harness.data.errors import DataError
 from harness.data.registry import known
+from harness.errors import first_line
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from harness.errors import UserError
+from harness.errors import UserError, first_line
 from harness.executors.base import Event, Finished, Lost, as_events
 from harness.progress import say
 from harness.trial import Checkpoint, Record, Trial
@@ -111,9 +111,9 @@ def connect(address: str) -> None:
             last = error
             if address != "local":
                 break
-    reason = str(last).strip().splitlines()[0]
+    assert last is not None
     raise UserError(
-        f"--address {address}: no Ray cluster answered ({reason}); start one with `ray start --head`"
+        f"--address {address}: no Ray cluster answered ({first_line(last)}); start one with `ray start --head`"
     )
 
 
