@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import run_command
 from pyarrow import fs
 
 TINY_STUDY = """
@@ -58,13 +58,7 @@ def lrlc(environment: dict[str, str], tmp_path: Path) -> Callable[..., subproces
     """Run `lrlc WORDS...` in a fresh folder; the exit code is the test's to check."""
 
     def run(*words: object, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.cli", *map(str, words)],
-            cwd=tmp_path,
-            env={**environment, **variables},
-            capture_output=True,
-            text=True,
-        )
+        done = run_command(words, tmp_path, {**environment, **variables})
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
