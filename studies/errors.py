@@ -22,7 +22,8 @@ def nearest(given: object, allowed: Iterable[str]) -> str:
 def first_fault(error: ValidationError, model: type[BaseModel], where: str = "") -> StudyError:
     """The line for pydantic's findings about `model` at the path `where`: an unknown key before all else."""
     first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    location, given, message = first["loc"], first["input"], first["msg"].removeprefix("Value error, ")
+    given, message = first["input"], first["msg"].removeprefix("Value error, ")
+    location = tuple(part for number, part in enumerate(first["loc"]) if not _is_tag(first["loc"], number))
     path = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     path = path.lstrip(".")
     match first["type"]:
@@ -31,6 +32,11 @@ def first_fault(error: ValidationError, model: type[BaseModel], where: str = "")
         case "literal_error":
             allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
             return StudyError(f"{path}: unknown value {given!r}; {nearest(given, allowed)}")
+        case "union_tag_invalid" | "union_tag_not_found":
+            allowed = re.findall(r"'([^']*)'", first["ctx"].get("expected_tags", ""))
+            tag = first["ctx"]["discriminator"].strip("'")
+            tried = f"unknown value {given.get(tag)!r}; {nearest(given.get(tag), allowed)}"
+            return StudyError(f"{path}.{tag}: " + (tried if allowed else "missing, and it has no default"))
         case "missing":
             return StudyError(f"{path}: missing, and it has no default")
         case "model_type":
@@ -38,6 +44,11 @@ def first_fault(error: ValidationError, model: type[BaseModel], where: str = "")
         case "value_error":
             return StudyError(f"{path}: {message}")
     return StudyError(f"{path}: {message}, got {given!r}")
+
+
+def _is_tag(location: tuple[int | str, ...], number: int) -> bool:
+    """Whether this part of a path is pydantic's own: which kind of claim it took the mapping for."""
+    return number == 2 and location[0] == "claims" and len(location) > 3
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:

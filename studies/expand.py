@@ -10,7 +10,8 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from studies.errors import StudyError, first_fault, nearest
-from studies.schema import Catalogue, DatasetSpec, OptionValue, Study, Training, TrialConfig, placements
+from studies.fields import OptionValue
+from studies.schema import Catalogue, DatasetSpec, Study, Training, TrialConfig, placements
 
 Model = TypeVar("Model", bound=BaseModel)
 Changes = tuple[tuple[str, OptionValue], ...]

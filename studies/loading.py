@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from studies.errors import StudyError, first_fault, nearest
 from studies.expand import check_network, dataset_spec, expand
+from studies.loading_claims import full_claims
 from studies.schema import Catalogue, Search, Study, Training, placements, seed_list
 
 HERE = Path(__file__).resolve().parent
@@ -128,6 +129,9 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
     ]
     if raw.get("search") is not None:
         raw["search"] = _full_search(_mapping(raw["search"], "search"), raw, catalogue)
+    if "claims" in raw:
+        places = check_network(raw.get("network", "three_layer"), "network", catalogue)
+        raw["claims"] = full_claims(raw["claims"], places, catalogue)
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:

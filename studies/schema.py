@@ -4,27 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-OptionValue = str | int | float | bool
-
-
-def _no_flag(value: object) -> object:
-    if isinstance(value, bool):  # pydantic would read `yes` as 1
-        raise ValueError(f"expected a number, got {value!r}")
-    return value
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str | int) else value
-
-
-Whole = Annotated[int, BeforeValidator(_no_flag)]
-Real = Annotated[float, BeforeValidator(_no_flag)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from studies.claims import Claim, Decision
+from studies.fields import Listed, Model, OptionValue, Real, Whole
 
 
 @dataclass(frozen=True)
@@ -42,7 +25,7 @@ class Catalogue:
     """Layer kind -> the options (`layer.share`) that it takes, each with its default."""
 
 
-class DatasetSpec(_Model):
+class DatasetSpec(Model):
     """A data set by its name or by the path of a Parquet folder, and what is done to it."""
 
     name: str | None = None
@@ -68,7 +51,7 @@ class DatasetSpec(_Model):
         return f"{self.name or self.path}{label}{shift}"
 
 
-class Training(_Model):
+class Training(Model):
     """SGD with Nesterov momentum, linear warm-up and cosine decay; no augmentation, no weight decay."""
 
     epochs: Annotated[Whole, Field(ge=1)] = 10
@@ -79,7 +62,7 @@ class Training(_Model):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
-class Resources(_Model):
+class Resources(Model):
     """What one trial holds while it runs; never part of its identity."""
 
     cpus: Annotated[Real, Field(gt=0)] = 1
@@ -110,14 +93,14 @@ Metric = Literal["validation_accuracy", "validation_loss", "parameters", "flops_
 """The columns of the trials table that a search may look at; the test set is not among them."""
 
 
-class Objective(_Model):
+class Objective(Model):
     """A column of the trials table and which way is better."""
 
     metric: Metric
     direction: Literal["maximize", "minimize"]
 
 
-class Constraint(_Model):
+class Constraint(Model):
     """Bounds that a suggestion's mean over its seeds should keep; the sampler learns from those that do not."""
 
     metric: Metric
@@ -133,7 +116,7 @@ class Constraint(_Model):
         return self
 
 
-class Interval(_Model):
+class Interval(Model):
     """A numeric setting to search."""
 
     low: Real
@@ -149,17 +132,17 @@ class Interval(_Model):
         return self
 
 
-class Space(_Model):
+class Space(Model):
     """What the search chooses from; a rank is asked only where the chosen kind has one."""
 
-    kind: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)]
-    rank: Annotated[list[Annotated[Whole, Field(ge=1)]], BeforeValidator(_listed)] = []
+    kind: Annotated[list[str], Field(min_length=1), Listed]
+    rank: Annotated[list[Annotated[Whole, Field(ge=1)]], Listed] = []
     placement: Any = "all"
     """As on a grid's axis; `placements` reads it once the network is known."""
     train: dict[str, Interval] = {}
 
 
-class Search(_Model):
+class Search(Model):
     """An Optuna search. `trials` is the study's total of suggestions, across all its runs."""
 
     trials: Annotated[Whole, Field(ge=1)]
@@ -208,7 +191,7 @@ class Search(_Model):
         return self
 
 
-class Study(_Model):
+class Study(Model):
     """A question, the trials that answer it and how they are trained."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -224,6 +207,8 @@ class Study(_Model):
     grid: list[dict[str, Any]] = []
     search: Search | None = None
     seeds: list[Whole] = [0]
+    claims: list[Claim] = []
+    decision: Decision = Decision()
     train: Training = Training()
     resources: Resources = Resources()
     profiles: dict[str, dict[str, Any]] = {}

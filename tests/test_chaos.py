@@ -112,7 +112,8 @@ class Chaos:
         return True
 
 
-WAYS = ["kill_worker", "stop_worker", "lose_node", "kill_driver", "stop_driver", "kill_writer"]
+WAYS = ["kill_worker", "stop_worker", "lose_node", "stop_driver", "kill_writer"]
+"""Killing the writer kills the driver too, in mid-commit; the long version also kills it anywhere else."""
 
 
 def words(seeds: int) -> list[str]:
@@ -133,7 +134,7 @@ def survive(
     cluster: Any, study: Path, environment: dict[str, str], calm: Path, seeds: int, ways: list[str], seed: int
 ) -> None:
     chaos = Chaos(cluster, study, environment, tuple(words(seeds)), random.Random(seed))
-    chaos.run(ways, between=(0.5, 4))
+    chaos.run(ways, between=(0.5, 3))
     assert chaos.done.total() >= 0.8 * len(ways), chaos.done
     assert sum(Store(chaos.root).counts().values()) == 3 * seeds
     kept = [name for name in SCHEMAS["trials"].names if name not in TIME_AND_PLACE | {"trial_id"}]
@@ -154,8 +155,8 @@ def ordered(root: Path, table: str) -> pd.DataFrame:
 def test_a_run_survives_each_kind_of_kill(
     cluster: Any, tiny_study: Path, environment: dict[str, str]
 ) -> None:
-    calm = undisturbed(tiny_study.parent, environment, seeds=16)
-    survive(cluster, tiny_study, environment, calm, seeds=16, ways=WAYS, seed=0)
+    calm = undisturbed(tiny_study.parent, environment, seeds=10)
+    survive(cluster, tiny_study, environment, calm, seeds=10, ways=WAYS, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +170,6 @@ def calm(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) 
 def test_a_long_run_survives_many_kills(
     seed: int, cluster: Any, tiny_study: Path, environment: dict[str, str], calm: Path
 ) -> None:
-    ways = [*5 * WAYS]
+    ways = 5 * [*WAYS, "kill_driver"]
     random.Random(seed).shuffle(ways)
     survive(cluster, tiny_study, environment, calm, seeds=70, ways=ways, seed=seed)

@@ -1,4 +1,4 @@
-"""Statistics of few seeds, as pure functions of arrays and frames.
+"""Groups of rows: means, spreads and differences by seed.
 
 Intervals are Student's t: at 5 seeds a nominal 95% percentile bootstrap (seaborn's default error bar) covers
 83%, the t interval 95%.

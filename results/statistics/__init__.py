@@ -1,0 +1,31 @@
+"""Statistics of few seeds, as pure functions of arrays and frames.
+
+Groups of rows (groups), two kinds seed by seed (paired), a table of seeds x ranks (ranks), several data sets
+(interaction), one map (smoothness). What the tests say together is decided in results.claims.
+"""
+
+from results.statistics.groups import (
+    CELL,
+    CONFIDENCE,
+    LAYER_SETTINGS,
+    TRAINING_SETTINGS,
+    PairedDifference,
+    Summary,
+    binomial_sd,
+    paired_difference,
+    summarise,
+    summarise_groups,
+)
+
+__all__ = [
+    "CELL",
+    "CONFIDENCE",
+    "LAYER_SETTINGS",
+    "TRAINING_SETTINGS",
+    "PairedDifference",
+    "Summary",
+    "binomial_sd",
+    "paired_difference",
+    "summarise",
+    "summarise_groups",
+]

@@ -1,0 +1,118 @@
+"""What a study claims: statements that its rows can support or contradict. See docs/claims.md."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from studies.fields import Listed, Model, OptionValue, Real, Whole
+
+Names = Annotated[list[str], Listed]
+
+
+class Cells(Model):
+    """Cells of the grid; of several the one that is best on validation speaks for them."""
+
+    kind: str
+    rank: Annotated[list[Annotated[Whole, Field(ge=1)]], Listed] = []
+    """Any where none is named."""
+    placement: list[str] = []
+    """As in the tables, '1+3'; any where none is named."""
+    layer: dict[str, OptionValue] = {}
+
+
+class _Claim(Model):
+    name: str
+    """Claims of one name end together: supported if all of them are."""
+    says: str
+    """The statement, for the table of verdicts."""
+    ours: Cells
+
+
+class _Compared(_Claim):
+    theirs: Cells
+    matched: bool = False
+    """Theirs has the rank and placement of ours."""
+    direction: Literal["higher", "lower", "not_lower", "equal"] = "higher"
+    margin: Annotated[Real, Field(gt=0)] | None = None
+    """In points of accuracy: differences within it do not count in practice."""
+
+    @model_validator(mode="after")
+    def _has_margin(self) -> "_Compared":
+        if self.margin is None and self.direction in ("not_lower", "equal"):
+            raise ValueError(f"direction {self.direction!r} needs a margin, in points of accuracy")
+        return self
+
+
+class Difference(_Compared):
+    """Ours against theirs, on each data set (the study's, if none is named)."""
+
+    test: Literal["difference"]
+    datasets: Names = []
+
+
+class Change(_Compared):
+    """The difference on `after` against that on `before`: pair by pair if as many, else all pairs."""
+
+    test: Literal["change"]
+    before: Names
+    after: Names
+
+
+class BestRank(_Claim):
+    """The best rank is higher on the data sets `higher_on` than on those of `than_on`."""
+
+    test: Literal["best_rank"]
+    higher_on: Names
+    than_on: Names
+
+
+class Trend(_Claim):
+    """Accuracy rises, or falls, along rank."""
+
+    test: Literal["trend"]
+    direction: Literal["higher", "lower"] = "higher"
+    datasets: Names = []
+
+
+class Smooth(_Claim):
+    """The learned combining weights vary more smoothly over the image than their shuffled rows and columns."""
+
+    test: Literal["smooth"]
+    datasets: Names = []
+
+
+class Cost(_Claim):
+    """What ours costs as a multiple of theirs."""
+
+    test: Literal["cost"]
+    theirs: Cells
+    metric: Literal["parameters", "flops_per_image", "train_seconds", "peak_memory_bytes"]
+    at_most: Annotated[Real, Field(gt=0)] | None = None
+    at_least: Annotated[Real, Field(gt=0)] | None = None
+    datasets: Names = []
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> "Cost":
+        if (self.at_most is None) == (self.at_least is None):
+            raise ValueError("give either at_most or at_least, a multiple of theirs")
+        return self
+
+
+Claim = Annotated[
+    Difference | Change | BestRank | Trend | Smooth | Cost,
+    Field(discriminator="test"),
+]
+DATASET_KEYS = ("datasets", "before", "after", "higher_on", "than_on")
+
+
+class Decision(Model):
+    """When claims are decided. With `looks`, only at these numbers of seeds, each at its share of `alpha`."""
+
+    alpha: Annotated[Real, Field(gt=0, lt=0.5)] = 0.05
+    looks: list[Annotated[Whole, Field(ge=2)]] = []
+
+    @model_validator(mode="after")
+    def _rises(self) -> "Decision":
+        if sorted(set(self.looks)) != self.looks:
+            raise ValueError(f"looks {self.looks} must rise")
+        return self
