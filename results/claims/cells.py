@@ -1,0 +1,122 @@
+"""A claim's cells: rows chosen by layer settings, laid out by seed, and of several cells the one best on validation."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from results.figures.naming import short_kind_name
+from results.schema import TrialStatus
+from results.statistics import LAYER_SETTINGS
+
+Cells = Mapping[str, Any]
+"""`kind`, `rank` and `placement` (lists, any if empty) and `layer` (options that must be set so)."""
+
+
+def of_cells(rows: pd.DataFrame, cells: Cells) -> pd.DataFrame:
+    """The rows of these cells, however they ended."""
+    wanted = rows["kind"] == cells["kind"]
+    for name in ("rank", "placement"):
+        if cells.get(name):
+            wanted &= rows[name].isin(cells[name])
+    if cells.get("layer"):
+        texts = {text: json.loads(text) for text in rows["options"].unique()}
+        fitting = [text for text, options in texts.items() if cells["layer"].items() <= options.items()]
+        wanted &= rows["options"].isin(fitting)
+    found: pd.DataFrame = rows[wanted]
+    return found
+
+
+@dataclass(frozen=True)
+class Side:
+    """Finished accuracies in points, seeds x cells (NaN where one is missing), and the cells' settings in order."""
+
+    test: pd.DataFrame
+    validation: pd.DataFrame
+    settings: tuple[Mapping[str, Any], ...]
+
+    @staticmethod
+    def of(rows: pd.DataFrame, cells: Cells) -> "Side":
+        finished = of_cells(rows, cells)
+        finished = finished[finished["status"] == TrialStatus.FINISHED]
+        numbers = finished.groupby(list(LAYER_SETTINGS), dropna=False, sort=True).ngroup()
+        laid_out = finished.assign(cell=numbers).drop_duplicates(["seed", "cell"], keep="last")
+        first = laid_out.drop_duplicates("cell").sort_values("cell")
+        settings = tuple({name: row[name] for name in LAYER_SETTINGS} for row in first.to_dict("records"))
+        test, validation = (
+            100 * laid_out.pivot(index="seed", columns="cell", values=f"{split}_accuracy")
+            for split in ("test", "validation")
+        )
+        return Side(test, validation, settings)
+
+    def matching(self, other: "Side") -> "Side":
+        """This side's cells in the order of the other's, by rank and placement; empty columns where there is none."""
+        places = {_place(settings): column for column, settings in enumerate(self.settings)}
+        columns = [places.get(_place(settings), -1) for settings in other.settings]
+        test, validation = (table.reindex(columns=columns) for table in (self.test, self.validation))
+        return Side(test, validation, other.settings)
+
+
+def chosen(side: Side) -> "pd.Series[float]":
+    """By seed, the test accuracy of the cell that is best on validation over the other seeds.
+
+    So no run takes part in the choice that it is counted under, and the choice cannot flatter it. A single seed
+    chooses for itself.
+    """
+    return picked(side.test, choices(side.validation))
+
+
+def choices(validation: pd.DataFrame) -> "pd.Series[int]":
+    """By seed, the position of the column with the best mean over the other seeds; columns in order win ties."""
+    values = validation.to_numpy(dtype=np.float64)
+    known = ~np.isnan(values)
+    filled = np.where(known, values, 0.0)
+    counts, sums = known.sum(axis=0) - known, filled.sum(axis=0) - filled
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(counts > 0, sums / counts, np.nan if len(values) > 1 else values)
+    positions = np.argmax(np.where(np.isnan(means), -np.inf, means), axis=1) if values.size else []
+    return pd.Series(positions, index=validation.index, dtype="int64")
+
+
+def picked(table: pd.DataFrame, positions: "pd.Series[int]") -> "pd.Series[float]":
+    """By seed, the value in the column at that seed's position; seeds without one are left out."""
+    rows = table.reindex(positions.index)
+    values = rows.to_numpy(dtype=np.float64)
+    found = values[np.arange(len(rows)), positions.to_numpy()] if values.size else np.array([])
+    return pd.Series(found, index=positions.index[: len(found)], dtype="float64").dropna()
+
+
+def pair(ours: Side, theirs: Side, *, matched: bool) -> pd.DataFrame:
+    """Columns `ours` and `theirs` by seed, where both have finished; `matched` takes theirs of ours' rank and place."""
+    if matched:
+        theirs, positions = theirs.matching(ours), choices(ours.validation)
+        sides = picked(ours.test, positions), picked(theirs.test, positions)
+    else:
+        sides = chosen(ours), chosen(theirs)
+    return pd.concat(dict(zip(("ours", "theirs"), sides, strict=True)), axis=1, join="inner").dropna()
+
+
+def cells_name(cells: Cells) -> str:
+    """'LRLC (rank 2 to 7, layer 3)'."""
+    ranks, places = sorted(cells.get("rank") or []), list(cells.get("placement") or [])
+    said = []
+    if ranks:
+        said.append(f"rank {ranks[0]}" if len(ranks) == 1 else f"rank {_listed(ranks)}")
+    if len(places) == 1:
+        said.append(f"layers {places[0]}" if "+" in places[0] else f"layer {places[0]}")
+    said += [f"{name} {value}" for name, value in (cells.get("layer") or {}).items()]
+    name = short_kind_name(cells["kind"])
+    return f"{name} ({', '.join(said)})" if said else name
+
+
+def _listed(ranks: Sequence[int]) -> str:
+    if list(ranks) == list(range(ranks[0], ranks[-1] + 1)):
+        return f"{ranks[0]} to {ranks[-1]}"
+    return ", ".join(map(str, ranks[:-1])) + f" or {ranks[-1]}"
+
+
+def _place(settings: Mapping[str, Any]) -> tuple[float, str]:
+    return float(settings["rank"]), str(settings["placement"])

@@ -1,0 +1,127 @@
+"""From a study's claims to questions: one test on the rows of one data set, or of two, trained the same way."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import pandas as pd
+
+from results.claims.cells import of_cells
+from results.claims.evidence import Claim
+from results.figures.naming import dataset_name
+from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+
+
+@dataclass(frozen=True)
+class Question:
+    """A claim's test on the rows of one data set (or the second's against the first's), however they ended."""
+
+    claim: Claim
+    where: str
+    titles: tuple[str, ...]
+    parts: tuple[pd.DataFrame, ...]
+
+    def of_seeds(self, seeds: Collection[int]) -> tuple[pd.DataFrame, ...]:
+        return tuple(rows[rows["seed"].isin(seeds)] for rows in self.parts)
+
+    def has_all(self, seeds: Collection[int]) -> bool:
+        """Whether each cell that the test looks at has a row for each of these seeds."""
+        sides = [self.claim[side] for side in ("ours", "theirs") if side in self.claim]
+        for rows, cells in product(self.parts, sides):
+            looked_at = of_cells(rows, cells)
+            by_cell = looked_at.groupby(list(LAYER_SETTINGS), dropna=False)["seed"]
+            if looked_at.empty or not by_cell.agg(lambda found: set(seeds) <= set(found)).all():
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class _Panel:
+    detail: str
+    rows: pd.DataFrame
+
+
+def questions(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Question]:
+    """In the order of the claims; a data set that the study does not train on is no question."""
+    names = dataset_names(study) | set(rows["dataset_name"])
+    panels = {title: _panels(of_title) for title, of_title in rows.groupby("dataset", sort=False)}
+    default = [title_of(spec) for spec in study["datasets"]] or [str(title) for title in panels]
+    found: list[Question] = []
+    for claim in study["claims"]:
+        for titles in _titles(claim, names, default):
+            found += _questions(claim, titles, panels, rows)
+    return found
+
+
+def title_of(spec: Mapping[str, Any]) -> str:
+    """What tables call a data set of study.json: 'celeba:Smiling+t8'."""
+    label = f":{spec['label']}" if spec.get("label") else ""
+    shift = f"+t{spec['translate']}" if spec.get("translate") else ""
+    return f"{spec.get('name') or spec.get('path')}{label}{shift}"
+
+
+def dataset_names(study: Mapping[str, Any]) -> set[str]:
+    """The data sets that a study of study.json trains on, without what is done to them."""
+    asked: list[Any] = list(study["datasets"])
+    for block in study.get("grid", []):
+        given = block.get("dataset", [])
+        asked += given if isinstance(given, list) else [given]
+    if study.get("search"):
+        asked.append(study["search"]["dataset"])
+    return {_name(title_of(each) if isinstance(each, Mapping) else str(each)) for each in asked}
+
+
+def _titles(claim: Claim, names: set[str], default: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    if claim["test"] == "change":
+        yield from _known(_couples(claim["before"], claim["after"]), names)
+    elif claim["test"] == "best_rank":
+        yield from _known(product(claim["higher_on"], claim["than_on"]), names)
+    elif claim["datasets"]:
+        yield from _known(((title,) for title in claim["datasets"]), names)
+    else:
+        yield from ((title,) for title in default)
+
+
+def _couples(before: Sequence[str], after: Sequence[str]) -> Iterable[tuple[str, str]]:
+    return zip(before, after, strict=True) if len(before) == len(after) else product(before, after)
+
+
+def _known(couples: Iterable[tuple[str, ...]], names: set[str]) -> Iterator[tuple[str, ...]]:
+    return (titles for titles in couples if {_name(title) for title in titles} <= names)
+
+
+def _questions(
+    claim: Claim, titles: tuple[str, ...], panels: Mapping[Any, list[_Panel]], rows: pd.DataFrame
+) -> list[Question]:
+    """One for each way of training that all its data sets share; one without rows if there is none."""
+    where = " against ".join(dataset_name(title) for title in reversed(titles))
+    if claim["test"] == "best_rank":
+        where = " against ".join(dataset_name(title) for title in titles)
+    first, *others = (panels.get(title, []) for title in titles)
+    found = []
+    for panel in first:
+        same = [[other for other in each if other.detail == panel.detail] for each in others]
+        if all(same):
+            parts = (panel.rows, *(each[0].rows for each in same))
+            detail = f", {panel.detail}" if panel.detail else ""
+            found.append(Question(claim, where + detail, titles, parts))
+    return found or [Question(claim, where, titles, tuple(rows[:0] for _ in titles))]
+
+
+def _panels(rows: pd.DataFrame) -> list[_Panel]:
+    """Rows by network and way of training; the detail names what varies."""
+    varying = [name for name in ("network", *TRAINING_SETTINGS) if rows[name].nunique(dropna=False) > 1]
+    if not varying:
+        return [_Panel("", rows)]
+    return [
+        _Panel(
+            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in zip(varying, key, strict=True)),
+            part,
+        )
+        for key, part in rows.groupby(varying, dropna=False, sort=False)
+    ]
+
+
+def _name(title: str) -> str:
+    return title.partition("+t")[0].partition(":")[0]

@@ -1,0 +1,59 @@
+"""How a claim ends: words and numbers for the table of verdicts."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from results.statistics import Summary
+
+
+class Verdict(StrEnum):
+    """How a claim, or one test of it, ends."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    """Shown to be the other way round, or too small to count."""
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One test of a claim, on one data set or between two."""
+
+    where: str
+    comparison: str
+    """'LRLC (rank 2 to 7) minus conv'."""
+    verdict: Verdict
+    effect: Summary | None
+    """In `unit`, with its 95% interval; None where no row tells."""
+    unit: str
+    seeds: int
+    p: float | None
+    """Two-sided and Holm-corrected within the study; None where the test was refused, or none was needed."""
+    margin: float | None
+    smallest_visible: float | None
+    """The smallest true effect that so many seeds find four times in five, at the corrected level."""
+    test_noise: float | None
+    """Standard deviation that the finite test set alone gives one accuracy."""
+    correlation: float | None
+    """Of the two sides over seeds: what pairing gained."""
+    superiority: float | None
+    """Probability that ours is the better one with the same seed."""
+    note: str
+    """What would settle an undecided one, or why a decided one is; '' where the numbers say it."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim and what its tests found."""
+
+    name: str
+    says: str
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+
+def overall(verdicts: list[Verdict]) -> Verdict:
+    """Of a claim's tests: contradicted if one is, supported if all are."""
+    if Verdict.CONTRADICTED in verdicts:
+        return Verdict.CONTRADICTED
+    return Verdict.SUPPORTED if set(verdicts) == {Verdict.SUPPORTED} else Verdict.UNDECIDED
