@@ -1,4 +1,4 @@
-"""The command line: `lrlc plan | run | retry | status | plot | report | export | data | list | doctor`,
+"""The command line: `lrlc plan | run | retry | status | plot | report | claims | export | data | list | doctor`,
 `submit | jobs | logs | stop` for a cluster.
 
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
@@ -7,6 +7,7 @@ Commands import what they need when they run: plotting needs no torch, and only 
 import errno
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,13 +98,24 @@ def run(
     serial: Serial = False,
     address: Address = "local",
     max_in_flight: MaxInFlight = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Add seeds, at the study's looks, while claims are undecided."),
+    ] = False,
+    budget_hours: Annotated[
+        float | None, typer.Option(min=0, help="With --until-decided: start no further look after this long.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train what is missing. Running a study again resumes it."""
     from harness.commands import open_run
+    from harness.until_decided import stages
 
+    if budget_hours is not None and not until_decided:
+        raise UserError("--budget-hours goes with --until-decided")
     session = open_run(study, overrides or [], profile, results, data)
-    _run(session, serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
+    looks = stages(session, budget_hours) if until_decided else iter([session])
+    _run(looks, serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
 
 
 @app.command()
@@ -132,23 +144,30 @@ def retry(
     }
     again = [status for status, asked in named.items() if asked] or BROKEN
     session = open_run(study, overrides or [], profile, results, data, retry=again)
-    _run(session, serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
+    _run(iter([session]), serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
 
 
 def _run(
-    session: "RunSession", *, serial: bool, address: str, max_in_flight: int | None, as_json: bool
+    sessions: "Iterator[RunSession]",
+    *,
+    serial: bool,
+    address: str,
+    max_in_flight: int | None,
+    as_json: bool,
 ) -> None:
-    """Run to the end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds."""
+    """Run each to its end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds."""
     from harness.interrupts import Stopped, stoppable
 
-    executor = session.executor(serial=serial, address=address, max_in_flight=max_in_flight)
-    say(session.headline())
     stopped: Stopped | None = None
-    try:
-        with stoppable(executor, in_process=serial) as guarded:
-            session.run(guarded)
-    except Stopped as stop:
-        stopped = stop
+    for session in sessions:
+        executor = session.executor(serial=serial, address=address, max_in_flight=max_in_flight)
+        say(session.headline())
+        try:
+            with stoppable(executor, in_process=serial) as guarded:
+                session.run(guarded)
+        except Stopped as stop:
+            stopped = stop
+            break
     counts = session.store.counts()
     if as_json:
         _print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
@@ -266,6 +285,23 @@ def report(
 
     store = _store(study, results)
     print(write_report(store, (out or _beside(store)) / "report.html", profile=profile))
+
+
+@app.command()
+def claims(
+    study: StudyName, results: ResultsDir = RESULTS, profile: ProfileName = None, as_json: AsJson = False
+) -> None:
+    """Judge the study's claims, as it was last run: supported, contradicted or undecided, with the evidence."""
+    from harness import claims_cli
+    from results.claims import judge
+
+    judged = judge(_store(study, results), profile)
+    if as_json:
+        _print_json(claims_cli.as_json(judged))
+    elif judged:
+        print("\n".join(claims_cli.shown(judged)))
+    else:
+        print(f"{study}: the study names no claims; see docs/claims.md")
 
 
 @app.command()

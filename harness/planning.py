@@ -1,6 +1,6 @@
 """A study's trials, and which of them have no row yet."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,9 +34,11 @@ class Planner:
         )
         return Trial(identity, config, self._opened.study.name, digest, CODE_EPOCH, search_number)
 
-    def grid(self) -> tuple[Trial, ...]:
-        """The trials of the study's grid, each once, in the order they should run."""
-        return tuple(self.trial(config) for config in expand(self._opened.study, self._opened.catalogue))
+    def grid(self, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:
+        """The trials of the study's grid with its seeds, or these, each once, in the order they should run."""
+        study = self._opened.study
+        asked = study if seeds is None else study.model_copy(update={"seeds": list(seeds)})
+        return tuple(self.trial(config) for config in expand(asked, self._opened.catalogue))
 
     def _digest(self, spec: DatasetSpec) -> str:
         if spec not in self._digests:

@@ -23,8 +23,8 @@ class Cells(Model):
 class _Claim(Model):
     name: str
     """Claims of one name end together: supported if all of them are."""
-    says: str
-    """The statement, for the table of verdicts."""
+    says: str = ""
+    """The statement, for the table of verdicts; the first of a name suffices."""
     ours: Cells
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from results.claims.cells import of_cells
 from results.claims.decide import decide
 from results.claims.evidence import Maps
 from results.claims.questions import Question, questions
@@ -20,11 +21,13 @@ __all__ = [
     "COLUMNS",
     "Finding",
     "Judged",
+    "Question",
     "Verdict",
     "findings",
     "judge",
     "judge_rows",
     "looks_of",
+    "of_cells",
     "seed_order",
 ]
 
@@ -72,5 +75,5 @@ def seed_order(seeds: Sequence[int], count: int) -> list[int]:
 
 
 def _judged(name: str, found: Sequence[tuple[Question, Finding]]) -> Judged:
-    says = " ".join(dict.fromkeys(question.claim["says"] for question, _ in found))
+    says = " ".join(dict.fromkeys(question.claim["says"] for question, _ in found if question.claim["says"]))
     return Judged(name, says, overall([each.verdict for _, each in found]), tuple(each for _, each in found))

@@ -67,8 +67,11 @@ def _judged(questions: Sequence[Question], state: Sequence[_Looked], level: floa
             continue
         is_refused = looked.evidence.smallest_p > level / len(state)
         decided = _verdict(question.claim, looked.evidence, 1.0 if is_refused else p, p_margin, level)
+        told = None if is_refused else p
+        if _direction(question.claim) in ("not_lower", "equal"):
+            told = p_margin
         note = _within_note(question.claim, decided, p_margin <= level)
-        found.append(replace(looked, verdict=decided, p=None if is_refused else p, note=note))
+        found.append(replace(looked, verdict=decided, p=told, note=note))
     return found
 
 

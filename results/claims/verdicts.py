@@ -28,7 +28,7 @@ class Finding:
     unit: str
     seeds: int
     p: float | None
-    """Two-sided and Holm-corrected within the study; None where the test was refused, or none was needed."""
+    """Of the test that the claim's direction asks for, Holm-corrected within the study; None where it was refused."""
     margin: float | None
     smallest_visible: float | None
     """The smallest true effect that so many seeds find four times in five, at the corrected level."""

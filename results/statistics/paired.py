@@ -69,13 +69,16 @@ def above_p(differences: npt.ArrayLike, bound: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrected p values, in the order given; a NaN counts as 1, a test that was not taken."""
-    from statsmodels.stats.multitest import multipletests
+    """Corrected p values, in the order given; a NaN counts as 1, a test that was not taken.
 
-    if not p_values:
-        return []
-    known = [1.0 if math.isnan(p) else p for p in p_values]
-    return [float(p) for p in multipletests(known, method="holm")[1]]
+    Like statsmodels' multipletests, which collects garbage twice a call (0.6 s beside a large table).
+    """
+    known = np.array([1.0 if math.isnan(p) else p for p in p_values])
+    order = np.argsort(known, kind="stable")
+    stepped = np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1))
+    corrected = np.empty_like(known)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return [float(p) for p in corrected]
 
 
 def smallest_visible(sd: float, n: int, alpha: float = 0.05, power: float = POWER) -> float:

@@ -1,0 +1,58 @@
+"""More seeds for what is undecided: `lrlc run --until-decided`, look by look, at numbers of seeds set beforehand."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from harness.commands import RunSession
+from harness.errors import UserError
+from harness.planning import Plan, settled_ids
+from harness.progress import say
+from harness.trial import Trial, blank_result
+from results.claims import COLUMNS, Question, Verdict, findings, looks_of, of_cells, seed_order
+
+
+def stages(session: RunSession, budget_hours: float | None = None) -> Iterator[RunSession]:
+    """The session of each look, to be run before the next is asked for; ends with the last look, the budget, or when
+    every claim is decided.
+
+    The first look trains the whole grid, each later one only the cells of claims that are still undecided. Raises
+    UserError where the study has nothing to decide, or no looks.
+    """
+    study = session.study
+    if not study.claims or not study.decision.looks:
+        raise UserError(
+            "--until-decided: the study needs claims, and decision.looks: the numbers of seeds to judge them at"
+        )
+    began, described = time.monotonic(), study.described()
+    looks = looks_of(described)
+    trials = session.planner.grid(seed_order(study.seeds, looks[0]))
+    for look, following in zip(looks, [*looks[1:], None], strict=True):
+        say(f"look at {look} seeds: {len(trials)} trials in all")
+        yield replace(session, plan=Plan(trials, settled_ids(session.store)))
+        rows = session.store.planned_trials(session.profile, COLUMNS)
+        found = findings(described, rows, session.store.weights)
+        still_open = [question for question, each in found if each.verdict == Verdict.UNDECIDED]
+        say(f"{len(found) - len(still_open)} of {len(found)} tests of claims decided")
+        if not still_open or following is None:
+            return
+        if budget_hours is not None and time.monotonic() - began > 3600 * budget_hours:
+            say(f"the budget of {budget_hours:g} h is spent; the same command goes on")
+            return
+        more = session.planner.grid(seed_order(study.seeds, following)[look:])
+        trials = tuple(dict.fromkeys([*trials, *concerned(more, still_open)]))
+
+
+def concerned(trials: tuple[Trial, ...], questions: list[Question]) -> list[Trial]:
+    """Those of the trials that one of the questions looks at."""
+    settings = [vars(blank_result(trial)) for trial in trials]
+    rows = pd.DataFrame(settings, columns=["dataset", "kind", "rank", "placement", "options"])
+    wanted = pd.Series(False, index=rows.index)
+    for question in questions:
+        of_titles = rows[rows["dataset"].isin(question.titles)]
+        for side in ("ours", "theirs"):
+            if side in question.claim:
+                wanted[of_cells(of_titles, question.claim[side]).index] = True
+    return [trial for trial, is_wanted in zip(trials, wanted, strict=True) if is_wanted]
