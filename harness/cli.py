@@ -1,5 +1,5 @@
-"""The command line: `lrlc plan | run | retry | status | plot | report | claims | export | data | list | doctor`,
-`submit | jobs | logs | stop` for a cluster.
+"""The command line: `lrlc plan | run | retry | status` a study, `plot | report | claims | compare | export` its tables,
+`submit | jobs | logs | stop` on a cluster; `data | list | doctor | bench`.
 
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
 """
@@ -302,6 +302,32 @@ def claims(
         print("\n".join(claims_cli.shown(judged)))
     else:
         print(f"{study}: the study names no claims; see docs/claims.md")
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A study's folder or name, or a CSV file.")],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help="Another, such as published numbers in a CSV file.")
+    ],
+    results: ResultsDir = RESULTS,
+    margin: Annotated[
+        float | None, typer.Option(min=0, help="Points of accuracy that do not count in practice.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set two result sets side by side, cell by cell: two commits, two machines, ours and published numbers."""
+    from dataclasses import asdict
+
+    from harness import compare_cli
+    from results.compare import compare as compare_sets
+
+    sets = [compare_cli.result_set(named, results) for named in (first, second)]
+    compared = compare_sets(sets[0], sets[1], margin=margin)
+    if as_json:
+        _print_json([asdict(cell) for cell in compared])
+    else:
+        print("\n".join(compare_cli.shown(compared, *sets)))
 
 
 @app.command()

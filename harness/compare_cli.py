@@ -1,0 +1,69 @@
+"""`lrlc compare`: two result sets side by side in a terminal."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from harness.claims_cli import p_value
+from harness.errors import UserError
+from harness.progress import aligned
+from results.compare import ComparedCell, only_in, read_csv
+from results.figures.naming import dataset_name, short_kind_name
+from results.files import locate
+from results.statistics import Summary
+from results.store import Store
+
+HEAD = ("data set", "layer", "rank", "replaced", "A, %", "B, %", "A minus B, points", "seeds", "p", "")
+
+
+def result_set(named: str, results: str) -> pd.DataFrame:
+    """The rows of a study's folder, of a study under `results`, or of a CSV file; UserError if there is none."""
+    if named.endswith(".csv"):
+        return read_csv(locate(named))
+    for place in (locate(named), locate(results) / named):
+        if (place / "trials").is_folder():
+            return Store(place).planned_trials()
+    raise UserError(f"{named}: neither a study's folder of tables, nor a study in {results}, nor a CSV file")
+
+
+def shown(compared: Sequence[ComparedCell], first: pd.DataFrame, second: pd.DataFrame) -> list[str]:
+    """A line for each cell; what else tells cells apart stands in columns of its own where it differs."""
+    varying = _varying(compared)
+    head = [*HEAD[:4], *(name.replace("_", " ") for name in varying), *HEAD[4:]]
+    lines = aligned([head, *(_line(each, varying) for each in compared)])
+    lines += [
+        f"not in the other set: {count} of the cells of {name}"
+        for name, count in (("A", only_in(first, compared)), ("B", only_in(second, compared)))
+        if count
+    ]
+    return lines
+
+
+def _varying(compared: Sequence[ComparedCell]) -> list[str]:
+    usual = ("dataset", "kind", "rank", "placement")
+    return [
+        name for name in compared[0].cell if name not in usual and len({c.cell[name] for c in compared}) > 1
+    ]
+
+
+def _line(each: ComparedCell, varying: Sequence[str]) -> list[str]:
+    cell = each.cell
+    return [
+        dataset_name(cell["dataset"]),
+        short_kind_name(cell["kind"]),
+        cell.get("rank", ""),
+        cell.get("placement", ""),
+        *(cell[name] for name in varying),
+        _estimate(each.first, ""),
+        _estimate(each.second, ""),
+        _estimate(each.difference, "+"),
+        str(each.difference.n),
+        p_value(each.p),
+        f"{each.outcome} ({each.how})",
+    ]
+
+
+def _estimate(found: Summary, sign: str) -> str:
+    interval = "" if math.isnan(found.low) else f" ({found.low:{sign}.2f} to {found.high:{sign}.2f})"
+    return f"{found.mean:{sign}.2f}{interval}"

@@ -1,0 +1,222 @@
+"""Two result sets side by side, cell by cell: two commits, two machines, ours and published numbers.
+
+A set is a frame with a row per trial (columns as in the trials table, accuracies 0..1) or a row per cell, as a paper
+prints it: `test_accuracy` is then the mean, `sd` and `seeds` say of what, where they are known.
+"""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from results.errors import StoreError
+from results.files import Location
+from results.schema import TrialStatus
+from results.statistics import CELL, Summary, summarise
+from results.statistics.interaction import difference_of_gains
+from results.statistics.paired import equivalence_p, holm, sign_flip_p, smallest_sign_flip_p
+
+NEEDED = ("dataset", "kind", "test_accuracy")
+WORDS = {"rank": "", "placement": "", "network": "three_layer", "options": "{}"}
+"""What a set without such a column means by that."""
+
+
+class Outcome(StrEnum):
+    """How the first set's cell compares with the second's."""
+
+    IDENTICAL = "identical"
+    """The same number with every shared seed."""
+    BETTER = "better"
+    WORSE = "worse"
+    EQUAL = "practically equal"
+    """Within the margin."""
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """One cell in both sets, in points; `p` is Holm-corrected over all cells, None where no test could tell."""
+
+    cell: dict[str, Any]
+    first: Summary
+    second: Summary
+    difference: Summary
+    """First minus second."""
+    how: str
+    """'paired by seed', 'unpaired' or 'against one number'."""
+    p: float | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class _Tested:
+    difference: Summary
+    how: str
+    p: float
+    smallest_p: float
+    p_margin: float
+    identical: bool = False
+
+
+def read_csv(path: Location) -> pd.DataFrame:
+    """Published numbers: dataset, kind, test_accuracy (0..1) and what tells cells apart. Raises StoreError."""
+    try:
+        frame = pd.read_csv(io.BytesIO(path.read()), keep_default_na=True)
+    except (ValueError, pd.errors.ParserError, FileNotFoundError) as error:
+        raise StoreError(f"{path}: no readable CSV file ({error})") from None
+    missing = [name for name in NEEDED if name not in frame.columns]
+    if missing:
+        raise StoreError(f"{path}: no column {missing[0]!r}; a set needs {', '.join(NEEDED)}")
+    accuracy = frame["test_accuracy"].dropna()
+    if not pd.api.types.is_numeric_dtype(accuracy) or not accuracy.between(0, 1).all():
+        raise StoreError(f"{path}: test_accuracy must be a fraction from 0 to 1, not a percentage")
+    return frame
+
+
+def compare(
+    first: pd.DataFrame, second: pd.DataFrame, *, margin: float | None = None, alpha: float = 0.05
+) -> list[ComparedCell]:
+    """Every cell that both sets have, in the order of the first; `margin` in points makes differences small enough.
+
+    Cells are told apart by the settings that both sets name. Raises StoreError if they share none.
+    """
+    shared = [
+        name
+        for name in CELL
+        if name in (set(first.columns) | set(WORDS)) & (set(second.columns) | set(WORDS))
+    ]
+    ours, theirs = (_cells(frame, shared) for frame in (first, second))
+    both = [key for key in ours if key in theirs]
+    if not both:
+        raise StoreError(f"the two sets have no cell in common; cells are told apart by {', '.join(shared)}")
+    tested = [_test(ours[key], theirs[key], margin) for key in both]
+    different, within = (holm([getattr(each, name) for each in tested]) for name in ("p", "p_margin"))
+    return [
+        ComparedCell(
+            cell=dict(zip(shared, key, strict=True)),
+            first=_summary(ours[key]),
+            second=_summary(theirs[key]),
+            difference=each.difference,
+            how=each.how,
+            p=None if math.isnan(each.p) or each.smallest_p > alpha / len(both) else p,
+            outcome=_outcome(each, p, p_margin, alpha, len(both)),
+        )
+        for key, each, p, p_margin in zip(both, tested, different, within, strict=True)
+    ]
+
+
+def only_in(first: pd.DataFrame, compared: Sequence[ComparedCell]) -> int:
+    """How many cells of a set were not compared."""
+    shared = list(compared[0].cell)
+    return len(_cells(first, shared)) - len(compared)
+
+
+def _cells(frame: pd.DataFrame, shared: Sequence[str]) -> dict[tuple[Any, ...], pd.DataFrame]:
+    """Finished rows by cell, with one spelling of each setting."""
+    rows = frame if "status" not in frame else frame[frame["status"] == TrialStatus.FINISHED]
+    rows = rows.assign(**{name: _spelled(rows, name) for name in shared})
+    groups = rows.groupby(list(shared), sort=False, dropna=False)
+    return {key: group for key, group in groups if group["test_accuracy"].notna().any()}
+
+
+def _spelled(rows: pd.DataFrame, name: str) -> "pd.Series[str]":
+    """Settings as text: a CSV file reads placement 3 as a number and an empty rank as NaN."""
+    if name not in rows:
+        return pd.Series(WORDS[name], index=rows.index)
+    values = rows[name]
+    if pd.api.types.is_numeric_dtype(values):
+        texts = ["" if math.isnan(value) else f"{value:g}" for value in values.astype("float64").tolist()]
+        return pd.Series(texts, index=rows.index)
+    return values.fillna(WORDS.get(name, "")).astype(str)
+
+
+def _summary(rows: pd.DataFrame) -> Summary:
+    """Of a cell's trials, or as published."""
+    if "seed" in rows:
+        return summarise(100 * rows["test_accuracy"])
+    row = rows.iloc[-1]
+    n = int(row["seeds"]) if pd.notna(row.get("seeds")) else 1
+    mean, sd = 100 * float(row["test_accuracy"]), 100 * float(row.get("sd", math.nan))
+    if n < 2 or math.isnan(sd):
+        return Summary(n, mean, math.nan, math.nan, math.nan)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
+    return Summary(n, mean, sd, mean - half, mean + half)
+
+
+def _test(ours: pd.DataFrame, theirs: pd.DataFrame, margin: float | None) -> _Tested:
+    if "seed" in ours and "seed" in theirs:
+        pairs = pd.concat([_by_seed(ours), _by_seed(theirs)], axis=1, join="inner").dropna()
+        if len(pairs):
+            return _paired((pairs.iloc[:, 0] - pairs.iloc[:, 1]).to_numpy(dtype=np.float64), margin)
+        summary, p = difference_of_gains(_by_seed(ours).dropna(), _by_seed(theirs).dropna())
+        return _Tested(summary, "unpaired", p, 0.0, _within(summary, margin))
+    first, second = _summary(ours), _summary(theirs)
+    return _from_summaries(first, second, margin)
+
+
+def _by_seed(rows: pd.DataFrame) -> "pd.Series[float]":
+    return 100 * rows.drop_duplicates("seed", keep="last").set_index("seed")["test_accuracy"]
+
+
+def _paired(differences: Any, margin: float | None) -> _Tested:
+    n = len(differences)
+    p_margin = equivalence_p(differences, margin) if margin is not None and n > 1 else math.nan
+    return _Tested(
+        summarise(differences),
+        "paired by seed",
+        sign_flip_p(differences),
+        smallest_sign_flip_p(n),
+        p_margin,
+        identical=bool((differences == 0).all()),
+    )
+
+
+def _from_summaries(first: Summary, second: Summary, margin: float | None) -> _Tested:
+    """Welch's t of two summaries; one without a spread counts as a fixed number."""
+    known = [each for each in (first, second) if not math.isnan(each.sd)]
+    mean = first.mean - second.mean
+    how = "unpaired" if len(known) == 2 else "against one number"
+    if not known:
+        return _Tested(Summary(1, mean, math.nan, math.nan, math.nan), how, math.nan, 1.0, math.nan)
+    from scipy.special import stdtr, stdtrit
+
+    parts = [each.sd**2 / each.n for each in known]
+    error = math.sqrt(sum(parts))
+    freedom = (
+        sum(parts) ** 2 / sum(part**2 / (each.n - 1) for part, each in zip(parts, known, strict=True))
+        if error
+        else 1
+    )
+    half = float(stdtrit(freedom, 0.975)) * error
+    n = min(each.n for each in known)
+    summary = Summary(n, mean, error * math.sqrt(n), mean - half, mean + half)
+    p = 2 * float(stdtr(freedom, -abs(mean) / error)) if error else float(mean == 0)
+    return _Tested(summary, how, p, 0.0, _within(summary, margin))
+
+
+def _within(summary: Summary, margin: float | None) -> float:
+    """p of two one-sided t tests from a mean and its standard error, with n - 1 degrees of freedom."""
+    if margin is None or summary.n < 2 or math.isnan(summary.sd):
+        return math.nan
+    if summary.sd == 0:
+        return float(abs(summary.mean) >= margin)
+    from scipy.special import stdtr
+
+    return float(stdtr(summary.n - 1, -(margin - abs(summary.mean)) * math.sqrt(summary.n) / summary.sd))
+
+
+def _outcome(tested: _Tested, p: float, p_margin: float, alpha: float, tests: int) -> Outcome:
+    if tested.identical:
+        return Outcome.IDENTICAL
+    if p_margin <= alpha:
+        return Outcome.EQUAL
+    if tested.smallest_p > alpha / tests or p > alpha or math.isnan(tested.p):
+        return Outcome.UNDECIDED
+    return Outcome.BETTER if tested.difference.mean > 0 else Outcome.WORSE
