@@ -8,7 +8,7 @@ import errno
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -50,6 +50,8 @@ Serial = Annotated[bool, typer.Option("--serial", help="In this process, one at 
 Address = Annotated[
     str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
 ]
+
+ReportFormat = Literal["html", "markdown"]
 
 RESULTS = "runs"
 SECONDS_BETWEEN_LOOKS = 5.0
@@ -259,13 +261,20 @@ def plot(
 
 @app.command()
 def report(
-    study: StudyName, results: ResultsDir = RESULTS, profile: ProfileName = None, out: OutDir = None
+    study: StudyName,
+    results: ResultsDir = RESULTS,
+    profile: ProfileName = None,
+    out: OutDir = None,
+    form: Annotated[
+        ReportFormat,
+        typer.Option("--format", help="One page that needs nothing beside it, or Markdown with PNGs."),
+    ] = "html",
 ) -> None:
-    """Write one self-contained HTML page about the study."""
-    from results.report import write_report
+    """Write the study's report: verdicts, figures, tables, failures, provenance."""
+    from results.report import Format, write_report
 
-    store = _store(study, results)
-    print(write_report(store, (out or _beside(store)) / "report.html", profile=profile))
+    store, chosen = _store(study, results), Format(form)
+    print(write_report(store, (out or _beside(store)) / chosen.file_name, profile=profile, form=chosen))
 
 
 @app.command()

@@ -1,0 +1,118 @@
+"""The verdicts first: each claim with its statement and how it ended, then the lines that were tested."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from results.markup.content import Block, Bullets, Cell, Column, Section, Table
+from results.report.text import chance, estimate, number, words
+from results.statistics import Summary
+
+SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
+CLAIMS = (Column("claim"), Column("statement", "long"), Column("verdict"))
+NOTE = (
+    "Seeds are pairs of runs. p is corrected for the number of comparisons (Holm); without one there were too "
+    "few seeds for a test. A difference smaller than the smallest visible one would most likely not have been "
+    "seen; test noise is what the choice of test images alone does to a difference, as a standard deviation."
+)
+
+
+class Finding(Protocol):
+    """One tested line of a claim, as `results.claims` gives it."""
+
+    @property
+    def where(self) -> str: ...
+    @property
+    def comparison(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def effect(self) -> Summary | None: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def p(self) -> float | None: ...
+    @property
+    def smallest_visible(self) -> float | None: ...
+    @property
+    def test_noise(self) -> float | None: ...
+    @property
+    def note(self) -> str: ...
+
+
+class Judged(Protocol):
+    """One claim with its verdict, as `results.claims` gives it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def says(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+
+
+def in_one_sentence(judged: Sequence[Judged]) -> str:
+    """'2 of 5 claims supported, 1 contradicted, 2 undecided.'"""
+    if not judged:
+        return "This study names no claims, so nothing here is judged."
+    counts = {verdict: sum(claim.verdict == verdict for claim in judged) for verdict in SYMBOLS}
+    claims = "claim" if len(judged) == 1 else "claims"
+    others = [f"{counts[verdict]} {verdict}" for verdict in ("contradicted", "undecided") if counts[verdict]]
+    return ", ".join([f"{counts['supported']} of {len(judged)} {claims} supported", *others]) + "."
+
+
+def sections(judged: Sequence[Judged]) -> list[Section]:
+    """The one section, or none where the study names no claims."""
+    if not judged:
+        return []
+    overview = Table(
+        "Claims and verdicts",
+        CLAIMS,
+        [[words(claim.name), words(claim.says), _verdict(claim.verdict)] for claim in judged],
+    )
+    evidence: list[Block] = []
+    for claim in judged:
+        if claim.findings:
+            evidence.append(_evidence(claim))
+        if unsettled := [finding for finding in claim.findings if finding.note]:
+            evidence.append(Bullets([f"{one.where}, {one.comparison}: {one.note}" for one in unsettled]))
+    return [Section("Verdicts", [overview, *evidence])]
+
+
+def _verdict(verdict: str) -> Cell:
+    """Told apart by symbol, word and colour."""
+    return Cell(f"{SYMBOLS[verdict]} {verdict}", mark=str(verdict))
+
+
+def _evidence(claim: Judged) -> Table:
+    units = {finding.unit for finding in claim.findings}
+    unit = f", {units.pop()}" if len(units) == 1 else ""
+    columns = [
+        Column("where"),
+        Column("comparison"),
+        Column("verdict"),
+        Column(f"effect{unit} (95% interval)", "numbers"),
+        Column("seeds", "numbers"),
+        Column("p", "numbers"),
+        Column(f"smallest visible{unit}", "numbers"),
+        Column(f"test noise{unit}", "numbers"),
+    ]
+    lines = [_line(finding) for finding in claim.findings]
+    if not unit:
+        columns.append(Column("unit"))
+        lines = [[*line, words(one.unit)] for line, one in zip(lines, claim.findings, strict=True)]
+    return Table(f"Evidence for {claim.name}", columns, lines, NOTE)
+
+
+def _line(finding: Finding) -> list[Cell]:
+    return [
+        words(finding.where),
+        words(finding.comparison),
+        _verdict(finding.verdict),
+        estimate(finding.effect, "+z.2f"),
+        number(None if finding.effect is None else finding.effect.n, "d"),
+        chance(finding.p),
+        number(finding.smallest_visible, ".2f"),
+        number(finding.test_noise, ".2f"),
+    ]
