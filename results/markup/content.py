@@ -108,9 +108,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """`summary` is one sentence, for who reads no further."""
+    """`question` and, in one sentence, `answer` are for who reads no further; `facts` stand below them."""
 
     title: str
-    summary: str
-    head: Sequence[Block]
+    question: str
+    answer: str
+    facts: Sequence[Block]
     sections: Sequence[Section]

@@ -42,11 +42,12 @@ def to_html(page: Page) -> str:
     links = [f'<a href="#{part.anchor}">{escape(part.heading)}</a>' for part in page.sections]
     return Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(page.title),
-        summary=escape(page.summary),
+        question=_block(Text(page.question), numbers),
+        answer=escape(page.answer),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         script=script,
         script_digest=digest,
-        head=_blocks(page.head, numbers),
+        facts=_blocks(page.facts, numbers),
         links="\n".join(links),
         sections="\n".join(_section(part, numbers) for part in page.sections),
     )
@@ -90,8 +91,9 @@ def _table(table: Table, name: str) -> str:
     body = "\n".join("<tr>" + "".join(map(_cell, table.columns, row)) + "</tr>" for row in table.rows)
     note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
     return (
-        f'<div class="table">\n<div class="scroll" role="region" aria-labelledby="{name}" tabindex="0">'
-        f'<table><caption id="{name}">{escape(table.caption)}</caption>\n<thead><tr>{head}</tr></thead>\n'
+        f'<div class="table">\n<h3 id="{name}">{escape(table.caption)}</h3>\n'
+        f'<div class="scroll" role="region" aria-labelledby="{name}" tabindex="0">'
+        f'<table aria-labelledby="{name}">\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody></table></div>\n{note}</div>"
     )
 

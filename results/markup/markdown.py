@@ -16,16 +16,16 @@ from results.markup.content import (
     Text,
 )
 
-_MEANS_SOMETHING = re.compile(r"([\\`*_\[\]<>|~$&#])")
-_BEGINS_A_LIST = re.compile(r"^(\s*)([-+]|\d+[.)])(?=\s|$)", re.MULTILINE)
+_MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])|^[-+=#]")
+_NUMBERS_A_LIST = re.compile(r"^(\d+)([.)])")
 
 
 def to_markdown(page: Page, folder: str) -> tuple[str, Mapping[str, bytes]]:
     """The text, and the images that it shows by their path relative to it, which begins with `folder`."""
     figures = [block for part in page.sections for block in part.blocks if isinstance(block, Figure)]
     links = [f"- [{_plain(part.heading)}](#{part.anchor})" for part in page.sections]
-    pieces = [f"# {_plain(page.title)}", f"**{_plain(page.summary)}**"]
-    pieces += [_block(block, folder) for block in page.head]
+    pieces = [f"# {_plain(page.title)}", _block(Text(page.question), folder), f"**{_plain(page.answer)}**"]
+    pieces += [_block(block, folder) for block in page.facts]
     pieces.append("\n".join(links))
     for part in page.sections:
         pieces.append(f"## {_plain(part.heading)}")
@@ -37,7 +37,7 @@ def to_markdown(page: Page, folder: str) -> tuple[str, Mapping[str, bytes]]:
 def _block(block: Block, folder: str) -> str:
     match block:
         case Text(text):
-            return "\n\n".join(_lines(part.strip()) for part in text.split("\n\n") if part.strip())
+            return "\n\n".join(_plain(part) for part in text.split("\n\n") if part.strip())
         case Bullets(lines):
             return "\n".join(f"- {_plain(line)}" for line in lines)
         case Counts(entries):
@@ -72,11 +72,8 @@ def _path(figure: Figure, folder: str) -> str:
 
 def _plain(text: str) -> str:
     """On one line, and so that no letter means anything to Markdown."""
-    return _lines(" ".join(text.split()))
-
-
-def _lines(text: str) -> str:
-    return _BEGINS_A_LIST.sub(r"\1\\\2", _MEANS_SOMETHING.sub(r"\\\1", text))
+    line = " ".join(text.split())
+    return _NUMBERS_A_LIST.sub(r"\1\\\2", _MEANS_SOMETHING.sub(r"\\\g<0>", line))
 
 
 def _fenced(text: str) -> str:

@@ -1,6 +1,6 @@
 "use strict";
-// Tables of four rows and more are sorted by their headers and filtered by a text; without scripts they stand as they are.
-const WORTH_IT = 4;
+// Tables are sorted by their headers, long ones filtered by words; without scripts they stand as they are.
+const LONG = 6;
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
 
@@ -47,10 +47,11 @@ function addFilter(table, rows) {
   const field = document.createElement("input");
   const shown = document.createElement("output");
   field.type = "search";
-  field.setAttribute("aria-label", "Filter rows of: " + table.caption.textContent);
+  const box = table.closest(".scroll");
+  field.setAttribute("aria-label", "Filter " + box.previousElementSibling.textContent);
   label.className = "filter";
   label.append("Filter ", field, shown);
-  table.closest(".table").prepend(label);
+  box.before(label);
   field.addEventListener("input", () => {
     const words = field.value.toLowerCase().split(/\s+/);
     for (const row of rows) {
@@ -64,7 +65,6 @@ function addFilter(table, rows) {
 
 for (const table of document.querySelectorAll("table")) {
   const rows = [...table.tBodies[0].rows];
-  if (rows.length < WORTH_IT) continue;
-  addSorting(table, rows);
-  addFilter(table, rows);
+  if (rows.length > 2) addSorting(table, rows);
+  if (rows.length >= LONG) addFilter(table, rows);
 }

@@ -7,6 +7,7 @@ import pandas as pd
 
 from results.figures.naming import dataset_name, kind_name
 from results.markup.content import Block, Column, Definitions, Section, Table, Text
+from results.report import glossary
 from results.report.text import several, words
 from results.statistics import TRAINING_SETTINGS
 from results.store import DEFAULT_PROFILE, StudyRecord
@@ -15,8 +16,8 @@ TRAINING = (
     "Stochastic gradient descent with Nesterov momentum, linear warm-up and cosine decay; no augmentation and no "
     "weight decay. Choices are made on the validation split; the test split is looked at once, at the end."
 )
-AXES = {"kind": "layer", "placement": "in place of layers", "dataset": "data set"}
-MEASURED = ("network", *TRAINING_SETTINGS, "validation_images", "test_images")
+AXES = {"kind": "layer", "placement": "replaces layers", "dataset": "data set"}
+MEASURED = (*TRAINING_SETTINGS, "validation_images", "test_images")
 
 
 def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
@@ -25,8 +26,9 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
     entries = {
         "study": str(study.get("name", "")),
         "profile": "" if record.profile == DEFAULT_PROFILE else record.profile,
-        "settings changed by the command": ", ".join(record.overrides),
+        "overrides": ", ".join(record.overrides),
         "data sets": "; ".join(map(_dataset, study.get("datasets") or [])),
+        "network": glossary.network(str(study.get("network", ""))),
         "layer options": _pairs(study.get("layer") or {}),
         "seeds": ", ".join(map(str, study.get("seeds") or [])),
     }
@@ -35,6 +37,8 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
         blocks.append(_grid(grid))
     if search := study.get("search"):
         blocks.append(_search(search))
+    if known := glossary.layers(rows["kind"]):
+        blocks += [Text("The layers:"), Definitions(known)]
     blocks.append(Text(TRAINING))
     if not rows.empty:
         blocks.append(Definitions({name.replace("_", " "): several(rows[name]) for name in MEASURED}))
@@ -57,7 +61,7 @@ def _axis(axis: str, value: object) -> str:
         return _placement(value)
     each = value if isinstance(value, list) else [value]
     if axis == "kind":
-        return ", ".join(kind_name(str(kind)) for kind in each)
+        return "; ".join(kind_name(str(kind)) for kind in each)
     return ", ".join(_dataset(one) if axis == "dataset" else str(one) for one in each)
 
 

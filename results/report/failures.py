@@ -34,7 +34,8 @@ def section(rows: pd.DataFrame, missing: int) -> Section:
     else:
         blocks.append(Text("None: no trial diverged, failed, met its time limit or ran out of memory."))
     if missing:
+        trials = "trial of the plan has" if missing == 1 else "trials of the plan have"
         blocks.append(
-            Text(f"{missing:,} trials of the plan have no row yet; running the study again trains them.")
+            Text(f"{missing:,} {trials} no row yet; running the study again trains what is missing.")
         )
     return Section("Failures", blocks)

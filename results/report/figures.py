@@ -13,7 +13,7 @@ def section(selection: Selection, image_format: Literal["svg", "png"]) -> Sectio
         try:
             image = render(name, selection, [image_format])[image_format]
         except NothingToDraw as reason:
-            skipped.append(f"{name.replace('_', ' ')}: not drawn, {reason}")
+            skipped.append(f"Not drawn: {name.replace('_', ' ')} ({reason}).")
         else:
             drawn.append(Figure(name, caption(name), image_format, image))
     return Section("Figures", [*drawn, Bullets(skipped)] if skipped else drawn)

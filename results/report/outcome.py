@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -15,6 +16,9 @@ from results.statistics import Summary, binomial_sd, paired_difference, summaris
 
 REFERENCE = "conv"
 BEST = " ★"
+SEEDS_TO_TEST = 6
+"""The fewest at which a two-sided sign-flip test can reach p < 0.05: 2 / 2**6 is 0.031."""
+
 COLUMNS = (
     Column("layer"),
     Column("rank", "numbers"),
@@ -38,11 +42,26 @@ def section(rows: pd.DataFrame) -> Section:
         found = panels(rows)
     except NothingToDraw as reason:
         return Section("Results", [Text(f"No table: {reason}.")])
-    return Section("Results", [Text(HOW_TO_READ), *map(_table, found)])
+    return Section("Results", [Text(HOW_TO_READ + _few_seeds(found)), *map(_table, found)])
+
+
+def _few_seeds(found: Sequence[Panel]) -> str:
+    """A warning where no cell has the seeds that a test needs; '' otherwise."""
+    most = max(len(rows) for panel in found for _, rows in cells(_finished(panel)))
+    if most >= SEEDS_TO_TEST:
+        return ""
+    return (
+        f" No cell here has more than {most} seed{'s' * (most > 1)}: a paired sign-flip test cannot come out under "
+        f"0.05 before {SEEDS_TO_TEST}, whatever the difference, so read these as first signs."
+    )
+
+
+def _finished(panel: Panel) -> pd.DataFrame:
+    return panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
 
 
 def _table(panel: Panel) -> Table:
-    finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
+    finished = _finished(panel)
     found = sorted(cells(finished), key=lambda cell: _order(cell[0]))
     reference = next((rows for layer, rows in found if layer["kind"] == REFERENCE), None)
     validated = [float(rows["validation_accuracy"].mean()) for _, rows in found]

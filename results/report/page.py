@@ -26,8 +26,9 @@ def describe(
     missing = len(planned - set(rows["trial_id"])) if planned is not None else 0
     return Page(
         title=str(record.study.get("title") or record.study.get("name") or store.root.name),
-        summary=verdicts.in_one_sentence(judged),
-        head=_head(rows, record, missing),
+        question=str(record.study.get("description") or ""),
+        answer=verdicts.in_one_sentence(judged),
+        facts=_facts(rows, record, missing),
         sections=[
             *verdicts.sections(judged),
             asked.section(record, rows),
@@ -40,7 +41,7 @@ def describe(
     )
 
 
-def _head(rows: pd.DataFrame, record: StudyRecord, missing: int) -> list[Block]:
+def _facts(rows: pd.DataFrame, record: StudyRecord, missing: int) -> list[Block]:
     counted = {str(status): int((rows["status"] == status).sum()) for status in TrialStatus}
     counted["missing"] = missing
     shown = [
@@ -50,4 +51,4 @@ def _head(rows: pd.DataFrame, record: StudyRecord, missing: int) -> list[Block]:
     ]
     profile = "" if record.profile == DEFAULT_PROFILE else f", profile {record.profile}"
     of = Text(f"Trials of study {record.study.get('name', '')}{profile}.")
-    return [Text(str(record.study.get("description") or "")), Counts(shown), of]
+    return [Counts(shown), of]

@@ -42,7 +42,7 @@ def again(rows: pd.DataFrame, record: StudyRecord) -> Section:
     if len(commits) == 1 and len(commits[0]) == 40:
         lines.insert(0, f"git checkout {commits[0]}")
     told = (
-        "`lrlc run` trains what is missing, or all of it where there are no tables yet, on the data sets in the folder "
+        "The run trains what is missing, or all of it where there are no tables yet, on the data sets in the folder "
         "that LRLC_DATA names. A study that does not ship with lrlc is named by its file."
     )
     return Section("Make it again", [Commands(lines), Text(told)])

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from results.markup.content import Block, Bullets, Cell, Column, Section, Table
+from results.markup.content import Block, Bullets, Cell, Column, Section, Table, Text
 from results.report.text import chance, estimate, number, words
 from results.statistics import Summary
 
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
-CLAIMS = (Column("claim"), Column("statement", "long"), Column("verdict"))
-NOTE = (
-    "Seeds are pairs of runs. p is corrected for the number of comparisons (Holm); without one there were too "
-    "few seeds for a test. A difference smaller than the smallest visible one would most likely not have been "
-    "seen; test noise is what the choice of test images alone does to a difference, as a standard deviation."
+CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
+HOW_TO_READ = (
+    "The evidence, line by line. A seed is a pair of runs. p is corrected for the number of comparisons (Holm); 'no "
+    "test' means that so few seeds could not have given a p under the study's level. A difference smaller than the "
+    "smallest visible one would most likely not have been seen. Test noise is what the choice of test images alone "
+    "does to a difference, as a standard deviation."
 )
 
 
@@ -66,18 +67,20 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
     """The one section, or none where the study names no claims."""
     if not judged:
         return []
-    overview = Table(
-        "Claims and verdicts",
-        CLAIMS,
-        [[words(claim.name), words(claim.says), _verdict(claim.verdict)] for claim in judged],
-    )
-    evidence: list[Block] = []
+    lines = [[words(claim.name), _verdict(claim.verdict), words(claim.says)] for claim in judged]
+    blocks: list[Block] = [Table("Claims", CLAIMS, lines)]
+    if any(claim.findings for claim in judged):
+        blocks.append(Text(HOW_TO_READ))
     for claim in judged:
         if claim.findings:
-            evidence.append(_evidence(claim))
-        if unsettled := [finding for finding in claim.findings if finding.note]:
-            evidence.append(Bullets([f"{one.where}, {one.comparison}: {one.note}" for one in unsettled]))
-    return [Section("Verdicts", [overview, *evidence])]
+            blocks.append(_evidence(claim))
+        if open_ones := [finding for finding in claim.findings if finding.note]:
+            blocks.append(
+                Bullets(
+                    [f"To settle {one.where}, {one.comparison}: {one.note.rstrip('.')}." for one in open_ones]
+                )
+            )
+    return [Section("Verdicts", blocks)]
 
 
 def _verdict(verdict: str) -> Cell:
@@ -87,11 +90,11 @@ def _verdict(verdict: str) -> Cell:
 
 def _evidence(claim: Judged) -> Table:
     units = {finding.unit for finding in claim.findings}
-    unit = f", {units.pop()}" if len(units) == 1 else ""
+    unit = "".join(f", {unit}" for unit in units if unit) if len(units) == 1 else ""
     columns = [
-        Column("where"),
-        Column("comparison"),
         Column("verdict"),
+        Column("where"),
+        Column("comparison", "long"),
         Column(f"effect{unit} (95% interval)", "numbers"),
         Column("seeds", "numbers"),
         Column("p", "numbers"),
@@ -99,20 +102,21 @@ def _evidence(claim: Judged) -> Table:
         Column(f"test noise{unit}", "numbers"),
     ]
     lines = [_line(finding) for finding in claim.findings]
-    if not unit:
+    if len(units) > 1:
         columns.append(Column("unit"))
         lines = [[*line, words(one.unit)] for line, one in zip(lines, claim.findings, strict=True)]
-    return Table(f"Evidence for {claim.name}", columns, lines, NOTE)
+    return Table(f"Evidence for {claim.name}", columns, lines)
 
 
 def _line(finding: Finding) -> list[Cell]:
+    form = "z.2f" if finding.unit == "points" else "z.3g"
     return [
+        _verdict(finding.verdict),
         words(finding.where),
         words(finding.comparison),
-        _verdict(finding.verdict),
-        estimate(finding.effect, "+z.2f"),
+        estimate(finding.effect, f"+{form}"),
         number(None if finding.effect is None else finding.effect.n, "d"),
         chance(finding.p),
-        number(finding.smallest_visible, ".2f"),
-        number(finding.test_noise, ".2f"),
+        number(finding.smallest_visible, form),
+        number(finding.test_noise, form),
     ]
