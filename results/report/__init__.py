@@ -12,7 +12,7 @@ from results.markup.html import to_html
 from results.markup.markdown import to_markdown
 from results.report.page import describe
 from results.report.verdicts import Judged
-from results.store import Store
+from results.store import Store, StoreError
 
 __all__ = ["Format", "write_report"]
 
@@ -24,6 +24,13 @@ class Format(StrEnum):
     """One file that needs nothing beside it: report.html."""
     MARKDOWN = "markdown"
     """report.md, and its figures as PNG in a folder report_files beside it."""
+
+    @staticmethod
+    def named(name: str) -> "Format":
+        """Raises StoreError for a format that there is not."""
+        if name not in (known := [str(form) for form in Format]):
+            raise StoreError(f"cannot write a report as {name!r}; known: {', '.join(known)}")
+        return Format(name)
 
     @property
     def file_name(self) -> str:
