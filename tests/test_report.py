@@ -165,7 +165,7 @@ def test_the_report_says_what_was_asked_found_and_failed(html: str) -> None:
 
 def test_both_formats_say_the_same(html: str, markdown: Path) -> None:
     read = as_read(markdown.read_text())
-    for tag in ("h1", "h2", "td", "th"):
+    for tag in ("h1", "h2", "h3", "td", "th"):
         assert texts(tag, read) == texts(tag, html)
     assert sum(text in read for text in ("First.", "2 of 5 claims supported", "git checkout")) == 3
     shown = re.findall(r'<img src="([^"]+)"', read)

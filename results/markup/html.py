@@ -105,7 +105,7 @@ def _cell(column: Column, cell: Cell) -> str:
 
 
 def _look(column: Column) -> str:
-    return "" if column.kind == "words" else f' class="{column.kind}"'
+    return f' class="{column.kind}"'
 
 
 def _figure(figure: Figure) -> str:

@@ -56,13 +56,13 @@ def _block(block: Block, folder: str) -> str:
 
 
 def _table(table: Table) -> str:
-    """Pipe tables have no caption: it stands above, in bold, and the note below."""
+    """Pipe tables have no caption: it stands above, as a heading, and the note below."""
     names = [_plain(column.name) for column in table.columns]
     rules = ["---:" if column.kind == "numbers" else "---" for column in table.columns]
     rows = [[_plain(cell.text) for cell in row] for row in table.rows]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in [names, rules, *rows])
     return "\n\n".join(
-        piece for piece in (f"**{_plain(table.caption)}**", lines, _plain(table.note)) if piece
+        piece for piece in (f"### {_plain(table.caption)}", lines, _plain(table.note)) if piece
     )
 
 
