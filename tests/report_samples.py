@@ -20,9 +20,13 @@ class Finding:
     verdict: str
     effect: Summary | None
     unit: str = "points"
+    seeds: int = 8
     p: float | None = None
+    margin: float | None = None
     smallest_visible: float | None = None
     test_noise: float | None = None
+    superiority: float | None = None
+    correlation: float | None = None
     note: str = ""
 
 
@@ -41,15 +45,15 @@ def judged() -> list[Judged]:
     nothing = Summary(1, 0.05, math.nan, math.nan, math.nan)
     ours = "LRLC, fixed minus convolution"
     wide, local = "LRLC, fixed minus wide convolution", "LRLC, fixed minus locally connected"
-    few = "6 seeds are the fewest that could settle it; there are 1"
+    few = "6 seeds are the fewest that could settle it; there is 1"
     return [
         Judged(
             "C1",
             "Relaxing spatial invariance (rank > 1) raises accuracy over convolution.",
             "supported",
             (
-                Finding("MNIST", ours, "supported", gain, "points", 0.0078, 0.31, 0.1),
-                Finding("CIFAR-10", ours, "supported", gain, "points", 0.0004, 0.52, 0.43),
+                Finding("MNIST", ours, "supported", gain, p=0.0078, smallest_visible=0.31, test_noise=0.1),
+                Finding("CIFAR-10", ours, "supported", gain, p=0.0004, superiority=1.0),
             ),
         ),
         Judged(
@@ -57,8 +61,8 @@ def judged() -> list[Judged]:
             "LRLC beats parameter-matched wide convolution and locally connected layers.",
             "contradicted",
             (
-                Finding("MNIST", wide, "contradicted", loss, "points", 0.023, 0.31, 0.1),
-                Finding("MNIST", local, "supported", gain, "points", 0.0078, 0.31, 0.1),
+                Finding("MNIST", wide, "contradicted", loss, p=0.023, smallest_visible=0.31, test_noise=0.1),
+                Finding("MNIST", local, "supported", gain, p=0.0078, smallest_visible=0.31, test_noise=0.1),
             ),
         ),
         Judged(
@@ -71,6 +75,7 @@ def judged() -> list[Judged]:
                     "LRLC, input-dependent minus fixed",
                     "undecided",
                     nothing,
+                    seeds=1,
                     test_noise=0.43,
                     note=few,
                 ),
@@ -82,8 +87,8 @@ def judged() -> list[Judged]:
             "The learned combining weights vary smoothly over the image.",
             "supported",
             (
-                Finding("MNIST", "smoothness against permuted maps", "supported", gain, "", 0.001),
-                Finding("MNIST", "range over the image", "supported", gain, "weight", 0.001),
+                Finding("MNIST", "smoothness against permuted maps", "supported", gain, "", p=0.001),
+                Finding("MNIST", "range over the image", "supported", gain, "weight", p=0.001),
             ),
         ),
     ]

@@ -39,9 +39,9 @@ def count(value: float) -> Cell:
 
 
 def chance(p: float | None) -> Cell:
-    """A p value to two digits; 'no test' where one was refused."""
+    """A p value to two digits; 'none' where there was no test."""
     if p is None or math.isnan(p):
-        return Cell("no test")
+        return Cell("none")
     return Cell("< 0.001" if p < 0.001 else f"{p:.2g}", p)
 
 

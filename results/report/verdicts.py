@@ -10,10 +10,12 @@ from results.statistics import Summary
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
 HOW_TO_READ = (
-    "The evidence, line by line. A seed is a pair of runs. p is corrected for the number of comparisons (Holm); 'no "
-    "test' means that so few seeds could not have given a p under the study's level. A difference smaller than the "
-    "smallest visible one would most likely not have been seen. Test noise is what the choice of test images alone "
-    "does to a difference, as a standard deviation."
+    "The evidence, line by line; intervals are Student's t at 95%. p is corrected for the number of comparisons "
+    "(Holm); where there is none, so few seeds could not have given one under the study's level, or none was needed. "
+    "Differences within the margin do not count in practice. The smallest visible effect is the smallest that so many "
+    "seeds find four times in five. Test noise is what the choice of test images alone does to an accuracy, as a "
+    "standard deviation. P(better) is the chance that the first named layer wins with the same seed; correlation is "
+    "that of the two over seeds: what pairing them gains."
 )
 
 
@@ -31,11 +33,19 @@ class Finding(Protocol):
     @property
     def unit(self) -> str: ...
     @property
+    def seeds(self) -> int: ...
+    @property
     def p(self) -> float | None: ...
+    @property
+    def margin(self) -> float | None: ...
     @property
     def smallest_visible(self) -> float | None: ...
     @property
     def test_noise(self) -> float | None: ...
+    @property
+    def superiority(self) -> float | None: ...
+    @property
+    def correlation(self) -> float | None: ...
     @property
     def note(self) -> str: ...
 
@@ -74,12 +84,8 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
     for claim in judged:
         if claim.findings:
             blocks.append(_evidence(claim))
-        if open_ones := [finding for finding in claim.findings if finding.note]:
-            blocks.append(
-                Bullets(
-                    [f"To settle {one.where}, {one.comparison}: {one.note.rstrip('.')}." for one in open_ones]
-                )
-            )
+        if noted := [finding for finding in claim.findings if finding.note]:
+            blocks.append(Bullets([f"{one.where}, {one.comparison}: {one.note}" for one in noted]))
     return [Section("Verdicts", blocks)]
 
 
@@ -89,34 +95,43 @@ def _verdict(verdict: str) -> Cell:
 
 
 def _evidence(claim: Judged) -> Table:
+    """A line for each finding; a column that says nothing of this claim is left out."""
     units = {finding.unit for finding in claim.findings}
     unit = "".join(f", {unit}" for unit in units if unit) if len(units) == 1 else ""
-    columns = [
+    columns = (
         Column("verdict"),
         Column("where"),
         Column("comparison", "long"),
         Column(f"effect{unit} (95% interval)", "numbers"),
+        Column("unit"),
         Column("seeds", "numbers"),
         Column("p", "numbers"),
+        Column(f"margin{unit}", "numbers"),
         Column(f"smallest visible{unit}", "numbers"),
         Column(f"test noise{unit}", "numbers"),
-    ]
-    lines = [_line(finding) for finding in claim.findings]
-    if len(units) > 1:
-        columns.append(Column("unit"))
-        lines = [[*line, words(one.unit)] for line, one in zip(lines, claim.findings, strict=True)]
-    return Table(f"Evidence for {claim.name}", columns, lines)
+        Column("P(better)", "numbers"),
+        Column("correlation", "numbers"),
+    )
+    lines = [_line(finding, named="" if len(units) == 1 else finding.unit) for finding in claim.findings]
+    told = [at for at in range(len(columns)) if any(line[at].text for line in lines)]
+    rows = [[line[at] for at in told] for line in lines]
+    return Table(f"Evidence for {claim.name}", [columns[at] for at in told], rows)
 
 
-def _line(finding: Finding) -> list[Cell]:
+def _line(finding: Finding, named: str) -> list[Cell]:
+    """The cells of every column; `named` is the unit where the headers do not name it."""
     form = "z.2f" if finding.unit == "points" else "z.3g"
     return [
         _verdict(finding.verdict),
         words(finding.where),
         words(finding.comparison),
         estimate(finding.effect, f"+{form}"),
-        number(None if finding.effect is None else finding.effect.n, "d"),
+        words(named),
+        number(finding.seeds, "d"),
         chance(finding.p),
+        number(finding.margin, form),
         number(finding.smallest_visible, form),
         number(finding.test_noise, form),
+        number(finding.superiority, ".2f"),
+        number(finding.correlation, ".2f"),
     ]
