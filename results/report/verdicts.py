@@ -3,20 +3,23 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from results.markup.content import Block, Bullets, Cell, Column, Section, Table, Text
+from results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
 from results.report.text import chance, estimate, number, words
 from results.statistics import Summary
 
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
-HOW_TO_READ = (
-    "The evidence, line by line; intervals are Student's t at 95%. p is corrected for the number of comparisons "
-    "(Holm); where there is none, so few seeds could not have given one under the study's level, or none was needed. "
-    "Differences within the margin do not count in practice. The smallest visible effect is the smallest that so many "
-    "seeds find four times in five. Test noise is what the choice of test images alone does to an accuracy, as a "
-    "standard deviation. P(better) is the chance that the first named layer wins with the same seed; correlation is "
-    "that of the two over seeds: what pairing them gains."
-)
+HOW_TO_READ = {
+    "effect": "its mean over seeds, with Student's t interval",
+    "p": "corrected for the number of comparisons (Holm); none where so few seeds could not have given one under the "
+    "study's level, or where no test was needed",
+    "margin": "differences within it do not count in practice",
+    "smallest visible": "the smallest true effect that so many seeds find four times in five",
+    "test noise": "what the choice of test images alone does to an accuracy, as a standard deviation; more seeds do "
+    "not remove it",
+    "P(better)": "the chance that the layer named first wins with the same seed",
+    "correlation": "of the two over seeds: what comparing them seed by seed gained",
+}
 
 
 class Finding(Protocol):
@@ -79,13 +82,13 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
         return []
     lines = [[words(claim.name), _verdict(claim.verdict), words(claim.says)] for claim in judged]
     blocks: list[Block] = [Table("Claims", CLAIMS, lines)]
-    if any(claim.findings for claim in judged):
-        blocks.append(Text(HOW_TO_READ))
     for claim in judged:
         if claim.findings:
             blocks.append(_evidence(claim))
         if noted := [finding for finding in claim.findings if finding.note]:
             blocks.append(Bullets([f"{one.where}, {one.comparison}: {one.note}" for one in noted]))
+    if any(claim.findings for claim in judged):
+        blocks += [Text("How to read the evidence:"), Definitions(HOW_TO_READ)]
     return [Section("Verdicts", blocks)]
 
 
@@ -106,9 +109,9 @@ def _evidence(claim: Judged) -> Table:
         Column("unit"),
         Column("seeds", "numbers"),
         Column("p", "numbers"),
-        Column(f"margin{unit}", "numbers"),
-        Column(f"smallest visible{unit}", "numbers"),
-        Column(f"test noise{unit}", "numbers"),
+        Column("margin", "numbers"),
+        Column("smallest visible", "numbers"),
+        Column("test noise", "numbers"),
         Column("P(better)", "numbers"),
         Column("correlation", "numbers"),
     )
