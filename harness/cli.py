@@ -278,13 +278,17 @@ def plot(
 
 @app.command()
 def report(
-    study: StudyName, results: ResultsDir = RESULTS, profile: ProfileName = None, out: OutDir = None
+    study: StudyName,
+    results: ResultsDir = RESULTS,
+    profile: ProfileName = None,
+    out: OutDir = None,
+    form: Annotated[str, typer.Option("--format", help="html or markdown")] = "html",
 ) -> None:
-    """Write one self-contained HTML page about the study."""
-    from results.report import write_report
+    """Write the study's report: one HTML page that needs nothing beside it, or Markdown with its figures."""
+    from results.report import Format, write_report
 
-    store = _store(study, results)
-    print(write_report(store, (out or _beside(store)) / "report.html", profile=profile))
+    store, chosen = _store(study, results), Format.named(form)
+    print(write_report(store, (out or _beside(store)) / chosen.file_name, profile=profile, form=chosen))
 
 
 @app.command()

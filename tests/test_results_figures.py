@@ -1,24 +1,21 @@
-"""Figures and report: from tables alone, the same on every call, and honest about what is missing."""
+"""Figures: from tables alone, the same on every call, and honest about what is missing."""
 
 import math
-import re
 import subprocess
 import sys
-from base64 import b64decode
 from itertools import pairwise
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from report_samples import small_store
 from results_samples import result, study
 from scipy import stats
 
 from results.export import export_tables
 from results.figures import FIGURES, NothingToDraw, Selection, draw_all, render
 from results.figures.style import look, spread
-from results.report import write_report
 from results.schema import SCHEMAS, TrialStatus, to_tables
 from results.statistics import binomial_sd, paired_difference, summarise, summarise_groups
 from results.store import Store, StoreError
@@ -29,28 +26,7 @@ TINY = {"datasets": ("mnist",), "seeds": 3, "ranks": (1, 2), "placements": ("3",
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A small finished study, with a failed and a diverged trial."""
-    store = Store(tmp_path_factory.mktemp("runs") / "rank_vs_accuracy")
-    rows = study(**TINY)
-    base = {"dataset": "mnist", "options": "{}", "translate": 0, "epochs": 10, "test_accuracy": None}
-    failed = result(
-        "f", **base, status=TrialStatus.FAILED, error="Traceback\n  in x\nRuntimeError: <b>no & room</b>"
-    )
-    rows += [failed, result("d", **base, status=TrialStatus.DIVERGED, train_loss=math.nan)]
-    store.commit(rows)
-    described = {
-        "name": "rank_vs_accuracy",
-        "title": "Rank & <accuracy>",
-        "description": "First.\n\n<i>Second</i>.",
-    }
-    store.write_study(described, "smoke", ["train.epochs=10"])
-    store.write_plan("smoke", [row.trial_id for row in rows] + ["not yet"])
-    return store
-
-
-@pytest.fixture(scope="module")
-def report(store: Store, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_report(store, tmp_path_factory.mktemp("report") / "report.html").read_text()
+    return small_store(tmp_path_factory.mktemp("runs"))
 
 
 def frames(**chosen: object) -> Selection:
@@ -144,46 +120,6 @@ def test_the_plan_selects_what_is_drawn(store: Store, tmp_path: Path) -> None:
         draw_all(store, tmp_path, profile="paper")
     with pytest.raises(StoreError, match="unknown figure format 'gif'"):
         draw_all(store, tmp_path, ["gif"])
-
-
-def test_the_report_needs_nothing_beside_it(report: str) -> None:
-    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?\s*(?!["']?data:)""", report)
-    assert "<script" not in report
-    images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', report)
-    assert len(images) == len(FIGURES)
-    for image in images:
-        references = [
-            value
-            for element in ElementTree.fromstring(b64decode(image)).iter()
-            for name, value in element.attrib.items()
-            if name.rpartition("}")[2] in ("href", "src")
-        ]
-        assert all(value.startswith(("#", "data:")) for value in references)
-
-
-def test_the_report_says_what_was_asked_found_and_failed(report: str) -> None:
-    assert "<h1>Rank &amp; &lt;accuracy&gt;</h1>" in report
-    assert "<p>First.</p>\n<p>&lt;i&gt;Second&lt;/i&gt;.</p>" in report
-    assert "<b>1</b> failed" in report
-    assert "<b>1</b> diverged" in report
-    assert "<b>1</b> missing" in report
-    assert "RuntimeError: &lt;b&gt;no &amp; room&lt;/b&gt;" in report
-    assert "lrlc run rank_vs_accuracy train.epochs=10 --profile smoke" in report
-    assert "a" * 40 in report
-    assert "torch 2.13.0" in report
-    conv = [row for row in study(**TINY) if row.kind == "conv" and row.dataset == "mnist"]
-    mean = 100 * sum(row.test_accuracy or 0 for row in conv) / len(conv)
-    assert re.search(
-        rf"<td>convolution</td>.*<td class=\"number\">3</td><td class=\"number\">{mean:.2f} \(", report
-    )
-
-
-def test_the_report_is_the_same_again_and_an_empty_study_has_one(
-    store: Store, report: str, tmp_path: Path
-) -> None:
-    assert write_report(store, tmp_path / "again.html").read_text() == report
-    empty = write_report(Store(tmp_path / "empty"), tmp_path / "empty.html").read_text()
-    assert "no trial has a row yet" in empty
 
 
 def test_tables_are_exported_whole(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""A page as data (content), and what makes HTML or Markdown of it (html, markdown)."""

@@ -1,0 +1,60 @@
+"""A study's report, made from the tables alone: what was asked, what came out, and how far to trust it.
+
+The same tables give the same bytes, as one HTML page or as Markdown with its figures beside it.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from results.files import locate
+from results.markup.html import to_html
+from results.markup.markdown import to_markdown
+from results.report.page import describe
+from results.report.verdicts import Judged
+from results.store import Store, StoreError
+
+__all__ = ["Format", "write_report"]
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    HTML = "html"
+    """One file that needs nothing beside it: report.html."""
+    MARKDOWN = "markdown"
+    """report.md, and its figures as PNG in a folder report_files beside it."""
+
+    @staticmethod
+    def named(name: str) -> "Format":
+        """Raises StoreError for a format that there is not."""
+        if name not in (known := [str(form) for form in Format]):
+            raise StoreError(f"cannot write a report as {name!r}; known: {', '.join(known)}")
+        return Format(name)
+
+    @property
+    def file_name(self) -> str:
+        return "report.html" if self is Format.HTML else "report.md"
+
+
+def write_report(
+    store: Store,
+    out: Path,
+    *,
+    profile: str | None = None,
+    form: Format = Format.HTML,
+    verdicts: Sequence[Judged] = (),
+) -> Path:
+    """Write the report on the rows of a profile's plan (None: the plan written last) to `out`; returns `out`."""
+    if form is Format.HTML:
+        _write(out, to_html(describe(store, profile, verdicts, "svg")).encode())
+        return out
+    text, images = to_markdown(describe(store, profile, verdicts, "png"), f"{out.stem}_files")
+    for path, image in images.items():
+        _write(out.parent / path, image)
+    _write(out, text.encode())
+    return out
+
+
+def _write(path: Path, content: bytes) -> None:
+    locate(path).replace(lambda file: file.write(content))

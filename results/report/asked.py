@@ -1,0 +1,105 @@
+"""What a study asked: its data, the layers that it compares and how they were trained."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from results.figures.naming import dataset_name, kind_name
+from results.markup.content import Block, Column, Definitions, Section, Table, Text
+from results.report import glossary
+from results.report.text import several, words
+from results.statistics import TRAINING_SETTINGS
+from results.store import DEFAULT_PROFILE, StudyRecord
+
+TRAINING = (
+    "Stochastic gradient descent with Nesterov momentum, linear warm-up and cosine decay; no augmentation and no "
+    "weight decay. Choices are made on the validation split; the test split is looked at once, at the end."
+)
+AXES = {"kind": "layer", "placement": "replaces layers", "dataset": "data set"}
+MEASURED = (*TRAINING_SETTINGS, "validation_images", "test_images")
+
+
+def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
+    """The study's settings as it was run, and what its rows say of the training."""
+    study = record.study
+    entries = {
+        "study": str(study.get("name", "")),
+        "profile": "" if record.profile == DEFAULT_PROFILE else record.profile,
+        "overrides": ", ".join(record.overrides),
+        "data sets": "; ".join(map(_dataset, study.get("datasets") or [])),
+        "network": glossary.network(str(study.get("network", ""))),
+        "layer options": _pairs(study.get("layer") or {}),
+        "seeds": ", ".join(map(str, study.get("seeds") or [])),
+    }
+    blocks: list[Block] = [Definitions({term: text for term, text in entries.items() if text})]
+    if grid := study.get("grid"):
+        blocks.append(_grid(grid))
+    if search := study.get("search"):
+        blocks.append(_search(search))
+    if known := glossary.layers(rows["kind"]):
+        blocks += [Text("The layers:"), Definitions(known)]
+    blocks.append(Text(TRAINING))
+    if not rows.empty:
+        blocks.append(Definitions({name.replace("_", " "): several(rows[name]) for name in MEASURED}))
+    return Section("What was asked", blocks)
+
+
+def _grid(blocks: Iterable[Mapping[str, Any]]) -> Table:
+    """A row for each block of the grid; its cells are all combinations of what stands there."""
+    found = list(blocks)
+    axes = list(dict.fromkeys(axis for block in found for axis in block))
+    columns = [Column(AXES.get(axis, axis.replace("_", " ")), "long") for axis in axes]
+    rows = [[words(_axis(axis, block.get(axis))) for axis in axes] for block in found]
+    return Table("The grid", columns, rows, "Each line stands for all combinations of its values.")
+
+
+def _axis(axis: str, value: object) -> str:
+    if value is None:
+        return ""
+    if axis == "placement":
+        return _placement(value)
+    each = value if isinstance(value, list) else [value]
+    if axis == "kind":
+        return "; ".join(kind_name(str(kind)) for kind in each)
+    return ", ".join(_dataset(one) if axis == "dataset" else str(one) for one in each)
+
+
+def _placement(value: object) -> str:
+    """As trials name it: [1, 2] is one placement, '1+2'; [[1], [2]] are two."""
+    if not isinstance(value, list):
+        return str(value)
+    if any(isinstance(one, list | str) for one in value):
+        return ", ".join(map(_placement, value))
+    return "+".join(map(str, value))
+
+
+def _dataset(spec: Any) -> str:
+    """'CelebA Smiling, shifted ≤ 8 px (400 training images)'."""
+    if not isinstance(spec, Mapping):
+        return dataset_name(str(spec))
+    label = f":{spec['label']}" if spec.get("label") else ""
+    shift = f"+t{spec['translate']}" if spec.get("translate") else ""
+    limit = f" ({spec['train_images']:,} training images)" if spec.get("train_images") else ""
+    return dataset_name(f"{spec.get('name') or spec.get('path')}{label}{shift}") + limit
+
+
+def _search(search: Mapping[str, Any]) -> Definitions:
+    space = {name: value for name, value in search["space"].items() if value}
+    ranges = {
+        name: f"{bounds['low']:g} to {bounds['high']:g}" for name, bounds in space.pop("train", {}).items()
+    }
+    chosen = [f"{AXES.get(axis, axis)} {_axis(axis, value)}" for axis, value in space.items()]
+    return Definitions(
+        {
+            "search": f"{search['trials']} suggestions of Optuna's {search['sampler']}, pruner {search['pruner']}",
+            "on": _dataset(search["dataset"]),
+            "for": ", ".join(f"{one['direction']} {one['metric']}" for one in search["objectives"]),
+            "among": "; ".join([*chosen, *(f"{name} {text}" for name, text in ranges.items())]),
+            "seeds of the search": ", ".join(map(str, search["seeds"])),
+        }
+    )
+
+
+def _pairs(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -1,0 +1,19 @@
+"""Every figure that the rows allow, and why the others are missing."""
+
+from typing import Literal
+
+from results.figures import FIGURES, NothingToDraw, Selection, caption, render
+from results.markup.content import Block, Bullets, Figure, Section
+
+
+def section(selection: Selection, image_format: Literal["svg", "png"]) -> Section:
+    drawn: list[Block] = []
+    skipped = []
+    for name in FIGURES:
+        try:
+            image = render(name, selection, [image_format])[image_format]
+        except NothingToDraw as reason:
+            skipped.append(f"Not drawn: {name.replace('_', ' ')} ({reason}).")
+        else:
+            drawn.append(Figure(name, caption(name), image_format, image))
+    return Section("Figures", [*drawn, Bullets(skipped)] if skipped else drawn)

@@ -1,0 +1,29 @@
+"""What the layers and networks are, for a reader who meets them for the first time."""
+
+from collections.abc import Iterable
+
+from results.figures.naming import KIND_NAMES
+
+LAYERS = {
+    "conv": "one filter bank, the same at every position of the image",
+    "coord_conv": "a convolution that also sees each position's coordinates, as two more channels",
+    "wide_conv": "a convolution with more channels, so that its network has as many parameters as LRLC's of that rank",
+    "locally_connected": "filters of its own at every position; nothing is shared",
+    "lrlc": "low-rank locally connected: at every position its own mixture of K filter banks, K being the rank, with "
+    "mixing weights that are learned per position; rank 1 is a convolution",
+    "lrlc_input_dependent": "the same, with mixing weights that a small network computes from each image",
+}
+NETWORKS = {
+    "three_layer": "three 3×3 layers of 64 channels, average pooling and a linear classifier",
+    "resnet50": "ResNet-50; the places are 3×3 convolutions",
+}
+
+
+def layers(kinds: Iterable[str]) -> dict[str, str]:
+    """What each of these kinds is, by the name that tables give it; kinds from plug-ins are left out."""
+    asked = set(kinds)
+    return {KIND_NAMES[kind]: meaning for kind, meaning in LAYERS.items() if kind in asked}
+
+
+def network(name: str) -> str:
+    return f"{name}: {NETWORKS[name]}" if name in NETWORKS else name

@@ -1,0 +1,54 @@
+"""Which parts a report has, and its head."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pandas as pd
+
+from results.figures import Selection
+from results.markup.content import Block, Counts, Page, Text
+from results.report import asked, failures, figures, outcome, provenance, verdicts
+from results.schema import TrialStatus
+from results.store import DEFAULT_PROFILE, Store, StudyRecord
+
+
+def describe(
+    store: Store,
+    profile: str | None,
+    judged: Sequence[verdicts.Judged],
+    image_format: Literal["svg", "png"],
+) -> Page:
+    """All that the report says, for `results.markup` to write."""
+    selection = Selection.of(store, profile)
+    record = store.study(profile) or StudyRecord(profile or DEFAULT_PROFILE, {"name": store.root.name}, ())
+    rows = selection.trials
+    planned = store.plan(profile)
+    missing = len(planned - set(rows["trial_id"])) if planned is not None else 0
+    return Page(
+        title=str(record.study.get("title") or record.study.get("name") or store.root.name),
+        question=str(record.study.get("description") or ""),
+        answer=verdicts.in_one_sentence(judged),
+        facts=_facts(rows, record, missing),
+        sections=[
+            *verdicts.sections(judged),
+            asked.section(record, rows),
+            figures.section(selection, image_format),
+            outcome.section(rows),
+            failures.section(rows, missing),
+            provenance.section(rows, store),
+            provenance.again(rows, record),
+        ],
+    )
+
+
+def _facts(rows: pd.DataFrame, record: StudyRecord, missing: int) -> list[Block]:
+    counted = {str(status): int((rows["status"] == status).sum()) for status in TrialStatus}
+    counted["missing"] = missing
+    shown = [
+        (count, ending.replace("_", " "))
+        for ending, count in counted.items()
+        if count or ending == "finished"
+    ]
+    profile = "" if record.profile == DEFAULT_PROFILE else f", profile {record.profile}"
+    of = Text(f"Trials of study {record.study.get('name', '')}{profile}.")
+    return [Counts(shown), of]

@@ -1,0 +1,62 @@
+"""Where the numbers come from, and the commands that make them again."""
+
+import json
+import shlex
+
+import pandas as pd
+
+from results.markup.content import Block, Bullets, Commands, Definitions, Section, Text
+from results.report.text import several
+from results.store import DEFAULT_PROFILE, Store, StudyRecord
+
+
+def section(rows: pd.DataFrame, store: Store) -> Section:
+    """Code, versions, machines, seeds, times and the digests of the data; parts that could not be read."""
+    if rows.empty:
+        return Section("Provenance", [Text("No trial has a row yet.")])
+    entries = {
+        "code": several(_commits(rows)),
+        "versions": _versions(rows),
+        "machines": several(rows["host"]),
+        "devices": several(rows["device"]),
+        "seeds": several(rows["seed"], most=50),
+        "run": f"{rows['started_at'].min():%Y-%m-%d %H:%M} to {rows['ended_at'].max():%Y-%m-%d %H:%M} UTC",
+        "time in trials": f"{rows['total_seconds'].sum() / 3600:,.2f} hours",
+        "data digests": several(rows["dataset"] + " " + rows["data_digest"]),
+        "tables": f"{len(rows):,} rows, one a trial",
+    }
+    damaged = [f"damaged, left out: {path.relative_to(store.root)}" for path in store.damaged()]
+    blocks: list[Block] = [Definitions(entries)]
+    return Section("Provenance", [*blocks, Bullets(damaged)] if damaged else blocks)
+
+
+def again(rows: pd.DataFrame, record: StudyRecord) -> Section:
+    """The commands; with the commit to take, where all rows come from one that was clean."""
+    name = str(record.study.get("name", ""))
+    profile = [] if record.profile == DEFAULT_PROFILE else ["--profile", record.profile]
+    lines = [
+        shlex.join(["lrlc", "run", name, *record.overrides, *profile]),
+        shlex.join(["lrlc", "report", name, *profile]),
+    ]
+    commits = _commits(rows).unique()
+    if len(commits) == 1 and len(commits[0]) == 40:
+        lines.insert(0, f"git checkout {commits[0]}")
+    told = (
+        "The run trains what is missing, or all of it where there are no tables yet, on the data sets in the folder "
+        "that LRLC_DATA names. A study that does not ship with lrlc is named by its file."
+    )
+    return Section("Make it again", [Commands(lines), Text(told)])
+
+
+def _commits(rows: pd.DataFrame) -> "pd.Series[str]":
+    changed = rows["git_dirty"].eq(True).map({True: " with uncommitted changes", False: ""})
+    commits: pd.Series[str] = rows["git_commit"].fillna("unknown") + changed
+    return commits
+
+
+def _versions(rows: pd.DataFrame) -> str:
+    versions: dict[str, set[str]] = {}
+    for text in rows["versions"].unique():
+        for package, version in json.loads(text).items():
+            versions.setdefault(package, set()).add(version)
+    return ", ".join(f"{name} {' and '.join(sorted(found))}" for name, found in sorted(versions.items()))

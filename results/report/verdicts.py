@@ -1,0 +1,140 @@
+"""The verdicts first: each claim with its statement and how it ended, then the lines that were tested."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
+from results.report.text import chance, estimate, number, words
+from results.statistics import Summary
+
+SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
+CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
+HOW_TO_READ = {
+    "effect": "its mean over seeds, with Student's t interval",
+    "p": "corrected for the number of comparisons (Holm); none where so few seeds could not have given one under the "
+    "study's level, or where no test was needed",
+    "margin": "differences within it do not count in practice",
+    "smallest visible": "the smallest true effect that so many seeds find four times in five",
+    "test noise": "what the choice of test images alone does to an accuracy, as a standard deviation; more seeds do "
+    "not remove it",
+    "P(better)": "the chance that the layer named first wins with the same seed",
+    "correlation": "of the two over seeds: what comparing them seed by seed gained",
+}
+
+
+class Finding(Protocol):
+    """One tested line of a claim, as `results.claims` gives it."""
+
+    @property
+    def where(self) -> str: ...
+    @property
+    def comparison(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def effect(self) -> Summary | None: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def seeds(self) -> int: ...
+    @property
+    def p(self) -> float | None: ...
+    @property
+    def margin(self) -> float | None: ...
+    @property
+    def smallest_visible(self) -> float | None: ...
+    @property
+    def test_noise(self) -> float | None: ...
+    @property
+    def superiority(self) -> float | None: ...
+    @property
+    def correlation(self) -> float | None: ...
+    @property
+    def note(self) -> str: ...
+
+
+class Judged(Protocol):
+    """One claim with its verdict, as `results.claims` gives it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def says(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+
+
+def in_one_sentence(judged: Sequence[Judged]) -> str:
+    """'2 of 5 claims supported, 1 contradicted, 2 undecided.'"""
+    if not judged:
+        return "This study names no claims, so nothing here is judged."
+    counts = {verdict: sum(claim.verdict == verdict for claim in judged) for verdict in SYMBOLS}
+    claims = "claim" if len(judged) == 1 else "claims"
+    others = [f"{counts[verdict]} {verdict}" for verdict in ("contradicted", "undecided") if counts[verdict]]
+    return ", ".join([f"{counts['supported']} of {len(judged)} {claims} supported", *others]) + "."
+
+
+def sections(judged: Sequence[Judged]) -> list[Section]:
+    """The one section, or none where the study names no claims."""
+    if not judged:
+        return []
+    lines = [[words(claim.name), _verdict(claim.verdict), words(claim.says)] for claim in judged]
+    blocks: list[Block] = [Table("Claims", CLAIMS, lines)]
+    for claim in judged:
+        if claim.findings:
+            blocks.append(_evidence(claim))
+        if noted := [finding for finding in claim.findings if finding.note]:
+            blocks.append(Bullets([f"{one.where}, {one.comparison}: {one.note}" for one in noted]))
+    if any(claim.findings for claim in judged):
+        blocks += [Text("How to read the evidence:"), Definitions(HOW_TO_READ)]
+    return [Section("Verdicts", blocks)]
+
+
+def _verdict(verdict: str) -> Cell:
+    """Told apart by symbol, word and colour."""
+    return Cell(f"{SYMBOLS[verdict]} {verdict}", mark=str(verdict))
+
+
+def _evidence(claim: Judged) -> Table:
+    """A line for each finding; a column that says nothing of this claim is left out."""
+    units = {finding.unit for finding in claim.findings}
+    unit = "".join(f", {unit}" for unit in units if unit) if len(units) == 1 else ""
+    columns = (
+        Column("verdict"),
+        Column("where"),
+        Column("comparison", "long"),
+        Column(f"effect{unit} (95% interval)", "numbers"),
+        Column("unit"),
+        Column("seeds", "numbers"),
+        Column("p", "numbers"),
+        Column("margin", "numbers"),
+        Column("smallest visible", "numbers"),
+        Column("test noise", "numbers"),
+        Column("P(better)", "numbers"),
+        Column("correlation", "numbers"),
+    )
+    lines = [_line(finding, named="" if len(units) == 1 else finding.unit) for finding in claim.findings]
+    told = [at for at in range(len(columns)) if any(line[at].text for line in lines)]
+    rows = [[line[at] for at in told] for line in lines]
+    return Table(f"Evidence for {claim.name}", [columns[at] for at in told], rows)
+
+
+def _line(finding: Finding, named: str) -> list[Cell]:
+    """The cells of every column; `named` is the unit where the headers do not name it."""
+    form = "z.2f" if finding.unit == "points" else "z.3g"
+    return [
+        _verdict(finding.verdict),
+        words(finding.where),
+        words(finding.comparison),
+        estimate(finding.effect, f"+{form}"),
+        words(named),
+        number(finding.seeds, "d"),
+        chance(finding.p),
+        number(finding.margin, form),
+        number(finding.smallest_visible, form),
+        number(finding.test_noise, form),
+        number(finding.superiority, ".2f"),
+        number(finding.correlation, ".2f"),
+    ]

@@ -1,0 +1,213 @@
+"""The report: what was asked, the verdicts first, the same bytes again, and the same in HTML as in Markdown."""
+
+import re
+import subprocess
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from markdown_it import MarkdownIt
+from report_samples import Judged, judged, small_store
+from results_samples import study
+
+from results.figures import FIGURES
+from results.markup.content import Cell, Column, Folded, Page, Section, Table, Text
+from results.markup.html import to_html
+from results.markup.markdown import to_markdown
+from results.report import Format, write_report
+from results.store import Store
+
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+
+NASTY = [
+    "a | b",
+    "*not bold* _nor this_ but snake_case",
+    "[no](link) <b>no tag</b> &amp; `no code`",
+    "# no heading",
+    "1. no list",
+    "- nor this",
+    "back\\slash",
+    "~~kept~~ $x$",
+]
+
+
+class Texts(HTMLParser):
+    """The text of every element of one kind, spaces aside."""
+
+    def __init__(self, tag: str, html: str) -> None:
+        super().__init__()
+        self.tag, self.inside, self.texts = tag, False, list[str]()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag == self.tag:
+            self.inside = True
+            self.texts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside &= tag != self.tag
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.texts[-1] += data
+
+
+def texts(tag: str, html: str) -> list[str]:
+    return [" ".join(text.split()) for text in Texts(tag, html).texts]
+
+
+def as_read(markdown: str) -> str:
+    """Markdown as a reader of it sees it: the HTML that CommonMark with tables makes of it."""
+    return str(MarkdownIt("commonmark").enable("table").render(markdown))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return small_store(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def html(store: Store, tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("html") / "report.html"
+    return write_report(store, out, verdicts=judged()).read_text()
+
+
+@pytest.fixture(scope="module")
+def markdown(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("markdown") / "report.md"
+    return write_report(store, out, form=Format.MARKDOWN, verdicts=judged())
+
+
+def test_the_page_needs_nothing_beside_it_and_runs_no_other_script(html: str) -> None:
+    assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?\s*(?!["']?(?:data:|\#))""", html)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    allowed = b64encode(sha256(script.encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'" in html
+    )
+    images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
+    assert len(images) == len(FIGURES)
+    for image in images:
+        references = [
+            value
+            for element in ElementTree.fromstring(b64decode(image)).iter()
+            for name, value in element.attrib.items()
+            if name.rpartition("}")[2] in ("href", "src")
+        ]
+        assert all(value.startswith(("#", "data:")) for value in references)
+
+
+def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
+    assert texts("h2", html)[0] == "Verdicts"
+    assert '<p class="answer">2 of 5 claims supported, 1 contradicted, 2 undecided.</p>' in html
+    rows = [" ".join(filter(None, texts("td", row))) for row in re.findall("<tr>.*?</tr>", html)]
+    assert (
+        "C2 ✗ contradicted LRLC beats parameter-matched wide convolution and locally connected layers."
+        in rows
+    )
+    assert "✓ supported MNIST LRLC, fixed minus convolution +0.42 (+0.17 to +0.67) 8 0.0078 0.31 0.10" in rows
+    assert "✓ supported CIFAR-10 LRLC, fixed minus convolution +0.42 (+0.17 to +0.67) 8 < 0.001 1.00" in rows
+    assert "? undecided CIFAR-10 LRLC, input-dependent minus fixed +0.05 1 none 0.43" in rows
+    assert "✓ supported MNIST range over the image +0.42 (+0.17 to +0.67) weight 8 0.001" in rows
+    headers = texts("th", html)
+    assert "effect, points (95% interval)" in headers
+    assert "correlation" not in headers  # nothing to say there
+    assert "effect (95% interval)" in headers  # of claims in several units, or in none
+    told = "CIFAR-10, LRLC, input-dependent minus fixed: 6 seeds are the fewest that could settle it"
+    assert any(told in line for line in texts("li", html))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        ([], "This study names no claims, so nothing here is judged."),
+        (["supported"], "1 of 1 claim supported."),
+        (["undecided"] * 3, "0 of 3 claims supported, 3 undecided."),
+    ],
+)
+def test_the_head_sums_up_in_a_sentence(verdicts: list[str], said: str, tmp_path: Path) -> None:
+    claims = [Judged(f"C{number}", "It holds.", verdict, ()) for number, verdict in enumerate(verdicts)]
+    page = write_report(Store(tmp_path / "empty"), tmp_path / "empty.html", verdicts=claims).read_text()
+    assert said in page
+    assert ("Verdicts" in texts("h2", page)) == bool(verdicts)
+    assert "no trial has a row yet" in page
+
+
+def test_the_report_says_what_was_asked_found_and_failed(html: str) -> None:
+    assert "<h1>Rank &amp; &lt;accuracy&gt;</h1>" in html
+    assert "<p>First.</p>\n<p>&lt;i&gt;Second&lt;/i&gt;.</p>" in html
+    counts = texts("li", html)
+    assert {"1 failed", "1 diverged", "1 missing"} <= set(counts)
+    said = texts("dd", html)
+    assert "MNIST, shifted ≤ 8 px (400 training images)" in said
+    assert "train.epochs=10" in said
+    assert "one filter bank, the same at every position of the image" in said
+    assert "torch 2.13.0" in said
+    assert "0, 1, 2, 3" in said
+    assert f"mnist {'d' * 16}" in said
+    cells = texts("td", html)
+    assert "3, 1+2" in cells
+    assert "RuntimeError: <b>no & | room</b>" in cells
+    again = f"git checkout {'a' * 40}\nlrlc run rank_vs_accuracy train.epochs=10 --profile smoke\nlrlc report"
+    assert again in html
+    conv = [row for row in study(datasets=("mnist",), seeds=3) if row.kind == "conv"]
+    mean = 100 * sum(row.test_accuracy or 0 for row in conv) / len(conv)
+    at = cells.index("convolution ★")
+    assert cells[at + 3] == "3"
+    assert cells[at + 4].startswith(f"{mean:.2f} (")
+    assert "No cell here has more than 3 seeds" in html
+
+
+def test_both_formats_say_the_same(html: str, markdown: Path) -> None:
+    read = as_read(markdown.read_text())
+    for tag in ("h1", "h2", "h3", "td", "th"):
+        assert texts(tag, read) == texts(tag, html)
+    assert sum(text in read for text in ("First.", "2 of 5 claims supported", "git checkout")) == 3
+    shown = re.findall(r'<img src="([^"]+)"', read)
+    assert shown == [f"report_files/{name}.png" for name in FIGURES]
+    assert all((markdown.parent / path).read_bytes().startswith(b"\x89PNG") for path in shown)
+    assert re.findall(r'<a href="(#[^"]+)"', read) == re.findall(r'<a href="(#[^"]+)"', html)
+
+
+def test_the_report_is_the_same_again(store: Store, html: str, tmp_path: Path) -> None:
+    assert write_report(store, tmp_path / "again.html", verdicts=judged()).read_text() == html
+
+
+def test_the_command_writes_markdown_and_names_the_formats_that_there_are(
+    lrlc: Lrlc, store: Store, tmp_path: Path
+) -> None:
+    asked = ("report", store.root.name, "--results", Path(str(store.root)).parent, "--out", tmp_path)
+    assert lrlc(*asked, "--format", "markdown").stdout.strip() == str(tmp_path / "report.md")
+    assert {path.name for path in tmp_path.iterdir()} >= {"report.md", "report_files"}
+    (line,) = lrlc(*asked, "--format", "pdf", code=2).stderr.splitlines()
+    assert line == "lrlc: cannot write a report as 'pdf'; known: html, markdown"
+
+
+def test_no_letter_of_a_text_is_taken_for_markup() -> None:
+    rows = [[Cell(text)] for text in NASTY]
+    blocks = [
+        Table("t", [Column("c")], rows),
+        *(Text(text) for text in NASTY),
+        Folded("f", "```\nerror\n```"),
+    ]
+    page = Page("t", "q", "a", [], [Section("s", blocks)])
+    markdown, images = to_markdown(page, "files")
+    assert images == {}
+    read = as_read(markdown)
+    assert texts("td", read) == texts("td", to_html(page)) == NASTY
+    assert [text for text in texts("p", read) if text in NASTY] == NASTY
+    assert texts("code", read) == ["``` error ```"]
+
+
+def test_a_column_of_numbers_is_sorted_by_values_that_a_script_can_read() -> None:
+    page = Page(
+        "t", "", "", [], [Section("s", [Table("t", [Column("n", "numbers")], [[Cell("1.5 k", 1500)]])])]
+    )
+    assert '<td class="numbers" data-value="1500.0">1.5 k</td>' in to_html(page)
+    other = replace(page, sections=[Section("s", [Table("t", [Column("n", "numbers")], [[Cell("")]])])])
+    assert '<td class="numbers"></td>' in to_html(other)
