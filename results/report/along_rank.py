@@ -1,0 +1,152 @@
+"""What rank does within a data set, and whether a layer's gain depends on the data set."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from results.claims.cells import Side, chosen
+from results.claims.evidence import rank_table
+from results.figures import NothingToDraw
+from results.figures.naming import dataset_name, kind_name
+from results.figures.selection import Panel, panels
+from results.markup.content import Cell, Column, Section, Table
+from results.report.text import chance, estimate, number, words
+from results.schema import TrialStatus
+from results.statistics import binomial_sd
+from results.statistics.interaction import difference_of_gains, interaction_p
+from results.statistics.paired import holm
+from results.statistics.ranks import RankSummary, summarise_ranks
+
+REFERENCE = "conv"
+RANKS = (
+    Column("data set"),
+    Column("layer"),
+    Column("replaced"),
+    Column("ranks"),
+    Column("seeds", "numbers"),
+    Column("best rank", "numbers"),
+    Column("smallest that will do", "numbers"),
+    Column("how sure of the best", "long"),
+    Column("p, rising", "numbers"),
+)
+RANKS_NOTE = (
+    "The best rank has the best mean validation accuracy; how sure it is, is how often each rank comes out best when "
+    "the seeds are drawn again. The smallest that will do is not inferior to it on the test set by more than the test "
+    "set's own noise (one-sided paired t tests, Holm). The p is of Page's test that accuracy rises with rank, not "
+    "corrected."
+)
+GAINS = (
+    Column("layer"),
+    Column("replaced"),
+    Column("data sets"),
+    Column("difference of gains, points (95% interval)", "numbers"),
+    Column("p", "numbers"),
+    Column("p, all data sets", "numbers"),
+)
+GAINS_NOTE = (
+    "A layer's gain is its test accuracy minus convolution's with the same seed, its rank chosen on the validation "
+    "accuracy of the other seeds. Differences between data sets are Welch's, their p Holm-corrected within this table; "
+    "the last column asks whether all data sets share one gain (Welch's analysis of variance: the layer x data set "
+    "interaction)."
+)
+
+
+def section(rows: pd.DataFrame) -> list[Section]:
+    """One section; none where no layer has two ranks and no two data sets share a layer."""
+    try:
+        found = panels(rows)
+    except NothingToDraw:
+        return []
+    along, across = _along(found), _across(found)
+    tables = []
+    if along:
+        tables.append(Table("Along rank", RANKS, along, RANKS_NOTE))
+    if across:
+        tables.append(Table("Across data sets", GAINS, across, GAINS_NOTE))
+    return [Section("Ranks and data sets", tables)] if tables else []
+
+
+def _layers(found: Sequence[Panel]) -> Iterator[tuple[str, str]]:
+    """Kind and placement of every ranked layer, as they first occur."""
+    ranked = pd.concat([panel.rows for panel in found])
+    ranked = ranked[ranked["rank"].notna() & (ranked["status"] == TrialStatus.FINISHED)]
+    for kind, placement in ranked[["kind", "placement"]].drop_duplicates().itertuples(index=False):
+        yield str(kind), str(placement)
+
+
+def _along(found: Sequence[Panel]) -> list[list[Cell]]:
+    lines = []
+    for kind, placement in _layers(found):
+        for panel in found:
+            cells: Mapping[str, Any] = {"kind": kind, "placement": [placement]}
+            ranks, validation = rank_table(panel.rows, cells, "validation")
+            _, test = rank_table(panel.rows, cells, "test")
+            if len(ranks) > 1 and len(test) > 1 and len(test) == len(validation):
+                told = summarise_ranks(ranks, validation, test, _noise(panel.rows))
+                lines.append(_rank_line(panel, kind, placement, ranks, len(test), told))
+    return lines
+
+
+def _rank_line(
+    panel: Panel, kind: str, placement: str, ranks: Sequence[int], seeds: int, told: RankSummary
+) -> list[Cell]:
+    likely = sorted(told.shares.items(), key=lambda entry: -entry[1])
+    shares = ", ".join(f"rank {rank} {100 * share:.0f}%" for rank, share in likely if share >= 0.05)
+    detail = f", {panel.detail}" if panel.detail else ""
+    return [
+        words(dataset_name(panel.dataset) + detail),
+        words(kind_name(kind)),
+        words(placement),
+        words(", ".join(map(str, ranks))),
+        number(seeds, "d"),
+        number(told.best, "d"),
+        number(told.sufficient, "d"),
+        words(shares),
+        chance(None if math.isnan(told.p_rising) else told.p_rising),
+    ]
+
+
+def _noise(rows: pd.DataFrame) -> float:
+    finished = rows[rows["status"] == TrialStatus.FINISHED]
+    images = finished["test_images"].dropna()
+    return 100 * binomial_sd(
+        float(finished["test_accuracy"].mean()), int(images.iloc[0]) if len(images) else 0
+    )
+
+
+def _across(found: Sequence[Panel]) -> list[list[Cell]]:
+    """Panels that were trained alike, two data sets at a time."""
+    compared = []
+    for kind, placement in _layers(found):
+        gains = {panel.dataset: _gains(panel.rows, kind, placement) for panel in found if not panel.detail}
+        gains = {dataset: values for dataset, values in gains.items() if len(values) > 1}
+        overall = interaction_p(list(gains.values())) if len(gains) > 2 else math.nan
+        for first, second in combinations(gains, 2):
+            compared.append(
+                (kind, placement, first, second, *difference_of_gains(gains[first], gains[second]), overall)
+            )
+    corrected = holm([entry[5] for entry in compared])
+    return [
+        [
+            words(kind_name(kind)),
+            words(placement),
+            words(f"{dataset_name(first)} minus {dataset_name(second)}"),
+            estimate(difference, "+z.2f"),
+            chance(p),
+            chance(None if math.isnan(overall) else overall),
+        ]
+        for (kind, placement, first, second, difference, _, overall), p in zip(
+            compared, corrected, strict=True
+        )
+    ]
+
+
+def _gains(rows: pd.DataFrame, kind: str, placement: str) -> npt.NDArray[np.float64]:
+    ours = chosen(Side.of(rows, {"kind": kind, "placement": [placement]}))
+    theirs = chosen(Side.of(rows, {"kind": REFERENCE}))
+    return np.asarray((ours - theirs).dropna(), dtype=np.float64)
