@@ -116,7 +116,7 @@ def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
     assert "✓ supported MNIST range over the image +0.42 (+0.17 to +0.67) weight 8 0.001" in rows
     headers = texts("th", html)
     assert "effect, points (95% interval)" in headers
-    assert "correlation" not in headers  # nothing to say there
+    assert "r" not in headers  # nothing to say there
     assert "effect (95% interval)" in headers  # of claims in several units, or in none
     told = "CIFAR-10, LRLC, input-dependent minus fixed: 6 seeds are the fewest that could settle it"
     assert any(told in line for line in texts("li", html))

@@ -18,7 +18,7 @@ HOW_TO_READ = {
     "test noise": "what the choice of test images alone does to an accuracy, as a standard deviation; more seeds do "
     "not remove it",
     "P(better)": "the chance that the layer named first wins with the same seed",
-    "correlation": "of the two over seeds: what comparing them seed by seed gained",
+    "r": "the correlation of the two over seeds: what comparing them seed by seed gained",
 }
 
 
@@ -113,7 +113,7 @@ def _evidence(claim: Judged) -> Table:
         Column("smallest visible", "numbers"),
         Column("test noise", "numbers"),
         Column("P(better)", "numbers"),
-        Column("correlation", "numbers"),
+        Column("r", "numbers"),
     )
     lines = [_line(finding, named="" if len(units) == 1 else finding.unit) for finding in claim.findings]
     told = [at for at in range(len(columns)) if any(line[at].text for line in lines)]
