@@ -1,7 +1,8 @@
 """What a figure is given to draw: rows of trials, and their curves and weight maps on demand."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -19,20 +20,38 @@ class NothingToDraw(Exception):  # noqa: N818
     """Why a figure cannot be drawn from these rows."""
 
 
+TEXTS_OF_FEW = frozenset(("dataset", "network", "kind", "placement", "options", "precision", "status"))
+"""Text columns with few different values; a figure that names its columns gets them as pandas categories."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The rows that a figure speaks of."""
 
-    trials: pd.DataFrame
+    read_trials: Callable[[Collection[str] | None], pd.DataFrame]
+    """Their trials, with these columns (None: with all)."""
     curves: Callable[[Collection[str]], pd.DataFrame]
     """Learning curves of these trial ids."""
     weights: Callable[[Collection[str]], pd.DataFrame]
     """Weight maps of these trial ids."""
 
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """The rows of trials, read when they are first asked for."""
+        return self.read_trials(None)
+
+    def with_columns(self, columns: Collection[str]) -> "Selection":
+        """The same rows with these columns of trials alone: of a million rows all columns take gigabytes."""
+        return replace(self, read_trials=lambda _: self.read_trials(columns))
+
     @staticmethod
     def of(store: Store, profile: str | None = None) -> "Selection":
         """The rows of a profile's plan (None: the plan written last; all rows if there is none)."""
-        return Selection(store.planned_trials(profile), store.curves, store.weights)
+
+        def read(columns: Collection[str] | None) -> pd.DataFrame:
+            return store.planned_trials(profile, columns, TEXTS_OF_FEW.intersection(columns or ()))
+
+        return Selection(read, store.curves, store.weights)
 
     @staticmethod
     def of_frames(trials: pd.DataFrame, curves: pd.DataFrame, weights: pd.DataFrame) -> "Selection":
@@ -41,7 +60,10 @@ class Selection:
         def chosen(table: pd.DataFrame) -> Callable[[Collection[str]], pd.DataFrame]:
             return lambda ids: table[table["trial_id"].isin(list(ids))]
 
-        return Selection(trials, chosen(curves), chosen(weights))
+        def read(columns: Collection[str] | None) -> pd.DataFrame:
+            return trials if columns is None else trials[list(columns)]
+
+        return Selection(read, chosen(curves), chosen(weights))
 
 
 @dataclass(frozen=True)
