@@ -306,5 +306,7 @@ def _to_pandas(table: pa.Table, schema: pa.Schema) -> pd.DataFrame:
             table = table.set_column(index, field.name, table[field.name].cast(pa.float64()))
     frame: pd.DataFrame = table.to_pandas()
     for name in frame.columns[frame.dtypes == "category"]:
-        frame[name] = frame[name].cat.reorder_categories(sorted(frame[name].cat.categories))
+        frame[name] = frame[name].cat.reorder_categories(
+            sorted(frame[name].cat.categories)
+        )  # they sort as texts
     return frame

@@ -35,6 +35,8 @@ train: {epochs: 2}
 EPOCHS = 2
 DIVERGING = 0.001
 """The share of trials that diverge."""
+OTHER = {"lrlc_input_dependent": 0.3, "wide_conv": -0.6}
+BASELINES = {"coord_conv": 0.2, "locally_connected": -0.4}
 DEPTH = {"": 0.0, "1": 0.3, "2": 0.6, "3": 1.0, "1+2+3": 0.8}
 
 
@@ -116,8 +118,10 @@ def _accuracies(cells: pa.Table) -> npt.NDArray[np.float64]:
     found = []
     for cell in cells.select(["kind", "rank", "placement", "translate"]).to_pylist():
         relaxed = 1 - np.exp(-((cell["rank"] or 1) - 1) / 1.5)
-        other = 0.3 if cell["kind"] == "lrlc_input_dependent" else 0.0
-        found.append(0.9 + 0.02 * relaxed * (DEPTH[cell["placement"]] + other) - 0.01 * cell["translate"])
+        gain = relaxed * (DEPTH[cell["placement"]] + OTHER.get(cell["kind"], 0.0)) + BASELINES.get(
+            cell["kind"], 0.0
+        )
+        found.append(0.9 + 0.02 * gain - 0.01 * cell["translate"])
     return np.array(found)
 
 

@@ -46,27 +46,28 @@ class _Series:
         return sorted(int(rank) for rank in self.rows["rank"].unique())
 
     @cached_property
+    def by_rank(self) -> list[npt.NDArray[np.float64]]:
+        """The accuracies at each rank, as fractions."""
+        return [values.to_numpy() for _, values in self.rows.groupby("rank")["test_accuracy"]]
+
+    @property
     def has_dots(self) -> bool:
-        return int(self.rows.groupby("rank").size().max()) <= MOST_DOTS
+        return max(map(len, self.by_rank)) <= MOST_DOTS
 
     @cached_property
     def spans(self) -> npt.NDArray[np.float64]:
-        """The middle 90% of the seeds in percent, a row per rank."""
-        found = [
-            np.nanquantile(values, [0.05, 0.95]) for _, values in self.rows.groupby("rank")["test_accuracy"]
-        ]
-        return 100 * np.array(found)
+        """The middle 90% of the seeds, in percent, a row per rank."""
+        return 100 * np.array([np.nanquantile(values, [0.05, 0.95]) for values in self.by_rank])
 
     @property
     def shown(self) -> npt.NDArray[np.float64]:
         """What has to be seen of the seeds, in percent."""
-        return 100 * self.rows["test_accuracy"].to_numpy() if self.has_dots else self.spans.ravel()
+        return 100 * np.concatenate(self.by_rank) if self.has_dots else self.spans.ravel()
 
     @cached_property
     def summaries(self) -> list[Summary]:
         """One per rank, in percent."""
-        by_rank = self.rows.groupby("rank")["test_accuracy"]
-        return [summarise(values).scaled(100) for _, values in by_rank]
+        return [summarise(values).scaled(100) for values in self.by_rank]
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def draw(selection: Selection) -> Figure:
 
 def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
     """What varies with rank, and what does not; a matched kind with a single rank counts as the latter."""
-    finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
+    finished = panel.rows.loc[
+        panel.rows["status"] == TrialStatus.FINISHED, [*LAYER_SETTINGS, "seed", "test_accuracy"]
+    ]
     single = finished[finished["kind"] == MATCHED]["rank"].nunique() == 1
     has_line = finished["rank"].notna() & ~((finished["kind"] == MATCHED) & single)
     series = [

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -87,7 +88,7 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
         raise NothingToDraw(f"none of its {len(rows)} trials has finished")
     found: list[Panel] = []
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
-        varying = [name for name in PANEL[1:] if of_dataset[name].nunique(dropna=False) > 1]
+        varying = [name for name in PANEL[1:] if _varies(of_dataset[name])]
         combinations = [(key, part) for key, part in _groups(of_dataset, varying)]
         if len(combinations) > MOST_PANELS:
             told = ", ".join(varying)
@@ -116,6 +117,12 @@ def _groups(rows: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[objec
         yield (), rows
         return
     yield from rows.groupby(list(by), dropna=False, sort=False)
+
+
+def _varies(values: "pd.Series[Any]") -> bool:
+    """Whether two values differ, a null from any other; to count them would take ten times as long."""
+    first = values.iloc[0]
+    return not bool((values.isna() if pd.isna(first) else values == first).all())
 
 
 def _shown(value: object) -> str:
