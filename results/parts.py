@@ -140,6 +140,12 @@ def is_intact(path: Location) -> bool:
     return True
 
 
+def has_later_columns(path: Location, table: str) -> bool:
+    """Whether the file has columns that this code does not know; to write its rows again would lose them."""
+    schema = pq.read_schema(path.path, filesystem=path.files.arrow)
+    return not set(schema.names) <= set(SCHEMAS[table].names)
+
+
 def read_file(path: Location, table: str) -> pa.Table:
     """A whole file, with the columns that the table has today."""
     return _dataset(path, [path], SCHEMAS[table]).to_table()
