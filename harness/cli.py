@@ -337,7 +337,7 @@ def compare(
 @app.command()
 def export(
     study: StudyName,
-    to: Annotated[str, typer.Option(help="csv or parquet")] = "csv",
+    to: Annotated[str, typer.Option(help="csv, parquet or duckdb")] = "csv",
     results: ResultsDir = RESULTS,
     out: OutDir = None,
 ) -> None:

@@ -21,6 +21,7 @@ from results.parts import (
     SUFFIX,
     Part,
     discard,
+    has_later_columns,
     is_intact,
     load,
     merged_name,
@@ -72,7 +73,9 @@ def _still_there(root: Location, replaced: frozenset[str]) -> list[str]:
 
 
 def _is_whole(root: Location, part: Part) -> bool:
-    return all(is_intact(part_path(root, table, part.name)) for table in SCHEMAS if part.rows[table])
+    """Whether merging the part would lose nothing."""
+    paths = [(part_path(root, table, part.name), table) for table in SCHEMAS if part.rows[table]]
+    return all(is_intact(path) and not has_later_columns(path, table) for path, table in paths)
 
 
 def _kept_ids(root: Location) -> dict[str, pa.Array]:

@@ -1,9 +1,11 @@
 """The tables as plain files, for other tools."""
 
 import json
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
@@ -11,38 +13,78 @@ import pyarrow.parquet
 
 from results.errors import StoreError
 from results.files import locate
-from results.schema import SCHEMAS
+from results.schema import TABLES
 from results.store import Store
 
-FORMATS = ("csv", "parquet")
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+DATABASE = "lrlc.duckdb"
 
 
 def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
-    """Write `out/trials`, `curves` and `weights` in the format `to`, whole, and return their paths.
+    """Write the tables in the format `to`, whole, and return the paths: `out/trials`, `curves` and `weights`, or
+    one database `out/lrlc.duckdb` with all of them.
 
-    In CSV a map of weights is a JSON list. Raises StoreError for an unknown format.
+    In CSV a map of weights is a JSON list. Raises StoreError for an unknown format or one that is not installed.
     """
     if to not in FORMATS:
         raise StoreError(f"cannot export to {to!r}; known: {', '.join(FORMATS)}")
+    return FORMATS[to](store, out)
+
+
+def _files(to: str, write: Callable[[pa.Table, BinaryIO], None], store: Store, out: Path) -> list[Path]:
     paths = []
-    for name in reversed(SCHEMAS):
-        table = store.table(name)
-        path = out / f"{name}.{to}"
-        locate(path).replace(partial(_write, table, to))
-        paths.append(path)
+    for name in reversed(TABLES):
+        paths.append(out / f"{name}.{to}")
+        locate(paths[-1]).replace(partial(write, store.table(name)))
     return paths
 
 
-def _write(table: pa.Table, to: str, file: BinaryIO) -> None:
-    if to == "parquet":
-        pa.parquet.write_table(table, file, compression="zstd")
-    else:
-        pa.csv.write_csv(_flat(table), file)
-
-
-def _flat(table: pa.Table) -> pa.Table:
+def _write_csv(table: pa.Table, file: BinaryIO) -> None:
     for index, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
             texts = pa.array([json.dumps(values) for values in table[field.name].to_pylist()], pa.string())
             table = table.set_column(index, field.name, texts)
-    return table
+    pa.csv.write_csv(table, file)
+
+
+def _write_parquet(table: pa.Table, file: BinaryIO) -> None:
+    pa.parquet.write_table(table, file, compression="zstd")
+
+
+def _database(store: Store, out: Path) -> list[Path]:
+    """DuckDB wants a path: the file is made in a hidden folder beside its place, and moved there when it is whole."""
+    try:
+        import duckdb
+    except ImportError:
+        raise StoreError("--to duckdb needs DuckDB: pip install 'lrlc-bench[duckdb]'") from None
+    path = out / DATABASE
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out, prefix=".duckdb-") as hidden:
+            with duckdb.connect(f"{hidden}/{DATABASE}") as database:
+                for name in reversed(TABLES):
+                    _add_table(database, name, store.table(name))
+                database.execute("CHECKPOINT")  # closing writes the file too, but keeps a full disk to itself
+            locate(f"{hidden}/{DATABASE}").move_to(locate(path))
+    except (duckdb.Error, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(f"cannot write {path}: {reason}; nothing was left half-written") from error
+    return [path]
+
+
+def _add_table(database: "DuckDBPyConnection", name: str, rows: pa.Table) -> None:
+    database.register("arrow_rows", rows)
+    database.execute(f"CREATE TABLE {name} AS SELECT * FROM arrow_rows")
+    database.unregister("arrow_rows")
+    for column in TABLES[name]:
+        meaning = column.meaning.replace("'", "''")
+        database.execute(f"""COMMENT ON COLUMN {name}."{column.name}" IS '{meaning}'""")
+
+
+FORMATS: Mapping[str, Callable[[Store, Path], list[Path]]] = {
+    "csv": partial(_files, "csv", _write_csv),
+    "parquet": partial(_files, "parquet", _write_parquet),
+    "duckdb": _database,
+}

@@ -1,8 +1,15 @@
 """The three tables: one row per trial, one per epoch, one per map of combining weights.
 
-A column is a field of the dataclass and a field of the Arrow schema, under the same name. A column that is
-added later must allow nulls: a part written before it then reads as null there. SCHEMA_VERSION is raised when
-a column changes its meaning or goes.
+A column is a field of the dataclass and a line in results.columns, under the same name.
+
+How the tables may change:
+- A column may be added if it allows nulls. The version stays; parts written before read as null there, and code that
+  does not know the column yet leaves parts that have it as they are.
+- A column that goes, or gets another name or meaning, raises the version (SCHEMA_VERSION in results/schema.py), and
+  parts of earlier versions are then turned into the present form as they are read.
+- Parts of a later version than the code knows are refused, never guessed at.
+
+No column has gone or changed its name or meaning yet: version 1 is the only one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,10 +19,12 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from results.columns import CURVE_COLUMNS, TRIAL_COLUMNS, WEIGHT_COLUMNS, arrow_schema
 from results.errors import StoreError
 
 SCHEMA_VERSION = 1
 VERSION_KEY = b"lrlc.schema_version"
+"""Where a Parquet file keeps the version, in the metadata of its schema."""
 
 
 class TrialStatus(StrEnum):
@@ -132,93 +141,14 @@ class TrialResult:
     weights: tuple[WeightMap, ...] = ()
 
 
-def _schema(*fields: pa.Field) -> pa.Schema:
-    return pa.schema(fields, metadata={VERSION_KEY: str(SCHEMA_VERSION).encode()})
+TABLES = {"curves": CURVE_COLUMNS, "weights": WEIGHT_COLUMNS, "trials": TRIAL_COLUMNS}
+"""The columns of every table, in the order a part is written: the trials part comes last and commits the others."""
 
-
-def _must(name: str, kind: pa.DataType) -> pa.Field:
-    return pa.field(name, kind, nullable=False)
-
-
-_TEXT, _INT32, _INT64, _FLOAT = pa.string(), pa.int32(), pa.int64(), pa.float64()
-_TIME = pa.timestamp("us", tz="UTC")
-
-TRIALS = _schema(
-    _must("trial_id", _TEXT),
-    _must("study", _TEXT),
-    _must("status", _TEXT),
-    pa.field("error", _TEXT),
-    _must("dataset", _TEXT),
-    _must("dataset_name", _TEXT),
-    _must("translate", _INT32),
-    pa.field("label", _TEXT),
-    pa.field("train_images", _INT64),
-    pa.field("validation_images", _INT64),
-    pa.field("test_images", _INT64),
-    _must("data_digest", _TEXT),
-    _must("network", _TEXT),
-    _must("kind", _TEXT),
-    pa.field("rank", _INT32),
-    _must("placement", _TEXT),
-    _must("options", _TEXT),
-    _must("seed", _INT64),
-    _must("epochs", _INT32),
-    _must("batch_size", _INT32),
-    _must("learning_rate", _FLOAT),
-    _must("momentum", _FLOAT),
-    _must("warmup_epochs", _FLOAT),
-    _must("precision", _TEXT),
-    _must("config", _TEXT),
-    _must("code_epoch", _INT32),
-    pa.field("search_number", _INT32),
-    pa.field("test_accuracy", _FLOAT),
-    pa.field("test_loss", _FLOAT),
-    pa.field("validation_accuracy", _FLOAT),
-    pa.field("validation_loss", _FLOAT),
-    pa.field("train_accuracy", _FLOAT),
-    pa.field("train_loss", _FLOAT),
-    _must("epochs_run", _INT32),
-    pa.field("parameters", _INT64),
-    pa.field("flops_per_image", _INT64),
-    _must("train_seconds", _FLOAT),
-    _must("total_seconds", _FLOAT),
-    pa.field("images_per_second", _FLOAT),
-    pa.field("peak_memory_bytes", _INT64),
-    _must("attempts", _INT32),
-    pa.field("resumed_epochs", _INT32),
-    pa.field("gpu_fraction", _FLOAT),
-    pa.field("git_commit", _TEXT),
-    pa.field("git_dirty", pa.bool_()),
-    _must("versions", _TEXT),
-    _must("host", _TEXT),
-    pa.field("device", _TEXT),
-    _must("started_at", _TIME),
-    _must("ended_at", _TIME),
-)
-
-CURVES = _schema(
-    _must("trial_id", _TEXT),
-    _must("epoch", _INT32),
-    _must("train_loss", _FLOAT),
-    _must("train_accuracy", _FLOAT),
-    _must("validation_loss", _FLOAT),
-    _must("validation_accuracy", _FLOAT),
-    _must("learning_rate", _FLOAT),
-    _must("seconds", _FLOAT),
-)
-
-WEIGHTS = _schema(
-    _must("trial_id", _TEXT),
-    _must("layer", _TEXT),
-    _must("bank", _INT32),
-    pa.field("image", _INT32),
-    _must("height", _INT32),
-    _must("width", _INT32),
-    _must("values", pa.list_(pa.float32())),
-)
-
-SCHEMAS = {"curves": CURVES, "weights": WEIGHTS, "trials": TRIALS}
-"""Every table, in the order a part is written: the trials part comes last and commits the other two."""
+SCHEMAS = {
+    name: arrow_schema(columns, {VERSION_KEY: str(SCHEMA_VERSION).encode()})
+    for name, columns in TABLES.items()
+}
+CURVES, WEIGHTS, TRIALS = SCHEMAS["curves"], SCHEMAS["weights"], SCHEMAS["trials"]
 
 
 def to_tables(results: Sequence[TrialResult]) -> dict[str, pa.Table]:

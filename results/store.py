@@ -25,6 +25,7 @@ from results.errors import StoreError
 from results.files import Location, locate
 from results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
 from results.schema import SCHEMAS, TrialResult, TrialStatus, to_tables
+from results.trial_ids import among
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 
@@ -79,20 +80,23 @@ class Store:
             discard(self.root, name)
             raise
 
-    def trials(self, columns: Collection[str] | None = None) -> pd.DataFrame:
+    def trials(
+        self, columns: Collection[str] | None = None, categories: Collection[str] = ()
+    ) -> pd.DataFrame:
         """One row per trial, oldest commit first; `columns` None reads all.
 
         Where a trial was committed more than once a finished row stands before any other, then the latest.
+        Text columns among `categories` are read as pandas categories, in alphabetical order.
         """
-        return self._read("trials", columns)
+        return _to_pandas(self._read("trials", columns, categories=categories), SCHEMAS["trials"])
 
     def curves(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per epoch of the committed trials, or of `trial_ids` alone."""
-        return self._read("curves", trial_ids=trial_ids)
+        return _to_pandas(self._read("curves", trial_ids=trial_ids), SCHEMAS["curves"])
 
     def weights(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per map of combining weights of the committed trials, or of `trial_ids` alone."""
-        return self._read("weights", trial_ids=trial_ids)
+        return _to_pandas(self._read("weights", trial_ids=trial_ids), SCHEMAS["weights"])
 
     def table(self, name: str) -> pa.Table:
         """A whole table (`trials`, `curves` or `weights`) as Arrow, with its schema."""
@@ -105,16 +109,23 @@ class Store:
         return {status: int(found[status]) for status in dict.fromkeys(order) if status in found.index}
 
     def planned_trials(
-        self, profile: str | None = None, columns: Collection[str] | None = None
+        self,
+        profile: str | None = None,
+        columns: Collection[str] | None = None,
+        categories: Collection[str] = (),
     ) -> pd.DataFrame:
-        """The rows of a profile's plan (None: the latest plan); every row where no plan was ever written."""
-        planned = self.plan(profile)
+        """The rows of a profile's plan (None: the latest plan); every row where no plan was ever written.
+
+        `columns` and `categories` are those of `trials`.
+        """
+        planned = self._planned_ids(profile)
         if planned is None:
-            return self.trials(columns)
-        asked = None if columns is None else [*dict.fromkeys([*columns, "trial_id"])]
-        rows = self.trials(asked)
-        rows = rows[rows["trial_id"].isin(planned)].reset_index(drop=True)
-        return rows if columns is None else rows[list(columns)]
+            return self.trials(columns, categories)
+        asked = SCHEMAS["trials"].names if columns is None else list(columns)
+        rows = self._read("trials", list(dict.fromkeys([*asked, "trial_id"])), categories=categories)
+        chosen = among(rows["trial_id"], planned)
+        rows = rows if chosen is None else rows.filter(chosen)
+        return _to_pandas(rows.select(asked), SCHEMAS["trials"])
 
     def damaged(self) -> list[Location]:
         """Files that cannot be read, or lack a checksum or a companion; reads go on without them."""
@@ -195,16 +206,20 @@ class Store:
 
         Raises StoreError for a profile that was never run.
         """
+        planned = self._planned_ids(profile)
+        return None if planned is None else set(planned.to_pylist())
+
+    def _planned_ids(self, profile: str | None) -> pa.ChunkedArray | None:
         plans = self._plans()
         if profile is None:
             latest = max(plans.values(), key=lambda plan: plan[0], default=None)
-            return None if latest is None else set(latest[1])
+            return None if latest is None else latest[1]
         if profile not in plans:
             known = ", ".join(sorted(plans)) or "none"
             raise StoreError(
                 f"{self.root}: no plan of profile {profile!r} here; run it first (plans here: {known})"
             )
-        return set(plans[profile][1])
+        return plans[profile][1]
 
     def write_study(
         self, described: Mapping[str, Any], profile: str | None = None, overrides: Sequence[str] = ()
@@ -239,7 +254,7 @@ class Store:
             ) from None
         return profiles
 
-    def _plans(self) -> dict[str, tuple[int, list[str]]]:
+    def _plans(self) -> dict[str, tuple[int, pa.ChunkedArray]]:
         """By profile: when its plan was written, in ns, and the trials in it."""
         plans = {}
         folder = self.root / "plans"
@@ -249,12 +264,16 @@ class Store:
                 told = json.loads(table.schema.metadata[_PLAN_KEY])
             except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
                 continue  # the next run writes it again
-            plans[told["profile"]] = (told["written_ns"], table["trial_id"].to_pylist())
+            plans[told["profile"]] = (told["written_ns"], table["trial_id"])
         return plans
 
     def _read(
-        self, table: str, columns: Collection[str] | None = None, trial_ids: Collection[str] | None = None
-    ) -> pd.DataFrame:
+        self,
+        table: str,
+        columns: Collection[str] | None = None,
+        trial_ids: Collection[str] | None = None,
+        categories: Collection[str] = (),
+    ) -> pa.Table:
         schema = SCHEMAS[table]
         wanted = schema.names if columns is None else list(columns)
         unknown = sorted(set(wanted) - set(schema.names))
@@ -262,7 +281,7 @@ class Store:
             raise StoreError(
                 f"the {table} table has no column {unknown[0]!r}; it has {', '.join(schema.names)}"
             )
-        return _to_pandas(load(self.root, table, wanted, trial_ids).table.select(wanted), schema)
+        return load(self.root, table, wanted, trial_ids, categories).table.select(wanted)
 
 
 def _publish(path: Location, table: pa.Table, metadata: dict[bytes, bytes]) -> None:
@@ -286,4 +305,8 @@ def _to_pandas(table: pa.Table, schema: pa.Schema) -> pd.DataFrame:
         if pa.types.is_integer(field.type) and schema.field(field.name).nullable:
             table = table.set_column(index, field.name, table[field.name].cast(pa.float64()))
     frame: pd.DataFrame = table.to_pandas()
+    for name in frame.columns[frame.dtypes == "category"]:
+        frame[name] = frame[name].cat.reorder_categories(
+            sorted(frame[name].cat.categories)
+        )  # they sort as texts
     return frame

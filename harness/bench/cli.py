@@ -1,4 +1,4 @@
-"""`lrlc bench layers | training | overhead`."""
+"""`lrlc bench layers | training | overhead | tables`."""
 
 import json
 from collections.abc import Sequence
@@ -118,7 +118,26 @@ def bench_overhead(
     found = measure_overhead(
         Wanted(sizes, slots, tune_trials, search_trials, finished, planned, rounds, only or PARTS)
     )
-    _show(find_device(), found, [_overhead_table(found)], as_json)
+    _show(find_device(), found, [_measures_table("overhead", found)], as_json)
+
+
+@bench_app.command("tables")
+def bench_tables(
+    rows: Annotated[int, typer.Option(min=1, help="Trials in the store.")] = 1_000_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds to take the median of.")] = 3,
+    only: Annotated[
+        list[str] | None, typer.Option(help="rank, figures, report or export; repeat for several.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time reading a large store and drawing it, each in a process of its own."""
+    from harness.bench.machine import find_device
+    from harness.bench.tables import PARTS, measure_tables
+
+    if unknown := set(only or ()) - set(PARTS):
+        raise UserError(f"--only: {min(unknown)!r} is none of {', '.join(PARTS)}")
+    found = measure_tables(rows, rounds, only or PARTS)
+    _show(find_device(), found, [_measures_table("tables", found)], as_json)
 
 
 def _prepare(threads: int | None) -> "torch.device":
@@ -213,8 +232,8 @@ def _network_table(rows: "Sequence[NetworkRow]") -> list[list[str]]:
     return table
 
 
-def _overhead_table(found: "Sequence[Measure]") -> list[list[str]]:
-    table = [["overhead", "", "unit", "quartiles", "goal", "", "note"]]
+def _measures_table(title: str, found: "Sequence[Measure]") -> list[list[str]]:
+    table = [[title, "", "unit", "quartiles", "goal", "", "note"]]
     verdicts = {None: "", True: "met", False: "missed"}
     for each in found:
         value = "" if each.value is None else f"{each.value:,.2f}"

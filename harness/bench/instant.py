@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bench.memory import resident_bytes
+from harness.bench.resident import resident_bytes
 from harness.catalogue import OpenedStudy, open_study
 from harness.driver import Driver, GridSource, TrialSource
 from harness.executors.base import Event, Finished

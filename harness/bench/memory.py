@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from harness.bench.cases import Case, Setting, forward_backward
+from harness.bench.resident import status_bytes
 
-STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET = Path("/proc/self/clear_refs")
 
 
 def peak_bytes(
@@ -49,25 +50,8 @@ def _resident_peak(case: Case, setting: Setting, threads: int) -> int | None:
     work = forward_backward(case, setting, torch.device("cpu"))
     try:
         RESET.write_text("5")  # sets the peak back to what is resident now
-        before = _status("VmRSS")
+        before = status_bytes("VmRSS")
         work()
-        return _status("VmHWM") - before
+        return status_bytes("VmHWM") - before
     except OSError:
         return None
-
-
-def resident_bytes() -> int | None:
-    """What this process holds in memory now; None where the system does not say."""
-    return _status("VmRSS") if STATUS.exists() else None
-
-
-def peak_resident_bytes() -> int | None:
-    """The most that this process ever held; None where the system does not say."""
-    return _status("VmHWM") if STATUS.exists() else None
-
-
-def _status(field: str) -> int:
-    for line in STATUS.read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return 1024 * int(line.split()[1])
-    raise OSError(f"{STATUS} has no {field}")

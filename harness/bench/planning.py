@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.bench.instant import ended, open_text
-from harness.bench.memory import peak_resident_bytes
+from harness.bench.resident import peak_resident_bytes
 from harness.planning import Planner
 from harness.trial import blank_result
 

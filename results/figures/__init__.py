@@ -1,7 +1,8 @@
 """Every figure, by name, each drawn from the tables alone. A new one is a file here and a line in FIGURES.
 
 A figure's module offers CAPTION, a sentence or two for the reader, and `draw(selection)`, which returns a
-matplotlib Figure or raises NothingToDraw with the reason. The same rows give the same bytes.
+matplotlib Figure or raises NothingToDraw with the reason. The same rows give the same bytes. It may name the
+columns of trials it needs in TRIAL_COLUMNS; it then is given those alone, which very large studies need.
 """
 
 import importlib
@@ -81,6 +82,8 @@ def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str,
     module = importlib.import_module(FIGURES[name])
     from results.figures.style import look
 
+    columns = getattr(module, "TRIAL_COLUMNS", None)
+    selection = selection if columns is None else selection.with_columns(columns)
     with look():
         figure: Figure = module.draw(selection)
         figure.draw_without_rendering()  # lay out once, and alike in every format

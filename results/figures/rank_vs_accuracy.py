@@ -14,17 +14,21 @@ from matplotlib.ticker import NullLocator
 
 from results.figures import style
 from results.figures.naming import kind_name, short_kind_name
-from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
+from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
-from results.statistics import Summary, summarise
+from results.statistics import LAYER_SETTINGS, Summary, summarise
 
 CAPTION = (
     "Test accuracy against the rank of spatial variation. "
-    "A faint dot is a seed; a line joins the means, with 95% t intervals. "
+    "A faint dot is a seed, a faint bar the middle 90% of many; a line joins the means, with 95% t intervals. "
     "Colour and marker say which layers were replaced, the stroke by what. "
     "Bands are means and 95% t intervals of layers without a rank, fainter the wider they are."
 )
+TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", "test_accuracy", "test_images")
 MATCHED = "wide_conv"
+MOST_DOTS = 100
+"""Of more seeds at a rank the middle 90% are drawn as one bar."""
+BAR_POINTS = 2.0
 WIDEST_DODGE = 0.22
 """How far, in ranks, series move apart so that their intervals do not hide each other."""
 
@@ -42,10 +46,28 @@ class _Series:
         return sorted(int(rank) for rank in self.rows["rank"].unique())
 
     @cached_property
+    def by_rank(self) -> list[npt.NDArray[np.float64]]:
+        """The accuracies at each rank, as fractions."""
+        return [values.to_numpy() for _, values in self.rows.groupby("rank")["test_accuracy"]]
+
+    @property
+    def has_dots(self) -> bool:
+        return max(map(len, self.by_rank)) <= MOST_DOTS
+
+    @cached_property
+    def spans(self) -> npt.NDArray[np.float64]:
+        """The middle 90% of the seeds, in percent, a row per rank."""
+        return 100 * np.array([np.nanquantile(values, [0.05, 0.95]) for values in self.by_rank])
+
+    @property
+    def shown(self) -> npt.NDArray[np.float64]:
+        """What has to be seen of the seeds, in percent."""
+        return 100 * np.concatenate(self.by_rank) if self.has_dots else self.spans.ravel()
+
+    @cached_property
     def summaries(self) -> list[Summary]:
         """One per rank, in percent."""
-        by_rank = self.rows.groupby("rank")["test_accuracy"]
-        return [summarise(values).scaled(100) for _, values in by_rank]
+        return [summarise(values).scaled(100) for values in self.by_rank]
 
 
 @dataclass(frozen=True)
@@ -74,7 +96,9 @@ def draw(selection: Selection) -> Figure:
 
 def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
     """What varies with rank, and what does not; a matched kind with a single rank counts as the latter."""
-    finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
+    finished = panel.rows.loc[
+        panel.rows["status"] == TrialStatus.FINISHED, [*LAYER_SETTINGS, "seed", "test_accuracy"]
+    ]
     single = finished[finished["kind"] == MATCHED]["rank"].nunique() == 1
     has_line = finished["rank"].notna() & ~((finished["kind"] == MATCHED) & single)
     series = [
@@ -110,8 +134,9 @@ def _draw_panel(ax: Axes, panel: Panel, series: Sequence[_Series], bands: Sequen
     wide = ranks[-1] > 12
     if wide:
         ax.set_xscale("log", base=2)
-    shown = [value for one in series for value in 100 * one.rows["test_accuracy"]]
-    shown += [band.summary.mean for band in bands if band.kind == "conv"]
+    shown = np.concatenate(
+        [*(one.shown for one in series), [band.summary.mean for band in bands if band.kind == "conv"]]
+    )
     summaries = [summary for one in series for summary in one.summaries] + [band.summary for band in bands]
     limits = _limits(shown, summaries)
     dodges = (
@@ -128,9 +153,9 @@ def _draw_panel(ax: Axes, panel: Panel, series: Sequence[_Series], bands: Sequen
     style.title(ax, panel)
 
 
-def _limits(shown: Sequence[float], summaries: Sequence[Summary]) -> tuple[float, float]:
-    """Room for every dot, and for intervals and bands as far as they do not squeeze the dots."""
-    low, high = min(shown), max(shown)
+def _limits(shown: npt.NDArray[np.float64], summaries: Sequence[Summary]) -> tuple[float, float]:
+    """Room for every dot or bar, and for intervals and bands as far as they do not squeeze the dots."""
+    low, high = float(shown.min()), float(shown.max())
     span = max(high - low, 0.2)
     lows = [summary.mean if np.isnan(summary.low) else summary.low for summary in summaries]
     highs = [summary.mean if np.isnan(summary.high) else summary.high for summary in summaries]
@@ -141,18 +166,11 @@ def _limits(shown: Sequence[float], summaries: Sequence[Summary]) -> tuple[float
 
 def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool, limits: tuple[float, float]) -> None:
     colour, marker = style.placement_look(one.placement)
-    jitter = np.random.default_rng(0).uniform(-0.035, 0.035, len(one.rows))
-    ordered = one.rows.sort_values(["rank", "seed"])
-    ax.scatter(
-        _moved(ordered["rank"], dodge + jitter, wide),
-        100 * ordered["test_accuracy"],
-        s=5,
-        color=colour,
-        alpha=0.35,
-        linewidths=0,
-        zorder=2,
-    )
     places = _moved(one.ranks, dodge, wide)
+    if one.has_dots:
+        _draw_dots(ax, one, dodge, wide)
+    else:
+        ax.vlines(places, *one.spans.T, color=colour, lw=BAR_POINTS, alpha=0.3, zorder=2)
     for place, summary in zip(places, one.summaries, strict=True):
         if not np.isnan(summary.low):
             cut = summary.low < limits[0] or summary.high > limits[1]
@@ -170,6 +188,20 @@ def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool, limits: tuple
         linestyle=_stroke(one.kind),
         linewidth=1.0,
         zorder=4,
+    )
+
+
+def _draw_dots(ax: Axes, one: _Series, dodge: float, wide: bool) -> None:
+    jitter = np.random.default_rng(0).uniform(-0.035, 0.035, len(one.rows))
+    ordered = one.rows.sort_values(["rank", "seed"])
+    ax.scatter(
+        _moved(ordered["rank"], dodge + jitter, wide),
+        100 * ordered["test_accuracy"],
+        s=5,
+        color=style.placement_look(one.placement)[0],
+        alpha=0.35,
+        linewidths=0,
+        zorder=2,
     )
 
 
@@ -219,8 +251,11 @@ def _legend(figure: Figure, series: Sequence[_Series], most_columns: int) -> Non
         style.placement_order([one.placement for one in series]),
         sorted({one.kind for one in series}),
     )
+    dot = Line2D([], [], color=style.GREY, marker=".", linestyle="", alpha=0.5, label="one seed")
+    bar = Line2D([], [], color=style.GREY, linewidth=5, alpha=0.35, label="90% of the seeds")
     marks = [
-        Line2D([], [], color=style.GREY, marker=".", linestyle="", alpha=0.5, label="one seed"),
+        *([dot] if any(one.has_dots for one in series) else []),
+        *([bar] if not all(one.has_dots for one in series) else []),
         Line2D([], [], color=style.GREY, marker="|", markersize=9, linestyle="", label="95% t interval"),
     ]
     groups = [[_placement_handle(place) for place in places], [_kind_handle(kind) for kind in kinds], marks]

@@ -1,7 +1,9 @@
 """What a figure is given to draw: rows of trials, and their curves and weight maps on demand."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -19,20 +21,38 @@ class NothingToDraw(Exception):  # noqa: N818
     """Why a figure cannot be drawn from these rows."""
 
 
+TEXTS_OF_FEW = frozenset(("dataset", "network", "kind", "placement", "options", "precision", "status"))
+"""Text columns with few different values; a figure that names its columns gets them as pandas categories."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The rows that a figure speaks of."""
 
-    trials: pd.DataFrame
+    read_trials: Callable[[Collection[str] | None], pd.DataFrame]
+    """Their trials, with these columns (None: with all)."""
     curves: Callable[[Collection[str]], pd.DataFrame]
     """Learning curves of these trial ids."""
     weights: Callable[[Collection[str]], pd.DataFrame]
     """Weight maps of these trial ids."""
 
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """The rows of trials, read when they are first asked for."""
+        return self.read_trials(None)
+
+    def with_columns(self, columns: Collection[str]) -> "Selection":
+        """The same rows with these columns of trials alone: of a million rows all columns take gigabytes."""
+        return replace(self, read_trials=lambda _: self.read_trials(columns))
+
     @staticmethod
     def of(store: Store, profile: str | None = None) -> "Selection":
         """The rows of a profile's plan (None: the plan written last; all rows if there is none)."""
-        return Selection(store.planned_trials(profile), store.curves, store.weights)
+
+        def read(columns: Collection[str] | None) -> pd.DataFrame:
+            return store.planned_trials(profile, columns, TEXTS_OF_FEW.intersection(columns or ()))
+
+        return Selection(read, store.curves, store.weights)
 
     @staticmethod
     def of_frames(trials: pd.DataFrame, curves: pd.DataFrame, weights: pd.DataFrame) -> "Selection":
@@ -41,7 +61,10 @@ class Selection:
         def chosen(table: pd.DataFrame) -> Callable[[Collection[str]], pd.DataFrame]:
             return lambda ids: table[table["trial_id"].isin(list(ids))]
 
-        return Selection(trials, chosen(curves), chosen(weights))
+        def read(columns: Collection[str] | None) -> pd.DataFrame:
+            return trials if columns is None else trials[list(columns)]
+
+        return Selection(read, chosen(curves), chosen(weights))
 
 
 @dataclass(frozen=True)
@@ -65,7 +88,7 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
         raise NothingToDraw(f"none of its {len(rows)} trials has finished")
     found: list[Panel] = []
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
-        varying = [name for name in PANEL[1:] if of_dataset[name].nunique(dropna=False) > 1]
+        varying = [name for name in PANEL[1:] if _varies(of_dataset[name])]
         combinations = [(key, part) for key, part in _groups(of_dataset, varying)]
         if len(combinations) > MOST_PANELS:
             told = ", ".join(varying)
@@ -94,6 +117,12 @@ def _groups(rows: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[objec
         yield (), rows
         return
     yield from rows.groupby(list(by), dropna=False, sort=False)
+
+
+def _varies(values: "pd.Series[Any]") -> bool:
+    """Whether two values differ, a null from any other; to count them would take ten times as long."""
+    first = values.iloc[0]
+    return not bool((values.isna() if pd.isna(first) else values == first).all())
 
 
 def _shown(value: object) -> str:

@@ -119,7 +119,8 @@ def seeds_note(rows: pd.DataFrame) -> str:
     finished = rows[rows["status"] == TrialStatus.FINISHED]
     counts = finished.groupby(["kind", "rank", "placement", "options"], dropna=False).size()
     low, high = int(counts.min()), int(counts.max())
-    seeds = f"{low}" if low == high else f"{low} to {high}"
+    least, most = (f"{count / 1000:.1f} k" if count >= 1000 else f"{count}" for count in (low, high))
+    seeds = least if least == most else f"{least} to {most}"
     parts = [f"{seeds} seed{'s' if high > 1 else ''}"]
     images = finished["test_images"].dropna().unique()
     if len(images) == 1:

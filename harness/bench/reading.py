@@ -1,0 +1,77 @@
+"""What a process of its own does to measure how a store is read. Imports nothing heavy before its clock runs."""
+
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.bench.resident import peak_resident_bytes, resident_bytes
+
+LIBRARIES = (
+    "results.export",
+    "results.report",
+    "results.figures.rank_vs_accuracy",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "scipy.special",
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One piece of work in a fresh process. Bytes are what the process held at most; None where unknown."""
+
+    import_seconds: float
+    imported_bytes: int | None
+    seconds: float
+    peak_bytes: int | None
+
+
+def timed(part: str, root: str, out: str) -> Work:
+    """Read the store at `root` as the job `part` does, which writes to the folder `out`."""
+    started = time.perf_counter()
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    import_seconds, imported = time.perf_counter() - started, resident_bytes()
+    started = time.perf_counter()
+    JOBS[part](root, Path(out))
+    return Work(import_seconds, imported, time.perf_counter() - started, peak_resident_bytes())
+
+
+def _draw_rank(root: str, out: Path) -> None:
+    from results.figures import Selection, render
+    from results.store import Store
+
+    out.mkdir(parents=True, exist_ok=True)
+    for extension, content in render("rank_vs_accuracy", Selection.of(Store(root)), ["png", "svg"]).items():
+        (out / f"rank_vs_accuracy.{extension}").write_bytes(content)
+
+
+def _draw_all(root: str, out: Path) -> None:
+    from results.figures import draw_all
+    from results.store import Store
+
+    draw_all(Store(root), out)
+
+
+def _report(root: str, out: Path) -> None:
+    from results.report import write_report
+    from results.store import Store
+
+    write_report(Store(root), out / "report.html")
+
+
+def _export(root: str, out: Path) -> None:
+    from results.export import export_tables
+    from results.store import Store
+
+    export_tables(Store(root), out, "parquet")
+
+
+JOBS: Mapping[str, Callable[[str, Path], None]] = {
+    "rank": _draw_rank,
+    "figures": _draw_all,
+    "report": _report,
+    "export": _export,
+}

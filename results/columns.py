@@ -1,0 +1,141 @@
+"""Every column of the three tables: its type, whether it allows nulls, its unit and its meaning.
+
+A column is a field of a dataclass in results.schema under the same name. docs/schema.md is made from here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, and what docs/schema.md says of it; `unit` is '' for what has none."""
+
+    name: str
+    type: pa.DataType
+    nullable: bool
+    meaning: str
+    unit: str
+
+
+def _must(name: str, kind: pa.DataType, meaning: str, unit: str = "") -> Column:
+    return Column(name, kind, False, meaning, unit)
+
+
+def _may(name: str, kind: pa.DataType, meaning: str, unit: str = "") -> Column:
+    return Column(name, kind, True, meaning, unit)
+
+
+_TEXT, _INT32, _INT64, _FLOAT = pa.string(), pa.int32(), pa.int64(), pa.float64()
+_TIME = pa.timestamp("us", tz="UTC")
+
+TRIAL_COLUMNS = (
+    _must("trial_id", _TEXT, "16 hexadecimal digits: a hash of settings, data, seed and code epoch."),
+    _must("study", _TEXT, "The study that trained it."),
+    _must("status", _TEXT, "How it ended; see below."),
+    _may("error", _TEXT, "What stopped a broken trial, with its traceback."),
+    _must("dataset", _TEXT, "The data set as the study asks for it: `celeba:Smiling+t8`."),
+    _must("dataset_name", _TEXT, "Its name alone, or the path of a folder: `celeba`."),
+    _must("translate", _INT32, "How far images are shifted at most, at random, each way.", "pixels"),
+    _may("label", _TEXT, "The attribute that is learned, where a data set has several: `Smiling`."),
+    _may("train_images", _INT64, "Images in the training split that were used.", "images"),
+    _may("validation_images", _INT64, "Images in the validation split that were used.", "images"),
+    _may("test_images", _INT64, "Images in the test split that were used.", "images"),
+    _must("data_digest", _TEXT, "A hash of the data set's content."),
+    _must("network", _TEXT, "The network whose layers are replaced: `three_layer`."),
+    _must("kind", _TEXT, "What its layers are replaced by: `lrlc`; `conv` replaces none."),
+    _may(
+        "rank",
+        _INT32,
+        "Filter banks of a kind with a rank; of `wide_conv` the rank it has the parameters of.",
+    ),
+    _must("placement", _TEXT, "Which layers are replaced: `1+3`; empty where none is."),
+    _must("options", _TEXT, "The layer's further options, as JSON."),
+    _must(
+        "seed", _INT64, "Seeds initial weights, order of images and shifts; trials of one seed are paired."
+    ),
+    _must("epochs", _INT32, "Epochs asked for.", "epochs"),
+    _must("batch_size", _INT32, "Images in a step.", "images"),
+    _must("learning_rate", _FLOAT, "The highest learning rate, after warm-up."),
+    _must("momentum", _FLOAT, "Nesterov momentum."),
+    _must("warmup_epochs", _FLOAT, "How long the learning rate rises.", "epochs"),
+    _must(
+        "precision", _TEXT, "The arithmetic of training, `float32` or `bfloat16`; `auto` if it never began."
+    ),
+    _must("config", _TEXT, "All settings that define the trial, as JSON."),
+    _must("code_epoch", _INT32, "Raised when the code changes what a trial computes."),
+    _may("search_number", _INT32, "The suggestion of the search that asked for it; null in a grid."),
+    _may(
+        "test_accuracy",
+        _FLOAT,
+        "Accuracy on the test split, looked at once, after the last epoch.",
+        "fraction",
+    ),
+    _may("test_loss", _FLOAT, "Mean cross-entropy on the test split.", "nats"),
+    _may(
+        "validation_accuracy",
+        _FLOAT,
+        "Accuracy on the validation split after the last epoch it ran.",
+        "fraction",
+    ),
+    _may(
+        "validation_loss",
+        _FLOAT,
+        "Mean cross-entropy on the validation split after the last epoch it ran.",
+        "nats",
+    ),
+    _may("train_accuracy", _FLOAT, "Accuracy over the last epoch's training steps.", "fraction"),
+    _may("train_loss", _FLOAT, "Mean cross-entropy over the last epoch's training steps.", "nats"),
+    _must("epochs_run", _INT32, "Epochs that were trained to their end.", "epochs"),
+    _may("parameters", _INT64, "Trainable numbers of the whole network."),
+    _may("flops_per_image", _INT64, "Work of a forward pass; a multiply-add is two.", "FLOPs"),
+    _must("train_seconds", _FLOAT, "Time of the training steps alone, all epochs together.", "seconds"),
+    _must("total_seconds", _FLOAT, "Time of the whole trial, with evaluation.", "seconds"),
+    _may("images_per_second", _FLOAT, "Training images over `train_seconds`.", "images/second"),
+    _may("peak_memory_bytes", _INT64, "The most GPU memory it held; null on a CPU.", "bytes"),
+    _must("attempts", _INT32, "Workers that took it on, those that died or lacked memory included."),
+    _may("resumed_epochs", _INT32, "Epochs that its last worker took over from a checkpoint.", "epochs"),
+    _may(
+        "gpu_fraction",
+        _FLOAT,
+        "Its share of a GPU. Under 1 others could train on it too: its seconds are not those of a trial alone.",
+        "GPUs",
+    ),
+    _may("git_commit", _TEXT, "The commit of the code, where it came from git."),
+    _may("git_dirty", pa.bool_(), "Whether the code had uncommitted changes."),
+    _must("versions", _TEXT, "Versions of Python and the libraries, as JSON."),
+    _must("host", _TEXT, "The machine that trained it."),
+    _may("device", _TEXT, "The GPU's or CPU's name."),
+    _must("started_at", _TIME, "When its last worker began."),
+    _must("ended_at", _TIME, "When it ended."),
+)
+
+CURVE_COLUMNS = (
+    _must("trial_id", _TEXT, "The trial."),
+    _must("epoch", _INT32, "Counted from 1."),
+    _must("train_loss", _FLOAT, "Mean cross-entropy over the epoch's training steps.", "nats"),
+    _must("train_accuracy", _FLOAT, "Accuracy over the epoch's training steps.", "fraction"),
+    _must("validation_loss", _FLOAT, "Mean cross-entropy on the validation split after the epoch.", "nats"),
+    _must("validation_accuracy", _FLOAT, "Accuracy on the validation split after the epoch.", "fraction"),
+    _must("learning_rate", _FLOAT, "The learning rate of the epoch's last step."),
+    _must("seconds", _FLOAT, "Time of the epoch's training steps alone.", "seconds"),
+)
+
+WEIGHT_COLUMNS = (
+    _must("trial_id", _TEXT, "The trial."),
+    _must("layer", _TEXT, "The layer's name in the network."),
+    _must("bank", _INT32, "The filter bank, counted from 0."),
+    _may("image", _INT32, "The test image the map was made for, counted from 0; null for fixed weights."),
+    _must("height", _INT32, "Rows of output positions.", "positions"),
+    _must("width", _INT32, "Columns of output positions.", "positions"),
+    _must(
+        "values", pa.list_(pa.float32()), "The bank's weight at each position, row by row: height x width."
+    ),
+)
+
+
+def arrow_schema(columns: Sequence[Column], metadata: dict[bytes, bytes]) -> pa.Schema:
+    """The columns as Arrow and Parquet know them."""
+    return pa.schema([pa.field(each.name, each.type, each.nullable) for each in columns], metadata=metadata)

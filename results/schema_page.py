@@ -1,0 +1,89 @@
+"""docs/schema.md, made from the code: `python -m results.schema_page` writes it."""
+
+import ast
+import inspect
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from results import schema, store
+from results.columns import Column
+from results.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, TrialStatus
+
+PAGE = Path(__file__).parent.parent / "docs" / "schema.md"
+ROWS = {
+    "trials": "One row per trial, whatever became of it.",
+    "curves": "One row per epoch that a trial ran.",
+    "weights": "One row per map of combining weights that a finished trial with low-rank layers left: one per layer "
+    "and filter bank, and per mapped image where the weights depend on the image.",
+}
+PREAMBLE = """\
+# The tables
+
+*Made from the code by `python -m results.schema_page`; a test fails where the two differ.*
+
+A study's results are tables joined by `trial_id`: {tables}.
+They are kept as Parquet files, and `lrlc export STUDY --to csv | parquet | duckdb` gives them to other tools. What
+was not measured is null, never 0. Accuracies are fractions from 0 to 1, times are UTC.
+"""
+
+
+def schema_page() -> str:
+    """The page in Markdown."""
+    parts = [PREAMBLE.format(tables=", ".join(f"[`{name}`](#{name})" for name in ROWS))]
+    for name in ROWS:
+        parts += [f"## {name}\n", f"{ROWS[name]}\n", _table(TABLES[name])]
+    parts += [
+        "## Statuses\n",
+        _statuses(),
+        "## Versions\n",
+        _versions(),
+        "## The files of a study\n",
+        _files(),
+    ]
+    return "\n".join(parts)
+
+
+def _table(columns: Sequence[Column]) -> str:
+    lines = ["| column | type | null | unit | meaning |", "|---|---|---|---|---|"]
+    for each in columns:
+        null = "yes" if each.nullable else ""
+        lines.append(f"| `{each.name}` | {each.type} | {null} | {each.unit} | {each.meaning} |")
+    return "\n".join([*lines, ""])
+
+
+def _statuses() -> str:
+    lines = ["| status | meaning |", "|---|---|"]
+    lines += [f"| `{TrialStatus[name]}` | {meaning} |" for name, meaning in _documented_names(TrialStatus)]
+    return "\n".join([*lines, ""])
+
+
+def _documented_names(of: type) -> Iterator[tuple[str, str]]:
+    """The names a class assigns to, each with the docstring below it."""
+    (definition,) = ast.parse(inspect.getsource(of)).body
+    assert isinstance(definition, ast.ClassDef)
+    for assignment, docstring in zip(definition.body, definition.body[1:], strict=False):
+        match assignment, docstring:
+            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, " ".join(text.split())
+
+
+def _versions() -> str:
+    rules = (schema.__doc__ or "").partition("How the tables may change:\n")[2].strip()
+    return (
+        f"These are the tables of version {SCHEMA_VERSION}, which every Parquet file names in its metadata under "
+        f"`{VERSION_KEY.decode()}`.\n\n{rules}\n"
+    )
+
+
+def _files() -> str:
+    listing = (store.__doc__ or "").partition("\n\n")[2].strip()
+    listed = "\n".join(f"    {line}" for line in listing.splitlines())
+    return (
+        f"{listed}\n\nA part is one file in each of the three folders, under one name. It counts once its file in "
+        "`trials/` is there, which is\nwritten last; files appear under their names whole or not at all. "
+        "Where a trial stands in several parts, a finished\nrow stands before any other, then the latest.\n"
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(schema_page(), encoding="utf-8")

@@ -1,0 +1,84 @@
+"""`lrlc export`: the tables as other tools read them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+from results_samples import START, result
+
+from results.columns import TRIAL_COLUMNS
+from results.export import export_tables
+from results.schema import SCHEMAS, TrialStatus
+from results.store import Store, StoreError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "runs" / "sample")
+    store.commit([result("a"), result("b", rank=1, test_accuracy=0.5)])
+    store.commit([result("c", status=TrialStatus.DIVERGED, test_accuracy=None, weights=())])
+    return store
+
+
+def test_a_database_holds_every_table_with_its_types(store: Store, tmp_path: Path) -> None:
+    (path,) = export_tables(store, tmp_path / "out", "duckdb")
+    assert [each.name for each in path.parent.iterdir()] == ["lrlc.duckdb"]
+    with duckdb.connect(str(path), read_only=True) as database:
+        for name in SCHEMAS:
+            exported = database.sql(f"SELECT * FROM {name}").to_arrow_table()
+            assert exported.to_pylist() == store.table(name).to_pylist()
+        found = dict(database.sql("SELECT column_name, column_type FROM (DESCRIBE trials)").fetchall())
+        assert found["started_at"] == "TIMESTAMP WITH TIME ZONE"
+        assert (found["rank"], found["test_images"], found["git_dirty"]) == ("INTEGER", "BIGINT", "BOOLEAN")
+        began = database.sql("SELECT epoch_us(min(started_at)) FROM trials").fetchall()
+        assert began == [(round(START.timestamp() * 1e6),)]
+        means = "SELECT rank, avg(test_accuracy) FROM trials GROUP BY rank ORDER BY rank"
+        assert database.sql(means).fetchall() == [(1, 0.5), (4, 0.75)]
+        joined = "SELECT list_sum(values) FROM weights JOIN trials USING (trial_id) WHERE rank = 4"
+        assert database.sql(joined).fetchall() == [(pytest.approx(2.625),)]
+        comments = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'trials'"
+        meanings = {column.name: column.meaning for column in TRIAL_COLUMNS}
+        assert dict(database.sql(comments).fetchall()) == meanings
+
+
+def test_an_earlier_database_is_replaced(store: Store, tmp_path: Path) -> None:
+    export_tables(store, tmp_path, "duckdb")
+    store.commit([result("d")])
+    (path,) = export_tables(store, tmp_path, "duckdb")
+    with duckdb.connect(str(path), read_only=True) as database:
+        assert database.sql("SELECT count(*) FROM trials").fetchall() == [(4,)]
+
+
+def test_a_database_that_cannot_be_written_leaves_the_earlier_one(store: Store, tmp_path: Path) -> None:
+    (path,) = export_tables(store, tmp_path / "out", "duckdb")
+    before = path.read_bytes()
+    limited = (
+        "import resource, sys; from pathlib import Path; from results.store import Store;"
+        "from results.export import export_tables; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "export_tables(Store(sys.argv[1]), Path(sys.argv[2]), 'duckdb')"
+    )
+    command = [sys.executable, "-c", limited, str(store.root), str(path.parent)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"results.errors.StoreError: cannot write {path}: ")
+    assert last.endswith("; nothing was left half-written")
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_told(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot write .*lrlc.duckdb: .*Not a directory"):
+        export_tables(store, tmp_path / "file" / "out", "duckdb")
+
+
+def test_without_duckdb_one_line_says_what_to_install(store: Store, tmp_path: Path) -> None:
+    without = "import sys; sys.modules['duckdb'] = None; from harness.cli import main; main()"
+    words = ["export", "sample", "--to", "duckdb", "--results", str(tmp_path / "runs")]
+    done = subprocess.run([sys.executable, "-c", without, *words], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("needs DuckDB: pip install 'lrlc-bench[duckdb]'")
+    assert len(done.stderr.splitlines()) == 1
