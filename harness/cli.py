@@ -285,10 +285,12 @@ def report(
     form: Annotated[str, typer.Option("--format", help="html or markdown")] = "html",
 ) -> None:
     """Write the study's report: one HTML page that needs nothing beside it, or Markdown with its figures."""
+    from results.claims import judge
     from results.report import Format, write_report
 
     store, chosen = _store(study, results), Format.named(form)
-    print(write_report(store, (out or _beside(store)) / chosen.file_name, profile=profile, form=chosen))
+    out = (out or _beside(store)) / chosen.file_name
+    print(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile)))
 
 
 @app.command()

@@ -12,6 +12,7 @@ import torch
 from harness import ray_setup
 from harness.catalogue import OpenedStudy, open_study
 from harness.data import load_dataset
+from harness.dataset_summaries import note_datasets
 from harness.driver import Driver, GridSource, TrialSource
 from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
@@ -113,6 +114,10 @@ class RunSession:
         plan = Plan(self.plan.trials, settled_ids(store, retry=self.retry))  # another driver may have ended
         store.write_study(self.study.described(), self.profile, self.overrides)
         store.write_plan(self.profile, [trial.id for trial in plan.trials])
+        specs = [trial.config.dataset for trial in plan.trials]
+        if self.study.search is not None:
+            specs.append(self.study.search.dataset)
+        note_datasets(store, dict.fromkeys(specs), self.data_dir, min(self.study.seeds))
         sources: list[TrialSource] = [LeaseWatch(lease), GridSource(plan.missing)]
         total, done = len(plan.trials), plan.done
         if self.study.search is not None:

@@ -3,6 +3,7 @@
 <root>/trials, curves, weights   Parquet parts, one file per table and commit
 <root>/plans/<profile>.parquet   the trials that a profile of the study consists of
 <root>/study.json                what the study asked, per profile
+<root>/datasets/<title>.parquet  its data sets in brief, for figures
 <root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
 <root>/damaged/                  the files of parts that could not be read when a run began
 """
@@ -20,7 +21,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results import compaction
+from results import compaction, datasets
+from results.datasets import DatasetSummary
 from results.errors import StoreError
 from results.files import Location, locate
 from results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
@@ -220,6 +222,15 @@ class Store:
                 f"{self.root}: no plan of profile {profile!r} here; run it first (plans here: {known})"
             )
         return plans[profile][1]
+
+    def write_dataset(self, summary: DatasetSummary) -> None:
+        """Note what figures need of a data set, in place of an earlier note."""
+        self._before_writing()
+        datasets.write(self.root, summary)
+
+    def datasets(self) -> dict[str, DatasetSummary]:
+        """What was noted of data sets, by title."""
+        return datasets.read(self.root)
 
     def write_study(
         self, described: Mapping[str, Any], profile: str | None = None, overrides: Sequence[str] = ()

@@ -26,6 +26,7 @@ FIGURES: Mapping[str, str] = {
     "rank_vs_accuracy": "results.figures.rank_vs_accuracy",
     "differences": "results.figures.differences",
     "pareto": "results.figures.pareto",
+    "alignment": "results.figures.alignment",
     "combining_weights": "results.figures.combining_weights",
     "combining_weights_by_image": "results.figures.combining_weights_by_image",
     "learning_curves": "results.figures.learning_curves",

@@ -5,7 +5,7 @@ from results.figures.weight_maps import Figure, draw_maps
 
 CAPTION = (
     "Learned combining weights of fixed low-rank locally connected layers: "
-    "a map per filter bank over the output positions. "
+    "a map per filter bank over the output positions, beside the mean training image. "
     "Of each data set the cell with the best mean validation accuracy is shown, its first seed."
 )
 

@@ -1,12 +1,13 @@
 """What a figure is given to draw: rows of trials, and their curves and weight maps on demand."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from results.datasets import DatasetSummary
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from results.store import Store
@@ -35,6 +36,13 @@ class Selection:
     """Learning curves of these trial ids."""
     weights: Callable[[Collection[str]], pd.DataFrame]
     """Weight maps of these trial ids."""
+    read_datasets: Callable[[], Mapping[str, DatasetSummary]] = dict
+    """What is noted of the data sets, by title."""
+
+    @cached_property
+    def datasets(self) -> Mapping[str, DatasetSummary]:
+        """What is noted of the data sets, by title; nothing of those trained on by earlier versions."""
+        return self.read_datasets()
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -52,10 +60,15 @@ class Selection:
         def read(columns: Collection[str] | None) -> pd.DataFrame:
             return store.planned_trials(profile, columns, TEXTS_OF_FEW.intersection(columns or ()))
 
-        return Selection(read, store.curves, store.weights)
+        return Selection(read, store.curves, store.weights, store.datasets)
 
     @staticmethod
-    def of_frames(trials: pd.DataFrame, curves: pd.DataFrame, weights: pd.DataFrame) -> "Selection":
+    def of_frames(
+        trials: pd.DataFrame,
+        curves: pd.DataFrame,
+        weights: pd.DataFrame,
+        datasets: Mapping[str, DatasetSummary] | None = None,
+    ) -> "Selection":
         """Frames with the columns of the three tables."""
 
         def chosen(table: pd.DataFrame) -> Callable[[Collection[str]], pd.DataFrame]:
@@ -64,7 +77,7 @@ class Selection:
         def read(columns: Collection[str] | None) -> pd.DataFrame:
             return trials if columns is None else trials[list(columns)]
 
-        return Selection(read, chosen(curves), chosen(weights))
+        return Selection(read, chosen(curves), chosen(weights), lambda: datasets or {})
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from results.datasets import DatasetSummary
 from results.figures import style
 from results.figures.naming import dataset_name
 from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
@@ -27,6 +29,8 @@ IMAGES = 3
 class _Row:
     label: str
     banks: list["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]
+    image: npt.NDArray[np.uint8] | None
+    """(H, W, C): the mean image, or the one that the maps were made for."""
 
 
 def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
@@ -38,20 +42,21 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
         raise NothingToDraw(
             f"no trial left {'input-dependent' if by_image else 'fixed'} combining weights of rank 2 to 8"
         )
-    across = max(len(row.banks) for row in rows)
+    first = int(any(row.image is not None for row in rows))  # the first bank's column
+    across = first + max(len(row.banks) for row in rows)
     side = min(0.8, (style.PAGE_INCHES - 1.5) / across)
     figure = Figure(figsize=(1.5 + side * across, 0.35 + (side + 0.07) * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), across, squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         values = np.concatenate([bank.ravel() for bank in row.banks])
-        for bank, ax in enumerate(line):
-            if bank >= len(row.banks):
-                ax.axis("off")
-                continue
-            ax.imshow(row.banks[bank], cmap=COLOURS, vmin=values.min(), vmax=values.max())
+        for ax in line:
             ax.set_xticks([])
             ax.set_yticks([])
             ax.spines[:].set_visible(False)
+        if row.image is not None:
+            line[0].imshow(row.image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        for bank, ax in zip(row.banks, line[first:], strict=False):
+            ax.imshow(bank, cmap=COLOURS, vmin=values.min(), vmax=values.max())
         line[0].set_ylabel(row.label, rotation=0, ha="right", va="center", fontsize=6.5)
         scale = ScalarMappable(Normalize(values.min(), values.max()), COLOURS)
         bar = figure.colorbar(scale, ax=list(line), fraction=0.03, pad=0.01, aspect=12)
@@ -60,8 +65,10 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
         bar.locator = MaxNLocator(3)
         if row is rows[0]:
             bar.ax.set_title("weight", fontsize=6, fontweight="normal", loc="left", pad=3)
-    for bank in range(across):
-        axes[0][bank].set_title(f"bank {bank + 1}", fontsize=7, fontweight="normal", loc="center", pad=3)
+    titles = ["image" if by_image else "mean image"] * first
+    titles += [f"bank {bank + 1}" for bank in range(across - first)]
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=7, fontweight="normal", loc="center", pad=3)
     return figure
 
 
@@ -77,16 +84,27 @@ def _rows(panel: Panel, selection: Selection, by_image: bool) -> Iterator[_Row]:
         maps = maps[maps["image"].notna() == by_image]
         if maps.empty:
             continue
-        name = dataset_name(panel.dataset)
+        name, noted = dataset_name(panel.dataset), selection.datasets.get(panel.dataset)
+        mean = None if noted is None else noted.mean_image.round().astype(np.uint8)
         if by_image:
             last = maps[maps["layer"] == maps["layer"].iloc[-1]]
             for image, of_image in list(last.groupby("image"))[:IMAGES]:
-                yield _Row(f"{name}\nimage {int(str(image).split('.')[0]) + 1}", _banks(of_image))
+                number = int(str(image).split(".")[0])
+                shown = _example(noted, number, int(first["seed"]))
+                yield _Row(f"{name}\nimage {number + 1}", _banks(of_image), shown)
         else:
             places = str(first["placement"]).split("+")
             for place, (_, of_layer) in zip(places, maps.groupby("layer", sort=False), strict=False):
-                yield _Row(f"{name}\nlayer {place}", _banks(of_layer))
+                yield _Row(f"{name}\nlayer {place}", _banks(of_layer), mean)
         return
+
+
+def _example(noted: DatasetSummary | None, number: int, seed: int) -> npt.NDArray[np.uint8] | None:
+    """The image, if it is known as this seed's trials saw it."""
+    if noted is None or number >= len(noted.examples) or (noted.seed != seed and "+t" in noted.dataset):
+        return None
+    shown: npt.NDArray[np.uint8] = noted.examples[number]
+    return shown
 
 
 def _banks(maps: pd.DataFrame) -> list["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]:
