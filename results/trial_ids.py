@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DIGITS = 16
+LOWER_CASE = np.uint64(0x2020_2020_2020_2020)
+"""The bits that eight hexadecimal digits in ASCII have in common, unless one is an upper-case letter."""
 
 
 def all_different(ids: pa.ChunkedArray) -> bool:
@@ -19,27 +21,27 @@ def all_different(ids: pa.ChunkedArray) -> bool:
     numbers = _as_numbers(ids)
     if numbers is None:
         return bool(pc.count_distinct(ids).as_py() == len(ids))
-    numbers.sort()
-    return not (numbers[1:] == numbers[:-1]).any()
+    in_order = np.sort(numbers)
+    return not (in_order[1:] == in_order[:-1]).any()
 
 
 def among(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Which of the ids are known; None if all of them are."""
     numbers, known_numbers = _as_numbers(ids), _as_numbers(known)
     if numbers is not None and known_numbers is not None and len(known):
-        numbers.sort()
-        known_numbers.sort()
-        places = np.searchsorted(known_numbers, numbers).clip(max=len(known) - 1)
-        if (known_numbers[places] == numbers).all():
+        in_order, known_in_order = np.sort(numbers), np.sort(known_numbers)
+        places = np.searchsorted(known_in_order, in_order).clip(max=len(known) - 1)
+        if (known_in_order[places] == in_order).all():
             return None
     return pc.is_in(ids, known.combine_chunks())
 
 
 def _as_numbers(ids: pa.ChunkedArray) -> npt.NDArray[np.uint64] | None:
-    """The ids as numbers, in an array of its own; None if one of them is not 16 hexadecimal digits."""
+    """The ids as numbers; None if one of them is not 16 hexadecimal digits in lower case."""
     try:
-        text = ids.combine_chunks().cast(pa.binary(DIGITS)).buffers()[1].to_pybytes()[: DIGITS * len(ids)]
-        numbers = np.frombuffer(bytearray(unhexlify(text)), np.uint64)
+        text = ids.combine_chunks().cast(pa.binary(DIGITS)).buffers()[1]
+        numbers = np.frombuffer(unhexlify(memoryview(text)[: DIGITS * len(ids)]), np.uint64)
     except (pa.ArrowInvalid, Error):
         return None
-    return numbers if text == text.lower() else None
+    common = np.bitwise_and.reduce(np.frombuffer(text, np.uint64, 2 * len(ids)))
+    return numbers if common & LOWER_CASE == LOWER_CASE else None

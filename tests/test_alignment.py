@@ -3,6 +3,7 @@
 import math
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_it_falls_with_every_shift(name: str, data_dir: Path) -> None:
     if not (data_dir / name).is_dir():
         pytest.skip(f"no {name} in the data folder")
     dial = [summary(name, pixels, data_dir).alignment for pixels in DIAL]
-    assert all(before > after for before, after in zip(dial[:-1], dial[1:], strict=True)), dial
+    assert all(before > after for before, after in pairwise(dial)), dial
     assert dial[-1] < dial[0] / 4
 
 

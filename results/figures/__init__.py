@@ -88,7 +88,7 @@ def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str,
     with look():
         figure: Figure = module.draw(selection)
         figure.draw_without_rendering()  # lay out once, and alike in every format
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)  # with "none" each file would be laid out, which is drawing it, again
         return {extension: _as_bytes(figure, extension) for extension in formats}
 
 

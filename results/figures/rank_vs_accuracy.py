@@ -171,12 +171,10 @@ def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool, limits: tuple
         _draw_dots(ax, one, dodge, wide)
     else:
         ax.vlines(places, *one.spans.T, color=colour, lw=BAR_POINTS, alpha=0.3, zorder=2)
-    for place, summary in zip(places, one.summaries, strict=True):
-        if not np.isnan(summary.low):
-            cut = summary.low < limits[0] or summary.high > limits[1]
-            ax.vlines(
-                place, summary.low, summary.high, color=colour, lw=0.8, alpha=0.35 if cut else 1, zorder=3
-            )
+    lows, highs = np.array([(summary.low, summary.high) for summary in one.summaries]).T
+    cut = (lows < limits[0]) | (highs > limits[1])
+    for those, alpha in ((~cut & ~np.isnan(lows), 1.0), (cut, 0.35)):
+        ax.vlines(places[those], lows[those], highs[those], color=colour, lw=0.8, alpha=alpha, zorder=3)
     ax.plot(
         places,
         [summary.mean for summary in one.summaries],
@@ -226,22 +224,15 @@ def _draw_bands(ax: Axes, bands: Sequence[_Band]) -> None:
         outside = (
             "" if low <= summary.mean <= high else f" {'↓' if summary.mean < low else '↑'} {summary.mean:.1f}"
         )
-        ax.annotate(
+        ax.plot([1, 1.028], [height, label], color=band.colour, lw=0.5, transform=ax.transAxes, clip_on=False)
+        ax.text(
+            1.035,
+            label,
             band.label + outside,
-            (1.0, height),
-            (1.035, label),
-            "axes fraction",
-            "axes fraction",
             fontsize=6,
             color=band.colour,
             va="center",
-            arrowprops={
-                "arrowstyle": "-",
-                "color": band.colour,
-                "linewidth": 0.5,
-                "shrinkA": 0.5,
-                "shrinkB": 0,
-            },
+            transform=ax.transAxes,
         )
 
 
