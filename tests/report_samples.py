@@ -1,11 +1,13 @@
 """Made-up verdicts in the shape that `results.claims` gives them, and a small study's tables to report on."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from results_samples import result, study
 
+from results.claims import Finding, Judged, Verdict
 from results.schema import TrialStatus
 from results.statistics import Summary
 from results.store import Store
@@ -13,29 +15,12 @@ from results.store import Store
 TINY = {"datasets": ("mnist",), "seeds": 3, "ranks": (1, 2, 4), "placements": ("3",)}
 
 
-@dataclass(frozen=True)
-class Finding:
-    where: str
-    comparison: str
-    verdict: str
-    effect: Summary | None
-    unit: str = "points"
-    seeds: int = 8
-    p: float | None = None
-    margin: float | None = None
-    smallest_visible: float | None = None
-    test_noise: float | None = None
-    superiority: float | None = None
-    correlation: float | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Judged:
-    name: str
-    says: str
-    verdict: str
-    findings: tuple[Finding, ...]
+def finding(where: str, comparison: str, verdict: str, effect: Summary | None, **told: Any) -> Finding:
+    """A line of evidence of which only this much, and what is told, is known."""
+    known = {"unit": "points", "seeds": 8, "note": "", **told}
+    rest = {field.name: None for field in fields(Finding) if field.name not in known}
+    named = {"where": where, "comparison": comparison, "verdict": Verdict(verdict), "effect": effect}
+    return Finding(**{**rest, **known, **named})
 
 
 def judged() -> list[Judged]:
@@ -50,27 +35,27 @@ def judged() -> list[Judged]:
         Judged(
             "C1",
             "Relaxing spatial invariance (rank > 1) raises accuracy over convolution.",
-            "supported",
+            Verdict.SUPPORTED,
             (
-                Finding("MNIST", ours, "supported", gain, p=0.0078, smallest_visible=0.31, test_noise=0.1),
-                Finding("CIFAR-10", ours, "supported", gain, p=0.0004, superiority=1.0),
+                finding("MNIST", ours, "supported", gain, p=0.0078, smallest_visible=0.31, test_noise=0.1),
+                finding("CIFAR-10", ours, "supported", gain, p=0.0004, superiority=1.0),
             ),
         ),
         Judged(
             "C2",
             "LRLC beats parameter-matched wide convolution and locally connected layers.",
-            "contradicted",
+            Verdict.CONTRADICTED,
             (
-                Finding("MNIST", wide, "contradicted", loss, p=0.023, smallest_visible=0.31, test_noise=0.1),
-                Finding("MNIST", local, "supported", gain, p=0.0078, smallest_visible=0.31, test_noise=0.1),
+                finding("MNIST", wide, "contradicted", loss, p=0.023, smallest_visible=0.31, test_noise=0.1),
+                finding("MNIST", local, "supported", gain, p=0.0078, smallest_visible=0.31, test_noise=0.1),
             ),
         ),
         Judged(
             "C4",
             "On less aligned data input-dependent LRLC beats fixed LRLC; on aligned data fixed beats it.",
-            "undecided",
+            Verdict.UNDECIDED,
             (
-                Finding(
+                finding(
                     "CIFAR-10",
                     "LRLC, input-dependent minus fixed",
                     "undecided",
@@ -85,10 +70,10 @@ def judged() -> list[Judged]:
         Judged(
             "C6",
             "The learned combining weights vary smoothly over the image.",
-            "supported",
+            Verdict.SUPPORTED,
             (
-                Finding("MNIST", "smoothness against permuted maps", "supported", gain, "", p=0.001),
-                Finding("MNIST", "range over the image", "supported", gain, "weight", p=0.001),
+                finding("MNIST", "smoothness against permuted maps", "supported", gain, unit="", p=0.001),
+                finding("MNIST", "range over the image", "supported", gain, unit="weight", p=0.001),
             ),
         ),
     ]

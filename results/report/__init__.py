@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from results.claims import Judged
 from results.files import locate
 from results.markup.html import to_html
 from results.markup.markdown import to_markdown
 from results.report.page import describe
-from results.report.verdicts import Judged
 from results.store import Store, StoreError
 
 __all__ = ["Format", "write_report"]

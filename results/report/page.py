@@ -5,9 +5,10 @@ from typing import Literal
 
 import pandas as pd
 
+from results.claims import Judged
 from results.figures import Selection
 from results.markup.content import Block, Counts, Page, Text
-from results.report import asked, failures, figures, outcome, provenance, verdicts
+from results.report import along_rank, asked, failures, figures, outcome, provenance, verdicts
 from results.schema import TrialStatus
 from results.store import DEFAULT_PROFILE, Store, StudyRecord
 
@@ -15,7 +16,7 @@ from results.store import DEFAULT_PROFILE, Store, StudyRecord
 def describe(
     store: Store,
     profile: str | None,
-    judged: Sequence[verdicts.Judged],
+    judged: Sequence[Judged],
     image_format: Literal["svg", "png"],
 ) -> Page:
     """All that the report says, for `results.markup` to write."""
@@ -34,6 +35,7 @@ def describe(
             asked.section(record, rows),
             figures.section(selection, image_format),
             outcome.section(rows),
+            *along_rank.section(rows),
             failures.section(rows, missing),
             provenance.section(rows, store),
             provenance.again(rows, record),

@@ -1,11 +1,10 @@
 """The verdicts first: each claim with its statement and how it ended, then the lines that were tested."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
+from results.claims import Finding, Judged
 from results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
 from results.report.text import chance, estimate, number, words
-from results.statistics import Summary
 
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
@@ -20,50 +19,6 @@ HOW_TO_READ = {
     "P(better)": "the chance that the layer named first wins with the same seed",
     "r": "the correlation of the two over seeds: what comparing them seed by seed gained",
 }
-
-
-class Finding(Protocol):
-    """One tested line of a claim, as `results.claims` gives it."""
-
-    @property
-    def where(self) -> str: ...
-    @property
-    def comparison(self) -> str: ...
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def effect(self) -> Summary | None: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def seeds(self) -> int: ...
-    @property
-    def p(self) -> float | None: ...
-    @property
-    def margin(self) -> float | None: ...
-    @property
-    def smallest_visible(self) -> float | None: ...
-    @property
-    def test_noise(self) -> float | None: ...
-    @property
-    def superiority(self) -> float | None: ...
-    @property
-    def correlation(self) -> float | None: ...
-    @property
-    def note(self) -> str: ...
-
-
-class Judged(Protocol):
-    """One claim with its verdict, as `results.claims` gives it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def says(self) -> str: ...
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def findings(self) -> Sequence[Finding]: ...
 
 
 def in_one_sentence(judged: Sequence[Judged]) -> str:
