@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from results_samples import study
 
 from harness.data import load_dataset
 from harness.data.alignment import alignment
 from harness.dataset_summaries import summarise_dataset
 from results.datasets import DatasetSummary
+from results.figures import NothingToDraw, Selection, render
+from results.schema import to_tables
 from results.store import Store
 from studies import DatasetSpec
 
@@ -59,6 +62,31 @@ def test_it_falls_with_every_shift(name: str, data_dir: Path) -> None:
 def test_digits_and_faces_are_aligned_and_cifar10_is_less(data_dir: Path) -> None:
     found = {name: summary(name, 0, data_dir).alignment for name in ("mnist", "utkface", "cifar10")}
     assert min(found["mnist"], found["utkface"]) > 5 * found["cifar10"]
+
+
+def noted(title: str, score: float) -> DatasetSummary:
+    return DatasetSummary(
+        title, "d" * 16, 0, score, np.zeros((8, 8, 1), np.float32), np.zeros((2, 8, 8, 1), np.uint8)
+    )
+
+
+def selection(datasets: dict[str, DatasetSummary]) -> Selection:
+    rows = study(("mnist", "cifar10"), seeds=3, ranks=(1, 2, 4), placements=("3",))
+    tables = {name: table.to_pandas() for name, table in to_tables(rows).items()}
+    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], datasets)
+
+
+def test_gains_are_drawn_against_alignment_and_weights_beside_the_mean_image() -> None:
+    both = {"mnist": noted("mnist", 0.3), "cifar10": noted("cifar10", 0.02)}
+    for name in ("alignment", "combining_weights", "combining_weights_by_image"):
+        first, again = (render(name, selection(both), ["svg"])["svg"] for _ in range(2))
+        assert first == again
+        if name != "alignment":
+            assert first != render(name, selection({}), ["svg"])["svg"]
+    with pytest.raises(NothingToDraw, match="noted no alignment"):
+        render("alignment", selection({}), ["svg"])
+    with pytest.raises(NothingToDraw, match="two data sets"):
+        render("alignment", selection({"mnist": both["mnist"]}), ["svg"])
 
 
 def test_a_run_notes_its_data_sets_beside_its_tables(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
