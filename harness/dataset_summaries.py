@@ -28,8 +28,8 @@ def note_datasets(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | N
 
 def summarise_dataset(title: str, dataset: Dataset, pixels: int, seed: int) -> DatasetSummary:
     """`pixels` is the most that images are shifted."""
-    train, inside = _shifted(np.asarray(dataset.train.images[:MOST_IMAGES]), pixels, seed, "train")
-    examples, _ = _shifted(np.asarray(dataset.test.images[:MAPPED_IMAGES]), pixels, seed, "test")
+    train, inside = _shifted(np.array(dataset.train.images[:MOST_IMAGES]), pixels, seed, "train")
+    examples, _ = _shifted(np.array(dataset.test.images[:MAPPED_IMAGES]), pixels, seed, "test")
     return DatasetSummary(
         dataset=title,
         data_digest=dataset.digest,
