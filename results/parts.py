@@ -174,6 +174,8 @@ def _load_from(
     categories: Collection[str],
 ) -> Loaded:
     wanted = list(SCHEMAS[table].names if columns is None else columns)
+    if not any(part.rows[table] for part in now.parts):
+        return Loaded(_scan(root, [], table, wanted, None, categories), now.damaged)
     of_trials = wanted if table == "trials" else []
     names = [part.name for part in now.parts]
     first = list(dict.fromkeys([*of_trials, "trial_id", "status"]))

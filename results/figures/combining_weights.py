@@ -1,7 +1,9 @@
 """Maps of the learned combining weights per filter bank, where they are fixed."""
 
 from results.figures.selection import Selection
-from results.figures.weight_maps import Figure, draw_maps
+from results.figures.weight_maps import TRIAL_COLUMNS, Figure, draw_maps
+
+__all__ = ["CAPTION", "TRIAL_COLUMNS", "draw"]
 
 CAPTION = (
     "Learned combining weights of fixed low-rank locally connected layers: "

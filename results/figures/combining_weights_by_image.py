@@ -1,7 +1,9 @@
 """Maps of the combining weights per filter bank and test image, where they depend on the input."""
 
 from results.figures.selection import Selection
-from results.figures.weight_maps import Figure, draw_maps
+from results.figures.weight_maps import TRIAL_COLUMNS, Figure, draw_maps
+
+__all__ = ["CAPTION", "TRIAL_COLUMNS", "draw"]
 
 CAPTION = (
     "Combining weights of input-dependent low-rank locally connected layers for the first test images: "

@@ -10,17 +10,19 @@ from matplotlib.ticker import MaxNLocator
 
 from results.figures import style
 from results.figures.naming import KIND_NAMES, short_kind_name
-from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
+from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
-from results.statistics import Summary, paired_difference
+from results.statistics import LAYER_SETTINGS, Summary, paired_difference
 
 CAPTION = (
     "Difference in test accuracy from a plain convolution trained with the same seed: "
-    "mean and 95% t interval over seeds, a faint dot each. "
+    "mean and 95% t interval over seeds, a faint dot each, or a faint bar for the middle 90% of many. "
     "Of several ranks the one with the best mean validation accuracy is shown. "
     "Right: the rank, and the parameters of the whole network."
 )
 REFERENCE = "conv"
+MEASURES = ("test_accuracy", "validation_accuracy", "parameters", "test_images")
+TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", *MEASURES)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class _Contrast:
     parameters: float
     per_seed: "pd.Series[float]"
     difference: Summary
+
+    @property
+    def shown(self) -> "pd.Series[float]":
+        """Every seed, or of very many where their middle 90% begin and end."""
+        return self.per_seed if len(self.per_seed) <= MOST_DOTS else self.per_seed.quantile([0.05, 0.95])
 
 
 def draw(selection: Selection) -> Figure:
@@ -94,8 +101,13 @@ def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[tuple[str, str
         height = lines.index((contrast.kind, contrast.placement))
         colour, summary = style.kind_colour(contrast.kind), contrast.difference
         half = np.nan_to_num(summary.high - summary.mean)  # no interval at one seed
-        seeds = contrast.per_seed
-        ax.scatter(seeds, np.full(len(seeds), height), s=5, color=colour, alpha=0.35, linewidths=0, zorder=2)
+        seeds = contrast.shown
+        if len(contrast.per_seed) > MOST_DOTS:
+            ax.hlines(height, seeds.min(), seeds.max(), color=colour, lw=4, alpha=0.3, zorder=2)
+        else:
+            ax.scatter(
+                seeds, np.full(len(seeds), height), s=5, color=colour, alpha=0.35, linewidths=0, zorder=2
+            )
         ax.errorbar(
             summary.mean, height, xerr=half, color=colour, marker="o", markersize=3.6, linewidth=1.0, zorder=3
         )
@@ -122,7 +134,7 @@ def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[tuple[str, str
 
 def _limits(contrasts: list[_Contrast]) -> tuple[float, float]:
     """Room for every seed and mean; intervals may run off, as they do at two seeds."""
-    shown = np.concatenate([[0.0], *[contrast.per_seed.to_numpy() for contrast in contrasts]])
+    shown = np.concatenate([[0.0], *[contrast.shown.to_numpy() for contrast in contrasts]])
     low, high = float(shown.min()), float(shown.max())
     span = max(high - low, 0.2)
     ends = [end for c in contrasts for end in (c.difference.low, c.difference.high) if not np.isnan(end)]

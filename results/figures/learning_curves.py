@@ -8,14 +8,16 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from results.figures import style
 from results.figures.naming import KIND_NAMES, kind_name
-from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
+from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
+from results.statistics import LAYER_SETTINGS
 
 CAPTION = (
     "Training loss and validation accuracy per epoch: "
-    "a thin line is a seed, a thick one the mean over seeds. "
+    "a thin line is a seed, of very many the first hundred; a thick one is the mean over all. "
     "Of each layer kind the cell with the best mean validation accuracy is shown."
 )
+TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy", "test_images")
 COLUMNS = (
     ("train_loss", 1.0, "training loss (nats)"),
     ("validation_accuracy", 100.0, "validation accuracy (%)"),
@@ -67,7 +69,8 @@ def _chosen(panel: Panel, selection: Selection) -> dict[str, pd.DataFrame]:
 def _draw_panel(ax: Axes, curves: dict[str, pd.DataFrame], name: str, scale: float) -> None:
     for kind, of_kind in curves.items():
         colour = style.kind_colour(kind)
-        for _, curve in of_kind.groupby("trial_id"):
+        few = of_kind["trial_id"].unique()[:MOST_DOTS]
+        for _, curve in of_kind[of_kind["trial_id"].isin(few)].groupby("trial_id"):
             ax.plot(curve["epoch"], scale * curve[name], color=colour, linewidth=0.4, alpha=0.45)
         mean = of_kind.groupby("epoch")[name].mean()
         ax.plot(mean.index, scale * mean, color=colour, linewidth=1.3, linestyle=STROKES.get(kind, "-"))

@@ -14,8 +14,9 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 from results.figures import style
 from results.figures.naming import KIND_NAMES, kind_name
 from results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
-from results.pareto import configurations, on_front
+from results.pareto import MEASURES, configurations, on_front
 from results.schema import TrialStatus
+from results.statistics import CELL
 
 CAPTION = (
     "Mean test accuracy over seeds against the size of the whole network and its work: a mark is a "
@@ -23,6 +24,7 @@ CAPTION = (
     "cost; beside its ends stand the rank and the layers replaced. "
     "Chosen on validation, shown on test, the line may fall."
 )
+TRIAL_COLUMNS = (*CELL, "dataset_name", "translate", "label", "status", "seed", "test_images", *MEASURES)
 COSTS = {"parameters": "parameters", "flops_per_image": "FLOPs per image, forward"}
 MARKERS = {
     "conv": "s",

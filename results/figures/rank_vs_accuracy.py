@@ -14,7 +14,7 @@ from matplotlib.ticker import NullLocator
 
 from results.figures import style
 from results.figures.naming import kind_name, short_kind_name
-from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
+from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, Summary, summarise
 
@@ -26,8 +26,6 @@ CAPTION = (
 )
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", "test_accuracy", "test_images")
 MATCHED = "wide_conv"
-MOST_DOTS = 100
-"""Of more seeds at a rank the middle 90% are drawn as one bar."""
 BAR_POINTS = 2.0
 WIDEST_DODGE = 0.22
 """How far, in ranks, series move apart so that their intervals do not hide each other."""

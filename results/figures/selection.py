@@ -16,13 +16,17 @@ PANEL = ("dataset", "network", *TRAINING_SETTINGS)
 """What has to be equal for two layers to be comparable: one panel of a figure holds one combination."""
 
 MOST_PANELS = 12
+MOST_DOTS = 100
+"""Of more seeds in a cell no figure draws each."""
 
 
 class NothingToDraw(Exception):  # noqa: N818
     """Why a figure cannot be drawn from these rows."""
 
 
-TEXTS_OF_FEW = frozenset(("dataset", "network", "kind", "placement", "options", "precision", "status"))
+TEXTS_OF_FEW = frozenset(
+    ("dataset", "dataset_name", "label", "network", "kind", "placement", "options", "precision", "status")
+)
 """Text columns with few different values; a figure that names its columns gets them as pandas categories."""
 
 

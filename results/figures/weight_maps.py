@@ -14,11 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from results.datasets import DatasetSummary
 from results.figures import style
 from results.figures.naming import dataset_name
-from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
+from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
+from results.statistics import LAYER_SETTINGS
 
-__all__ = ["Figure", "draw_maps"]
+__all__ = ["TRIAL_COLUMNS", "Figure", "draw_maps"]
 
+TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy")
 COLOURS = "cividis"
 MOST_BANKS = 8
 MOST_ROWS = 12
