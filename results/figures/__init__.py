@@ -24,10 +24,14 @@ __all__ = ["FIGURES", "Drawn", "NothingToDraw", "Selection", "caption", "draw_al
 FIGURES: Mapping[str, str] = {
     "rank_vs_accuracy": "results.figures.rank_vs_accuracy",
     "differences": "results.figures.differences",
+    "translated": "results.figures.translated",
+    "placement_rank": "results.figures.placement_rank",
     "pareto": "results.figures.pareto",
     "combining_weights": "results.figures.combining_weights",
     "combining_weights_by_image": "results.figures.combining_weights_by_image",
     "learning_curves": "results.figures.learning_curves",
+    "search_history": "results.figures.search_history",
+    "search_importance": "results.figures.search_importance",
 }
 """Name -> module, imported when it is drawn: importing matplotlib and seaborn takes two seconds."""
 

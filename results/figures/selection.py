@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from results.importance import Importance
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from results.store import Store
@@ -28,20 +29,29 @@ class Selection:
     """Learning curves of these trial ids."""
     weights: Callable[[Collection[str]], pd.DataFrame]
     """Weight maps of these trial ids."""
+    importance: Sequence[Importance] = ()
+    """Of a search, how much its parameters mattered, by objective."""
 
     @staticmethod
     def of(store: Store, profile: str | None = None) -> "Selection":
         """The rows of a profile's plan (None: the plan written last; all rows if there is none)."""
-        return Selection(store.planned_trials(profile), store.curves, store.weights)
+        return Selection(
+            store.planned_trials(profile), store.curves, store.weights, store.importance(profile)
+        )
 
     @staticmethod
-    def of_frames(trials: pd.DataFrame, curves: pd.DataFrame, weights: pd.DataFrame) -> "Selection":
+    def of_frames(
+        trials: pd.DataFrame,
+        curves: pd.DataFrame,
+        weights: pd.DataFrame,
+        importance: Sequence[Importance] = (),
+    ) -> "Selection":
         """Frames with the columns of the three tables."""
 
         def chosen(table: pd.DataFrame) -> Callable[[Collection[str]], pd.DataFrame]:
             return lambda ids: table[table["trial_id"].isin(list(ids))]
 
-        return Selection(trials, chosen(curves), chosen(weights))
+        return Selection(trials, chosen(curves), chosen(weights), importance)
 
 
 @dataclass(frozen=True)
