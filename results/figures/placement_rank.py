@@ -1,7 +1,8 @@
 """Where to replace a layer and at which rank: a heat map of gains over convolution."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,12 +56,14 @@ def draw(selection: Selection) -> Figure:
     scale = Normalize(-max(furthest, 0.1), max(furthest, 0.1))
     images = [_draw_map(ax, drawn, scale) for ax, drawn in zip(axes, maps, strict=True)]
     several = len({drawn.options for drawn in maps}) > 1
-    for ax, drawn in zip(axes, maps, strict=True):
-        said = [kind_name(drawn.kind), drawn.options if several else "", style.seeds_note(_rows(drawn))]
+    for number, (ax, drawn) in enumerate(zip(axes, maps, strict=True)):
+        if number % 2 == 0:
+            ax.set_ylabel("layers replaced")
+        said = [kind_name(drawn.kind), drawn.options if several else "", _seeds(drawn)]
         style.title(ax, drawn.panel, " · ".join(part for part in said if part))
     bar = figure.colorbar(images[0], ax=axes, location="bottom", shrink=0.6, aspect=30, pad=0.02)
     bar.set_label("difference from conv (points)")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
 
 
@@ -94,9 +97,10 @@ def _order(key: tuple[str, str]) -> tuple[int, str, str]:
     return (known.index(key[0]) if key[0] in known else len(known), *key)
 
 
-def _rows(drawn: _HeatMap) -> pd.DataFrame:
-    rows = drawn.panel.rows
-    return rows[(rows["kind"] == drawn.kind) & (rows["options"] == drawn.options)]
+def _seeds(drawn: _HeatMap) -> str:
+    counts = [difference.n for difference in drawn.found.values()]
+    low, high = min(counts), max(counts)
+    return f"{low if low == high else f'{low} to {high}'} seed{'s' if high > 1 else ''}"
 
 
 def _draw_map(ax: Axes, drawn: _HeatMap, scale: Normalize) -> AxesImage:
@@ -104,11 +108,12 @@ def _draw_map(ax: Axes, drawn: _HeatMap, scale: Normalize) -> AxesImage:
     for (place, rank), difference in drawn.found.items():
         means[drawn.placements.index(place), drawn.ranks.index(rank)] = difference.mean
     image = ax.imshow(np.ma.masked_invalid(means), COLOURS, scale, aspect="auto")
+    decimals = 1 if np.nanmax(np.abs(means)) >= 1 else 2
     for row, place in enumerate(drawn.placements):
         for column, rank in enumerate(drawn.ranks):
-            _write(ax, row, column, drawn.found.get((place, rank)), scale)
+            _write(ax, (column, row), drawn.found.get((place, rank)), scale, decimals)
     ax.set_xticks(range(len(drawn.ranks)), [str(rank) for rank in drawn.ranks])
-    ax.set_yticks(range(len(drawn.placements)), [_layers(place) for place in drawn.placements])
+    ax.set_yticks(range(len(drawn.placements)), drawn.placements)
     ax.set_xticks(np.arange(len(drawn.ranks) - 1) + 0.5, minor=True)
     ax.set_yticks(np.arange(len(drawn.placements) - 1) + 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=1.2)
@@ -118,24 +123,20 @@ def _draw_map(ax: Axes, drawn: _HeatMap, scale: Normalize) -> AxesImage:
     return image
 
 
-def _write(ax: Axes, row: int, column: int, difference: Summary | None, scale: Normalize) -> None:
+def _write(
+    ax: Axes, place: tuple[int, int], difference: Summary | None, scale: Normalize, decimals: int
+) -> None:
+    centred: Mapping[str, Any] = {"ha": "center", "va": "center", "fontsize": 6.5}
     if difference is None:
-        ax.text(column, row, "–", ha="center", va="center", fontsize=6.5, color=style.GREY)
+        ax.text(*place, "–", color=style.GREY, **centred)
         return
     is_clear = difference.low > 0 or difference.high < 0
-    ax.text(
-        column,
-        row,
-        f"{difference.mean:+.1f}".replace("-", "−"),
-        ha="center",
-        va="center",
-        fontsize=6.5,
-        fontweight="bold" if is_clear else "normal",
-        color=_ink(COLOURS(float(scale(difference.mean))), is_clear),
-    )
+    number = f"{round(difference.mean, decimals) + 0.0:+.{decimals}f}".replace("-", "−")
+    ink = _ink(COLOURS(float(scale(difference.mean))), is_clear)
+    ax.text(*place, number, color=ink, fontweight="bold" if is_clear else "normal", **centred)
     if is_clear:
-        frame = Rectangle((column - 0.44, row - 0.42), 0.88, 0.84, fill=False, color=style.INK, linewidth=0.8)
-        ax.add_patch(frame)
+        corner = (place[0] - 0.44, place[1] - 0.42)
+        ax.add_patch(Rectangle(corner, 0.88, 0.84, fill=False, color=style.INK, linewidth=0.8))
 
 
 def _ink(colour: Sequence[float], is_clear: bool) -> str:
@@ -144,7 +145,3 @@ def _ink(colour: Sequence[float], is_clear: bool) -> str:
     if lightness < 0.55:
         return "white"
     return style.INK if is_clear else "#555555"
-
-
-def _layers(placement: str) -> str:
-    return f"layers {placement}" if "+" in placement else f"layer {placement}"

@@ -1,6 +1,7 @@
 """A search as it went: validation accuracy of each suggestion, and the best so far."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def _draw_history(ax: Axes, history: _History) -> None:
     found = history.complete
     best = found["accuracy"].cummax()
     rises = best > best.shift(fill_value=float("-inf"))
-    last = max(float(found["search_number"].max()), float(history.incomplete["search_number"].max() or 0))
+    last = float(pd.concat([found, history.incomplete])["search_number"].max())
     ax.plot(
         [*found["search_number"], last],
         [*best, best.iloc[-1]],
@@ -133,22 +134,18 @@ def _draw_history(ax: Axes, history: _History) -> None:
     )
 
 
-def _told(winner: "pd.Series[object]") -> str:
+def _told(winner: "pd.Series[Any]") -> str:
     """'LRLC, rank 4, layers 1+3'."""
     rank, place = winner["rank"], str(winner["placement"])
     words = [short_kind_name(str(winner["kind"]))]
-    words += [f"rank {rank:.0f}"] if pd.notna(rank) else []  # type: ignore[call-overload,str-format]
+    words += [f"rank {rank:.0f}"] if pd.notna(rank) else []
     words += [f"layers {place}" if "+" in place else f"layer {place}"] if place else []
     return ", ".join(words)
 
 
 def _note(history: _History) -> str:
     seeds = int(history.complete["seeds"].max())
-    parts = [
-        f"{len(history.complete)} suggestions of {seeds} seed{'s' if seeds > 1 else ''}"
-        if seeds > 1
-        else f"{len(history.complete)} suggestions, 1 seed"
-    ]
+    parts = [f"{len(history.complete)} suggestions", f"{seeds} seed{'s' if seeds > 1 else ''}"]
     images = history.panel.rows["validation_images"].dropna().unique()
     if len(images) == 1:
         parts.append(f"{int(images[0]):,} validation images")

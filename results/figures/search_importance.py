@@ -29,11 +29,11 @@ def draw(selection: Selection) -> Figure:
     found = list(selection.importance)
     if not found:
         raise NothingToDraw("no search has ended with enough complete suggestions (10)")
-    order = list(reversed(found[0].shares))
-    order = [name for of_one in reversed(found) for name in of_one.shares if name not in order] + order
+    order = list(dict.fromkeys(name for of_objective in found for name in of_objective.shares))[::-1]
     figure, axes = style.grid(len(found), panel_height=0.75 + 0.24 * len(order))
     for number, (ax, of_objective) in enumerate(zip(axes, found, strict=True)):
         _draw_bars(ax, of_objective, order, named=number % 3 == 0)
+        ax.set_xlim(0, 115 * max(max(each.shares.values()) for each in found))
     return figure
 
 
@@ -47,7 +47,6 @@ def _draw_bars(ax: Axes, importance: Importance, order: list[str], *, named: boo
     names = [name.removeprefix("train.").replace("_", " ") for name in order]
     ax.set_yticks(range(len(order)), names if named else [""] * len(order))
     ax.tick_params(axis="y", length=0)
-    ax.set_xlim(0, max(shares) * 1.15)
     ax.set_xlabel("share of importance (%)")
     way = WAYS[importance.direction]
     ax.set_title(f"{way} {OBJECTIVES.get(importance.metric, importance.metric)}\n", pad=3, linespacing=1.35)

@@ -20,11 +20,13 @@ from results.statistics import Summary, summarise
 
 CAPTION = (
     "Above: test accuracy over that of a convolution trained with the same seed, against the furthest that an image "
-    "was shifted: mean and 95% t interval over seeds, a faint dot each; marks are set a little apart. "
+    "was shifted (steps drawn alike, however far): mean and 95% t interval over seeds, a faint dot each. "
     "Of several ranks or placements each seed has the one that is best on validation over the other seeds. "
     "Below: the convolution's own test accuracy."
 )
 REFERENCE = "conv"
+APART = 0.11
+"""Between the marks of two kinds, where two shifts are 1 apart."""
 LINES: Mapping[str, style.Stroke] = {
     **style.LINE_STYLES,
     "coord_conv": (0, (4, 1, 1, 1)),
@@ -105,19 +107,15 @@ def _cells(rows: pd.DataFrame, kind: str) -> Cells:
 
 def _draw_gains(ax: Axes, dial: _Dial) -> None:
     shifts = sorted(dial.reference)
-    apart = 0.03 * (shifts[-1] - shifts[0])
     ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
     for number, (kind, by_shift) in enumerate(dial.gains.items()):
-        aside = apart * (number - (len(dial.gains) - 1) / 2)
-        colour = style.kind_colour(kind)
-        summaries = {shift: summarise(gains) for shift, gains in by_shift.items()}
-        places = np.array(sorted(by_shift)) + aside
-        found = [summaries[shift] for shift in sorted(by_shift)]
-        for place, shift in zip(places, sorted(by_shift), strict=True):
-            seeds = by_shift[shift]
-            ax.scatter(
-                np.full(len(seeds), place), seeds, s=5, color=colour, alpha=0.35, linewidths=0, zorder=2
-            )
+        aside = APART * (number - (len(dial.gains) - 1) / 2)
+        colour, places, found = style.kind_colour(kind), [], []
+        for shift, gains in sorted(by_shift.items()):
+            places.append(shifts.index(shift) + aside)
+            found.append(summarise(gains))
+            dots = np.full(len(gains), places[-1])
+            ax.scatter(dots, gains, s=5, color=colour, alpha=0.35, linewidths=0, zorder=2)
         ax.errorbar(
             places,
             [each.mean for each in found],
@@ -131,7 +129,8 @@ def _draw_gains(ax: Axes, dial: _Dial) -> None:
             zorder=3,
         )
     ax.set_ylim(*_limits(dial))
-    ax.set_xticks(shifts)
+    ax.set_xlim(-0.4, len(shifts) - 0.6)
+    ax.set_xticks(range(len(shifts)), [str(shift) for shift in shifts])
     ax.tick_params(axis="x", labelbottom=False)
     ax.yaxis.set_major_locator(MaxNLocator(6))
 
@@ -157,7 +156,7 @@ def _draw_reference(ax: Axes, dial: _Dial) -> None:
     shifts = sorted(dial.reference)
     found = [summarise(dial.reference[shift]) for shift in shifts]
     ax.errorbar(
-        shifts,
+        range(len(shifts)),
         [each.mean for each in found],
         yerr=[_half(each) for each in found],
         color=style.kind_colour(REFERENCE),
