@@ -68,7 +68,7 @@ def draw(selection: Selection) -> Figure:
             above.set_ylabel("gain over conv (points)")
             below.set_ylabel("conv (%)")
     kinds = _in_order([kind for dial in dials for kind in dial.gains])
-    columns = min(len(kinds), 2 if across == 1 else 4)
+    columns = min(len(kinds), across + 1)
     handles = style.row_major([_handle(kind) for kind in kinds], columns)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
     return figure
