@@ -264,12 +264,25 @@ def plot(
     results: ResultsDir = RESULTS,
     profile: ProfileName = None,
     out: OutDir = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="png, svg or pdf; repeatable; png and svg if not said."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="This figure alone; repeatable.")
+    ] = None,
 ) -> None:
     """Draw every figure again from the tables alone."""
     from results.figures import draw_all
 
     store = _store(study, results)
-    drawn = draw_all(store, out or _beside(store) / "figures", profile=profile)
+    drawn = draw_all(
+        store,
+        out or _beside(store) / "figures",
+        formats or ("png", "svg"),
+        profile=profile,
+        only=only or None,
+    )
     for path in drawn.paths:
         print(path)
     for figure, reason in drawn.skipped.items():

@@ -120,6 +120,7 @@ class RunSession:
         note_datasets(store, dict.fromkeys(specs), self.data_dir, min(self.study.seeds))
         sources: list[TrialSource] = [LeaseWatch(lease), GridSource(plan.missing)]
         total, done = len(plan.trials), plan.done
+        search = None
         if self.study.search is not None:
             from harness.search import SearchSource
 
@@ -129,6 +130,8 @@ class RunSession:
             sources.append(search)
         with Display(total, done, max_attempts=self.study.resources.max_attempts) as display:
             Driver(sources, executor, store, self.study.resources, display).run()
+        if search is not None:
+            store.write_importance(search.importance(), self.profile)
         store.compact()
 
     def _gpus(self, available: float) -> float:

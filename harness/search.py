@@ -19,6 +19,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.catalogue import OpenedStudy
+from harness.importance import importances
 from harness.journal import journal_folder
 from harness.optuna_setup import BLIND_TO_CONDITIONS, BLIND_TO_CONSTRAINTS, make_sampler, open_optuna
 from harness.planning import Planner
@@ -26,6 +27,7 @@ from harness.progress import say
 from harness.search_outcome import outcome
 from harness.search_space import Answer, Axis, Params, Row, SearchSpace
 from harness.trial import Trial
+from results.importance import Importance
 from results.schema import EpochRecord, TrialResult, TrialStatus
 from results.store import DEFAULT_PROFILE, Store
 from studies import Interval
@@ -139,6 +141,10 @@ class SearchSource:
             stopped += self._prune_if_seeds_lose(suggestion)
             self._tell_if_complete(suggestion)
         return stopped
+
+    def importance(self) -> list[Importance]:
+        """How much each parameter mattered to each objective, over what Optuna has been told."""
+        return importances(self._optuna, self._search)
 
     def _prune(self, suggestion: _Suggestion) -> list[Trial]:
         """Drop the suggestion's queued trials and return its running ones; those another waits for stay."""

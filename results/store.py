@@ -4,6 +4,7 @@
 <root>/plans/<profile>.parquet   the trials that a profile of the study consists of
 <root>/study.json                what the study asked, per profile
 <root>/datasets/<title>.parquet  its data sets in brief, for figures
+<root>/importance.json           how much each parameter of a search mattered, per profile
 <root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
 <root>/damaged/                  the files of parts that could not be read when a run began
 """
@@ -12,7 +13,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from results import compaction, datasets
 from results.datasets import DatasetSummary
 from results.errors import StoreError
 from results.files import Location, locate
+from results.importance import Importance
 from results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
 from results.schema import SCHEMAS, TrialResult, TrialStatus, to_tables
 from results.trial_ids import among
@@ -237,24 +239,39 @@ class Store:
     ) -> None:
         """Note what the study asks under a profile, for the report. `described` is JSON-able; title and
         description are read from it."""
-        name = profile or DEFAULT_PROFILE
         entry = {"study": dict(described), "overrides": list(overrides)}
-        profiles = {key: value for key, value in self._study_file().items() if key != name}
-        text = json.dumps({"profiles": {**profiles, name: entry}}, indent=2)
-        self._before_writing()
-        (self.root / "study.json").replace(lambda file: file.write(text.encode()))
+        self._write_profile("study.json", profile, entry)
 
     def study(self, profile: str | None = None) -> StudyRecord | None:
         """What the study asked under a profile (None: the one run last); None if that was never noted."""
-        profiles = self._study_file()
+        profiles = self._profiles("study.json")
         name = profile or next(reversed(profiles), DEFAULT_PROFILE)
         if name not in profiles:
             return None
         return StudyRecord(name, profiles[name]["study"], tuple(profiles[name]["overrides"]))
 
-    def _study_file(self) -> dict[str, Any]:
+    def write_importance(self, found: Sequence[Importance], profile: str | None = None) -> None:
+        """Note how much a search's parameters mattered, for the figures; nothing found takes away what was."""
+        if found or self._profiles("importance.json"):
+            entry = {"objectives": [asdict(of_objective) for of_objective in found]}
+            self._write_profile("importance.json", profile, entry)
+
+    def importance(self, profile: str | None = None) -> list[Importance]:
+        """How much a search's parameters mattered under a profile (None: the one run last), by objective."""
+        asked = self.study(profile)
+        entry = self._profiles("importance.json").get(asked.profile if asked else DEFAULT_PROFILE, {})
+        return [Importance(**of_objective) for of_objective in entry.get("objectives", [])]
+
+    def _write_profile(self, file: str, profile: str | None, entry: Mapping[str, Any]) -> None:
+        name = profile or DEFAULT_PROFILE
+        profiles = {key: value for key, value in self._profiles(file).items() if key != name}
+        text = json.dumps({"profiles": {**profiles, name: entry}}, indent=2)
+        self._before_writing()
+        (self.root / file).replace(lambda out: out.write(text.encode()))
+
+    def _profiles(self, file: str) -> dict[str, Any]:
         """Entries by profile, the latest last."""
-        path = self.root / "study.json"
+        path = self.root / file
         try:
             profiles: dict[str, Any] = json.loads(path.read())["profiles"]
         except FileNotFoundError:

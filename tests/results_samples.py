@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -97,6 +98,36 @@ def study(
         cells += product(["wide_conv"], wide_ranks, ["3"])
         results += [_trial(dataset, seed, luck, *cell) for cell in cells]
     return results
+
+
+def translated(shifts: Iterable[int] = (2, 8), seeds: int = 3) -> list[TrialResult]:
+    """Faces moved by up to so many pixels: fixed combining weights lose their gain with the shift, others keep it."""
+    found = []
+    for shift, row in product(shifts, study(("utkface",), seeds, (2, 4), ("3",), wide_ranks=(4,))):
+        gain = (row.test_accuracy or 0.0) - CEILINGS["utkface"]
+        kept = gain / (1 + shift) if row.kind == "lrlc" else gain
+        moved = {
+            "trial_id": f"{row.trial_id}+{shift}",
+            "dataset": f"utkface+t{shift}",
+            "translate": shift,
+            "test_accuracy": CEILINGS["utkface"] - shift / 100 + kept,
+            "curve": (),
+            "weights": (),
+        }
+        found.append(replace(row, **moved))
+    return found
+
+
+def searched() -> list[TrialResult]:
+    """A search's suggestions, each of two seeds; one lost a seed."""
+    rows = study(("mnist",), 2, (1, 2, 4), ("1", "3"))
+    cells = list(dict.fromkeys((row.kind, row.rank, row.placement) for row in rows))
+    found = [
+        replace(row, study="hunt", search_number=cells.index((row.kind, row.rank, row.placement)))
+        for row in rows
+    ]
+    lost = {"status": TrialStatus.DIVERGED, "test_accuracy": None, "validation_accuracy": None, "curve": ()}
+    return [replace(found[0], **lost), *found[1:]]
 
 
 def _trial(dataset: str, seed: int, luck: float, kind: str, rank: int | None, placement: str) -> TrialResult:

@@ -3,6 +3,8 @@
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,17 +12,22 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from report_samples import small_store
-from results_samples import result, study
+from results_samples import result, searched, study, translated
 from scipy import stats
 
 from results.export import export_tables
 from results.figures import FIGURES, NothingToDraw, Selection, draw_all, render
 from results.figures.style import look, spread
-from results.schema import SCHEMAS, TrialStatus, to_tables
+from results.importance import Importance
+from results.schema import SCHEMAS, TrialResult, TrialStatus, to_tables
 from results.statistics import binomial_sd, paired_difference, summarise, summarise_groups
 from results.store import Store, StoreError
 
 SMALL = {"datasets": ("mnist", "utkface"), "seeds": 3, "ranks": (1, 2, 4), "placements": ("3", "1+2+3")}
+IMPORTANCE = [
+    Importance("validation_accuracy", "maximize", 30, {"kind": 0.6, "rank": 0.4}),
+    Importance("parameters", "minimize", 30, {"rank": 0.9, "kind": 0.1}),
+]
 TINY = {"datasets": ("mnist",), "seeds": 3, "ranks": (1, 2), "placements": ("3",)}
 
 
@@ -29,9 +36,26 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return small_store(tmp_path_factory.mktemp("runs"))
 
 
+@pytest.fixture(scope="module")
+def full_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Rows for every figure there is."""
+    store = small_store(tmp_path_factory.mktemp("full"))
+    rows = study(("utkface",), 3, (2, 4), ("1", "3")) + translated()
+    store.commit(
+        [*rows, *(replace(row, trial_id=f"s{row.trial_id}", dataset="digits") for row in searched())]
+    )
+    store.write_importance(IMPORTANCE, "smoke")
+    store.write_plan("smoke", store.trials()["trial_id"].tolist())
+    return store
+
+
+def selected(rows: list[TrialResult], importance: Sequence[Importance] = ()) -> Selection:
+    tables = {name: table.to_pandas() for name, table in to_tables(rows).items()}
+    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], importance)
+
+
 def frames(**chosen: object) -> Selection:
-    tables = {name: table.to_pandas() for name, table in to_tables(study(**chosen)).items()}  # type: ignore[arg-type]
-    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"])
+    return selected(study(**chosen))  # type: ignore[arg-type]
 
 
 def test_importing_results_is_quick_and_brings_nothing_heavy() -> None:
@@ -43,9 +67,9 @@ def test_importing_results_is_quick_and_brings_nothing_heavy() -> None:
     assert done.stdout.split() == []
 
 
-def test_every_figure_is_drawn_and_the_same_bytes_again(store: Store, tmp_path: Path) -> None:
-    formats = ("png", "svg")
-    first = draw_all(store, tmp_path / "first", formats)
+def test_every_figure_is_drawn_and_the_same_bytes_again(full_store: Store, tmp_path: Path) -> None:
+    formats = ("png", "svg", "pdf")
+    first = draw_all(full_store, tmp_path / "first", formats)
     assert first.skipped == {}
     assert {path.name for path in first.paths} == {f"{name}.{ext}" for name in FIGURES for ext in formats}
     code = (
@@ -54,7 +78,7 @@ def test_every_figure_is_drawn_and_the_same_bytes_again(store: Store, tmp_path: 
     )
     again = tmp_path / "again"
     subprocess.run(
-        [sys.executable, "-c", code, str(store.root), again], check=True, env={"PYTHONHASHSEED": "7"}
+        [sys.executable, "-c", code, str(full_store.root), again], check=True, env={"PYTHONHASHSEED": "7"}
     )
     different = [path.name for path in first.paths if path.read_bytes() != (again / path.name).read_bytes()]
     assert different == []
@@ -89,10 +113,13 @@ def test_a_wide_convolution_matched_at_one_rank_is_a_band() -> None:
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_few_seeds_are_drawn(seeds: int) -> None:
+def test_few_seeds_are_drawn(seeds: int, tmp_path: Path) -> None:
     selection = frames(**{**TINY, "seeds": seeds})
-    for name in FIGURES:
-        assert render(name, selection, ["png"])["png"].startswith(b"\x89PNG")
+    drawn = draw_all(selection, tmp_path, ["png"])
+    assert set(drawn.skipped) == {"translated", "placement_rank", "search_history", "search_importance"}
+    dial = study(("utkface",), seeds, (2,), ("1", "3")) + translated(seeds=seeds)
+    drawn = draw_all(selected(dial), tmp_path, ["png"], only=["translated"])
+    assert [path.name for path in drawn.paths] == ["translated.png"]
 
 
 def test_figures_without_their_data_say_so(tmp_path: Path) -> None:
@@ -104,6 +131,81 @@ def test_figures_without_their_data_say_so(tmp_path: Path) -> None:
     nothing = draw_all(Store(tmp_path / "none"), tmp_path, ["svg"])
     assert set(nothing.skipped) == set(FIGURES)
     assert set(nothing.skipped.values()) == {"no trial has a row yet"}
+
+
+def test_gains_along_a_translation_are_paired_and_named() -> None:
+    from results.figures import translated as figure
+
+    rows = [row for row in study(("utkface",), 3, (2, 4), ("3",)) if row.kind != "coord_conv"]
+    with look():
+        above, below = figure.draw(selected(rows + translated())).axes
+    shown = [line for line in above.lines if line.get_marker() == "o"]
+    (fixed,) = shown
+    conv, lrlc = (
+        {
+            row.seed: row.test_accuracy
+            for row in translated((8,))
+            if row.kind == kind and row.rank in (None, 2)
+        }
+        for kind in ("conv", "lrlc")
+    )
+    rank_2 = sum(100 * (lrlc[seed] - conv[seed]) for seed in conv) / 3  # type: ignore[operator]
+    heights = list(fixed.get_ydata())
+    assert heights[0] > heights[1] > heights[2]
+    assert heights[2] == pytest.approx(rank_2, abs=0.5)
+    assert [label.get_text() for label in below.get_xticklabels()] == ["0", "2", "8"]
+    assert [text.get_text() for text in above.texts] == ["3 seeds, 10,000 test images"]
+
+
+def test_the_heat_map_marks_what_an_interval_sets_apart_from_nothing() -> None:
+    from results.figures import placement_rank
+
+    rows = study(("utkface",), 5, (1, 2, 7), ("1", "3"), ("lrlc",))
+    with look():
+        ax, _ = placement_rank.draw(selected(rows)).axes
+    frame = to_tables(rows)["trials"].to_pandas()
+    conv = frame[frame["kind"] == "conv"]
+    numbers = [text for text in ax.texts if text.get_text()[0] in "+−"]
+    assert len(numbers) == 6
+    for text in numbers:
+        column, row = text.get_position()
+        cell = frame[(frame["kind"] == "lrlc") & (frame["placement"] == ("1", "3")[int(row)])]
+        found = paired_difference(cell[cell["rank"] == (1, 2, 7)[int(column)]], conv).difference.scaled(100)
+        assert float(text.get_text().replace("−", "-")) == pytest.approx(found.mean, abs=0.051)
+        assert (text.get_fontweight() == "bold") == (found.low > 0 or found.high < 0)
+    assert {text.get_fontweight() for text in numbers} == {"bold", "normal"}
+
+
+def test_a_search_is_shown_as_it_went() -> None:
+    from results.figures import search_history
+
+    rows = searched()
+    with look():
+        (ax,) = search_history.draw(selected(rows)).axes
+    means: dict[int, float] = {}
+    for row in rows:
+        if row.search_number:  # the first lost a seed
+            means[row.search_number] = means.get(row.search_number, 0.0) + 50 * (row.validation_accuracy or 0)
+    steps = list(ax.lines[0].get_ydata())
+    assert steps[:-1] == pytest.approx([max(list(means.values())[: n + 1]) for n in range(len(means))])
+    assert any("1 not complete" in text.get_text() for text in ax.texts)
+
+
+def test_importances_are_drawn_for_each_objective() -> None:
+    from results.figures import search_importance
+
+    with look():
+        first, second = search_importance.draw(selected(searched(), IMPORTANCE)).axes
+    assert [label.get_text() for label in first.get_yticklabels()] == ["rank", "kind"]  # from below
+    assert [[bar.get_width() for bar in ax.patches] for ax in (first, second)] == [[40, 60], [90, 10]]
+
+
+def test_figures_are_chosen_by_name(store: Store, tmp_path: Path) -> None:
+    drawn = draw_all(store, tmp_path, ["pdf"], only=["pareto", "translated"])
+    assert [path.name for path in drawn.paths] == ["pareto.pdf"]
+    assert set(drawn.skipped) == {"translated"}
+    with pytest.raises(StoreError, match="unknown figure 'parto'; known: rank_vs_accuracy"):
+        draw_all(store, tmp_path, only=["parto"])
 
 
 def test_a_search_over_many_settings_is_not_pooled_into_one_line() -> None:

@@ -365,3 +365,18 @@ def test_status_shows_the_front_and_the_figure_is_drawn(lrlc: Lrlc, run: Run, ro
     assert "parameters" in told
     figure = next(path for path in draw_all(Store(root), root / "figures").paths if path.stem == "pareto")
     assert figure.stat().st_size > 10_000
+
+
+def test_a_search_says_which_parameters_mattered_once_it_has_seen_enough(run: Run, root: Path) -> None:
+    run(f"search.objectives={BOTH}", "search.seeds=1")
+    assert Store(root).importance() == []
+    run(f"search.objectives={BOTH}", "search.seeds=1", "search.trials=12")
+    accuracy, parameters = Store(root).importance()
+    assert (accuracy.metric, parameters.metric) == ("validation_accuracy", "parameters")
+    for found in (accuracy, parameters):
+        assert found.suggestions == 12
+        assert found.shares.keys() == {"kind", "rank", "placement"}  # those too that only some kinds have
+        assert sum(found.shares.values()) == pytest.approx(1)
+    assert max(parameters.shares, key=lambda name: parameters.shares[name]) in ("kind", "rank")
+    drawn = draw_all(Store(root), root / "figures", only=["search_history", "search_importance"])
+    assert drawn.skipped == {}

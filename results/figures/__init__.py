@@ -7,7 +7,7 @@ columns of trials it needs in TRIAL_COLUMNS; it then is given those alone, which
 
 import importlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +25,15 @@ __all__ = ["FIGURES", "Drawn", "NothingToDraw", "Selection", "caption", "draw_al
 FIGURES: Mapping[str, str] = {
     "rank_vs_accuracy": "results.figures.rank_vs_accuracy",
     "differences": "results.figures.differences",
+    "translated": "results.figures.translated",
+    "placement_rank": "results.figures.placement_rank",
     "pareto": "results.figures.pareto",
     "alignment": "results.figures.alignment",
     "combining_weights": "results.figures.combining_weights",
     "combining_weights_by_image": "results.figures.combining_weights_by_image",
     "learning_curves": "results.figures.learning_curves",
+    "search_history": "results.figures.search_history",
+    "search_importance": "results.figures.search_importance",
 }
 """Name -> module, imported when it is drawn: importing matplotlib and seaborn takes two seconds."""
 
@@ -55,18 +59,18 @@ def draw_all(
     formats: Sequence[str] = ("png", "svg"),
     *,
     profile: str | None = None,
+    only: Collection[str] | None = None,
 ) -> Drawn:
     """Write every figure that the rows allow to `out_dir/<name>.<format>`, in place of an earlier one.
 
-    Of a store the rows of the profile's plan are drawn (None: the plan written last). Raises StoreError for
-    an unknown format.
+    Of a store the rows of the profile's plan are drawn (None: the plan written last); `only` names the figures
+    to draw (None: all). Raises StoreError for an unknown format or name.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise StoreError(f"unknown figure format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+    _check("figure format", formats, FORMATS)
+    _check("figure", only or (), FIGURES)
     selection = source if isinstance(source, Selection) else Selection.of(source, profile)
     paths, skipped = [], {}
-    for name in FIGURES:
+    for name in (name for name in FIGURES if only is None or name in only):
         try:
             drawn = render(name, selection, formats)
         except NothingToDraw as reason:
@@ -76,6 +80,12 @@ def draw_all(
             paths.append(out_dir / f"{name}.{extension}")
             _write(paths[-1], content)
     return Drawn(tuple(paths), skipped)
+
+
+def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise StoreError(f"unknown {what} {name!r}; known: {', '.join(known)}")
 
 
 def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str, bytes]:

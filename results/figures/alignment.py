@@ -14,14 +14,18 @@ from results.claims.cells import Side, pair
 from results.claims.evidence import rank_table
 from results.figures import style
 from results.figures.naming import dataset_name, kind_name
-from results.figures.selection import NothingToDraw, Selection, panels
-from results.statistics import Summary, summarise
+from results.figures.selection import PANEL, NothingToDraw, Selection, panels
+from results.statistics import LAYER_SETTINGS, Summary, summarise
 
 CAPTION = (
     "Gain over convolution against the alignment of the images: the mean correlation of two of them, 1 if all are "
     "one. A point is a data set as trained on, with its 95% t interval over paired seeds; a line joins the shifts of "
     "one data set, which take its alignment away (hollow: shifted). Ranks are chosen on validation by the other seeds."
 )
+TRIAL_COLUMNS = (
+    *PANEL, *LAYER_SETTINGS, "dataset_name", "translate", "label", "status", "seed",
+    "test_accuracy", "validation_accuracy", "test_images",
+)  # fmt: skip
 REFERENCE = "conv"
 KINDS = ("lrlc", "lrlc_input_dependent")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from results.datasets import DatasetSummary
+from results.importance import Importance
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from results.store import Store
@@ -42,6 +43,8 @@ class Selection:
     """Weight maps of these trial ids."""
     read_datasets: Callable[[], Mapping[str, DatasetSummary]] = dict
     """What is noted of the data sets, by title."""
+    importance: Sequence[Importance] = ()
+    """Of a search, how much its parameters mattered, by objective."""
 
     @cached_property
     def datasets(self) -> Mapping[str, DatasetSummary]:
@@ -64,7 +67,7 @@ class Selection:
         def read(columns: Collection[str] | None) -> pd.DataFrame:
             return store.planned_trials(profile, columns, TEXTS_OF_FEW.intersection(columns or ()))
 
-        return Selection(read, store.curves, store.weights, store.datasets)
+        return Selection(read, store.curves, store.weights, store.datasets, store.importance(profile))
 
     @staticmethod
     def of_frames(
@@ -72,6 +75,7 @@ class Selection:
         curves: pd.DataFrame,
         weights: pd.DataFrame,
         datasets: Mapping[str, DatasetSummary] | None = None,
+        importance: Sequence[Importance] = (),
     ) -> "Selection":
         """Frames with the columns of the three tables."""
 
@@ -81,7 +85,7 @@ class Selection:
         def read(columns: Collection[str] | None) -> pd.DataFrame:
             return trials if columns is None else trials[list(columns)]
 
-        return Selection(read, chosen(curves), chosen(weights), lambda: datasets or {})
+        return Selection(read, chosen(curves), chosen(weights), lambda: datasets or {}, importance)
 
 
 @dataclass(frozen=True)

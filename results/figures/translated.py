@@ -1,0 +1,198 @@
+"""Gain over convolution as the images are translated, and what convolution itself then reaches."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from results.claims.cells import Cells, Side, chosen, pair
+from results.figures import style
+from results.figures.naming import KIND_NAMES, kind_name
+from results.figures.pareto import MARKERS
+from results.figures.selection import NothingToDraw, Panel, Selection, panels
+from results.schema import TrialStatus
+from results.statistics import Summary, summarise
+
+CAPTION = (
+    "Above: test accuracy over that of a convolution trained with the same seed, against the furthest that an image "
+    "was shifted (steps drawn alike, however far): mean and 95% t interval over seeds, a faint dot each. "
+    "Of several ranks or placements each seed has the one that is best on validation over the other seeds. "
+    "Below: the convolution's own test accuracy."
+)
+REFERENCE = "conv"
+APART = 0.11
+"""Between the marks of two kinds, where two shifts are 1 apart."""
+LINES: Mapping[str, style.Stroke] = {
+    **style.LINE_STYLES,
+    "coord_conv": (0, (4, 1, 1, 1)),
+    "locally_connected": (0, (1, 2.5)),
+}
+
+
+@dataclass(frozen=True)
+class _Dial:
+    """One data set at its shifts, in pixels: by shift the convolution's accuracies, and by kind the gains, by seed."""
+
+    panel: Panel
+    reference: Mapping[int, "pd.Series[float]"]
+    gains: Mapping[str, Mapping[int, "pd.Series[float]"]]
+
+
+def draw(selection: Selection) -> Figure:
+    """A column per data set; raises NothingToDraw where no data set was translated by two amounts."""
+    trials = selection.trials
+    if not trials.empty:
+        trials = trials.assign(dataset=_untranslated(trials))
+    dials = [_dial(panel) for panel in panels(trials)]
+    dials = [dial for dial in dials if dial.gains]
+    if not dials:
+        raise NothingToDraw("no data set has gains over convolution at two translations")
+    across = min(len(dials), 3)
+    bands = -(-len(dials) // across)
+    width = {1: style.COLUMN_INCHES, 2: 5.4}.get(across, style.PAGE_INCHES)
+    figure = Figure(figsize=(width, 2.9 * bands + 0.4), layout="constrained")
+    places = figure.add_gridspec(2 * bands, across, height_ratios=[3, 1] * bands)
+    for number, dial in enumerate(dials):
+        band, column = divmod(number, across)
+        above = figure.add_subplot(places[2 * band, column])
+        below = figure.add_subplot(places[2 * band + 1, column], sharex=above)
+        _draw_gains(above, dial)
+        _draw_reference(below, dial)
+        style.title(above, dial.panel, _note(dial))
+        if column == 0:
+            above.set_ylabel("gain over conv (points)")
+            below.set_ylabel("conv (%)")
+    kinds = _in_order([kind for dial in dials for kind in dial.gains])
+    columns = min(len(kinds), across + 1)
+    handles = style.row_major([_handle(kind) for kind in kinds], columns)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
+    return figure
+
+
+def _untranslated(trials: pd.DataFrame) -> "pd.Series[str]":
+    names = [
+        name.removesuffix(f"+t{shift}")
+        for name, shift in zip(trials["dataset"], trials["translate"], strict=True)
+    ]
+    return pd.Series(names, index=trials.index)
+
+
+def _dial(panel: Panel) -> _Dial:
+    reference: dict[int, pd.Series[float]] = {}
+    gains: dict[str, dict[int, pd.Series[float]]] = {}
+    kinds = _in_order([kind for kind in panel.rows["kind"] if kind != REFERENCE])
+    for shift, rows in panel.rows.groupby("translate"):
+        conv = Side.of(rows, {"kind": REFERENCE})
+        own = chosen(conv)
+        if own.empty:
+            continue
+        reference[int(str(shift))] = own
+        for kind in kinds:
+            both = pair(Side.of(rows, _cells(panel.rows, kind)), conv, matched=False)
+            if len(both):
+                gains.setdefault(kind, {})[int(str(shift))] = both["ours"] - both["theirs"]
+    return _Dial(panel, reference, {kind: found for kind, found in gains.items() if len(found) > 1})
+
+
+def _cells(rows: pd.DataFrame, kind: str) -> Cells:
+    """A kind's cells, without rank 1, a convolution by another name, where there are others."""
+    ranks = sorted(rows.loc[rows["kind"] == kind, "rank"].dropna().unique())
+    return {"kind": kind, "rank": [rank for rank in ranks if rank > 1] or ranks}
+
+
+def _draw_gains(ax: Axes, dial: _Dial) -> None:
+    shifts = sorted(dial.reference)
+    ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
+    for number, (kind, by_shift) in enumerate(dial.gains.items()):
+        aside = APART * (number - (len(dial.gains) - 1) / 2)
+        colour, places, found = style.kind_colour(kind), [], []
+        for shift, gains in sorted(by_shift.items()):
+            places.append(shifts.index(shift) + aside)
+            found.append(summarise(gains))
+            dots = np.full(len(gains), places[-1])
+            ax.scatter(dots, gains, s=5, color=colour, alpha=0.35, linewidths=0, zorder=2)
+        ax.errorbar(
+            places,
+            [each.mean for each in found],
+            yerr=[_half(each) for each in found],
+            color=colour,
+            linestyle=LINES.get(kind, "-"),
+            marker=MARKERS.get(kind, "X"),
+            markersize=4,
+            linewidth=1.1,
+            elinewidth=0.8,
+            zorder=3,
+        )
+    ax.set_ylim(*_limits(dial))
+    ax.set_xlim(-0.4, len(shifts) - 0.6)
+    ax.set_xticks(range(len(shifts)), [str(shift) for shift in shifts])
+    ax.tick_params(axis="x", labelbottom=False)
+    ax.yaxis.set_major_locator(MaxNLocator(6))
+
+
+def _half(summary: Summary) -> float:
+    return float(np.nan_to_num(summary.high - summary.mean))  # no interval at one seed
+
+
+def _limits(dial: _Dial) -> tuple[float, float]:
+    """Room for every seed and, up to half as much again, for intervals: at two seeds they run off."""
+    series = [gains for by_shift in dial.gains.values() for gains in by_shift.values()]
+    shown = np.concatenate([[0.0], *[gains.to_numpy() for gains in series]])
+    low, high = float(shown.min()), float(shown.max())
+    span = max(high - low, 0.2)
+    summaries = [summarise(gains) for gains in series]
+    lows = [each.mean - _half(each) for each in summaries]
+    highs = [each.mean + _half(each) for each in summaries]
+    low, high = max(min([low, *lows]), low - 0.5 * span), min(max([high, *highs]), high + 0.5 * span)
+    return low - 0.05 * span, high + 0.05 * span
+
+
+def _draw_reference(ax: Axes, dial: _Dial) -> None:
+    shifts = sorted(dial.reference)
+    found = [summarise(dial.reference[shift]) for shift in shifts]
+    ax.errorbar(
+        range(len(shifts)),
+        [each.mean for each in found],
+        yerr=[_half(each) for each in found],
+        color=style.kind_colour(REFERENCE),
+        marker=MARKERS[REFERENCE],
+        markersize=3,
+        linewidth=0.8,
+    )
+    ax.set_xlabel("largest shift (pixels)")
+    ax.yaxis.set_major_locator(MaxNLocator(3))
+    ax.margins(y=0.15)
+
+
+def _note(dial: _Dial) -> str:
+    """Seeds behind the gains, the size of the test set, and what did not finish."""
+    counts = [len(gains) for by_shift in dial.gains.values() for gains in by_shift.values()]
+    low, high = min(counts), max(counts)
+    parts = [f"{low if low == high else f'{low} to {high}'} seed{'s' if high > 1 else ''}"]
+    images = dial.panel.rows["test_images"].dropna().unique()
+    if len(images) == 1:
+        parts.append(f"{int(images[0]):,} test images")
+    lost = int((dial.panel.rows["status"] != TrialStatus.FINISHED).sum())
+    return ", ".join([*parts, *([f"{lost} not finished"] if lost else [])])
+
+
+def _in_order(kinds: list[str]) -> list[str]:
+    known = [kind for kind in reversed(KIND_NAMES) if kind in kinds]
+    return known + sorted(set(kinds) - set(KIND_NAMES))
+
+
+def _handle(kind: str) -> Line2D:
+    return Line2D(
+        [],
+        [],
+        color=style.kind_colour(kind),
+        linestyle=LINES.get(kind, "-"),
+        marker=MARKERS.get(kind, "X"),
+        markersize=4,
+        label=kind_name(kind),
+    )
