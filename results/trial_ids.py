@@ -38,10 +38,13 @@ def among(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray | Non
 
 def _as_numbers(ids: pa.ChunkedArray) -> npt.NDArray[np.uint64] | None:
     """The ids as numbers; None if one of them is not 16 hexadecimal digits in lower case."""
-    try:
-        text = ids.combine_chunks().cast(pa.binary(DIGITS)).buffers()[1]
-        numbers = np.frombuffer(unhexlify(memoryview(text)[: DIGITS * len(ids)]), np.uint64)
-    except (pa.ArrowInvalid, Error):
-        return None
-    common = np.bitwise_and.reduce(np.frombuffer(text, np.uint64, 2 * len(ids)))
-    return numbers if common & LOWER_CASE == LOWER_CASE else None
+    numbers, done, common = np.empty(len(ids), np.uint64), 0, LOWER_CASE
+    for chunk in ids.chunks:  # not all at once: small pieces find their memory again
+        try:
+            text = memoryview(chunk.cast(pa.binary(DIGITS)).buffers()[1])[: DIGITS * len(chunk)]
+            numbers[done : done + len(chunk)] = np.frombuffer(unhexlify(text), np.uint64)
+        except (pa.ArrowInvalid, Error):
+            return None
+        common &= np.bitwise_and.reduce(np.frombuffer(text, np.uint64))
+        done += len(chunk)
+    return numbers if common == LOWER_CASE else None

@@ -44,8 +44,8 @@ def _draw_rank(root: str, out: Path) -> None:
     from results.store import Store
 
     out.mkdir(parents=True, exist_ok=True)
-    for extension, content in render("rank_vs_accuracy", Selection.of(Store(root)), ["png", "svg"]).items():
-        (out / f"rank_vs_accuracy.{extension}").write_bytes(content)
+    drawn = render("rank_vs_accuracy", Selection.of(Store(root)), ["png"])
+    (out / "rank_vs_accuracy.png").write_bytes(drawn["png"])
 
 
 def _draw_all(root: str, out: Path) -> None:
