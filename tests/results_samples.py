@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
+import numpy as np
+
+from results.datasets import DatasetSummary
 from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
 
 START = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
@@ -72,6 +75,12 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "weights": weights,
     }
     return TrialResult(**{**filled, **changes})
+
+
+def noted(title: str, score: float) -> DatasetSummary:
+    return DatasetSummary(
+        title, "d" * 16, 0, score, np.zeros((8, 8, 1), np.float32), np.zeros((2, 8, 8, 1), np.uint8)
+    )
 
 
 PARAMETERS = {"conv": 75_466, "coord_conv": 76_618, "locally_connected": 24_000_000}

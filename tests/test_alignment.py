@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from results_samples import study
+from results_samples import noted, study
 
 from harness.data import load_dataset
 from harness.data.alignment import alignment
@@ -62,12 +62,6 @@ def test_it_falls_with_every_shift(name: str, data_dir: Path) -> None:
 def test_digits_and_faces_are_aligned_and_cifar10_is_less(data_dir: Path) -> None:
     found = {name: summary(name, 0, data_dir).alignment for name in ("mnist", "utkface", "cifar10")}
     assert min(found["mnist"], found["utkface"]) > 5 * found["cifar10"]
-
-
-def noted(title: str, score: float) -> DatasetSummary:
-    return DatasetSummary(
-        title, "d" * 16, 0, score, np.zeros((8, 8, 1), np.float32), np.zeros((2, 8, 8, 1), np.uint8)
-    )
 
 
 def selection(datasets: dict[str, DatasetSummary]) -> Selection:

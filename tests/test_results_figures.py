@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from report_samples import small_store
-from results_samples import result, searched, study, translated
+from results_samples import noted, result, searched, study, translated
 from scipy import stats
 
 from results.export import export_tables
@@ -45,13 +45,15 @@ def full_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         [*rows, *(replace(row, trial_id=f"s{row.trial_id}", dataset="digits") for row in searched())]
     )
     store.write_importance(IMPORTANCE, "smoke")
+    for score, title in enumerate(store.trials(["dataset"])["dataset"].unique()):
+        store.write_dataset(noted(title, score / 10))
     store.write_plan("smoke", store.trials()["trial_id"].tolist())
     return store
 
 
 def selected(rows: list[TrialResult], importance: Sequence[Importance] = ()) -> Selection:
     tables = {name: table.to_pandas() for name, table in to_tables(rows).items()}
-    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], importance)
+    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], importance=importance)
 
 
 def frames(**chosen: object) -> Selection:
@@ -116,7 +118,9 @@ def test_a_wide_convolution_matched_at_one_rank_is_a_band() -> None:
 def test_few_seeds_are_drawn(seeds: int, tmp_path: Path) -> None:
     selection = frames(**{**TINY, "seeds": seeds})
     drawn = draw_all(selection, tmp_path, ["png"])
-    assert set(drawn.skipped) == {"translated", "placement_rank", "search_history", "search_importance"}
+    assert set(drawn.skipped) == {
+        "translated", "placement_rank", "alignment", "search_history", "search_importance"
+    }  # fmt: skip
     dial = study(("utkface",), seeds, (2,), ("1", "3")) + translated(seeds=seeds)
     drawn = draw_all(selected(dial), tmp_path, ["png"], only=["translated"])
     assert [path.name for path in drawn.paths] == ["translated.png"]

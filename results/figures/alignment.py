@@ -83,10 +83,11 @@ def draw(selection: Selection) -> Figure:
 
 
 def _points(selection: Selection) -> list[_Point]:
+    told = panels(selection.trials)
     if not selection.datasets:
         raise NothingToDraw("its run noted no alignment of its data sets; running it again does")
     found = []
-    for panel in panels(selection.trials):
+    for panel in told:
         noted = selection.datasets.get(panel.dataset)
         if noted is None or panel.detail:
             continue

@@ -139,8 +139,8 @@ def _write(
 
 
 def _ink(colour: Sequence[float], is_clear: bool) -> str:
-    """White on dark cells; else black, or grey for what could be 0."""
+    """White on dark cells; else black, or on the palest grey for what could be 0."""
     lightness = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
     if lightness < 0.55:
         return "white"
-    return style.INK if is_clear else "#555555"
+    return style.INK if is_clear or lightness < 0.85 else "#555555"

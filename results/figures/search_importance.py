@@ -11,7 +11,8 @@ CAPTION = (
     "How far the values of a parameter among the best suggestions differ from those among all of them (conditional "
     "PED-ANOVA, arXiv 2304.10255 and 2601.20800), as a share of the sum over parameters; "
     "the best are a tenth of the suggestions, or five where a tenth is fewer. "
-    "It says which choices led to the top, not by how many points, and of few suggestions it is a rough guide."
+    "What none of the best has, such as a rank where all are convolutions, counts 0. It says which choices led to the "
+    "top, not by how many points, and of few suggestions it is a rough guide."
 )
 OBJECTIVES = {
     "validation_accuracy": "validation accuracy",
