@@ -5,7 +5,6 @@ Commands import what they need when they run: plotting needs no torch, and only 
 """
 
 import errno
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness import jobs_cli
+from harness import jobs_cli, results_cli
 from harness.bench.cli import bench_app
 from harness.errors import UserError
-from harness.options import AsJson, MaxInFlight, Overrides, ProfileName, StudyName
-from harness.progress import aligned, duration, say
+from harness.options import RESULTS, AsJson, MaxInFlight, Overrides, ProfileName, ResultsDir, StudyName
+from harness.progress import aligned, duration, print_json, say
 
 if TYPE_CHECKING:
     from harness.commands import RunSession
-    from results.store import Store
 
 app = typer.Typer(
     name="lrlc",
@@ -33,26 +31,13 @@ app = typer.Typer(
 data_app = typer.Typer(help="List, check and fetch data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
-jobs_cli.register(app)
 
-ResultsDir = Annotated[
-    str, typer.Option("--results", help="Where the tables live: a folder, file://... or s3://bucket/prefix.")
-]
 DataDir = Annotated[Path | None, typer.Option("--data", envvar="LRLC_DATA", help="The folder of data sets.")]
-OutDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        help="Where to write; beside the tables by default, or in runs/STUDY where these are not local.",
-    ),
-]
-
 Serial = Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")]
 Address = Annotated[
     str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
 ]
 
-RESULTS = "runs"
 SECONDS_BETWEEN_LOOKS = 5.0
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -72,7 +57,7 @@ def plan(
 
     summary = plan_study(study, overrides or [], profile, results, data, probe=probe)
     if as_json:
-        _print_json(summary.as_dict())
+        print_json(summary.as_dict())
         return
     print(
         f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
@@ -170,7 +155,7 @@ def _run(
             break
     counts = session.store.counts()
     if as_json:
-        _print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
+        print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
     else:
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
         print(f"{session.store.root}: {listed or 'no rows'}")
@@ -199,13 +184,14 @@ def status(
     With --watch [SECONDS] it goes on until nothing is missing, then shows them.
     """
     from harness.lease import running_driver
+    from harness.named_store import existing_store
     from results.schema import BROKEN
 
     if seconds is not None and not watch:
         raise UserError(f"{seconds:g}: a number of seconds goes with --watch")
     if watch:
         _watch(study, results, seconds or SECONDS_BETWEEN_LOOKS)
-    store = _store(study, results)
+    store = existing_store(study, results)
     driver = running_driver(store.root)
     rows = store.trials()
     planned = store.plan()
@@ -227,7 +213,7 @@ def status(
             "set_aside": aside,
             "driver": driver.as_dict() if driver else None,
         }
-        _print_json(found if best is None else {**found, "best": best})
+        print_json(found if best is None else {**found, "best": best})
         return
     listed = ", ".join(f"{count} {ending}" for ending, count in store.counts().items())
     print(f"{store.root}: {listed or 'no rows'}" + (f", {missing} missing" if missing is not None else ""))
@@ -249,119 +235,13 @@ def _watch(study: str, results: str, seconds: float) -> None:
     """Show the study's progress until nothing is missing; one that has no tables yet is waited for."""
     from rich.console import Console
 
+    from harness.named_store import named_store
     from harness.watch import watch
 
     try:
-        watch(_named_store(study, results), seconds, Console())
+        watch(named_store(study, results), seconds, Console())
     except KeyboardInterrupt:
         raise typer.Exit from None
-
-
-@app.command()
-def plot(
-    study: StudyName,
-    overrides: Overrides = None,
-    results: ResultsDir = RESULTS,
-    profile: ProfileName = None,
-    out: OutDir = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option("--format", help="png, svg or pdf; repeatable; png and svg if not said."),
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="This figure alone; repeatable.")
-    ] = None,
-) -> None:
-    """Draw every figure again from the tables alone."""
-    from results.figures import draw_all
-
-    store = _store(study, results)
-    drawn = draw_all(
-        store,
-        out or _beside(store) / "figures",
-        formats or ("png", "svg"),
-        profile=profile,
-        only=only or None,
-    )
-    for path in drawn.paths:
-        print(path)
-    for figure, reason in drawn.skipped.items():
-        say(f"{figure}: not drawn, {reason}")
-
-
-@app.command()
-def report(
-    study: StudyName,
-    results: ResultsDir = RESULTS,
-    profile: ProfileName = None,
-    out: OutDir = None,
-    form: Annotated[str, typer.Option("--format", help="html or markdown")] = "html",
-) -> None:
-    """Write the study's report: one HTML page that needs nothing beside it, or Markdown with its figures."""
-    from results.claims import judge
-    from results.report import Format, write_report
-
-    store, chosen = _store(study, results), Format.named(form)
-    out = (out or _beside(store)) / chosen.file_name
-    print(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile)))
-
-
-@app.command()
-def claims(
-    study: StudyName, results: ResultsDir = RESULTS, profile: ProfileName = None, as_json: AsJson = False
-) -> None:
-    """Judge the study's claims, as it was last run: supported, contradicted or undecided, with the evidence."""
-    from harness import claims_cli
-    from results.claims import judge
-
-    judged = judge(_store(study, results), profile)
-    if as_json:
-        _print_json(claims_cli.as_json(judged))
-    elif judged:
-        print("\n".join(claims_cli.shown(judged)))
-    else:
-        print(f"{study}: the study names no claims; see docs/claims.md")
-
-
-@app.command()
-def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="A study's folder or name, or a CSV file.")],
-    second: Annotated[
-        str, typer.Argument(metavar="B", help="Another, such as published numbers in a CSV file.")
-    ],
-    results: ResultsDir = RESULTS,
-    margin: Annotated[
-        float | None, typer.Option(min=0, help="Points of accuracy that do not count in practice.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Set two result sets side by side, cell by cell: two commits, two machines, ours and published numbers."""
-    from dataclasses import asdict
-
-    from harness import compare_cli
-    from results.compare import compare as compare_sets
-
-    sets = [compare_cli.result_set(named, results) for named in (first, second)]
-    compared = compare_sets(sets[0], sets[1], margin=margin)
-    if as_json:
-        _print_json([asdict(cell) for cell in compared])
-    else:
-        print("\n".join(compare_cli.shown(compared, *sets)))
-
-
-@app.command()
-def export(
-    study: StudyName,
-    to: Annotated[str, typer.Option(help="csv, parquet or duckdb")] = "csv",
-    results: ResultsDir = RESULTS,
-    out: OutDir = None,
-) -> None:
-    """Write the tables as plain files for other tools."""
-    from results.export import export_tables
-
-    store = _store(study, results)
-    for path in export_tables(store, out or _beside(store) / "export", to):
-        print(path)
 
 
 @app.command(name="list")
@@ -373,7 +253,7 @@ def list_names(as_json: AsJson = False) -> None:
     known = catalogue()
     studies = {name: study_title(path) for name, path in shipped_studies().items()}
     if as_json:
-        _print_json(
+        print_json(
             {
                 "studies": studies,
                 "kinds": sorted(known.kinds),
@@ -399,7 +279,7 @@ def doctor(data: DataDir = None, as_json: AsJson = False) -> None:
 
     findings = examine(data)
     if as_json:
-        _print_json([finding.as_dict() for finding in findings])
+        print_json([finding.as_dict() for finding in findings])
     else:
         for finding in findings:
             print(f"{'ok  ' if finding.ok else 'look'} {finding.what}: {finding.found}")
@@ -414,7 +294,7 @@ def data_list(data: DataDir = None, as_json: AsJson = False) -> None:
 
     found = describe_datasets(data)
     if as_json:
-        _print_json([entry.as_dict() for entry in found])
+        print_json([entry.as_dict() for entry in found])
         return
     for entry in found:
         print(f"{entry.name:16}{entry.summary()}")
@@ -436,34 +316,6 @@ def data_fetch(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataD
     if data is None:
         raise UserError("--data: name the folder to put it in, or set LRLC_DATA")
     print(fetch(name, data))
-
-
-def _store(study: str, results: str) -> "Store":
-    """`_named_store`, which must have results."""
-    store = _named_store(study, results)
-    if not store.root.is_folder():
-        name = store.root.name
-        raise UserError(f"{store.root}: no results of study {name!r} here; `lrlc run {study}` makes them")
-    return store
-
-
-def _named_store(study: str, results: str) -> "Store":
-    """The store of a study named by file, shipped name, or its folder under `results`."""
-    from results.files import locate
-    from results.store import Store
-    from studies import study_name
-
-    folder = locate(results)
-    return Store(folder / (study if (folder / study).is_folder() else study_name(study)))
-
-
-def _beside(store: "Store") -> Path:
-    """Where what is drawn from the tables goes: to them, or where they are not local, to runs/STUDY here."""
-    if (local := store.root.local) is not None:
-        return local
-    here = Path(RESULTS) / store.root.name
-    say(f"the tables are on {store.root}; writing to {here} on this machine")
-    return here
 
 
 def _best(store: Any, study: Any) -> list[dict[str, Any]]:
@@ -491,8 +343,8 @@ def _shown(value: Any) -> str:
     )
 
 
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))
+results_cli.register(app)  # after the commands that train, as --help lists them
+jobs_cli.register(app)
 
 
 def main() -> None:

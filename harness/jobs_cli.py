@@ -9,7 +9,7 @@ import typer
 
 from harness import ray_setup
 from harness.options import AsJson, MaxInFlight, Overrides, ProfileName, StudyName
-from harness.progress import aligned, duration, say
+from harness.progress import aligned, duration, print_json, say
 
 if TYPE_CHECKING:
     from harness.jobs import Job
@@ -86,7 +86,7 @@ def jobs(address: Dashboard = DASHBOARD, as_json: AsJson = False) -> None:
     with cluster(address) as client:
         found = all_jobs(client)
     if as_json:
-        print(json.dumps([job.as_dict() for job in found], indent=2))
+        print_json([job.as_dict() for job in found])
         return
     if not found:
         say("no jobs of lrlc here")

@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,3 +13,15 @@ Overrides = Annotated[
 ProfileName = Annotated[str | None, typer.Option("--profile", help="A profile of the study, such as smoke.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 MaxInFlight = Annotated[int | None, typer.Option("--max-in-flight", min=1, help="Trials at once, at most.")]
+ResultsDir = Annotated[
+    str, typer.Option("--results", help="Where the tables live: a folder, file://... or s3://bucket/prefix.")
+]
+OutDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Where to write; beside the tables by default, or in runs/STUDY where these are not local.",
+    ),
+]
+
+RESULTS = "runs"

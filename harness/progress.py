@@ -1,5 +1,6 @@
 """What a person sees while a study runs: a live bar in a terminal, plain lines elsewhere."""
 
+import json
 import math
 import sys
 import time
@@ -132,6 +133,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def print_json(value: object) -> None:
+    """For a program to read."""
+    print(json.dumps(value, indent=2))
 
 
 class DecodingLines:

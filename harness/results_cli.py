@@ -1,0 +1,118 @@
+"""The commands about a study's tables: `lrlc plot | report | claims | compare | export`, without torch or Ray."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from harness.options import RESULTS, AsJson, OutDir, ProfileName, ResultsDir, StudyName
+from harness.progress import print_json, say
+
+
+def plot(
+    study: StudyName,
+    results: ResultsDir = RESULTS,
+    profile: ProfileName = None,
+    out: OutDir = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="png, svg or pdf; repeatable; png and svg if not said."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="This figure alone; repeatable.")
+    ] = None,
+) -> None:
+    """Draw every figure again from the tables alone."""
+    from harness.named_store import beside, existing_store
+    from results.figures import draw_all
+
+    store = existing_store(study, results)
+    drawn = draw_all(
+        store,
+        out or beside(store) / "figures",
+        formats or ("png", "svg"),
+        profile=profile,
+        only=only or None,
+    )
+    for path in drawn.paths:
+        print(path)
+    for figure, reason in drawn.skipped.items():
+        say(f"{figure}: not drawn, {reason}")
+
+
+def report(
+    study: StudyName,
+    results: ResultsDir = RESULTS,
+    profile: ProfileName = None,
+    out: OutDir = None,
+    form: Annotated[str, typer.Option("--format", help="html or markdown")] = "html",
+) -> None:
+    """Write the study's report: one HTML page that needs nothing beside it, or Markdown with its figures."""
+    from harness.named_store import beside, existing_store
+    from results.claims import judge
+    from results.report import Format, write_report
+
+    store, chosen = existing_store(study, results), Format.named(form)
+    out = (out or beside(store)) / chosen.file_name
+    print(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile)))
+
+
+def claims(
+    study: StudyName, results: ResultsDir = RESULTS, profile: ProfileName = None, as_json: AsJson = False
+) -> None:
+    """Judge the study's claims, as it was last run: supported, contradicted or undecided, with the evidence."""
+    from harness import claims_cli
+    from harness.named_store import existing_store
+    from results.claims import judge
+
+    judged = judge(existing_store(study, results), profile)
+    if as_json:
+        print_json(claims_cli.as_json(judged))
+    elif judged:
+        print("\n".join(claims_cli.shown(judged)))
+    else:
+        print(f"{study}: the study names no claims; see docs/claims.md")
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A study's folder or name, or a CSV file.")],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help="Another, such as published numbers in a CSV file.")
+    ],
+    results: ResultsDir = RESULTS,
+    margin: Annotated[
+        float | None, typer.Option(min=0, help="Points of accuracy that do not count in practice.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set two result sets side by side, cell by cell: two commits, two machines, ours and published numbers."""
+    from harness import compare_cli
+    from results.compare import compare as compare_sets
+
+    sets = [compare_cli.result_set(named, results) for named in (first, second)]
+    compared = compare_sets(sets[0], sets[1], margin=margin)
+    if as_json:
+        print_json([asdict(cell) for cell in compared])
+    else:
+        print("\n".join(compare_cli.shown(compared, *sets)))
+
+
+def export(
+    study: StudyName,
+    to: Annotated[str, typer.Option(help="csv, parquet or duckdb")] = "csv",
+    results: ResultsDir = RESULTS,
+    out: OutDir = None,
+) -> None:
+    """Write the tables as plain files for other tools."""
+    from harness.named_store import beside, existing_store
+    from results.export import export_tables
+
+    store = existing_store(study, results)
+    for path in export_tables(store, out or beside(store) / "export", to):
+        print(path)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `lrlc`."""
+    for command in (plot, report, claims, compare, export):
+        app.command()(command)
