@@ -1,6 +1,7 @@
 """Figures: from tables alone, the same on every call, and honest about what is missing."""
 
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -210,6 +211,16 @@ def test_figures_are_chosen_by_name(store: Store, tmp_path: Path) -> None:
     assert set(drawn.skipped) == {"translated"}
     with pytest.raises(StoreError, match="unknown figure 'parto'; known: rank_vs_accuracy"):
         draw_all(store, tmp_path, only=["parto"])
+
+
+def test_the_gallery_shows_every_figure() -> None:
+    docs = Path(__file__).parent.parent / "docs"
+    page = (docs / "gallery.md").read_text()
+    shown = re.findall(r"### (\w+)\n\n    lrlc plot \w+ --only (\w+)\n\n!\[[^]]+\]\((images/\S+)\)", page)
+    assert {name for name, _, _ in shown} == set(FIGURES)
+    for name, drawn, image in shown:
+        assert name == drawn
+        assert (docs / image).stat().st_size < 100_000
 
 
 def test_a_search_over_many_settings_is_not_pooled_into_one_line() -> None:

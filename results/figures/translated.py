@@ -75,11 +75,13 @@ def draw(selection: Selection) -> Figure:
 
 
 def _untranslated(trials: pd.DataFrame) -> "pd.Series[str]":
-    names = [
-        name.removesuffix(f"+t{shift}")
-        for name, shift in zip(trials["dataset"], trials["translate"], strict=True)
-    ]
-    return pd.Series(names, index=trials.index)
+    """What the data set is called without its shift."""
+    known = trials[["dataset", "translate"]].drop_duplicates("dataset")
+    names = {
+        name: name.removesuffix(f"+t{shift}")
+        for name, shift in zip(known["dataset"], known["translate"], strict=True)
+    }
+    return trials["dataset"].map(names)
 
 
 def _dial(panel: Panel) -> _Dial:
