@@ -268,18 +268,15 @@ THREE = {"datasets": [{"name": "mnist"}, {"name": "cifar10"}, {"name": "utkface"
 def rate(truth: float, wrong: Callable[[Finding], bool], **settings: Any) -> float:
     """The share of studies in which one of the findings is wrong."""
     asked = described({**DIFFERENCE, "margin": settings.pop("margin", None)}, **THREE, **settings)
-    return float(
-        np.mean(
-            [
-                any(
-                    wrong(finding)
-                    for judged in judge_rows(asked, simulated(truth, seed), no_maps)
-                    for finding in judged.findings
-                )
-                for seed in range(STUDIES)
-            ]
-        )
+    share = np.mean([any(map(wrong, _found(asked, simulated(truth, seed)))) for seed in range(STUDIES)])
+    print(
+        f"\n{share:.3f} of {STUDIES} studies: truth {truth} points, margin {asked['claims'][0]['margin']}, {settings}"
     )
+    return float(share)
+
+
+def _found(asked: dict[str, Any], rows: pd.DataFrame) -> list[Finding]:
+    return [finding for judged in judge_rows(asked, rows, no_maps) for finding in judged.findings]
 
 
 @pytest.mark.coverage
