@@ -10,7 +10,7 @@ Names = Annotated[list[str], Listed]
 
 
 class Cells(Model):
-    """Cells of the grid; of several the one that is best on validation speaks for them."""
+    """Cells of the grid; of several the one that the first seeds choose on validation speaks for them."""
 
     kind: str
     rank: Annotated[list[Annotated[Whole, Field(ge=1)]], Listed] = []

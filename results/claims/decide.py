@@ -152,7 +152,7 @@ def _settles(claim: Claim, looked: _Looked, level: float, looks: Sequence[int]) 
     needed = seeds_for_sign_flip(level)
     if looked.p is None:
         return (
-            f"{effect.n} seeds cannot show a difference (smallest possible p {evidence.smallest_p:.2g}, "
+            f"{effect.n} reporting seeds cannot show a difference (smallest possible p {evidence.smallest_p:.2g}, "
             f"needed {level:.2g}): {needed} could"
         )
     found = [

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.claims.cells import Side, cells_name, choices, of_cells, pair
+from results.claims.cells import Side, cells_name, choose, of_cells, pair
 from results.schema import TrialStatus
 from results.statistics import Summary, binomial_sd, summarise
 from results.statistics.interaction import difference_of_gains
@@ -50,7 +50,7 @@ class Evidence:
 
 
 def difference(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
-    """Ours minus theirs with the same seed, each as chosen on validation; the sign-flip test."""
+    """Ours minus theirs with the same seed, each as the first seeds chose it; the sign-flip test."""
     (rows,) = parts
     pairs = _pairs(claim, rows)
     said = _versus(claim)
@@ -231,11 +231,13 @@ def _noise(rows: pd.DataFrame) -> float | None:
 
 
 def _rows_chosen(rows: pd.DataFrame, side: Side) -> pd.DataFrame:
-    """One finished row a seed: of the cell that was best on validation over the other seeds."""
-    positions = choices(side.validation)
-    wanted = {(seed, _key(side.settings[position])) for seed, position in positions.items()}
-    finished = rows[rows["status"] == TrialStatus.FINISHED]
-    is_wanted = [(row["seed"], _key(row)) in wanted for row in finished.to_dict("records")]
+    """The finished rows of the chosen cell, one a seed."""
+    choice = choose(side)
+    if not side.settings:
+        return rows[:0]
+    finished = rows[(rows["status"] == TrialStatus.FINISHED) & rows["seed"].isin(choice.seeds)]
+    wanted = _key(side.settings[choice.column])
+    is_wanted = [_key(row) == wanted for row in finished.to_dict("records")]
     return finished[is_wanted].drop_duplicates("seed", keep="last")
 
 
