@@ -5,14 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from harness.data import Dataset, load_dataset, offsets, shift
-from harness.data.alignment import MOST_IMAGES, Inside, alignment
+from harness.data.alignment import Inside, alignment
 from harness.data.dataset import Images
 from harness.training import MAPPED_IMAGES
 from results.datasets import DatasetSummary
 from results.store import Store
 from studies import DatasetSpec
+
+MOST_IMAGES = 5000
+MOST_VALUES = 60_000_000
+"""Training images looked at, and values (pixels x channels) in them: 400 of ImageNet take a second or two."""
 
 
 def note_datasets(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | None, seed: int) -> None:
@@ -28,8 +33,8 @@ def note_datasets(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | N
 
 def summarise_dataset(title: str, dataset: Dataset, pixels: int, seed: int) -> DatasetSummary:
     """`pixels` is the most that images are shifted."""
-    train, inside = _shifted(np.array(dataset.train.images[:MOST_IMAGES]), pixels, seed, "train")
-    examples, _ = _shifted(np.array(dataset.test.images[:MAPPED_IMAGES]), pixels, seed, "test")
+    train, inside = _shifted(dataset.train.images, _spread(dataset.train.images), pixels, seed, "train")
+    examples, _ = _shifted(dataset.test.images, np.arange(MAPPED_IMAGES), pixels, seed, "test")
     return DatasetSummary(
         dataset=title,
         data_digest=dataset.digest,
@@ -40,10 +45,20 @@ def summarise_dataset(title: str, dataset: Dataset, pixels: int, seed: int) -> D
     )
 
 
-def _shifted(images: Images, pixels: int, seed: int, split: str) -> tuple[Images, Inside | None]:
-    """The images as trials see them, and which pixels were in them before; None for all."""
+def _spread(images: Images) -> NDArray[np.int64]:
+    """Positions from end to end: the rows of a folder of one's own may be sorted by label."""
+    count = min(len(images), MOST_IMAGES, MOST_VALUES // images[0].size)
+    return np.linspace(0, len(images) - 1, count, dtype=np.int64)
+
+
+def _shifted(
+    images: Images, positions: NDArray[np.int64], pixels: int, seed: int, split: str
+) -> tuple[Images, Inside | None]:
+    """Images of a split as trials see them, and which pixels were in them before; None for all."""
+    positions = positions[positions < len(images)]
+    chosen = images[positions]
     if not pixels:
-        return images, None
-    by = torch.from_numpy(offsets(len(images), pixels, seed, split))
-    inside = shift(torch.ones(images.shape[:3], dtype=torch.bool)[..., None], by)
-    return shift(torch.from_numpy(images), by).numpy(), inside[..., 0].numpy()
+        return chosen, None
+    by = torch.from_numpy(offsets(len(images), pixels, seed, split)[positions])
+    inside = shift(torch.ones(chosen.shape[:3], dtype=torch.bool)[..., None], by)
+    return shift(torch.from_numpy(chosen), by).numpy(), inside[..., 0].numpy()

@@ -34,6 +34,9 @@ class DatasetSummary:
     """(N, H, W, C): the first test images, in the order in which weight maps count them."""
 
 
+VERSION = {b"lrlc.datasets_version": b"1"}
+"""Raised when a column changes; files of another version are left out, and the next run writes them again."""
+
 SCHEMA = pa.schema(
     [
         pa.field("dataset", pa.string()),
@@ -43,7 +46,8 @@ SCHEMA = pa.schema(
         pa.field("mean_image", pa.list_(pa.float32())),
         pa.field("examples", pa.list_(pa.uint8())),
         pa.field("shape", pa.list_(pa.int32())),
-    ]
+    ],
+    metadata=VERSION,
 )
 
 
@@ -61,7 +65,7 @@ def write(root: Location, summary: DatasetSummary) -> None:
 
 
 def read(root: Location) -> dict[str, DatasetSummary]:
-    """By title; a file that cannot be read is left out, and the next run writes it again."""
+    """By title, those that can be read."""
     found = {}
     for name in (root / FOLDER).names(SUFFIX):
         try:
@@ -73,7 +77,10 @@ def read(root: Location) -> dict[str, DatasetSummary]:
 
 
 def _read(path: Location) -> DatasetSummary:
-    row = pq.read_table(io.BytesIO(path.read())).slice(0, 1).to_pylist()[0]
+    table = pq.read_table(io.BytesIO(path.read()))
+    if not VERSION.items() <= (table.schema.metadata or {}).items():
+        raise ValueError(f"{path}: another version")
+    row = table.slice(0, 1).to_pylist()[0]
     shape = row.pop("shape")
     row["mean_image"] = np.array(row["mean_image"], dtype=np.float32).reshape(shape)
     row["examples"] = np.array(row["examples"], dtype=np.uint8).reshape(-1, *shape)

@@ -3,6 +3,7 @@
 import math
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from results_samples import noted, study
 
-from harness.data import load_dataset
+from harness.data import Dataset, Split, load_dataset
 from harness.data.alignment import alignment
 from harness.dataset_summaries import summarise_dataset
+from results import datasets
 from results.datasets import DatasetSummary
 from results.figures import NothingToDraw, Selection, render
+from results.figures.style import look
 from results.schema import to_tables
 from results.store import Store
 from studies import DatasetSpec
@@ -50,9 +53,10 @@ def test_what_a_shift_brings_in_does_not_count() -> None:
     assert abs(alignment(images, inside)) < 0.05
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "utkface"])
-def test_it_falls_with_every_shift(name: str, data_dir: Path) -> None:
-    if not (data_dir / name).is_dir():
+@pytest.mark.parametrize("name", ["digits", "mnist", "fashion_mnist", "cifar10", "utkface"])
+def test_it_falls_with_every_shift(name: str, request: pytest.FixtureRequest) -> None:
+    data_dir = None if name == "digits" else request.getfixturevalue("data_dir")
+    if data_dir and not (data_dir / name).is_dir():
         pytest.skip(f"no {name} in the data folder")
     dial = [summary(name, pixels, data_dir).alignment for pixels in DIAL]
     assert all(before > after for before, after in pairwise(dial)), dial
@@ -64,10 +68,33 @@ def test_digits_and_faces_are_aligned_and_cifar10_is_less(data_dir: Path) -> Non
     assert min(found["mnist"], found["utkface"]) > 5 * found["cifar10"]
 
 
-def selection(datasets: dict[str, DatasetSummary]) -> Selection:
-    rows = study(("mnist", "cifar10"), seeds=3, ranks=(1, 2, 4), placements=("3",))
+def test_rows_that_are_sorted_by_label_are_looked_at_from_end_to_end() -> None:
+    image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
+    images = np.concatenate([np.repeat(image, 6000, axis=0), np.repeat(255 - image, 6000, axis=0)])
+    split = Split(images, np.repeat([0, 1], 6000))
+    found = summarise_dataset("sorted", Dataset("sorted", split, split, split, 2, (0, 1), "d"), 0, 0)
+    assert found.alignment == pytest.approx(0, abs=0.001)
+    assert found.mean_image == pytest.approx(127.5, abs=0.1)
+
+
+def test_a_note_of_another_version_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    with monkeypatch.context() as later:
+        later.setattr(datasets, "SCHEMA", datasets.SCHEMA.with_metadata({b"lrlc.datasets_version": b"2"}))
+        store.write_dataset(noted("mnist", 0.3))
+    assert store.datasets() == {}
+    store.write_dataset(noted("mnist", 0.3))
+    assert store.datasets()["mnist"].alignment == 0.3
+
+
+def selection(known: dict[str, DatasetSummary], rates: tuple[float, ...] = (0.1,)) -> Selection:
+    rows = [
+        replace(row, trial_id=f"{row.trial_id} {rate}", learning_rate=rate)
+        for row in study(("mnist", "cifar10"), seeds=3, ranks=(1, 2, 4), placements=("3",))
+        for rate in rates
+    ]
     tables = {name: table.to_pandas() for name, table in to_tables(rows).items()}
-    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], datasets)
+    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], known)
 
 
 def test_gains_are_drawn_against_alignment_and_weights_beside_the_mean_image() -> None:
@@ -83,19 +110,31 @@ def test_gains_are_drawn_against_alignment_and_weights_beside_the_mean_image() -
         render("alignment", selection({"mnist": both["mnist"]}), ["svg"])
 
 
+def test_each_way_of_training_has_lines_of_its_own() -> None:
+    from results.figures import alignment as figure
+
+    both = {"mnist": noted("mnist", 0.3), "cifar10": noted("cifar10", 0.02)}
+    with look():
+        drawn = figure.draw(selection(both, rates=(0.1, 0.4)))
+    (legend,) = drawn.legends
+    shown = {text.get_text() for text in legend.get_texts()}
+    assert {"MNIST, learning rate 0.1", "MNIST, learning rate 0.4", "images shifted"} <= shown
+    assert drawn.axes[0].get_xscale() == "log"
+
+
 def test_a_run_notes_its_data_sets_beside_its_tables(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
     words = ("--serial", "seeds=1", "grid={kind: conv, dataset.translate: [0, 2]}")
     lrlc("run", tiny_study, *words)
     store = Store(tmp_path / "runs/tiny")
-    noted = store.datasets()
-    assert set(noted) == {"digits", "digits+t2"}
-    assert noted["digits"].alignment > 0.4 > noted["digits+t2"].alignment > 0
-    assert noted["digits"].mean_image.shape == (8, 8, 1)
+    found = store.datasets()
+    assert set(found) == {"digits", "digits+t2"}
+    assert found["digits"].alignment > 0.4 > found["digits+t2"].alignment > 0
+    assert found["digits"].mean_image.shape == (8, 8, 1)
     digits = load_dataset(DatasetSpec(name="digits"), None)
     np.testing.assert_array_equal(
-        noted["digits"].examples, digits.test.images[: len(noted["digits"].examples)]
+        found["digits"].examples, digits.test.images[: len(found["digits"].examples)]
     )
     (tmp_path / "runs/tiny/datasets/digits.parquet").write_bytes(b"torn")
     assert set(store.datasets()) == {"digits+t2"}
     lrlc("run", tiny_study, *words)
-    assert store.datasets()["digits"].alignment == noted["digits"].alignment
+    assert store.datasets()["digits"].alignment == found["digits"].alignment

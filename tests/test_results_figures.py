@@ -181,6 +181,19 @@ def test_the_heat_map_marks_what_an_interval_sets_apart_from_nothing() -> None:
     assert {text.get_fontweight() for text in numbers} == {"bold", "normal"}
 
 
+def test_of_many_data_sets_each_has_its_maps() -> None:
+    from results.figures import combining_weights_by_image
+
+    few = study(("mnist",), 1, (2,), ("3",))
+    rows = [
+        replace(row, trial_id=f"{row.trial_id}{n}", dataset=f"mnist+t{n}") for row in few for n in range(1, 8)
+    ]
+    with look():
+        drawn = combining_weights_by_image.draw(selected(rows))
+    named = [label for ax in drawn.axes if (label := ax.get_ylabel())]
+    assert named == [f"MNIST, shifted ≤ {n} px\nimage 1" for n in range(1, 8)]
+
+
 def test_a_search_is_shown_as_it_went() -> None:
     from results.figures import search_history
 

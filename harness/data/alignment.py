@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.data.dataset import Images
 
-MOST_IMAGES = 5000
+VALUES_AT_ONCE = 2_000_000
 Inside = NDArray[np.bool_]
 
 
@@ -25,8 +25,9 @@ def alignment(images: Images, inside: Inside | None = None) -> float:
     if count < 2:
         return float("nan")
     total, squares = np.zeros(images[0].size), 0.0
-    for start in range(0, count, 500):
-        part = slice(start, start + 500)
+    step = max(1, VALUES_AT_ONCE // images[0].size)
+    for start in range(0, count, step):
+        part = slice(start, start + step)
         unit = _unit(images[part], None if inside is None else inside[part])
         total += unit.sum(axis=0, dtype=np.float64)
         squares += float((unit**2).sum(dtype=np.float64))

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from results.claims.cells import Side, pair
 from results.claims.evidence import rank_table
@@ -20,7 +21,8 @@ from results.statistics import LAYER_SETTINGS, Summary, summarise
 CAPTION = (
     "Gain over convolution against the alignment of the images: the mean correlation of two of them, 1 if all are "
     "one. A point is a data set as trained on, with its 95% t interval over paired seeds; a line joins the shifts of "
-    "one data set, which take its alignment away (hollow: shifted). Ranks are chosen on validation by the other seeds."
+    "one data set, which take its alignment away (hollow: shifted). Ranks are chosen on validation, for a gain by the "
+    "other seeds. Layer kinds are drawn a little apart."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "dataset_name", "translate", "label", "status", "seed",
@@ -29,12 +31,16 @@ TRIAL_COLUMNS = (
 REFERENCE = "conv"
 KINDS = ("lrlc", "lrlc_input_dependent")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+WIDE = 8.0
+"""Alignments that differ by this factor are drawn on a log scale."""
+APART = {KINDS[0]: -1.6, KINDS[1]: 1.6}
+"""How far kinds move apart, in typographic points."""
 
 
 @dataclass(frozen=True)
 class _Point:
-    base: str
-    """The data set without its shift."""
+    series: str
+    """The data set without its shift, for a reader."""
     translate: int
     alignment: float
     rows: pd.DataFrame
@@ -44,123 +50,195 @@ class _Point:
         pairs = pair(*sides, matched=False)
         return summarise(pairs["ours"] - pairs["theirs"]) if len(pairs) else None
 
-    def best_rank(self, kind: str) -> float | None:
+    def best_rank(self, kind: str) -> Summary | None:
+        """Without an interval: it is one of few numbers."""
         ranks, table = rank_table(self.rows, {"kind": kind}, "validation")
-        return float(ranks[int(np.argmax(table.mean(axis=0)))]) if len(ranks) > 1 and len(table) else None
+        if len(ranks) < 2 or not len(table):
+            return None
+        best = float(ranks[int(np.argmax(table.mean(axis=0)))])
+        return Summary(len(table), best, np.nan, np.nan, np.nan)
 
 
 @dataclass(frozen=True)
-class _Series:
+class _Line:
     """Points of one data set, by rising alignment, and a value with its interval for each."""
 
-    base: str
-    colour: str
+    series: str
+    kind: str | None
+    """None where two kinds are compared."""
     points: Sequence[tuple[_Point, Summary]]
 
 
 def draw(selection: Selection) -> Figure:
     """Gain, fixed minus input-dependent, and best rank, as far as the rows tell of two data sets or shifts."""
     points = _points(selection)
-    bases = list(dict.fromkeys(point.base for point in points))
-    looks = {base: MARKERS[number % len(MARKERS)] for number, base in enumerate(bases)}
+    series = list(dict.fromkeys(point.series for point in points))
+    looks = {name: MARKERS[number % len(MARKERS)] for number, name in enumerate(series)}
     kinds = [kind for kind in KINDS if any((point.rows["kind"] == kind).any() for point in points)]
-    drawn = [
-        (
-            "gain over convolution (points)",
-            [s for kind in kinds for s in _gains(points, kind, REFERENCE, style.kind_colour(kind))],
-        ),
-        ("fixed minus input-dependent (points)", list(_gains(points, *KINDS, style.INK))),
-        ("best rank", [s for kind in kinds for s in _ranks(points, kind)]),
-    ]
-    drawn = [(label, series) for label, series in drawn if sum(len(one.points) for one in series) > 1]
+    found = {
+        "Gain over convolution": [line for kind in kinds for line in _gains(points, kind)],
+        "Fixed minus input-dependent": list(_gaps(points)),
+        "Best rank on validation": [line for kind in kinds for line in _best_ranks(points, kind)],
+    }
+    drawn = {name: lines for name, lines in found.items() if sum(len(line.points) for line in lines) > 1}
     if not drawn:
         raise NothingToDraw("no two data sets or shifts have a finished low-rank layer beside a convolution")
-    figure, axes = style.grid(len(drawn), panel_height=2.3, below=0.5)
-    for ax, (label, series) in zip(axes, drawn, strict=True):
-        _draw_panel(ax, label, series, looks)
-    _legend(figure, kinds, looks, most_columns=2 if len(drawn) == 1 else 4)
+    figure, axes = style.grid(len(drawn), panel_height=2.2, below=0.5)
+    for ax, (name, lines) in zip(axes, drawn.items(), strict=True):
+        _draw_panel(ax, name, lines, looks)
+        _scale([point.alignment for point in points], ax)
+    _legend(figure, kinds, looks, most_columns=2 if len(drawn) == 1 else 5)
     return figure
 
 
 def _points(selection: Selection) -> list[_Point]:
-    told = panels(selection.trials)
-    if not selection.datasets:
-        raise NothingToDraw("its run noted no alignment of its data sets; running it again does")
-    found = []
-    for panel in told:
-        noted = selection.datasets.get(panel.dataset)
-        if noted is None or panel.detail:
+    """By rising alignment; where settings of training vary, each has lines of its own."""
+    found, datasets = [], set()
+    for panel in panels(selection.trials):
+        if (noted := selection.datasets.get(panel.dataset)) is None or np.isnan(noted.alignment):
             continue
+        datasets.add(panel.dataset)
         first = panel.rows.iloc[0]
         label = "" if pd.isna(first["label"]) else f":{first['label']}"
-        found.append(
-            _Point(f"{first['dataset_name']}{label}", int(first["translate"]), noted.alignment, panel.rows)
-        )
-    if len(found) < 2:
+        name = dataset_name(f"{first['dataset_name']}{label}")
+        series = f"{name}, {panel.detail}" if panel.detail else name
+        found.append(_Point(series, int(first["translate"]), noted.alignment, panel.rows))
+    if not found:
+        raise NothingToDraw("its run noted no alignment of its data sets; running it again does")
+    if len(datasets) < 2:
         raise NothingToDraw("it takes two data sets, or a shifted one, to compare alignments")
     return sorted(found, key=lambda point: point.alignment)
 
 
-def _gains(points: Sequence[_Point], ours: str, theirs: str, colour: str) -> Iterator[_Series]:
-    for base in dict.fromkeys(point.base for point in points):
-        told = [(point, point.difference(ours, theirs)) for point in points if point.base == base]
-        yield _Series(base, colour, [(point, value) for point, value in told if value is not None])
+def _gains(points: Sequence[_Point], kind: str) -> Iterator[_Line]:
+    for series, of_series in _by_series(points):
+        yield _line(series, kind, [(point, point.difference(kind, REFERENCE)) for point in of_series])
 
 
-def _ranks(points: Sequence[_Point], kind: str) -> Iterator[_Series]:
-    """A best rank has no interval: it is one of few numbers."""
-    for base in dict.fromkeys(point.base for point in points):
-        told = [(point, point.best_rank(kind)) for point in points if point.base == base]
-        known = [
-            (point, Summary(1, rank, np.nan, np.nan, np.nan)) for point, rank in told if rank is not None
-        ]
-        yield _Series(base, style.kind_colour(kind), known)
+def _gaps(points: Sequence[_Point]) -> Iterator[_Line]:
+    for series, of_series in _by_series(points):
+        yield _line(series, None, [(point, point.difference(*KINDS)) for point in of_series])
 
 
-def _draw_panel(ax: Axes, label: str, series: Sequence[_Series], looks: Mapping[str, str]) -> None:
-    if "points" in label:
+def _best_ranks(points: Sequence[_Point], kind: str) -> Iterator[_Line]:
+    for series, of_series in _by_series(points):
+        yield _line(series, kind, [(point, point.best_rank(kind)) for point in of_series])
+
+
+def _by_series(points: Sequence[_Point]) -> Iterator[tuple[str, list[_Point]]]:
+    for series in dict.fromkeys(point.series for point in points):
+        yield series, [point for point in points if point.series == series]
+
+
+def _line(series: str, kind: str | None, told: Sequence[tuple[_Point, Summary | None]]) -> _Line:
+    return _Line(series, kind, [(point, value) for point, value in told if value is not None])
+
+
+def _draw_panel(ax: Axes, name: str, lines: Sequence[_Line], looks: Mapping[str, str]) -> None:
+    is_rank = name.startswith("Best")
+    if not is_rank:
         ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
-    for one in series:
-        _draw_series(ax, one, looks[one.base])
-    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
-    ax.xaxis.set_major_locator(MaxNLocator(4))
-    ax.yaxis.set_major_locator(MaxNLocator(5, integer=label == "best rank"))
+    ranks = _ranks(lines) if is_rank else []
+    for line in lines:
+        _draw_line(ax, line, looks[line.series], ranks)
+    if is_rank:
+        ax.set_yticks(range(len(ranks)), [str(rank) for rank in ranks])
+        ax.set_ylim(-0.5, len(ranks) - 0.5)
+    else:
+        ax.yaxis.set_major_locator(MaxNLocator(5))
+        ax.set_ylim(*_limits([value for line in lines for _, value in line.points]))
     ax.set_xlabel("alignment (mean correlation)")
-    ax.set_ylabel(label)
-    counts = [value.n for one in series for _, value in one.points]
-    if "points" in label:
-        low, high = min(counts), max(counts)
-        told = f"{low} to {high} seeds" if low != high else f"{low} seed{'s' * (low > 1)}"
-        ax.set_title(told, fontsize=6, fontweight="normal", color=style.GREY, pad=3)
+    ax.set_ylabel("rank (filter banks)" if is_rank else "difference (points)")
+    counts = [value.n for line in lines for _, value in line.points]
+    low, high = min(counts), max(counts)
+    told = f"{low} to {high} seeds" if low != high else f"{low} seed{'s' * (low > 1)}"
+    ax.set_title(f"{name}\n", pad=3, linespacing=1.35)
+    ax.annotate(
+        told, (0, 1), (0, 3.5), "axes fraction", "offset points", fontsize=6, color=style.GREY, va="bottom"
+    )
 
 
-def _draw_series(ax: Axes, one: _Series, marker: str) -> None:
-    places = [point.alignment for point, _ in one.points]
-    means = [value.mean for _, value in one.points]
-    ax.plot(places, means, color=one.colour, linewidth=0.8, alpha=0.6, zorder=2)
-    for (point, value), place in zip(one.points, places, strict=True):
+def _ranks(lines: Sequence[_Line]) -> list[int]:
+    """Those that were tried, best or not."""
+    rows = [point.rows for line in lines for point, _ in line.points]
+    return sorted(
+        {int(rank) for part in rows for rank in part.loc[part["kind"].isin(KINDS), "rank"].unique()}
+    )
+
+
+def _limits(values: Sequence[Summary]) -> tuple[float, float]:
+    """Room for every mean, and for intervals as far as they do not squeeze the means."""
+    means = [0.0, *(value.mean for value in values)]
+    span = max(max(means) - min(means), 0.2)
+    lows, highs = (
+        [np.nan_to_num(value.low) for value in values],
+        [np.nan_to_num(value.high) for value in values],
+    )
+    low, high = max(min([*means, *lows]), min(means) - span), min(max([*means, *highs]), max(means) + span)
+    return float(low - 0.07 * span), float(high + 0.07 * span)
+
+
+def _draw_line(ax: Axes, line: _Line, marker: str, ranks: Sequence[int]) -> None:
+    """Intervals, marks and what joins them; a rank stands at its place among `ranks`, where there are any."""
+    colour = style.INK if line.kind is None else style.kind_colour(line.kind)
+    apart = APART.get(line.kind or "", 0.0) / 72
+    assert isinstance(ax.figure, Figure)
+    moved = ax.transData + ScaledTranslation(apart, 2 * apart if ranks else 0.0, ax.figure.dpi_scale_trans)
+    places = [point.alignment for point, _ in line.points]
+    heights = [ranks.index(int(value.mean)) if ranks else value.mean for _, value in line.points]
+    stroke = style.LINE_STYLES.get(line.kind or "", "-")
+    ax.plot(places, heights, color=colour, linestyle=stroke, linewidth=0.8, zorder=2, transform=moved)
+    for (point, value), place, height in zip(line.points, places, heights, strict=True):
         if not np.isnan(value.low):
-            ax.vlines(place, value.low, value.high, color=one.colour, linewidth=0.8, zorder=3)
+            ax.plot([place, place], [value.low, value.high], color=colour, lw=0.8, zorder=3, transform=moved)
         ax.plot(
             place,
-            value.mean,
+            height,
             marker=marker,
             markersize=4,
-            color=one.colour,
-            markerfacecolor="white" if point.translate else one.colour,
+            color=colour,
+            markerfacecolor="white" if point.translate else colour,
             markeredgewidth=0.8,
             zorder=4,
+            transform=moved,
         )
 
 
+def _scale(alignments: Sequence[float], ax: Axes) -> None:
+    """A log scale where one data set is many times as aligned as another, which a linear one would crowd at 0."""
+    low, high = min(alignments), max(alignments)
+    if low <= 0 or high < WIDE * low:
+        ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+        return
+    ax.set_xscale("log")
+    ax.set_xlim(low / 1.4, high * 1.4)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
 def _legend(figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], most_columns: int) -> None:
-    handles = [
-        Line2D([], [], color=style.kind_colour(kind), linewidth=1.5, label=kind_name(kind)) for kind in kinds
+    """Kinds and what a hollow mark is in the first rows, data sets below."""
+    of_kinds = [
+        Line2D(
+            [], [], color=style.kind_colour(kind), linestyle=style.LINE_STYLES[kind], label=kind_name(kind)
+        )
+        for kind in kinds
     ]
-    handles += [
-        Line2D([], [], color=style.GREY, marker=marker, markersize=4, linestyle="", label=dataset_name(base))
-        for base, marker in looks.items()
-    ]
+    of_kinds.append(_mark("o", "images shifted", "white"))
+    of_sets = [_mark(marker, name, style.GREY) for name, marker in looks.items()]
+    columns = min(most_columns, max(len(of_kinds), len(of_sets)))
+    of_kinds += [style.no_handle()] * (-len(of_kinds) % columns)
     figure.legend(
-        handles=style.row_major(handles, most_columns), loc="outside lower center", ncols=most_columns
+        handles=style.row_major([*of_kinds, *of_sets], columns),
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=2.6,
+    )
+
+
+def _mark(marker: str, label: str, fill: str) -> Line2D:
+    return Line2D(
+        [], [], color=style.GREY, marker=marker, markerfacecolor=fill, markersize=4, linestyle="", label=label
     )

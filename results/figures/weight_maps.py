@@ -25,6 +25,7 @@ COLOURS = "cividis"
 MOST_BANKS = 8
 MOST_ROWS = 12
 IMAGES = 3
+"""The most test images of a data set."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class _Row:
 
 def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
     """Rows of maps, one column per bank; `by_image` chooses the maps that were made for an image."""
-    rows = [row for panel in panels(selection.trials) for row in _rows(panel, selection, by_image)][
-        :MOST_ROWS
-    ]
+    found = panels(selection.trials)
+    images = max(1, min(IMAGES, MOST_ROWS // len(found)))  # rather fewer of each than none of the last
+    rows = [row for panel in found for row in _rows(panel, selection, images if by_image else None)]
+    rows = rows[:MOST_ROWS]
     if not rows:
         raise NothingToDraw(
             f"no trial left {'input-dependent' if by_image else 'fixed'} combining weights of rank 2 to 8"
@@ -74,7 +76,8 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
     return figure
 
 
-def _rows(panel: Panel, selection: Selection, by_image: bool) -> Iterator[_Row]:
+def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_Row]:
+    """Of so many images, or None for fixed weights."""
     finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
     ranked = finished[finished["rank"].between(2, MOST_BANKS)]
     best_first = sorted(
@@ -83,14 +86,14 @@ def _rows(panel: Panel, selection: Selection, by_image: bool) -> Iterator[_Row]:
     for rows in best_first:
         first = rows.sort_values("seed").iloc[0]
         maps = selection.weights([first["trial_id"]])
-        maps = maps[maps["image"].notna() == by_image]
+        maps = maps[maps["image"].notna() == (images is not None)]
         if maps.empty:
             continue
         name, noted = dataset_name(panel.dataset), selection.datasets.get(panel.dataset)
         mean = None if noted is None else noted.mean_image.round().astype(np.uint8)
-        if by_image:
+        if images is not None:
             last = maps[maps["layer"] == maps["layer"].iloc[-1]]
-            for image, of_image in list(last.groupby("image"))[:IMAGES]:
+            for image, of_image in list(last.groupby("image"))[:images]:
                 number = int(str(image).split(".")[0])
                 shown = _example(noted, number, int(first["seed"]))
                 yield _Row(f"{name}\nimage {number + 1}", _banks(of_image), shown)
