@@ -22,7 +22,7 @@ CAPTION = (
     "Gain over convolution against the alignment of the images: the mean correlation of two of them, 1 if all are "
     "one. A point is a data set as trained on, with its 95% t interval over paired seeds; a line joins the shifts of "
     "one data set, which take its alignment away (hollow: shifted). Ranks are chosen on validation, for a gain by the "
-    "other seeds. Layer kinds are drawn a little apart."
+    "first seeds, which do not report it. Layer kinds are drawn a little apart."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "dataset_name", "translate", "label", "status", "seed",

@@ -21,7 +21,7 @@ from results.statistics import Summary, summarise
 CAPTION = (
     "Above: test accuracy over that of a convolution trained with the same seed, against the furthest that an image "
     "was shifted (spaced evenly, whatever the steps): mean and 95% t interval over seeds, a faint dot each. "
-    "Of several ranks or placements each seed has the one that is best on validation over the other seeds. "
+    "Of several ranks or placements the first seeds choose one on validation, and do not report it. "
     "Below: the convolution's own test accuracy."
 )
 REFERENCE = "conv"
