@@ -159,6 +159,11 @@ def test_a_data_set_that_the_study_has_no_rows_of_is_undecided_and_a_foreign_one
     assert judged.verdict == Verdict.UNDECIDED
 
 
+def test_a_claim_about_foreign_data_sets_alone_is_undecided() -> None:
+    finding = only(pair(3.0), {**DIFFERENCE, "datasets": ["utkface", "celeba"]})
+    assert (finding.where, finding.verdict, finding.effect) == ("UTKFace", Verdict.UNDECIDED, None)
+
+
 def test_a_matched_layer_has_the_rank_that_was_chosen_for_ours() -> None:
     conv = runs(80)
     rows = table(

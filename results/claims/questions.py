@@ -1,6 +1,6 @@
 """From a study's claims to questions: one test on the rows of one data set, or of two, trained the same way."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -43,7 +43,7 @@ class _Panel:
 
 
 def questions(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Question]:
-    """In the order of the claims; a data set that the study does not train on is no question."""
+    """In the order of the claims; of the data sets that a claim names those are asked that the study trains on."""
     names = dataset_names(study) | set(rows["dataset_name"])
     panels = {title: _panels(of_title) for title, of_title in rows.groupby("dataset", sort=False)}
     default = [title_of(spec) for spec in study["datasets"]] or [str(title) for title in panels]
@@ -72,23 +72,21 @@ def dataset_names(study: Mapping[str, Any]) -> set[str]:
     return {_name(title_of(each) if isinstance(each, Mapping) else str(each)) for each in asked}
 
 
-def _titles(claim: Claim, names: set[str], default: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _titles(claim: Claim, names: set[str], default: Sequence[str]) -> list[tuple[str, ...]]:
+    """One or two data sets a question; of those named the study's own, or the first if it trains on none of them."""
+    named: list[tuple[str, ...]]
     if claim["test"] == "change":
-        yield from _known(_couples(claim["before"], claim["after"]), names)
+        named = list(_couples(claim["before"], claim["after"]))
     elif claim["test"] == "best_rank":
-        yield from _known(product(claim["higher_on"], claim["than_on"]), names)
-    elif claim["datasets"]:
-        yield from _known(((title,) for title in claim["datasets"]), names)
+        named = list(product(claim["higher_on"], claim["than_on"]))
     else:
-        yield from ((title,) for title in default)
+        named = [(title,) for title in claim["datasets"] or default]
+    known = [titles for titles in named if {_name(title) for title in titles} <= names]
+    return known or named[:1]
 
 
 def _couples(before: Sequence[str], after: Sequence[str]) -> Iterable[tuple[str, str]]:
     return zip(before, after, strict=True) if len(before) == len(after) else product(before, after)
-
-
-def _known(couples: Iterable[tuple[str, ...]], names: set[str]) -> Iterator[tuple[str, ...]]:
-    return (titles for titles in couples if {_name(title) for title in titles} <= names)
 
 
 def _questions(
