@@ -30,6 +30,8 @@ def among(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray | Non
     numbers, known_numbers = _as_numbers(ids), _as_numbers(known)
     if numbers is not None and known_numbers is not None and len(known):
         in_order, known_in_order = np.sort(numbers), np.sort(known_numbers)
+        if np.array_equal(in_order, known_in_order):
+            return None
         places = np.searchsorted(known_in_order, in_order).clip(max=len(known) - 1)
         if (known_in_order[places] == in_order).all():
             return None

@@ -97,9 +97,16 @@ def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str,
     selection = selection if columns is None else selection.with_columns(columns)
     with look():
         figure: Figure = module.draw(selection)
-        figure.draw_without_rendering()  # lay out once, and alike in every format
-        figure.set_layout_engine(None)  # with "none" each file would be laid out, which is drawing it, again
+        _lay_out(figure)
         return {extension: _as_bytes(figure, extension) for extension in formats}
+
+
+def _lay_out(figure: "Figure") -> None:
+    """Lay out once, alike in every format; drawing would do it too, for each file again and by drawing twice."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 def caption(name: str) -> str:
