@@ -22,7 +22,7 @@ CAPTION = (
     "Gain over convolution against the alignment of the images: the mean correlation of two of them, 1 if all are "
     "one. A point is a data set as trained on, with its 95% t interval over paired seeds; a line joins the shifts of "
     "one data set, which take its alignment away (hollow: shifted). Ranks are chosen on validation, for a gain by the "
-    "first seeds, which do not report it. Layer kinds are drawn a little apart."
+    "first seeds, which do not report it. Layer kinds are drawn a little apart; faint intervals run off the panel."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "dataset_name", "translate", "label", "status", "seed",
@@ -139,17 +139,17 @@ def _draw_panel(ax: Axes, name: str, lines: Sequence[_Line], looks: Mapping[str,
     if not is_rank:
         ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
     ranks = _ranks(lines) if is_rank else []
+    values = [value for line in lines for _, value in line.points]
+    ax.set_ylim((-0.5, len(ranks) - 0.5) if is_rank else _limits(values))
     for line in lines:
         _draw_line(ax, line, looks[line.series], ranks)
     if is_rank:
         ax.set_yticks(range(len(ranks)), [str(rank) for rank in ranks])
-        ax.set_ylim(-0.5, len(ranks) - 0.5)
     else:
         ax.yaxis.set_major_locator(MaxNLocator(5))
-        ax.set_ylim(*_limits([value for line in lines for _, value in line.points]))
     ax.set_xlabel("alignment (mean correlation)")
     ax.set_ylabel("rank (filter banks)" if is_rank else "difference (points)")
-    counts = [value.n for line in lines for _, value in line.points]
+    counts = [value.n for value in values]
     low, high = min(counts), max(counts)
     told = f"{low} to {high} seeds" if low != high else f"{low} seed{'s' * (low > 1)}"
     ax.set_title(f"{name}\n", pad=3, linespacing=1.35)
@@ -187,10 +187,13 @@ def _draw_line(ax: Axes, line: _Line, marker: str, ranks: Sequence[int]) -> None
     places = [point.alignment for point, _ in line.points]
     heights = [ranks.index(int(value.mean)) if ranks else value.mean for _, value in line.points]
     stroke = style.LINE_STYLES.get(line.kind or "", "-")
+    bottom, top = ax.get_ylim()
     ax.plot(places, heights, color=colour, linestyle=stroke, linewidth=0.8, zorder=2, transform=moved)
     for (point, value), place, height in zip(line.points, places, heights, strict=True):
         if not np.isnan(value.low):
-            ax.plot([place, place], [value.low, value.high], color=colour, lw=0.8, zorder=3, transform=moved)
+            is_cut = value.low < bottom or value.high > top
+            ends, faint = [value.low, value.high], 0.35 if is_cut else 1.0
+            ax.plot([place] * 2, ends, color=colour, lw=0.8, alpha=faint, zorder=3, transform=moved)
         ax.plot(
             place,
             height,

@@ -7,7 +7,7 @@ __all__ = ["CAPTION", "TRIAL_COLUMNS", "draw"]
 
 CAPTION = (
     "Combining weights of input-dependent low-rank locally connected layers for the first test images: "
-    "a map per filter bank over the output positions. "
+    "a map per filter bank over the output positions, beside the image as the trial saw it. "
     "Of each data set, the cell of best mean validation accuracy is shown: its first seed, its last layer."
 )
 

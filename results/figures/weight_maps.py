@@ -1,11 +1,12 @@
 """What the two figures of combining weights share: choosing trials, and drawing rows of maps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -24,6 +25,10 @@ TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validat
 COLOURS = "cividis"
 MOST_BANKS = 8
 MOST_ROWS = 12
+FOLDED_ROWS, SMALLEST_MAP = 4, 0.5
+"""More rows stand side by side, as far as their maps keep so many inches."""
+BESIDE = 1.5
+"""Inches for the name of a row and its colour bar."""
 IMAGES = 3
 """The most test images of a data set."""
 
@@ -48,32 +53,46 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
         )
     first = int(any(row.image is not None for row in rows))  # the first bank's column
     across = first + max(len(row.banks) for row in rows)
-    side = min(0.8, (style.PAGE_INCHES - 1.5) / across)
-    figure = Figure(figsize=(1.5 + side * across, 0.35 + (side + 0.07) * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), across, squeeze=False)
-    for line, row in zip(axes, rows, strict=True):
-        values = np.concatenate([bank.ravel() for bank in row.banks])
-        for ax in line:
-            ax.set_xticks([])
-            ax.set_yticks([])
-            ax.spines[:].set_visible(False)
-        if row.image is not None:
-            line[0].imshow(row.image.squeeze(), cmap="gray", vmin=0, vmax=255)
-        for bank, ax in zip(row.banks, line[first:], strict=False):
-            ax.imshow(bank, cmap=COLOURS, vmin=values.min(), vmax=values.max())
-        line[0].set_ylabel(row.label, rotation=0, ha="right", va="center", fontsize=6.5)
-        scale = ScalarMappable(Normalize(values.min(), values.max()), COLOURS)
-        bar = figure.colorbar(scale, ax=list(line), fraction=0.03, pad=0.01, aspect=12)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=6, length=1.5)
-        bar.locator = MaxNLocator(3)
-        if row is rows[0]:
-            bar.ax.set_title("weight", fontsize=6, fontweight="normal", loc="left", pad=3)
+    blocks = 2 if len(rows) > FOLDED_ROWS and _side(across, 2) >= SMALLEST_MAP else 1
+    side, down = _side(across, blocks), -(-len(rows) // blocks)
+    figure = Figure(
+        figsize=(blocks * (BESIDE + side * across), 0.35 + (side + 0.07) * down), layout="constrained"
+    )
+    axes = figure.subplots(down, across * blocks, squeeze=False)
+    for ax in axes.ravel():
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
+    for number, row in enumerate(rows):
+        block, below = divmod(number, down)
+        line = axes[below][block * across : (block + 1) * across]
+        _draw_row(figure, line, row, first, is_top=below == 0)
     titles = ["image" if by_image else "mean image"] * first
     titles += [f"bank {bank + 1}" for bank in range(across - first)]
-    for ax, title in zip(axes[0], titles, strict=True):
+    for ax, title in zip(axes[0], titles * blocks, strict=True):
         ax.set_title(title, fontsize=7, fontweight="normal", loc="center", pad=3)
     return figure
+
+
+def _side(across: int, blocks: int) -> float:
+    """Of a map, in inches."""
+    return min(0.8, (style.PAGE_INCHES / blocks - BESIDE) / across)
+
+
+def _draw_row(figure: Figure, line: Sequence[Axes], row: _Row, first: int, *, is_top: bool) -> None:
+    values = np.concatenate([bank.ravel() for bank in row.banks])
+    if row.image is not None:
+        line[0].imshow(row.image.squeeze(), cmap="gray", vmin=0, vmax=255)
+    for bank, ax in zip(row.banks, line[first:], strict=False):
+        ax.imshow(bank, cmap=COLOURS, vmin=values.min(), vmax=values.max())
+    line[0].set_ylabel(row.label, rotation=0, ha="right", va="center", fontsize=6.5)
+    scale = ScalarMappable(Normalize(values.min(), values.max()), COLOURS)
+    bar = figure.colorbar(scale, ax=list(line), fraction=0.03, pad=0.01, aspect=12)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=6, length=1.5)
+    bar.locator = MaxNLocator(3)
+    if is_top:
+        bar.ax.set_title("weight", fontsize=6, fontweight="normal", loc="left", pad=3)
 
 
 def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_Row]:
@@ -89,7 +108,7 @@ def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_R
         maps = maps[maps["image"].notna() == (images is not None)]
         if maps.empty:
             continue
-        name, noted = dataset_name(panel.dataset), selection.datasets.get(panel.dataset)
+        name, noted = dataset_name(panel.dataset).replace(", ", "\n"), selection.datasets.get(panel.dataset)
         mean = None if noted is None else noted.mean_image.round().astype(np.uint8)
         if images is not None:
             last = maps[maps["layer"] == maps["layer"].iloc[-1]]
