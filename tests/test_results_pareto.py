@@ -93,7 +93,7 @@ def test_configurations_differ_in_training_settings_too() -> None:
 
 def test_the_figure_needs_something_to_choose_from() -> None:
     def selection(trials: pd.DataFrame) -> Selection:
-        return Selection(trials, lambda ids: trials[:0], lambda ids: trials[:0])
+        return Selection.of_frames(trials, trials[:0], trials[:0])
 
     found = rows()
     assert render("pareto", selection(found), ["svg"])["svg"]
