@@ -16,7 +16,7 @@ from harness import jobs_cli, results_cli
 from harness.bench.cli import bench_app
 from harness.errors import UserError
 from harness.options import RESULTS, AsJson, MaxInFlight, Overrides, ProfileName, ResultsDir, StudyName
-from harness.progress import aligned, duration, print_json, say
+from harness.progress import aligned, counted, duration, print_json, say
 
 if TYPE_CHECKING:
     from harness.commands import RunSession
@@ -62,6 +62,8 @@ def plan(
     print(
         f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
     )
+    if summary.lent:
+        print(f"{counted(summary.lent, 'trial')} of those done will be taken from other studies' tables")
     if summary.search_suggestions:
         print(f"search: {summary.search_answered} of {summary.search_suggestions} suggestions have rows")
     for cell in summary.cells:

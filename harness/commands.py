@@ -19,8 +19,8 @@ from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
 from harness.lease import Lease, LeaseWatch, refuse_if_taken
 from harness.packing import Packing, measured_peaks
-from harness.planning import Plan, Planner, settled_ids
-from harness.progress import Display, say
+from harness.planning import Plan, Planner
+from harness.progress import Display, counted, say
 from harness.search_space import SearchSpace
 from harness.trial import Trial
 from harness.worker import WorkerSettings, thread_count
@@ -40,6 +40,8 @@ class PlanSummary:
     study: str
     grid_trials: int
     done: int
+    lent: int
+    """Of those done, the trials whose rows a run takes from other studies."""
     missing: int
     search_suggestions: int
     search_answered: int
@@ -111,7 +113,10 @@ class RunSession:
     def _run_alone(self, executor: Executor, store: Store, lease: Lease) -> None:
         for path in store.set_damaged_aside():
             say(f"damaged part set aside: {path}; its trials are trained again")
-        plan = Plan(self.plan.trials, settled_ids(store, retry=self.retry))  # another driver may have ended
+        plan = Plan.of(self.plan.trials, store, retry=self.retry)  # another driver may have ended meanwhile
+        for lent in plan.lent:
+            store.copy_from(lent.store, lent.trial_ids)
+            say(f"{counted(len(lent.trial_ids), 'trial')} taken from {lent.store.root}, trained there already")
         store.write_study(self.study.described(), self.profile, self.overrides)
         store.write_plan(self.profile, [trial.id for trial in plan.trials])
         specs = [trial.config.dataset for trial in plan.trials]
@@ -169,7 +174,7 @@ def open_run(
     store = Store(locate(results) / opened.study.name)
     refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
     planner = Planner(opened, data)
-    plan = Plan(planner.grid(), settled_ids(store, retry=retry))
+    plan = Plan.of(planner.grid(), store, retry=retry)
     return RunSession(opened, planner, plan, store, data, profile, tuple(overrides), retry)
 
 
@@ -187,7 +192,7 @@ def plan_study(
     _check_search(opened.study)
     planner = Planner(opened, data)
     store = Store(locate(results) / opened.study.name)
-    plan = Plan(planner.grid(), settled_ids(store))
+    plan = Plan.of(planner.grid(), store)
     past = store.trials()
     torch.set_num_threads(
         thread_count(opened.study.resources.cpus)
@@ -198,6 +203,7 @@ def plan_study(
         study=opened.study.name,
         grid_trials=len(plan.trials),
         done=plan.done,
+        lent=sum(len(each.trial_ids) for each in plan.lent),
         missing=len(plan.missing),
         search_suggestions=space.total if space else 0,
         search_answered=_answered(space, past) if space else 0,
@@ -252,11 +258,9 @@ def submit_study(
 
 
 def _cells(trials: Sequence[Trial]) -> tuple[str, ...]:
-    """One line per cell of the grid: what it is and its number of seeds."""
-    seeds = Counter(trial.label.rpartition(" seed ")[0] for trial in trials)
-    return tuple(
-        f"{cell}: {count} seeds" if count > 1 else f"{cell}: 1 seed" for cell, count in seeds.items()
-    )
+    """One line per cell of the grid: what it is and its number of trials."""
+    cells = Counter(trial.label.rpartition(" seed ")[0] for trial in trials)
+    return tuple(f"{cell}: {counted(count, 'trial')}" for cell, count in cells.items())
 
 
 def _cuda_count() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.catalogue import OpenedStudy
 from harness.data import load_dataset
 from harness.progress import DecodingLines
+from harness.reuse import Lent, lent_rows
 from harness.training import CODE_EPOCH
 from harness.trial import Trial
 from results.schema import BROKEN, TrialStatus
@@ -65,10 +66,19 @@ def settled_ids(store: Store, *, retry: Collection[TrialStatus] = ()) -> set[str
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's grid against its table."""
+    """A study's grid against its table and those of other studies."""
 
     trials: tuple[Trial, ...]
     finished_ids: AbstractSet[str]
+    lent: tuple[Lent, ...] = ()
+    """Rows to be copied from other studies before their trials count as done."""
+
+    @staticmethod
+    def of(trials: tuple[Trial, ...], store: Store, *, retry: Collection[TrialStatus] = ()) -> "Plan":
+        """What of `trials` is settled (see `settled_ids`), here or beside the store."""
+        settled = settled_ids(store, retry=retry)
+        lent = lent_rows(store, {trial.id for trial in trials} - settled)
+        return Plan(trials, settled.union(*(each.trial_ids for each in lent)), lent)
 
     @cached_property
     def missing(self) -> tuple[Trial, ...]:

@@ -152,6 +152,11 @@ class DecodingLines:
             say(f"decoding {self._title}, once on this machine: {split} {done:,} of {total:,}")
 
 
+def counted(number: int, thing: str) -> str:
+    """'1 trial', '2 trials'."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 def say(line: str) -> None:
     """A line for people on standard error; standard output stays for results."""
     print(line, file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.commands import RunSession
 from harness.errors import UserError
-from harness.planning import Plan, settled_ids
+from harness.planning import Plan
 from harness.progress import say
 from harness.trial import Trial, blank_result
 from results.claims import COLUMNS, Question, Verdict, findings, looks_of, of_cells, seed_order
@@ -31,7 +31,7 @@ def stages(session: RunSession, budget_hours: float | None = None) -> Iterator[R
     trials = session.planner.grid(seed_order(study.seeds, looks[0]))
     for look, following in zip(looks, [*looks[1:], None], strict=True):
         say(f"look at {look} seeds: {len(trials)} trials in all")
-        yield replace(session, plan=Plan(trials, settled_ids(session.store)))
+        yield replace(session, plan=Plan.of(trials, session.store))
         rows = session.store.planned_trials(session.profile, COLUMNS)
         found = findings(described, rows, session.store.weights)
         still_open = [question for question, each in found if each.verdict == Verdict.UNDECIDED]

@@ -75,6 +75,10 @@ class Location:
         return self.path.rpartition("/")[2]
 
     @property
+    def parent(self) -> "Location":
+        return Location(self.files, self.path.rpartition("/")[0])
+
+    @property
     def local(self) -> Path | None:
         """The path on this machine's disk; None in an object store."""
         return Path(self.path) if isinstance(self.files.arrow, fs.LocalFileSystem) else None
@@ -83,7 +87,7 @@ class Location:
         return self.path.removeprefix(f"{folder.path}/")
 
     def names(self, suffix: str) -> list[str]:
-        """Sorted names, without `suffix`, of the visible files in this folder; none if it does not exist."""
+        """Sorted names, without `suffix`, of the visible entries of this folder; none if it does not exist."""
         found = self.files.names(self.path)
         return sorted(
             name.removesuffix(suffix) for name in found if name.endswith(suffix) and name[0] not in "._"

@@ -54,7 +54,7 @@ class ObjectStore:
                 found = self.arrow.get_file_info(fs.FileSelector(folder))
             except FileNotFoundError:
                 return []
-        return [entry.base_name for entry in found if entry.type == fs.FileType.File]
+        return [entry.base_name for entry in found]
 
     def has(self, folder: str) -> bool:
         with self._told(folder, "read"):

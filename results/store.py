@@ -71,7 +71,18 @@ class Store:
         latest = list({result.trial_id: result for result in results}.values())
         if not latest:
             return
-        tables = to_tables(latest)
+        self._commit_tables(to_tables(latest))
+
+    def copy_from(self, other: "Store", trial_ids: Collection[str]) -> None:
+        """Add the rows that another study has of these trials, as one part like any commit."""
+        tables = {
+            table: load(other.root, table, trial_ids=trial_ids).table.select(schema.names).cast(schema)
+            for table, schema in SCHEMAS.items()
+        }
+        if len(tables["trials"]):
+            self._commit_tables(tables)
+
+    def _commit_tables(self, tables: Mapping[str, pa.Table]) -> None:
         name = new_name(self.root)
         part = Part(name, {table: len(tables[table]) for table in ("curves", "weights")}, frozenset())
         try:

@@ -191,3 +191,22 @@ def test_a_serial_run_needs_no_ray(lrlc: Lrlc, tiny_study: Path, tmp_path: Path)
     (tmp_path / "blocked/ray").mkdir(parents=True)
     (tmp_path / "blocked/ray/__init__.py").write_text("raise ImportError('blocked')\n")
     lrlc("run", tiny_study, "--serial", PYTHONPATH=str(tmp_path / "blocked"))
+
+
+def test_a_trial_that_another_study_trained_is_not_trained_again(
+    lrlc: Lrlc, tiny_study: Path, tmp_path: Path
+) -> None:
+    lrlc("run", tiny_study, "--serial", "grid=[{kind: conv}, {kind: lrlc, rank: 2, placement: [3]}]")
+    first = rows(tmp_path / "runs/tiny")
+    planned = json.loads(lrlc("plan", tiny_study, "name=second", "--json").stdout)
+    assert (planned["done"], planned["lent"], planned["missing"]) == (4, 4, 2)
+    assert not (tmp_path / "runs/second").exists()
+    said = lrlc("run", tiny_study, "name=second", "--serial").stderr
+    assert "4 trials taken from" in said
+    second = rows(tmp_path / "runs/second")
+    assert len(second) == 6
+    pd.testing.assert_frame_equal(second.loc[first.index], first)  # also what measures time
+    of_both = [Store(tmp_path / "runs" / name).weights(first.index) for name in ("tiny", "second")]
+    pd.testing.assert_frame_equal(*of_both)
+    assert len(of_both[0]) == 4
+    assert json.loads(lrlc("plan", tiny_study, "name=second", "--json").stdout)["lent"] == 0

@@ -1,5 +1,6 @@
 """Results in a bucket, as a user of the command line meets them: the same commands, and refusals of one line."""
 
+import json
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -58,6 +59,8 @@ def test_a_study_lives_in_a_bucket_and_goes_on_from_another_machine(
     lrlc("run", "hunt.yaml", "search.trials=4", "--serial", *where, **bucket)
     rows = store.trials()
     assert len(rows) == 5
+    beside = lrlc("plan", "hunt.yaml", "name=other", "--json", *where, **bucket).stdout
+    assert json.loads(beside)["lent"] == 1  # the trial of the grid
     assert set(rows["search_number"].dropna()) == {0, 1, 2, 3}
     done = lrlc("report", "hunt", *where, **bucket)
     assert "the tables are on s3://results/elsewhere/hunt; writing to runs/hunt" in done.stderr
