@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RESULTS ?= runs
 MOTO := .moto
 
-.PHONY: quickstart test chaos coverage check clean
+.PHONY: quickstart test tests tests-on-clusters chaos coverage check clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,8 +19,14 @@ quickstart: $(VENV)/installed
 	@echo "tables, figures and report.html are in $(RESULTS)/quickstart"
 
 test: check $(MOTO)/installed
+	$(MAKE) --jobs 2 tests tests-on-clusters
+
+tests:
 	LRLC_MOTO_SERVER=$(CURDIR)/$(MOTO)/bin/moto_server \
 		$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m 'not chaos and not cluster'
+
+# They wait for nodes most of the time, and need a process that runs no other Ray.
+tests-on-clusters:
 	$(BIN)/python -m pytest -m 'cluster and not chaos'
 
 # A real S3 server for the tests, apart: botocore and our pins disagree on python-dateutil.

@@ -116,7 +116,9 @@ class RunSession:
         plan = Plan.of(self.plan.trials, store, retry=self.retry)  # another driver may have ended meanwhile
         for lent in plan.lent:
             store.copy_from(lent.store, lent.trial_ids)
-            say(f"{counted(len(lent.trial_ids), 'trial')} taken from {lent.store.root}, trained there already")
+            say(
+                f"{counted(len(lent.trial_ids), 'trial')} taken from {lent.store.root}, trained there already"
+            )
         store.write_study(self.study.described(), self.profile, self.overrides)
         store.write_plan(self.profile, [trial.id for trial in plan.trials])
         specs = [trial.config.dataset for trial in plan.trials]
