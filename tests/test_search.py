@@ -205,7 +205,7 @@ def test_two_objectives_are_told_both(run: Run, root: Path) -> None:
 
 def test_what_the_grid_trains_is_not_trained_again_for_the_search(lrlc: Lrlc, hunt: Path, root: Path) -> None:
     grid = "grid={kind: [conv, lrlc], rank: [1, 2], placement: [[1], [3]], dataset: digits}"
-    lrlc("run", hunt, grid, "seeds=2", "search.trials=12")
+    lrlc("run", hunt, "--serial", grid, "seeds=2", "search.trials=12")
     assert len(rows(root)) == committed(root) == 10
     assert [trial.state for trial in suggestions(root)] == [TrialState.COMPLETE] * 12
 

@@ -131,14 +131,6 @@ def test_a_job_that_fails_gives_exit_code_1_and_an_unknown_one_2(
     assert unknown.stderr == "lrlc: tny: no such job or study on the cluster; did you mean 'tiny'?\n"
 
 
-def test_run_joins_the_cluster_it_is_inside_of(
-    ports: dict[str, int], on_cluster: Lrlc, tiny_study: Path, tmp_path: Path
-) -> None:
-    inside = {"RAY_ADDRESS": f"127.0.0.1:{ports['--port']}"}  # as Ray sets it for a job; others may run here
-    on_cluster("run", tiny_study, "seeds=1", "--address", "auto", "--results", "inside", **inside)
-    assert Store(tmp_path / "inside/tiny").counts() == {"finished": 3}
-
-
 @pytest.mark.parametrize("token", [None, "0" * 64])
 def test_a_missing_or_wrong_token_is_one_line_that_says_how_to_get_it(
     token: str | None, on_cluster: Lrlc, tmp_path: Path
