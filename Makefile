@@ -21,9 +21,10 @@ quickstart: $(VENV)/installed
 test: check $(MOTO)/installed
 	$(MAKE) --jobs 2 tests tests-on-clusters
 
+# More processes than cores: tests of Ray, of kills and of locks wait much of their time.
 tests:
 	LRLC_MOTO_SERVER=$(CURDIR)/$(MOTO)/bin/moto_server \
-		$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m 'not chaos and not cluster'
+		$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup -m 'not chaos and not cluster'
 
 # They wait for nodes most of the time, and need a process that runs no other Ray.
 tests-on-clusters:
