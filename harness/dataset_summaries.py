@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from harness.data import Dataset, load_dataset, offsets, shift
 from harness.data.alignment import Inside, alignment
 from harness.data.dataset import Images
+from harness.data.registry import known as registered
 from harness.training import MAPPED_IMAGES
 from results.datasets import DatasetSummary
 from results.store import Store
@@ -28,20 +29,21 @@ def note_datasets(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | N
         dataset = load_dataset(whole, data_dir)
         there = known.get(title)
         if there is None or (there.data_digest, there.seed) != (dataset.digest, seed):
-            store.write_dataset(summarise_dataset(title, dataset, spec.translate, seed))
+            examples = 0 if spec.name and registered(spec.name).shows_people else MAPPED_IMAGES
+            store.write_dataset(summarise_dataset(title, dataset, spec.translate, seed, examples))
 
 
-def summarise_dataset(title: str, dataset: Dataset, pixels: int, seed: int) -> DatasetSummary:
-    """`pixels` is the most that images are shifted."""
+def summarise_dataset(title: str, dataset: Dataset, pixels: int, seed: int, examples: int) -> DatasetSummary:
+    """`pixels` is the most that images are shifted; so many `examples` are kept of the test images."""
     train, inside = _shifted(dataset.train.images, _spread(dataset.train.images), pixels, seed, "train")
-    examples, _ = _shifted(dataset.test.images, np.arange(MAPPED_IMAGES), pixels, seed, "test")
+    shown, _ = _shifted(dataset.test.images, np.arange(examples), pixels, seed, "test")
     return DatasetSummary(
         dataset=title,
         data_digest=dataset.digest,
         seed=seed,
         alignment=alignment(train, inside),
         mean_image=train.mean(axis=0, dtype=np.float64).astype(np.float32),
-        examples=examples,
+        examples=shown,
     )
 
 

@@ -27,7 +27,7 @@ DIAL = (0, 1, 2, 4, 8, 16)
 
 
 def summary(name: str, pixels: int, data_dir: Path | None) -> DatasetSummary:
-    return summarise_dataset(name, load_dataset(DatasetSpec(name=name), data_dir), pixels, 0)
+    return summarise_dataset(name, load_dataset(DatasetSpec(name=name), data_dir), pixels, 0, examples=4)
 
 
 def test_it_is_the_mean_correlation_over_all_pairs() -> None:
@@ -72,7 +72,7 @@ def test_rows_that_are_sorted_by_label_are_looked_at_from_end_to_end() -> None:
     image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
     images = np.concatenate([np.repeat(image, 6000, axis=0), np.repeat(255 - image, 6000, axis=0)])
     split = Split(images, np.repeat([0, 1], 6000))
-    found = summarise_dataset("sorted", Dataset("sorted", split, split, split, 2, (0, 1), "d"), 0, 0)
+    found = summarise_dataset("sorted", Dataset("sorted", split, split, split, 2, (0, 1), "d"), 0, 0, 2)
     assert found.alignment == pytest.approx(0, abs=0.001)
     assert found.mean_image == pytest.approx(127.5, abs=0.1)
 
@@ -138,3 +138,24 @@ def test_a_run_notes_its_data_sets_beside_its_tables(lrlc: Lrlc, tiny_study: Pat
     assert set(store.datasets()) == {"digits+t2"}
     lrlc("run", tiny_study, *words)
     assert store.datasets()["digits"].alignment == found["digits"].alignment
+
+
+PEOPLE = """
+from harness.data.named import digits
+from harness.data.registry import dataset
+
+@dataset("portraits", needs_folder=False, shows_people=True)
+def portraits(folder, label):
+    return digits(folder, label)
+"""
+
+
+def test_of_people_only_the_mean_image_is_kept(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
+    (tmp_path / "people.py").write_text(PEOPLE)
+    tiny_study.write_text(f"plugins: [people.py]\n{tiny_study.read_text()}")
+    words = ("datasets=portraits", "seeds=1", "train.epochs=1")
+    lrlc("run", tiny_study, "--serial", *words, "grid={kind: lrlc_input_dependent, rank: 2, placement: [3]}")
+    found = Store(tmp_path / "runs/tiny").datasets()["portraits"]
+    assert found.mean_image.shape == (8, 8, 1)
+    assert len(found.examples) == 0
+    assert "combining_weights_by_image.png" in lrlc("plot", tiny_study).stdout

@@ -68,7 +68,7 @@ def cifar10(folder: Path, label: str | None) -> Source:
     )
 
 
-@dataset("celeba")
+@dataset("celeba", shows_people=True)
 def celeba(folder: Path, label: str | None) -> Source:
     """Aligned faces, cropped and resized to 32x32 RGB, to [0, 1]; official split; an attribute (Male) as label."""
     attribute = label or "Male"
@@ -89,7 +89,7 @@ def celeba(folder: Path, label: str | None) -> Source:
     )
 
 
-@dataset("utkface")
+@dataset("utkface", shows_people=True)
 def utkface(folder: Path, label: str | None) -> Source:
     """Aligned faces, resized to 32x32 RGB, to [0, 1]; its own split; gender by default (0 male, 1 female)."""
     if label == "age":
@@ -105,7 +105,7 @@ def elpv(folder: Path, label: str | None) -> Source:
     return _parquet_only(folder, parquet_source(folder, label, decoding, classes=2, default_label="defect"))
 
 
-@dataset("orl")
+@dataset("orl", shows_people=True)
 def orl(folder: Path, label: str | None) -> Source:
     """Faces of 40 people, 92x112 grey, to [0, 1]; its own split; the person as label."""
     decoding = Decoding(mode="L", size=(112, 92))

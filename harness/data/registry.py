@@ -22,6 +22,8 @@ class NamedDataset:
     source: str
     summary: str
     needs_folder: bool
+    shows_people: bool
+    """Whether its images are of people: none of them is copied into tables, which may be published."""
     version: str
     """Digest of a user's file: what it read before an edit is not what it reads now. Empty for shipped readers."""
 
@@ -29,10 +31,13 @@ class NamedDataset:
 DATASETS: dict[str, NamedDataset] = {}
 
 
-def dataset(name: str, *, needs_folder: bool = True) -> Callable[[Registered], Registered]:
+def dataset(
+    name: str, *, needs_folder: bool = True, shows_people: bool = False
+) -> Callable[[Registered], Registered]:
     """Register a reader `(folder, label) -> Source` as the data set `name`.
 
-    `folder` is DATA/name, which must exist unless `needs_folder` is False (data that come with a package).
+    `folder` is DATA/name, which must exist unless `needs_folder` is False (data that come with a package). With
+    `shows_people` no image of it is kept beside the results, only the mean of all.
     """
 
     def register(read: Registered) -> Registered:
@@ -42,7 +47,8 @@ def dataset(name: str, *, needs_folder: bool = True) -> Callable[[Registered], R
         if taken is not None and taken.source != source:
             raise DataError(f"the data set {name!r} of {source} is already registered by {taken.source}")
         summary = (read.__doc__ or "").strip().partition("\n")[0]
-        DATASETS[name] = NamedDataset(name, read, source, summary, needs_folder, _version(source))
+        version = _version(source)
+        DATASETS[name] = NamedDataset(name, read, source, summary, needs_folder, shows_people, version)
         return read
 
     return register
