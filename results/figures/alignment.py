@@ -33,8 +33,8 @@ KINDS = ("lrlc", "lrlc_input_dependent")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 WIDE = 8.0
 """Alignments that differ by this factor are drawn on a log scale."""
-APART = {KINDS[0]: -1.6, KINDS[1]: 1.6}
-"""How far kinds move apart, in typographic points."""
+APART = {KINDS[0]: -2.3, KINDS[1]: 2.3}
+"""How far kinds move apart sideways, in typographic points: as wide as a mark, so that none hides another."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _draw_line(ax: Axes, line: _Line, marker: str, ranks: Sequence[int]) -> None
     colour = style.INK if line.kind is None else style.kind_colour(line.kind)
     apart = APART.get(line.kind or "", 0.0) / 72
     assert isinstance(ax.figure, Figure)
-    moved = ax.transData + ScaledTranslation(apart, 2 * apart if ranks else 0.0, ax.figure.dpi_scale_trans)
+    moved = ax.transData + ScaledTranslation(apart, 0.0, ax.figure.dpi_scale_trans)
     places = [point.alignment for point, _ in line.points]
     heights = [ranks.index(int(value.mean)) if ranks else value.mean for _, value in line.points]
     stroke = style.LINE_STYLES.get(line.kind or "", "-")
