@@ -120,7 +120,7 @@ def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
     assert "effect, points (95% interval)" in headers
     assert "r" not in headers  # nothing to say there
     assert "effect (95% interval)" in headers  # of claims in several units, or in none
-    told = "CIFAR-10, LRLC, input-dependent minus fixed: 6 seeds are the fewest that could settle it"
+    told = "CIFAR-10; LRLC, input-dependent minus fixed: 6 seeds are the fewest that could settle it"
     assert any(told in line for line in texts("li", html))
 
 

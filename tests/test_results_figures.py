@@ -201,6 +201,44 @@ def test_lines_of_the_forest_plot_that_differ_by_an_option_are_told_apart() -> N
     assert {"LRLC (3)", "LRLC (3, share rows)"} <= set(found)
 
 
+def test_many_ways_of_training_have_their_curves_and_a_legend_that_fits() -> None:
+    from results.figures import alignment, learning_curves
+
+    rows = study(("mnist", "cifar10", "utkface"), 1, (2,), ("3",), wide_ranks=())
+    rates = [
+        replace(row, trial_id=f"{row.trial_id}{rate}", learning_rate=rate)
+        for row in rows
+        for rate in (0.1, 0.2, 0.4)
+    ]
+    known = {
+        name: noted(name, score) for name, score in (("mnist", 0.3), ("cifar10", 0.02), ("utkface", 0.2))
+    }
+    tables = {name: table.to_pandas() for name, table in to_tables(rates).items()}
+    selection = Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], known)
+    with look():
+        curves = learning_curves.draw(selection)
+        assert len(curves.axes) == 2 * 9
+        curves.draw_without_rendering()
+        assert min(ax.get_window_extent().width for ax in curves.axes) > 100
+        drawn = alignment.draw(selection)
+        drawn.draw_without_rendering()
+    (legend,) = drawn.legends
+    marks = [handle.get_marker() for handle in legend.legend_handles if handle.get_marker() != "None"]  # type: ignore[union-attr]
+    assert len(set(marks)) == 9  # no two data sets share one
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= drawn.bbox.width
+
+
+def test_kinds_of_one_rank_are_told_apart_by_their_marks() -> None:
+    from results.figures import rank_vs_accuracy
+
+    with look():
+        figure = rank_vs_accuracy.draw(frames(**{**TINY, "ranks": (4,), "wide_ranks": ()}))
+    fills = {line.get_fillstyle() for line in figure.axes[0].lines if line.get_marker() == "^"}
+    assert fills == {"full", "left"}
+
+
 def test_the_heat_map_marks_what_an_interval_sets_apart_from_nothing() -> None:
     from results.figures import placement_rank
 

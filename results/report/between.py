@@ -8,7 +8,7 @@ import pandas as pd
 from results.claims import Finding, Verdict, findings, looks_of
 from results.figures.naming import KIND_NAMES
 from results.markup.content import Cell, Section, Text
-from results.report.verdicts import evidence
+from results.report.verdicts import evidence, how_to_read
 from results.schema import TrialStatus
 from results.statistics import binomial_sd
 
@@ -24,8 +24,8 @@ HOW_TO_READ = (
 
 
 def section(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Section]:
-    """One section; none where no kind shares a data set with a convolution, or where a search chose the cells."""
-    if study.get("search") or not study.get("seeds") or rows.empty:
+    """One section; none where no kind shares a data set with a convolution, of one seed, or where a search chose."""
+    if study.get("search") or len(study.get("seeds") or []) < 2 or rows.empty:
         return []
     asked = {
         "datasets": study.get("datasets") or [],
@@ -38,7 +38,8 @@ def section(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Section]:
     if not found:
         return []
     table = evidence("Kind against kind", [each for _, each in found], _outcome, settled=True)
-    return [Section("Between kinds", [Text(HOW_TO_READ), table])]
+    explained = [] if study.get("claims") else how_to_read([table])  # else the verdicts above have done it
+    return [Section("Between kinds", [Text(HOW_TO_READ), table, *explained])]
 
 
 def _claims(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:

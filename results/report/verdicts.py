@@ -41,11 +41,27 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
     for claim in judged:
         if claim.findings:
             blocks.append(evidence(f"Evidence for {claim.name}", claim.findings, _ending))
-        if noted := [finding for finding in claim.findings if finding.note]:
-            blocks.append(Bullets([f"{one.where}, {one.comparison}: {one.note}" for one in noted]))
-    if any(claim.findings for claim in judged):
-        blocks += [Text("How to read the evidence:"), Definitions(HOW_TO_READ)]
-    return [Section("Verdicts", blocks)]
+        if notes := _notes(claim.findings):
+            blocks.append(Bullets(notes))
+    return [
+        Section("Verdicts", [*blocks, *how_to_read([each for each in blocks if isinstance(each, Table)])])
+    ]
+
+
+def how_to_read(tables: Sequence[Table]) -> list[Block]:
+    """What the columns of such tables mean."""
+    names = [column.name for table in tables for column in table.columns]
+    told = {term: text for term, text in HOW_TO_READ.items() if any(name.startswith(term) for name in names)}
+    return [Text("How to read the evidence:"), Definitions(told)] if told else []
+
+
+def _notes(findings: Sequence[Finding]) -> list[str]:
+    """'MNIST, CIFAR-10; LRLC minus conv: ...': what is said alike of several data sets is said once."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for one in findings:
+        if one.note:
+            places.setdefault((one.comparison, one.note), []).append(one.where)
+    return [f"{', '.join(where)}; {comparison}: {note}" for (comparison, note), where in places.items()]
 
 
 def _verdict(verdict: str) -> Cell:
