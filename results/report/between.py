@@ -7,8 +7,8 @@ import pandas as pd
 
 from results.claims import Finding, Verdict, findings, looks_of
 from results.figures.naming import KIND_NAMES
-from results.markup.content import Cell, Section, Text
-from results.report.verdicts import evidence, how_to_read
+from results.markup.content import Block, Bullets, Cell, Section, Text
+from results.report.verdicts import evidence, how_to_read, notes_of
 from results.schema import TrialStatus
 from results.statistics import binomial_sd
 
@@ -19,7 +19,7 @@ HOW_TO_READ = (
     "seed, whether the study claims anything of them or not. Of several cells of a kind the first three seeds choose "
     "one on validation, and do not report it. Better or worse: the exact sign-flip test says so, corrected over all "
     "lines of this table (Holm). Practically equal: shown to differ by less than the test set's own noise (two "
-    "one-sided t tests), the margin here. Undecided: neither; the last column says what would settle it."
+    "one-sided t tests), the margin here. Undecided: neither; what would settle it stands below."
 )
 
 
@@ -37,9 +37,12 @@ def section(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Section]:
     found = findings(asked, rows, lambda ids: pd.DataFrame()) if asked["claims"] else []
     if not found:
         return []
-    table = evidence("Kind against kind", [each for _, each in found], _outcome, settled=True)
+    told = [each for _, each in found]
+    table = evidence("Kind against kind", told, _outcome)
+    open_ones = notes_of([each for each in told if each.verdict == Verdict.UNDECIDED])
+    blocks: list[Block] = [Text(HOW_TO_READ), table, *([Bullets(open_ones)] if open_ones else [])]
     explained = [] if study.get("claims") else how_to_read([table])  # else the verdicts above have done it
-    return [Section("Between kinds", [Text(HOW_TO_READ), table, *explained])]
+    return [Section("Between kinds", [*blocks, *explained])]
 
 
 def _claims(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -73,12 +76,13 @@ def _relaxed(rows: pd.DataFrame, kind: str) -> dict[str, Any]:
 
 
 def _places_of(rows: pd.DataFrame, kind: str) -> dict[str, Any]:
-    """The ranks and placements that a kind has been trained at; empty if it has not."""
-    of_kind = rows[rows["kind"] == kind]
-    if of_kind.empty:
-        return {}
-    ranks = sorted({int(rank) for rank in of_kind["rank"]})
-    return {"rank": ranks, "placement": sorted(of_kind["placement"].unique())}
+    """The ranks over 1 and the placements that a kind has been trained at; empty if it has none."""
+    relaxed = _relaxed(rows, kind)
+    return (
+        {**relaxed, "placement": sorted(rows.loc[rows["kind"] == kind, "placement"].unique())}
+        if relaxed
+        else {}
+    )
 
 
 def _noise(finished: pd.DataFrame) -> float | None:

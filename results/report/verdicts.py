@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from results.claims import Finding, Judged, Verdict
+from results.claims import Finding, Judged
 from results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
 from results.report.text import chance, estimate, number, words
 
@@ -41,7 +41,7 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
     for claim in judged:
         if claim.findings:
             blocks.append(evidence(f"Evidence for {claim.name}", claim.findings, _ending))
-        if notes := _notes(claim.findings):
+        if notes := notes_of(claim.findings):
             blocks.append(Bullets(notes))
     return [
         Section("Verdicts", [*blocks, *how_to_read([each for each in blocks if isinstance(each, Table)])])
@@ -55,7 +55,7 @@ def how_to_read(tables: Sequence[Table]) -> list[Block]:
     return [Text("How to read the evidence:"), Definitions(told)] if told else []
 
 
-def _notes(findings: Sequence[Finding]) -> list[str]:
+def notes_of(findings: Sequence[Finding]) -> list[str]:
     """'MNIST, CIFAR-10; LRLC minus conv: ...': what is said alike of several data sets is said once."""
     places: dict[tuple[str, str], list[str]] = {}
     for one in findings:
@@ -73,10 +73,8 @@ def _ending(finding: Finding) -> Cell:
     return _verdict(finding.verdict)
 
 
-def evidence(
-    caption: str, findings: Sequence[Finding], ending: Callable[[Finding], Cell], *, settled: bool = False
-) -> Table:
-    """A line for each finding; a column that says nothing of them is left out. `settled`: what would settle it."""
+def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Finding], Cell]) -> Table:
+    """A line for each finding; a column that says nothing of them is left out."""
     units = {finding.unit for finding in findings}
     unit = "".join(f", {unit}" for unit in units if unit) if len(units) == 1 else ""
     columns = (
@@ -93,19 +91,11 @@ def evidence(
         Column("test noise", "numbers"),
         Column("P(better)", "numbers"),
         Column("r", "numbers"),
-        Column("to settle it", "long"),
     )
-    lines = [
-        [ending(one), *_line(one, "" if len(units) == 1 else one.unit), _to_settle(one, settled)]
-        for one in findings
-    ]
+    lines = [[ending(one), *_line(one, "" if len(units) == 1 else one.unit)] for one in findings]
     told = [at for at in range(len(columns)) if any(line[at].text for line in lines)]
     rows = [[line[at] for at in told] for line in lines]
     return Table(caption, [columns[at] for at in told], rows)
-
-
-def _to_settle(finding: Finding, settled: bool) -> Cell:
-    return words(finding.note if settled and finding.verdict == Verdict.UNDECIDED else "")
 
 
 def _line(finding: Finding, named: str) -> list[Cell]:
