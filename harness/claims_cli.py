@@ -8,7 +8,6 @@ from results.claims import Finding, Judged
 from results.statistics import Summary
 
 HEAD = ("", "", "effect (95% interval)", "seeds", "p", "visible", "test noise")
-WIDTH = 110
 
 
 def as_json(judged: Sequence[Judged]) -> list[dict[str, object]]:
@@ -23,7 +22,8 @@ def shown(judged: Sequence[Judged]) -> list[str]:
     for claim in judged:
         lines += ["", f"{claim.name} {claim.verdict.upper()}: {claim.says}"]
         for finding in claim.findings:
-            lines += [f"  {finding.comparison}", "  " + next(table)]
+            chosen = f" (chosen: {finding.chosen})" if finding.chosen else ""
+            lines += [f"  {finding.comparison}{chosen}", "  " + next(table)]
             if finding.note:
                 lines.append(f"      {finding.note}")
     return lines

@@ -136,8 +136,16 @@ def duration(seconds: float) -> str:
 
 
 def print_json(value: object) -> None:
-    """For a program to read."""
-    print(json.dumps(value, indent=2))
+    """For a program to read; what is no number is null, since JSON knows no NaN."""
+    print(json.dumps(_known(value), indent=2, allow_nan=False))
+
+
+def _known(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _known(each) for name, each in value.items()}
+    return [_known(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 class DecodingLines:

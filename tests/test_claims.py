@@ -15,6 +15,8 @@ import pytest
 from processes import rows as rows_of
 from results_samples import result, study
 
+from harness.claims_cli import as_json
+from harness.progress import print_json
 from results.claims import COLUMNS, Finding, Verdict, judge, judge_rows, seed_order
 from results.claims.cells import CHOOSING_SEEDS
 from results.schema import TrialStatus, to_tables
@@ -116,6 +118,7 @@ def test_a_difference_ends_as_its_rows_say(
     assert finding.effect is not None
     assert finding.effect.mean == pytest.approx(gain, abs=0.12)
     assert finding.seeds == 10 - CHOOSING_SEEDS  # the others chose the rank
+    assert finding.chosen == "LRLC rank 4"
 
 
 def test_the_rank_is_chosen_on_validation_by_seeds_that_do_not_report() -> None:
@@ -370,6 +373,14 @@ def test_seeds_are_added_only_for_what_is_undecided(lrlc: Lrlc, tmp_path: Path) 
     text = lrlc("claims", path).stdout
     assert "clear SUPPORTED: A clear one" in text
     assert "4 reporting seeds cannot show a difference" in text
+
+
+def test_a_verdict_of_one_seed_is_json_that_every_program_reads(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_json(as_json(judge_rows(described(DIFFERENCE, seeds=1), pair(1.0, seeds=1), no_maps)))
+    told = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert told[0]["findings"][0]["effect"]["low"] is None
 
 
 def test_claims_of_a_study_without_any(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import stdev
 from xml.etree import ElementTree
 
 import pytest
@@ -20,6 +21,7 @@ from results.markup.content import Cell, Column, Folded, Page, Section, Table, T
 from results.markup.html import to_html
 from results.markup.markdown import to_markdown
 from results.report import Format, write_report
+from results.schema import TrialStatus
 from results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
@@ -114,11 +116,11 @@ def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
     assert "✓ supported CIFAR-10 LRLC, fixed minus convolution +0.42 (+0.17 to +0.67) 8 < 0.001 1.00" in rows
     assert "? undecided CIFAR-10 LRLC, input-dependent minus fixed +0.05 1 none 0.43" in rows
     assert "✓ supported MNIST range over the image +0.42 (+0.17 to +0.67) weight 8 0.001" in rows
-    headers = texts("th", html)
+    headers = texts("th", html.partition('<h2 id="what-was-asked"')[0])
     assert "effect, points (95% interval)" in headers
     assert "r" not in headers  # nothing to say there
     assert "effect (95% interval)" in headers  # of claims in several units, or in none
-    told = "CIFAR-10, LRLC, input-dependent minus fixed: 6 seeds are the fewest that could settle it"
+    told = "CIFAR-10; LRLC, input-dependent minus fixed: 6 seeds are the fewest that could settle it"
     assert any(told in line for line in texts("li", html))
 
 
@@ -159,8 +161,70 @@ def test_the_report_says_what_was_asked_found_and_failed(html: str) -> None:
     mean = 100 * sum(row.test_accuracy or 0 for row in conv) / len(conv)
     at = cells.index("convolution ★")
     assert cells[at + 3] == "3"
-    assert cells[at + 4].startswith(f"{mean:.2f} (")
+    assert cells[at + 5].startswith(f"{mean:.2f} (")
     assert "No cell here has more than 3 seeds" in html
+
+
+def test_each_layer_has_its_spread_and_what_did_not_finish(tmp_path: Path) -> None:
+    rows = study(("mnist",), 3, (2,), ("3",), ("lrlc",), wide_ranks=())
+    lost = {"test_accuracy": None, "validation_accuracy": None}
+    rows = [
+        replace(row, status=TrialStatus.DIVERGED, **lost) if row.kind == "coord_conv" else row for row in rows
+    ]
+    rows[-1] = replace(rows[-1], status=TrialStatus.OUT_OF_MEMORY, **lost)
+    store = Store(tmp_path / "s")
+    store.commit(rows)
+    lines = cells_of("MNIST", write_report(store, tmp_path / "report.html").read_text())
+    found = {line["layer"].removesuffix(" ★"): line for line in lines}
+    assert (found["CoordConv"]["seeds"], found["CoordConv"]["did not finish"]) == ("0", "3 diverged")
+    assert (found["LRLC, fixed"]["seeds"], found["LRLC, fixed"]["did not finish"]) == ("2", "1 out of memory")
+    assert found["convolution"]["did not finish"] == ""
+    accuracies = [100 * (row.test_accuracy or 0) for row in rows if row.kind == "conv"]
+    assert float(found["convolution"]["sd"]) == pytest.approx(stdev(accuracies), abs=0.005)
+
+
+def test_every_kind_has_a_verdict_against_convolution_and_at_matched_parameters(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    store.commit(study(("utkface",), 12, (1, 2, 4), ("1", "3"), ("lrlc",), wide_ranks=(4,)))
+    grid = {"name": "s", "datasets": [{"name": "utkface"}], "grid": [{"kind": "conv"}]}
+    store.write_study({**grid, "seeds": list(range(12))})
+    page = write_report(store, tmp_path / "report.html").read_text()
+    found = {line["comparison"]: line for line in cells_of("Kind against kind", page)}
+    assert set(found) == {
+        "CoordConv minus conv",
+        "wide conv (rank 4) minus conv",
+        "local minus conv",
+        "LRLC (rank 2 or 4) minus conv",
+        "LRLC (rank 4, layer 3) minus wide conv, matched",
+    }
+    assert found["local minus conv"]["verdict"] == "worse"
+    assert found["LRLC (rank 2 or 4) minus conv"]["verdict"] == "better"
+    assert found["LRLC (rank 2 or 4) minus conv"]["chosen"] == "LRLC rank 4, layer 3"
+    assert (found["LRLC (rank 2 or 4) minus conv"]["seeds"], found["local minus conv"]["seeds"]) == (
+        "9",
+        "12",
+    )
+    assert all(line["smallest visible"] and line["test noise"] and line["r"] for line in found.values())
+    store.write_study({**grid, "seeds": [0, 1, 2, 3, 4]})
+    page = write_report(store, tmp_path / "report.html").read_text()
+    assert {line["p"] for line in cells_of("Kind against kind", page)} == {"none"}
+    refused = "5 reporting seeds cannot show a difference (smallest possible p 0.062, needed 0.01): 8 could"
+    assert f"UTKFace; local minus conv: {refused}" in texts("li", page)
+
+
+def cells_of(caption: str, page: str) -> list[dict[str, str]]:
+    """The rows of a table of the page, by header."""
+    (table,) = (
+        part
+        for part in re.findall(r'<div class="table">.*?</table>', page, re.DOTALL)
+        if f"{caption}</h3>" in part
+    )
+    names = texts("th", table)
+    return [
+        dict(zip(names, row, strict=True))
+        for line in re.findall("<tr>.*?</tr>", table)[1:]
+        for row in [texts("td", line)]
+    ]
 
 
 def drawn(page: str) -> list[str]:

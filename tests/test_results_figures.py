@@ -20,8 +20,8 @@ from results.export import export_tables
 from results.figures import FIGURES, NothingToDraw, Selection, draw_all, render
 from results.figures.style import look, spread
 from results.importance import Importance
-from results.schema import SCHEMAS, TrialResult, TrialStatus, to_tables
-from results.statistics import binomial_sd, paired_difference, summarise, summarise_groups
+from results.schema import SCHEMAS, TrialResult, to_tables
+from results.statistics import binomial_sd, paired_difference, summarise
 from results.store import Store, StoreError
 
 SMALL = {"datasets": ("mnist", "utkface"), "seeds": 3, "ranks": (1, 2, 4), "placements": ("3", "1+2+3")}
@@ -169,6 +169,76 @@ def test_gains_along_a_translation_are_paired_and_named() -> None:
     assert [text.get_text() for text in above.texts] == ["2 to 3 seeds, 10,000 test images"]
 
 
+def forest(rows: list[TrialResult]) -> tuple[dict[str, float], list[str]]:
+    """Means by the name of a line of the forest plot, and all that is written beside it."""
+    from results.figures import differences
+
+    with look():
+        (ax,) = differences.draw(selected(rows)).axes
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    means = [line for line in ax.lines if line.get_marker() == "o"]
+    found = {names[int(line.get_ydata()[0])]: float(line.get_xdata()[0]) for line in means}  # type: ignore[index]
+    return found, [text.get_text() for text in ax.texts]
+
+
+def test_the_forest_plot_sets_lrlc_beside_a_wide_convolution_of_as_many_parameters() -> None:
+    rows = study(("utkface",), 8, (1, 2, 4), ("3",), ("lrlc",), wide_ranks=(2, 4, 7))
+    found, texts = forest(rows)
+    assert (
+        texts.count("rank 4, 186 k") == 2
+    )  # LRLC as the first three seeds chose it, and the wide one of its rank
+    assert "5 to 8 seeds, 10,000 test images" in texts
+    by_kind = {(row.kind, row.rank, row.seed): 100 * (row.test_accuracy or 0) for row in rows}
+    for name, kind in (("LRLC (3)", "lrlc"), ("wide conv (3)", "wide_conv")):
+        gains = [by_kind[kind, 4, seed] - by_kind["conv", None, seed] for seed in range(3, 8)]
+        assert found[name] == pytest.approx(sum(gains) / 5)
+
+
+def test_lines_of_the_forest_plot_that_differ_by_an_option_are_told_apart() -> None:
+    rows = study(("utkface",), 3, (2,), ("3",), ("lrlc",), wide_ranks=())
+    shared = [replace(row, trial_id=f"{row.trial_id}s", options='{"share": "rows"}') for row in rows]
+    found, _ = forest(rows + [row for row in shared if row.kind == "lrlc"])
+    assert {"LRLC (3)", "LRLC (3, share rows)"} <= set(found)
+
+
+def test_many_ways_of_training_have_their_curves_and_a_legend_that_fits() -> None:
+    from results.figures import alignment, learning_curves
+
+    rows = study(("mnist", "cifar10", "utkface"), 1, (2,), ("3",), wide_ranks=())
+    rates = [
+        replace(row, trial_id=f"{row.trial_id}{rate}", learning_rate=rate)
+        for row in rows
+        for rate in (0.1, 0.2, 0.4)
+    ]
+    known = {
+        name: noted(name, score) for name, score in (("mnist", 0.3), ("cifar10", 0.02), ("utkface", 0.2))
+    }
+    tables = {name: table.to_pandas() for name, table in to_tables(rates).items()}
+    selection = Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], known)
+    with look():
+        curves = learning_curves.draw(selection)
+        assert len(curves.axes) == 2 * 9
+        curves.draw_without_rendering()
+        assert min(ax.get_window_extent().width for ax in curves.axes) > 100
+        drawn = alignment.draw(selection)
+        drawn.draw_without_rendering()
+    (legend,) = drawn.legends
+    marks = [handle.get_marker() for handle in legend.legend_handles if handle.get_marker() != "None"]  # type: ignore[union-attr]
+    assert len(set(marks)) == 9  # no two data sets share one
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= drawn.bbox.width
+
+
+def test_kinds_of_one_rank_are_told_apart_by_their_marks() -> None:
+    from results.figures import rank_vs_accuracy
+
+    with look():
+        figure = rank_vs_accuracy.draw(frames(**{**TINY, "ranks": (4,), "wide_ranks": ()}))
+    fills = {line.get_fillstyle() for line in figure.axes[0].lines if line.get_marker() == "^"}
+    assert fills == {"full", "left"}
+
+
 def test_the_heat_map_marks_what_an_interval_sets_apart_from_nothing() -> None:
     from results.figures import placement_rank
 
@@ -292,26 +362,6 @@ def test_fewer_than_two_values_have_no_interval(values: list[float], n: int, mea
     assert summary.n == n
     assert math.isnan(summary.mean) if mean is None else summary.mean == mean
     assert all(map(math.isnan, (summary.sd, summary.low, summary.high)))
-
-
-def test_groups_count_what_did_not_finish() -> None:
-    rows = to_tables(
-        [
-            result("a", seed=0, test_accuracy=0.5),
-            result("b", seed=1, test_accuracy=0.7),
-            result("c", seed=2, status=TrialStatus.DIVERGED, test_accuracy=None),
-            result("d", kind="conv", rank=None, status=TrialStatus.FAILED, test_accuracy=None),
-        ]
-    )["trials"].to_pandas()
-    groups = summarise_groups(rows, ["kind", "rank"]).set_index("kind")
-    assert groups.loc["lrlc", ["n", "mean", "pruned", "diverged", "failed"]].tolist() == [
-        2,
-        pytest.approx(0.6),
-        0,
-        1,
-        0,
-    ]
-    assert groups.loc["conv", ["n", "failed"]].tolist() == [0, 1]
 
 
 def test_differences_are_paired_by_seed() -> None:

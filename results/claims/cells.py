@@ -96,6 +96,20 @@ def chosen(side: Side) -> "pd.Series[float]":
     return picked(side.test, choose(side))
 
 
+def chosen_name(side: Side) -> str:
+    """'rank 4, layer 3': what tells the chosen cell from the side's others; '' where there is one cell."""
+    varying = [name for name in LAYER_SETTINGS if len({str(each[name]) for each in side.settings}) > 1]
+    if not varying:
+        return ""
+    settings = side.settings[choose(side).column]
+    said = {
+        "rank": "" if pd.isna(settings["rank"]) else f"rank {settings['rank']:.0f}",
+        "placement": _layers(str(settings["placement"])),
+        "options": _options(str(settings["options"])),
+    }
+    return ", ".join(text for name, text in said.items() if name in varying and text)
+
+
 def pair(ours: Side, theirs: Side, *, matched: bool) -> pd.DataFrame:
     """Columns `ours` and `theirs` by seed, where both have finished; `matched` takes theirs of ours' rank and place."""
     if matched:
@@ -113,10 +127,20 @@ def cells_name(cells: Cells) -> str:
     if ranks:
         said.append(f"rank {ranks[0]}" if len(ranks) == 1 else f"rank {_listed(ranks)}")
     if len(places) == 1:
-        said.append(f"layers {places[0]}" if "+" in places[0] else f"layer {places[0]}")
+        said.append(_layers(places[0]))
     said += [f"{name} {value}" for name, value in (cells.get("layer") or {}).items()]
     name = short_kind_name(cells["kind"])
     return f"{name} ({', '.join(said)})" if said else name
+
+
+def _layers(placement: str) -> str:
+    if not placement:
+        return ""
+    return f"layers {placement}" if "+" in placement else f"layer {placement}"
+
+
+def _options(text: str) -> str:
+    return ", ".join(f"{name} {value}" for name, value in json.loads(text).items())
 
 
 def _listed(ranks: Sequence[int]) -> str:

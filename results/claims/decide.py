@@ -127,6 +127,7 @@ def _finding(question: Question, looked: _Looked, level: float, looks: Sequence[
     return Finding(
         where=question.where,
         comparison=evidence.comparison,
+        chosen=evidence.chosen or None,
         verdict=looked.verdict,
         effect=effect,
         unit=evidence.unit,
@@ -165,7 +166,7 @@ def _settles(claim: Claim, looked: _Looked, level: float, looks: Sequence[int]) 
     wanted = max(min(found), needed, effect.n + 1)
     later = next((look for look in looks if look > looked.seeds), None)
     now = f"; the next look is at {later}" if later else ""
-    return f"about {wanted:,} seeds would, if the effect is as it looks{now}"
+    return f"about {wanted:,} reporting seeds would, if the effect is as it looks{now}"
 
 
 def _to_fit(claim: Claim, effect: Summary, level: float) -> int | None:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.claims.cells import Side, cells_name, choose, of_cells, pair
+from results.claims.cells import Side, cells_name, choose, chosen_name, of_cells, pair
+from results.figures.naming import short_kind_name
 from results.schema import TrialStatus
 from results.statistics import Summary, binomial_sd, summarise
 from results.statistics.interaction import difference_of_gains
@@ -47,6 +48,8 @@ class Evidence:
     correlation: float | None = None
     superiority: float | None = None
     missing: str = ""
+    chosen: str = ""
+    """What the first seeds chose of several cells."""
 
 
 def difference(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
@@ -55,8 +58,9 @@ def difference(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evide
     pairs = _pairs(claim, rows)
     said = _versus(claim)
     if pairs.empty:
-        return Evidence(said, missing=_nobody(claim, rows))
-    return _paired(claim, said, pairs["ours"] - pairs["theirs"], pairs, rows)
+        return Evidence(said, missing=_nobody(claim, rows) or "no seed has finished in both")
+    found = _paired(claim, said, pairs["ours"] - pairs["theirs"], pairs, rows)
+    return replace(found, chosen=_chosen(claim, parts))
 
 
 def change(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
@@ -67,13 +71,14 @@ def change(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
         return Evidence(said, missing=_nobody(claim, parts[0 if before.empty else 1]))
     first, second = (each["ours"] - each["theirs"] for each in (before, after))
     if parts[0]["dataset_name"].iloc[0] == parts[1]["dataset_name"].iloc[0]:
-        return _paired(claim, said, (second - first).dropna(), None, parts[1])
+        found = _paired(claim, said, (second - first).dropna(), None, parts[1])
+        return replace(found, chosen=_chosen(claim, parts))
     effect, p = difference_of_gains(second, first)
     margin = claim.get("margin")
     p_margin = None
     if margin is not None and not math.isnan(effect.low):
         p_margin = _welch_margin_p(effect, second, first, margin, claim["direction"])
-    return Evidence(said, POINTS, effect, p, 0.0, p_margin, _noise(parts[1]))
+    return Evidence(said, POINTS, effect, p, 0.0, p_margin, _noise(parts[1]), chosen=_chosen(claim, parts))
 
 
 def best_rank(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
@@ -124,7 +129,12 @@ def smooth(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
     if not len(per_seed):
         return Evidence(said, "Moran's I", missing="the maps of combining weights are constant")
     return Evidence(
-        said, "Moran's I", summarise(per_seed), sign_flip_p(per_seed), smallest_sign_flip_p(len(per_seed))
+        said,
+        "Moran's I",
+        summarise(per_seed),
+        sign_flip_p(per_seed),
+        smallest_sign_flip_p(len(per_seed)),
+        chosen=_chosen(claim, parts),
     )
 
 
@@ -184,6 +194,20 @@ def rank_table(
 def _pairs(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
     ours, theirs = (Side.of(rows, claim[side]) for side in ("ours", "theirs"))
     return pair(ours, theirs, matched=claim["matched"])
+
+
+def _chosen(claim: Claim, parts: Sequence[pd.DataFrame]) -> str:
+    """What was chosen for each side that had a choice, on each part; each thing said once."""
+    sides = [
+        side for side in ("ours", "theirs") if side in claim and not (side == "theirs" and claim["matched"])
+    ]
+    told = [
+        f"{short_kind_name(claim[side]['kind'])} {name}"
+        for rows in parts
+        for side in sides
+        if (name := chosen_name(Side.of(rows, claim[side])))
+    ]
+    return "; ".join(dict.fromkeys(told))
 
 
 def _paired(

@@ -22,6 +22,8 @@ class Finding:
     where: str
     comparison: str
     """'LRLC (rank 2 to 7) minus conv'."""
+    chosen: str | None
+    """'rank 4, layer 3': what the first seeds chose of several cells; None where there was nothing to choose."""
     verdict: Verdict
     effect: Summary | None
     """In `unit`, with its 95% interval; None where no row tells."""

@@ -30,11 +30,14 @@ TRIAL_COLUMNS = (
 )  # fmt: skip
 REFERENCE = "conv"
 KINDS = ("lrlc", "lrlc_input_dependent")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
+"""As many as there may be panels."""
 WIDE = 8.0
 """Alignments that differ by this factor are drawn on a log scale."""
-APART = {KINDS[0]: -1.6, KINDS[1]: 1.6}
-"""How far kinds move apart, in typographic points."""
+LETTERS_ACROSS, MARK_LETTERS, LEGEND_ROW_INCHES = {1: 60, 2: 92}, 9, 0.15
+"""Of a legend below one panel or two; how many letters wide a mark is; how high a row."""
+APART = {KINDS[0]: -2.3, KINDS[1]: 2.3}
+"""How far kinds move apart sideways, in typographic points: as wide as a mark, so that none hides another."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,13 @@ def draw(selection: Selection) -> Figure:
     drawn = {name: lines for name, lines in found.items() if sum(len(line.points) for line in lines) > 1}
     if not drawn:
         raise NothingToDraw("no two data sets or shifts have a finished low-rank layer beside a convolution")
-    figure, axes = style.grid(len(drawn), panel_height=2.2, below=0.5)
+    columns = _legend_columns(len(drawn), len(kinds) + 1, series)
+    rows = -(-(len(kinds) + 1) // columns) + -(-len(series) // columns)
+    figure, axes = style.grid(len(drawn), panel_height=2.2, below=0.2 + LEGEND_ROW_INCHES * rows)
     for ax, (name, lines) in zip(axes, drawn.items(), strict=True):
         _draw_panel(ax, name, lines, looks)
         _scale([point.alignment for point in points], ax)
-    _legend(figure, kinds, looks, most_columns=2 if len(drawn) == 1 else 5)
+    _legend(figure, kinds, looks, columns)
     return figure
 
 
@@ -183,7 +188,7 @@ def _draw_line(ax: Axes, line: _Line, marker: str, ranks: Sequence[int]) -> None
     colour = style.INK if line.kind is None else style.kind_colour(line.kind)
     apart = APART.get(line.kind or "", 0.0) / 72
     assert isinstance(ax.figure, Figure)
-    moved = ax.transData + ScaledTranslation(apart, 2 * apart if ranks else 0.0, ax.figure.dpi_scale_trans)
+    moved = ax.transData + ScaledTranslation(apart, 0.0, ax.figure.dpi_scale_trans)
     places = [point.alignment for point, _ in line.points]
     heights = [ranks.index(int(value.mean)) if ranks else value.mean for _, value in line.points]
     stroke = style.LINE_STYLES.get(line.kind or "", "-")
@@ -221,7 +226,13 @@ def _scale(alignments: Sequence[float], ax: Axes) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def _legend(figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], most_columns: int) -> None:
+def _legend_columns(panel_count: int, kind_count: int, series: Sequence[str]) -> int:
+    """As many as fit below so many panels, with the longest name in each."""
+    letters = max(map(len, [*series, *map(kind_name, KINDS)])) + MARK_LETTERS
+    return min(max(1, LETTERS_ACROSS.get(panel_count, 115) // letters), max(kind_count, len(series)))
+
+
+def _legend(figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], columns: int) -> None:
     """Kinds and what a hollow mark is in the first rows, data sets below."""
     of_kinds = [
         Line2D(
@@ -231,7 +242,6 @@ def _legend(figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], most
     ]
     of_kinds.append(_mark("o", "images shifted", "white"))
     of_sets = [_mark(marker, name, style.GREY) for name, marker in looks.items()]
-    columns = min(most_columns, max(len(of_kinds), len(of_sets)))
     of_kinds += [style.no_handle()] * (-len(of_kinds) % columns)
     figure.legend(
         handles=style.row_major([*of_kinds, *of_sets], columns),

@@ -1,5 +1,7 @@
 """Each layer kind against convolution, seed by seed: a forest plot of paired differences."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,31 +10,40 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from results.claims.cells import Choice, Side, choose, chosen, picked
 from results.figures import style
 from results.figures.naming import KIND_NAMES, short_kind_name
-from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
+from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, panels
 from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS, Summary, paired_difference
+from results.statistics import LAYER_SETTINGS, Summary, summarise
 
 CAPTION = (
     "Difference in test accuracy from a plain convolution trained with the same seed: "
     "mean and 95% t interval over seeds, a faint dot each, or a faint bar for the middle 90% of many. "
-    "Of several ranks the one with the best mean validation accuracy is shown. "
+    "Of several ranks the first seeds choose one on validation, and do not report it; the wide convolution is, where "
+    "it was trained, that of as many parameters as the LRLC in the same place. "
     "Right: the rank, and the parameters of the whole network."
 )
-REFERENCE = "conv"
+REFERENCE, MATCHED, MATCHED_TO = "conv", "wide_conv", "lrlc"
 MEASURES = ("test_accuracy", "validation_accuracy", "parameters", "test_images")
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", *MEASURES)
 
 
+Line = tuple[str, str, str]
+"""Kind, placement and options."""
+
+
 @dataclass(frozen=True)
 class _Contrast:
-    kind: str
-    placement: str
+    line: Line
     rank: int | None
     parameters: float
     per_seed: "pd.Series[float]"
-    difference: Summary
+    """In points, ours minus convolution's."""
+
+    @property
+    def difference(self) -> Summary:
+        return summarise(self.per_seed)
 
     @property
     def shown(self) -> "pd.Series[float]":
@@ -46,60 +57,76 @@ def draw(selection: Selection) -> Figure:
     found = [(panel, contrasts) for panel, contrasts in found if contrasts]
     if not found:
         raise NothingToDraw("no other layer shares a seed with a finished convolution")
-    lines = _lines([contrast for _, contrasts in found for contrast in contrasts])
+    lines = _lines([contrast.line for _, contrasts in found for contrast in contrasts])
     figure, axes = style.grid(len(found), panel_height=0.75 + 0.2 * len(lines))
     for position, (ax, (panel, contrasts)) in enumerate(zip(axes, found, strict=True)):
         _draw_panel(ax, contrasts, lines, named=position % 3 == 0)
-        style.title(ax, panel)
+        style.title(ax, panel, style.seeds_note(panel.rows, [len(each.per_seed) for each in contrasts]))
     return figure
 
 
 def _contrasts(panel: Panel) -> list[_Contrast]:
     finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
-    references = [rows for layer, rows in cells(finished) if layer["kind"] == REFERENCE]
-    if not references:
-        return []
-    best: dict[tuple[str, str, str], pd.DataFrame] = {}
-    for layer, rows in cells(finished[finished["kind"] != REFERENCE]):
-        if layer["rank"] == 1 and (finished["rank"] > 1).any():
-            continue  # a convolution by another name
-        key = (str(layer["kind"]), str(layer["placement"]), str(layer["options"]))
-        if key not in best or _validation(rows) > _validation(best[key]):
-            best[key] = rows
-    contrasts = [_contrast(rows, references[0]) for rows in best.values()]
-    return [contrast for contrast in contrasts if contrast.difference.n]
+    theirs = chosen(Side.of(finished, {"kind": REFERENCE}))
+    found = []
+    for line, rows in _by_line(finished[finished["kind"] != REFERENCE]).items():
+        side, choice = _choice(line, rows, finished)
+        per_seed = (picked(side.test, choice) - theirs).dropna()
+        if not len(per_seed):
+            continue
+        rank = side.settings[choice.column]["rank"]
+        parameters = rows.loc[rows["rank"].eq(rank) | rows["rank"].isna(), "parameters"].iloc[0]
+        found.append(_Contrast(line, None if pd.isna(rank) else int(rank), float(parameters), per_seed))
+    return found
 
 
-def _validation(rows: pd.DataFrame) -> float:
-    return float(rows["validation_accuracy"].mean())
+def _by_line(rows: pd.DataFrame) -> dict[Line, pd.DataFrame]:
+    """Without rank 1, a convolution by another name, where there are others."""
+    relaxed = rows["rank"] != 1
+    kept = rows[relaxed] if (rows["rank"] > 1).any() else rows
+    grouped = kept.groupby(["kind", "placement", "options"], sort=False, observed=True)
+    return {(str(kind), str(place), str(options)): part for (kind, place, options), part in grouped}
 
 
-def _contrast(rows: pd.DataFrame, reference: pd.DataFrame) -> _Contrast:
-    first = rows.iloc[0]
-    per_seed = (
-        rows.set_index("seed")["test_accuracy"] - reference.set_index("seed")["test_accuracy"]
-    ).dropna()
-    rank = None if pd.isna(first["rank"]) else int(first["rank"])
-    summary = paired_difference(rows, reference).difference.scaled(100)
-    return _Contrast(first["kind"], first["placement"], rank, first["parameters"], 100 * per_seed, summary)
+def _choice(line: Line, rows: pd.DataFrame, finished: pd.DataFrame) -> tuple[Side, Choice]:
+    """Of a line's ranks the one that its first seeds choose; of matched ones that of what they are matched to."""
+    kind, place, _ = line
+    side = Side.of(rows, {"kind": kind})
+    ranked = finished[(finished["placement"] == place) & (finished["rank"] != 1)]
+    ours = Side.of(ranked, {"kind": MATCHED_TO})
+    if kind == MATCHED and ours.settings:
+        matched, choice = side.matching(ours), choose(ours)
+        if len(picked(matched.test, choice)):
+            return matched, choice
+    return side, choose(side)
 
 
-def _lines(contrasts: list[_Contrast]) -> list[tuple[str, str]]:
-    """(kind, placement) of every line of the plot, kinds in a fixed order, LRLC last and so on top."""
+def _lines(found: Collection[Line]) -> list[Line]:
+    """Every line of the plot, kinds in a fixed order, LRLC last and so on top."""
     order = list(KIND_NAMES)
-    found = {(contrast.kind, contrast.placement) for contrast in contrasts}
-    places = style.placement_order([placement for _, placement in found])
+    places = style.placement_order([place for _, place, _ in found])
     return sorted(
-        found,
-        key=lambda line: (order.index(line[0]) if line[0] in order else -1, line[0], places.index(line[1])),
-    )
+        set(found),
+        key=lambda line: (
+            order.index(line[0]) if line[0] in order else -1, line[0], places.index(line[1]), line[2]
+        ),
+    )  # fmt: skip
 
 
-def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[tuple[str, str]], named: bool) -> None:
+def _name(line: Line, lines: Collection[Line]) -> str:
+    """'LRLC (3)'; with its options where another line differs by them alone."""
+    kind, place, options = line
+    told = [place] if place else []
+    if sum(other[:2] == line[:2] for other in lines) > 1:
+        told += [f"{name} {value}" for name, value in json.loads(options).items()]
+    return f"{short_kind_name(kind)} ({', '.join(told)})" if told else short_kind_name(kind)
+
+
+def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[Line], named: bool) -> None:
     ax.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
     for contrast in contrasts:
-        height = lines.index((contrast.kind, contrast.placement))
-        colour, summary = style.kind_colour(contrast.kind), contrast.difference
+        height = lines.index(contrast.line)
+        colour, summary = style.kind_colour(contrast.line[0]), contrast.difference
         half = np.nan_to_num(summary.high - summary.mean)  # no interval at one seed
         seeds = contrast.shown
         if len(contrast.per_seed) > MOST_DOTS:
@@ -120,10 +147,8 @@ def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[tuple[str, str
             color=style.GREY,
             va="center",
         )
-    names = [
-        f"{short_kind_name(kind)} ({place})" if place else short_kind_name(kind) for kind, place in lines
-    ]
-    ax.set_yticks(range(len(lines)), names if named else [""] * len(lines))
+    names = [_name(line, lines) if named else "" for line in lines]
+    ax.set_yticks(range(len(lines)), names)
     ax.set_ylim(-0.6, len(lines) - 0.4)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)

@@ -22,33 +22,40 @@ COLUMNS = (
     ("train_loss", 1.0, "training loss (nats)"),
     ("validation_accuracy", 100.0, "validation accuracy (%)"),
 )
+ACROSS = 3
 STROKES = {"conv": (0, (4, 1.5)), "wide_conv": (0, (1, 1.2)), "coord_conv": (0, (4, 1, 1, 1))}
 
 
 def draw(selection: Selection) -> Figure:
-    """A column per data set, loss above accuracy; raises NothingToDraw without curves."""
+    """A column per data set, three side by side, loss above accuracy; raises NothingToDraw without curves."""
     found = [(panel, _chosen(panel, selection)) for panel in panels(selection.trials)]
     found = [(panel, curves) for panel, curves in found if curves]
     if not found:
         raise NothingToDraw("no finished trial has a learning curve")
-    found = found[:6]
-    width = {1: style.COLUMN_INCHES, 2: 5.0}.get(len(found), style.PAGE_INCHES)
-    figure = Figure(figsize=(width, 3.9), layout="constrained")
-    axes = figure.subplots(2, len(found), sharex="col", squeeze=False)
-    for column, (panel, curves) in enumerate(found):
+    across, bands = min(len(found), ACROSS), -(-len(found) // ACROSS)
+    width = {1: style.COLUMN_INCHES, 2: 5.0}.get(across, style.PAGE_INCHES)
+    figure = Figure(figsize=(width, 3.4 * bands + 0.5), layout="constrained")
+    for number, (panel, curves) in enumerate(found):
+        band, column = divmod(number, across)
+        above: Axes | None = None
         for row, (name, scale, label) in enumerate(COLUMNS):
-            _draw_panel(axes[row][column], curves, name, scale)
+            place = (2 * band + row) * across + column + 1
+            ax = figure.add_subplot(2 * bands, across, place, sharex=above)
+            _draw_panel(ax, curves, name, scale)
             if column == 0:
-                axes[row][column].set_ylabel(label)
-        axes[1][column].set_xlabel("epoch")
-        style.title(axes[0][column], panel)
+                ax.set_ylabel(label)
+            if above is None:
+                ax.tick_params(axis="x", labelbottom=False)
+                style.title(ax, panel)
+            above = ax
+        ax.set_xlabel("epoch")
     kinds = [kind for kind in KIND_NAMES if any(kind in curves for _, curves in found)]
     kinds += sorted({kind for _, curves in found for kind in curves} - set(kinds))
     handles = [
         Line2D([], [], color=style.kind_colour(k), linestyle=STROKES.get(k, "-"), label=kind_name(k))
         for k in kinds
     ]
-    columns = 3 if len(found) > 1 else 2
+    columns = 3 if across > 1 else 2
     figure.legend(handles=style.row_major(handles, columns), loc="outside lower center", ncols=columns)
     return figure
 

@@ -24,6 +24,8 @@ CAPTION = (
 )
 REFERENCE, NOT_RELAXED = "conv", ("conv", "wide_conv")
 MOST_MAPS = 12
+LETTER_POINTS = 180.0
+"""What a map's width has room for: letters across, times their size in points."""
 # Orange below, blue above: told apart by every kind of colour blindness. Both are as dark, signs tell them in grey.
 COLOURS = LinearSegmentedColormap.from_list(
     "orange_blue", ["#B35806", "#F1A340", "#FEE0B6", "#FFFFFF", "#D1E5F0", "#67A9CF", "#2166AC"]
@@ -108,9 +110,10 @@ def _draw_map(ax: Axes, drawn: _HeatMap, scale: Normalize) -> AxesImage:
         means[drawn.placements.index(place), drawn.ranks.index(rank)] = difference.mean
     image = ax.imshow(np.ma.masked_invalid(means), COLOURS, scale, aspect="auto")
     decimals = 1 if np.nanmax(np.abs(means)) >= 1 else 2
+    size = min(6.5, LETTER_POINTS / (4 * len(drawn.ranks)))
     for row, place in enumerate(drawn.placements):
         for column, rank in enumerate(drawn.ranks):
-            _write(ax, (column, row), drawn.found.get((place, rank)), scale, decimals)
+            _write(ax, (column, row), drawn.found.get((place, rank)), scale, decimals, size)
     ax.set_xticks(range(len(drawn.ranks)), [str(rank) for rank in drawn.ranks])
     ax.set_yticks(range(len(drawn.placements)), drawn.placements)
     ax.set_xticks(np.arange(len(drawn.ranks) - 1) + 0.5, minor=True)
@@ -123,14 +126,16 @@ def _draw_map(ax: Axes, drawn: _HeatMap, scale: Normalize) -> AxesImage:
 
 
 def _write(
-    ax: Axes, place: tuple[int, int], difference: Summary | None, scale: Normalize, decimals: int
+    ax: Axes, place: tuple[int, int], difference: Summary | None, scale: Normalize, decimals: int, size: float
 ) -> None:
-    centred: Mapping[str, Any] = {"ha": "center", "va": "center", "fontsize": 6.5}
+    centred: Mapping[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
     if difference is None:
         ax.text(*place, "–", color=style.GREY, **centred)
         return
     is_clear = difference.low > 0 or difference.high < 0
     number = f"{round(difference.mean, decimals) + 0.0:+.{decimals}f}".replace("-", "−")
+    if decimals == 2:
+        number = number.replace("0.", ".", 1)  # '+.07' has room where '+0.07' has not
     ink = _ink(COLOURS(float(scale(difference.mean))), is_clear)
     ax.text(*place, number, color=ink, fontweight="bold" if is_clear else "normal", **centred)
     if is_clear:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from results.statistics import LAYER_SETTINGS, Summary, summarise
 CAPTION = (
     "Test accuracy against the rank of spatial variation. "
     "A faint dot is a seed, a faint bar the middle 90% of many; a line joins the means, with 95% t intervals. "
-    "Colour and marker say which layers were replaced, the stroke by what. "
+    "Colour and marker say which layers were replaced, the stroke and how a mark is filled by what. "
     "Bands are means and 95% t intervals of layers without a rank, fainter the wider they are."
 )
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", "test_accuracy", "test_images")
@@ -179,7 +180,9 @@ def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool, limits: tuple
         color=colour,
         marker=marker,
         markersize=3.6,
-        markerfacecolor="white" if one.kind == MATCHED else colour,
+        fillstyle=_fill(one.kind),
+        markerfacecolor=colour,
+        markerfacecoloralt="white",
         markeredgewidth=0.7,
         linestyle=_stroke(one.kind),
         linewidth=1.0,
@@ -210,7 +213,7 @@ def _moved(ranks: npt.ArrayLike, by: npt.ArrayLike, wide: bool) -> npt.NDArray[n
 def _draw_bands(ax: Axes, bands: Sequence[_Band]) -> None:
     low, high = ax.get_ylim()
     heights = [float(np.clip((band.summary.mean - low) / (high - low), 0.0, 1.0)) for band in bands]
-    labels = style.spread(heights, gap=0.075, low=0.0, high=1.0)
+    labels = style.spread(heights, gap=0.075, low=0.0, high=0.97)  # the panel's note stands above
     for band, height, label in zip(bands, heights, labels, strict=True):
         summary = band.summary
         if not np.isnan(summary.low):
@@ -264,7 +267,23 @@ def _placement_handle(placement: str) -> Line2D:
 
 
 def _kind_handle(kind: str) -> Line2D:
-    return Line2D([], [], color=style.GREY, linestyle=_stroke(kind), linewidth=1.2, label=kind_name(kind))
+    return Line2D(
+        [],
+        [],
+        color=style.GREY,
+        linestyle=_stroke(kind),
+        linewidth=1.2,
+        marker="o",
+        markersize=3.6,
+        fillstyle=_fill(kind),
+        markerfacecoloralt="white",
+        label=kind_name(kind),
+    )
+
+
+def _fill(kind: str) -> Literal["full", "left", "none"]:
+    """How a kind's marks are filled, which tells kinds apart where one rank leaves no line to see."""
+    return "none" if kind == MATCHED else "left" if kind == "lrlc_input_dependent" else "full"
 
 
 def _stroke(kind: str) -> style.Stroke:

@@ -1,6 +1,6 @@
 """How all figures look: one column or a page wide, colour-blind safe, and told apart without colour too."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 
 from results.figures.naming import dataset_name
 from results.figures.selection import Panel
-from results.schema import BROKEN, TrialStatus
+from results.schema import TrialStatus
+from results.statistics import LAYER_SETTINGS, unfinished
 
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 """Widths of one column and of a page of two."""
@@ -114,22 +115,22 @@ def title(axes: Axes, panel: Panel, counts: str | None = None) -> None:
     )
 
 
-def seeds_note(rows: pd.DataFrame) -> str:
-    """'5 seeds, 10,000 test images', and what did not finish: '3 to 5 seeds, 1 diverged'."""
+def seeds_note(rows: pd.DataFrame, counts: Collection[int] = ()) -> str:
+    """'5 seeds, 10,000 test images', and what did not finish: '3 to 5 seeds, 1 diverged'.
+
+    `counts` are the seeds behind what is drawn: those of every cell, if none are given.
+    """
     finished = rows[rows["status"] == TrialStatus.FINISHED]
-    counts = finished.groupby(["kind", "rank", "placement", "options"], dropna=False).size()
-    low, high = int(counts.min()), int(counts.max())
+    counts = counts or finished.groupby(list(LAYER_SETTINGS), dropna=False).size().tolist()
+    low, high = min(counts), max(counts)
     least, most = (f"{count / 1000:.1f} k" if count >= 1000 else f"{count}" for count in (low, high))
     seeds = least if least == most else f"{least} to {most}"
     parts = [f"{seeds} seed{'s' if high > 1 else ''}"]
     images = finished["test_images"].dropna().unique()
     if len(images) == 1:
         parts.append(f"{int(images[0]):,} test images")
-    ended = {
-        status.replace("_", " "): int((rows["status"] == status).sum())
-        for status in (TrialStatus.DIVERGED, *BROKEN)
-    }
-    return ", ".join([*parts, *(f"{count} {status}" for status, count in ended.items() if count)])
+    ended = {ending: count for ending, count in unfinished(rows).items() if ending != TrialStatus.PRUNED}
+    return ", ".join([*parts, *(f"{count} {ending}" for ending, count in ended.items())])
 
 
 def placement_order(placements: Sequence[str]) -> list[str]:

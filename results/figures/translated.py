@@ -15,7 +15,6 @@ from results.figures import style
 from results.figures.naming import KIND_NAMES, kind_name
 from results.figures.pareto import MARKERS
 from results.figures.selection import NothingToDraw, Panel, Selection, panels
-from results.schema import TrialStatus
 from results.statistics import Summary, summarise
 
 CAPTION = (
@@ -172,15 +171,8 @@ def _draw_reference(ax: Axes, dial: _Dial) -> None:
 
 
 def _note(dial: _Dial) -> str:
-    """Seeds behind the gains, the size of the test set, and what did not finish."""
     counts = [len(gains) for by_shift in dial.gains.values() for gains in by_shift.values()]
-    low, high = min(counts), max(counts)
-    parts = [f"{low if low == high else f'{low} to {high}'} seed{'s' if high > 1 else ''}"]
-    images = dial.panel.rows["test_images"].dropna().unique()
-    if len(images) == 1:
-        parts.append(f"{int(images[0]):,} test images")
-    lost = int((dial.panel.rows["status"] != TrialStatus.FINISHED).sum())
-    return ", ".join([*parts, *([f"{lost} not finished"] if lost else [])])
+    return style.seeds_note(dial.panel.rows, counts)
 
 
 def _in_order(kinds: list[str]) -> list[str]:

@@ -108,7 +108,8 @@ def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_R
         maps = maps[maps["image"].notna() == (images is not None)]
         if maps.empty:
             continue
-        name, noted = dataset_name(panel.dataset).replace(", ", "\n"), selection.datasets.get(panel.dataset)
+        told = [dataset_name(panel.dataset), *([panel.detail] if panel.detail else [])]
+        name, noted = ", ".join(told).replace(", ", "\n"), selection.datasets.get(panel.dataset)
         mean = None if noted is None else noted.mean_image.round().astype(np.uint8)
         if images is not None:
             last = maps[maps["layer"] == maps["layer"].iloc[-1]]

@@ -16,7 +16,12 @@ TRAINING = (
     "Stochastic gradient descent with Nesterov momentum, linear warm-up and cosine decay; no augmentation and no "
     "weight decay. Choices are made on the validation split; the test split is looked at once, at the end."
 )
-AXES = {"kind": "layer", "placement": "replaces layers", "dataset": "data set"}
+AXES = {
+    "kind": "layer",
+    "placement": "replaces layers",
+    "dataset": "data set",
+    "dataset.translate": "largest shift, px",
+}
 MEASURED = (*TRAINING_SETTINGS, "validation_images", "test_images")
 
 
@@ -49,9 +54,14 @@ def _grid(blocks: Iterable[Mapping[str, Any]]) -> Table:
     """A row for each block of the grid; its cells are all combinations of what stands there."""
     found = list(blocks)
     axes = list(dict.fromkeys(axis for block in found for axis in block))
-    columns = [Column(AXES.get(axis, axis.replace("_", " ")), "long") for axis in axes]
+    columns = [Column(_axis_name(axis), "long") for axis in axes]
     rows = [[words(_axis(axis, block.get(axis))) for axis in axes] for block in found]
     return Table("The grid", columns, rows, "Each line stands for all combinations of its values.")
+
+
+def _axis_name(axis: str) -> str:
+    """'train.learning_rate' as 'learning rate'."""
+    return AXES.get(axis, axis.rpartition(".")[2].replace("_", " "))
 
 
 def _axis(axis: str, value: object) -> str:

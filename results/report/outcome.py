@@ -12,7 +12,7 @@ from results.figures.selection import Panel, cells, panels
 from results.markup.content import Cell, Column, Section, Table, Text
 from results.report.text import count, estimate, number, words
 from results.schema import TrialStatus
-from results.statistics import Summary, binomial_sd, paired_difference, summarise
+from results.statistics import Summary, binomial_sd, paired_difference, summarise, unfinished
 
 REFERENCE = "conv"
 BEST = " ★"
@@ -24,16 +24,18 @@ COLUMNS = (
     Column("rank", "numbers"),
     Column("replaced"),
     Column("seeds", "numbers"),
+    Column("did not finish"),
     Column("test accuracy, % (95% interval)", "numbers"),
+    Column("sd", "numbers"),
     Column("minus conv, points (95% interval)", "numbers"),
     Column("parameters", "numbers"),
     Column("FLOPs per image", "numbers"),
     Column("s per trial", "numbers"),
 )
 HOW_TO_READ = (
-    "Means over seeds with Student's t intervals; differences are paired by seed. A difference whose interval "
-    "holds 0 may be chance. ★ marks the best mean validation accuracy. Parameters and FLOPs are those of the whole "
-    "network; one multiply-add is two FLOPs."
+    "Means over seeds with Student's t intervals and, as sd, the standard deviation of one run; differences are paired "
+    "by seed. A difference whose interval holds 0 may be chance. ★ marks the best mean validation accuracy. Parameters "
+    "and FLOPs are those of the whole network; one multiply-add is two FLOPs."
 )
 
 
@@ -61,14 +63,25 @@ def _finished(panel: Panel) -> pd.DataFrame:
 
 
 def _table(panel: Panel) -> Table:
-    finished = _finished(panel)
-    found = sorted(cells(finished), key=lambda cell: _order(cell[0]))
+    """A line for each cell, also of one that never finished; a column that says nothing is left out."""
+    found = sorted(cells(panel.rows), key=lambda cell: _order(cell[0]))
     reference = next((rows for layer, rows in found if layer["kind"] == REFERENCE), None)
-    validated = [float(rows["validation_accuracy"].mean()) for _, rows in found]
-    best = max(range(len(found)), key=lambda position: validated[position]) if len(found) > 1 else None
+    validated = [_validated(rows) for _, rows in found]
+    best = validated.index(max(validated)) if len(found) > 1 else None
     lines = [_line(layer, rows, reference, at == best) for at, (layer, rows) in enumerate(found)]
+    told = [at for at in range(len(COLUMNS)) if any(line[at].text for line in lines)]
     detail = f" ({panel.detail})" if panel.detail else ""
-    return Table(dataset_name(panel.dataset) + detail, COLUMNS, lines, _noise(finished))
+    return Table(
+        dataset_name(panel.dataset) + detail,
+        [COLUMNS[at] for at in told],
+        [[line[at] for at in told] for line in lines],
+        _noise(_finished(panel)),
+    )
+
+
+def _validated(rows: pd.DataFrame) -> float:
+    mean = rows.loc[rows["status"] == TrialStatus.FINISHED, "validation_accuracy"].mean()
+    return float(mean) if pd.notna(mean) else -math.inf
 
 
 def _order(layer: dict[str, object]) -> tuple[object, ...]:
@@ -79,7 +92,9 @@ def _order(layer: dict[str, object]) -> tuple[object, ...]:
 def _line(
     layer: dict[str, object], rows: pd.DataFrame, reference: pd.DataFrame | None, best: bool
 ) -> list[Cell]:
-    accuracy = summarise(rows["test_accuracy"]).scaled(100)
+    finished = rows[rows["status"] == TrialStatus.FINISHED]
+    accuracy = summarise(finished["test_accuracy"]).scaled(100)
+    ended = ", ".join(f"{count} {status}" for status, count in unfinished(rows).items())
     difference: Summary | None = None
     if reference is not None and layer["kind"] != REFERENCE:
         difference = paired_difference(rows, reference).difference.scaled(100)
@@ -90,11 +105,13 @@ def _line(
         number(float(str(layer["rank"])), ".0f"),
         words(layer["placement"]),
         number(accuracy.n, "d"),
+        words(ended),
         estimate(accuracy, "z.2f"),
+        number(accuracy.sd, ".2f"),
         estimate(difference, "+z.2f"),
-        count(rows["parameters"].iloc[0]),
-        count(rows["flops_per_image"].iloc[0]),
-        number(rows["total_seconds"].mean(), ",.1f"),
+        count(rows["parameters"].max()),
+        count(rows["flops_per_image"].max()),
+        number(finished["total_seconds"].mean(), ",.1f"),
     ]
 
 

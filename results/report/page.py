@@ -8,7 +8,7 @@ import pandas as pd
 from results.claims import Judged
 from results.figures import Selection
 from results.markup.content import Block, Counts, Page, Text
-from results.report import along_rank, asked, failures, figures, outcome, provenance, verdicts
+from results.report import along_rank, asked, between, failures, figures, outcome, provenance, verdicts
 from results.schema import TrialStatus
 from results.store import DEFAULT_PROFILE, Store, StudyRecord
 
@@ -35,6 +35,7 @@ def describe(
             asked.section(record, rows),
             figures.section(selection, image_format),
             outcome.section(rows),
+            *between.section(record.study, rows),
             *along_rank.section(rows),
             failures.section(rows, missing),
             provenance.section(rows, store),

@@ -1,6 +1,6 @@
 """The verdicts first: each claim with its statement and how it ended, then the lines that were tested."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from results.claims import Finding, Judged
 from results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
@@ -9,6 +9,7 @@ from results.report.text import chance, estimate, number, words
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
 HOW_TO_READ = {
+    "chosen": "of several ranks or places, the one that the first seeds chose on validation; the others report",
     "effect": "its mean over seeds, with Student's t interval",
     "p": "corrected for the number of comparisons (Holm); none where so few seeds could not have given one under the "
     "study's level, or where no test was needed",
@@ -39,12 +40,28 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
     blocks: list[Block] = [Table("Claims", CLAIMS, lines)]
     for claim in judged:
         if claim.findings:
-            blocks.append(_evidence(claim))
-        if noted := [finding for finding in claim.findings if finding.note]:
-            blocks.append(Bullets([f"{one.where}, {one.comparison}: {one.note}" for one in noted]))
-    if any(claim.findings for claim in judged):
-        blocks += [Text("How to read the evidence:"), Definitions(HOW_TO_READ)]
-    return [Section("Verdicts", blocks)]
+            blocks.append(evidence(f"Evidence for {claim.name}", claim.findings, _ending))
+        if notes := notes_of(claim.findings):
+            blocks.append(Bullets(notes))
+    return [
+        Section("Verdicts", [*blocks, *how_to_read([each for each in blocks if isinstance(each, Table)])])
+    ]
+
+
+def how_to_read(tables: Sequence[Table]) -> list[Block]:
+    """What the columns of such tables mean."""
+    names = [column.name for table in tables for column in table.columns]
+    told = {term: text for term, text in HOW_TO_READ.items() if any(name.startswith(term) for name in names)}
+    return [Text("How to read the evidence:"), Definitions(told)] if told else []
+
+
+def notes_of(findings: Sequence[Finding]) -> list[str]:
+    """'MNIST, CIFAR-10; LRLC minus conv: ...': what is said alike of several data sets is said once."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for one in findings:
+        if one.note:
+            places.setdefault((one.comparison, one.note), []).append(one.where)
+    return [f"{', '.join(where)}; {comparison}: {note}" for (comparison, note), where in places.items()]
 
 
 def _verdict(verdict: str) -> Cell:
@@ -52,14 +69,19 @@ def _verdict(verdict: str) -> Cell:
     return Cell(f"{SYMBOLS[verdict]} {verdict}", mark=str(verdict))
 
 
-def _evidence(claim: Judged) -> Table:
-    """A line for each finding; a column that says nothing of this claim is left out."""
-    units = {finding.unit for finding in claim.findings}
+def _ending(finding: Finding) -> Cell:
+    return _verdict(finding.verdict)
+
+
+def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Finding], Cell]) -> Table:
+    """A line for each finding; a column that says nothing of them is left out."""
+    units = {finding.unit for finding in findings}
     unit = "".join(f", {unit}" for unit in units if unit) if len(units) == 1 else ""
     columns = (
         Column("verdict"),
         Column("where"),
         Column("comparison", "long"),
+        Column("chosen"),
         Column(f"effect{unit} (95% interval)", "numbers"),
         Column("unit"),
         Column("seeds", "numbers"),
@@ -70,19 +92,19 @@ def _evidence(claim: Judged) -> Table:
         Column("P(better)", "numbers"),
         Column("r", "numbers"),
     )
-    lines = [_line(finding, named="" if len(units) == 1 else finding.unit) for finding in claim.findings]
+    lines = [[ending(one), *_line(one, "" if len(units) == 1 else one.unit)] for one in findings]
     told = [at for at in range(len(columns)) if any(line[at].text for line in lines)]
     rows = [[line[at] for at in told] for line in lines]
-    return Table(f"Evidence for {claim.name}", [columns[at] for at in told], rows)
+    return Table(caption, [columns[at] for at in told], rows)
 
 
 def _line(finding: Finding, named: str) -> list[Cell]:
-    """The cells of every column; `named` is the unit where the headers do not name it."""
+    """The cells of what was tested; `named` is the unit where the headers do not name it."""
     form = "z.2f" if finding.unit == "points" else "z.3g"
     return [
-        _verdict(finding.verdict),
         words(finding.where),
         words(finding.comparison),
+        words(finding.chosen or ""),
         estimate(finding.effect, f"+{form}"),
         words(named),
         number(finding.seeds, "d"),

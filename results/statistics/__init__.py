@@ -14,7 +14,7 @@ from results.statistics.groups import (
     binomial_sd,
     paired_difference,
     summarise,
-    summarise_groups,
+    unfinished,
 )
 
 __all__ = [
@@ -27,5 +27,5 @@ __all__ = [
     "binomial_sd",
     "paired_difference",
     "summarise",
-    "summarise_groups",
+    "unfinished",
 ]

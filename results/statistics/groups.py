@@ -5,7 +5,6 @@ Intervals are Student's t: at 5 seeds a nominal 95% percentile bootstrap (seabor
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,26 +58,11 @@ def summarise(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Summary:
     return Summary(n, mean, sd, mean - half, mean + half)
 
 
-def summarise_groups(
-    rows: pd.DataFrame,
-    by: Sequence[str] = CELL,
-    value: str = "test_accuracy",
-    confidence: float = CONFIDENCE,
-) -> pd.DataFrame:
-    """One row per group: `by`, the Summary of `value` over finished trials, and counts of other endings.
-
-    Groups stand in the order in which they first occur; a null in `by` is a group of its own.
-    """
-    groups = []
-    for key, group in rows.groupby(list(by), dropna=False, sort=False):
-        summary = summarise(group.loc[group["status"] == TrialStatus.FINISHED, value], confidence)
-        endings = {
-            str(status): int((group["status"] == status).sum())
-            for status in TrialStatus
-            if status is not TrialStatus.FINISHED
-        }
-        groups.append({**dict(zip(by, key, strict=True)), **vars(summary), **endings})
-    return pd.DataFrame(groups, columns=[*by, *Summary.__dataclass_fields__, "pruned", "diverged", "failed"])
+def unfinished(rows: pd.DataFrame) -> dict[str, int]:
+    """How many trials ended otherwise than finished, by ending in words: {'diverged': 2, 'out of memory': 1}."""
+    counts = rows["status"].value_counts()
+    endings = [status for status in TrialStatus if status is not TrialStatus.FINISHED]
+    return {status.replace("_", " "): int(counts[status]) for status in endings if counts.get(status, 0)}
 
 
 @dataclass(frozen=True)
