@@ -40,6 +40,7 @@ Address = Annotated[
 
 SECONDS_BETWEEN_LOOKS = 5.0
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
 @app.command()
@@ -350,7 +351,8 @@ jobs_cli.register(app)
 
 
 def main() -> None:
-    """Run the command; a user's error or a full disk is one line and exit code 2, our own fault keeps its traceback."""
+    """Run the command. A user's error, a path that the system refuses or a full disk is one line and exit code 2;
+    our own fault keeps its traceback."""
     from results.store import StoreError
     from studies import StudyError
 
@@ -360,6 +362,9 @@ def main() -> None:
         say(f"lrlc: {error}")
         sys.exit(2)
     except OSError as error:
+        if error.errno in REFUSED and error.filename:
+            say(f"lrlc: {error.filename}: {error.strerror}")
+            sys.exit(2)
         if error.errno not in DISK_FULL:
             raise
         where = f" at {error.filename}" if error.filename else ""

@@ -125,7 +125,9 @@ class RunSession:
         if self.study.search is not None:
             specs.append(self.study.search.dataset)
         note_datasets(store, dict.fromkeys(specs), self.data_dir, min(self.study.seeds))
-        sources: list[TrialSource] = [LeaseWatch(lease), GridSource(plan.missing)]
+        # By share of a GPU, the largest first: a change of it starts every worker, and what it holds, anew.
+        missing = sorted(plan.missing, key=executor.share, reverse=True)
+        sources: list[TrialSource] = [LeaseWatch(lease), GridSource(missing)]
         total, done = len(plan.trials), plan.done
         search = None
         if self.study.search is not None:

@@ -51,6 +51,10 @@ class StoppableExecutor:
         finally:
             self._waiting = False
 
+    @property
+    def asked_to_stop(self) -> bool:
+        return self._signum is not None
+
     def on_signal(self, signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._signum is not None:
@@ -69,6 +73,7 @@ class StoppableExecutor:
 def stoppable(executor: Executor, *, in_process: bool) -> Iterator[Executor]:
     """`executor` as one that SIGINT and SIGTERM stop; the former handlers are back afterwards.
 
+    After a signal they are not: a second one still ends at once what is left to do, such as Ray's own end.
     A signal that was ignored before, as SIGINT is in a shell's background, stays so.
     """
     wrapped = StoppableExecutor(executor, in_process=in_process)
@@ -82,8 +87,9 @@ def stoppable(executor: Executor, *, in_process: bool) -> Iterator[Executor]:
     try:
         yield cast("Executor", wrapped)
     finally:
-        for name, handler in former.items():
-            signal.signal(name, handler)
+        if not wrapped.asked_to_stop:
+            for name, handler in former.items():
+                signal.signal(name, handler)
 
 
 def _write(line: str) -> None:

@@ -33,6 +33,14 @@ STOP_SECONDS = 60
 """How long a stopped driver has for its last commit before Ray kills it (3 s unless told)."""
 
 ANSWER_SECONDS = 10
+
+TALKATIVE = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
+"""Loggers of Ray that would mix lines of their own with ours."""
+
 SECONDS_BETWEEN_LOOKS = 0.3
 
 
@@ -77,7 +85,7 @@ def cluster(address: str) -> Iterator[JobSubmissionClient]:
     # Ray obeys these two before the address it is given.
     for variable in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):
         os.environ.pop(variable, None)
-    for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+    for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     url = _url(address)
     _look(url)

@@ -11,6 +11,7 @@ import torch
 
 import layers
 from harness.data import Dataset
+from harness.data.shelf import SHARE_OF_FREE_MEMORY, SPARE_SHARE
 from harness.training import network_of
 from harness.trial import Trial
 from studies.schema import TrialConfig
@@ -23,6 +24,10 @@ OVERHEAD_BYTES = 800 * 2**20
 
 MARGIN = 1.25
 """Room for what the allocator holds in pieces too small to use."""
+
+
+RAY_UNITS = 10_000
+"""Ray rounds shares of a GPU to ten-thousandths: six times 1/6 would be more than one GPU."""
 
 
 @dataclass
@@ -45,8 +50,8 @@ class Packing:
         need = self.peaks.get(key) or self._estimates.get(key)
         if need is None:
             need = self._estimates[key] = self._estimate(trial.config)
-        fits = math.floor(self.gpu_bytes / (MARGIN * need + OVERHEAD_BYTES))
-        return 1 / min(max(fits, 1), self.most)
+        fits = math.floor(self.gpu_bytes / (MARGIN * need + OVERHEAD_BYTES + SPARE_SHARE * self.gpu_bytes))
+        return math.floor(RAY_UNITS / min(max(fits, 1), self.most)) / RAY_UNITS
 
     def _estimate(self, config: TrialConfig) -> float:
         """Bytes of tensors at the peak of a training step; the data set lies on the device, as it does there."""
@@ -55,7 +60,10 @@ class Packing:
             model = network_of(config, dataset)
         activations = config.train.batch_size * layers.activation_bytes(model, dataset.image_shape)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        images = sum(split.images.nbytes for split in (dataset.train, dataset.validation, dataset.test))
+        sizes = [split.images.nbytes for split in (dataset.train, dataset.validation, dataset.test)]
+        images = sum(
+            size for size in sizes if size <= SHARE_OF_FREE_MEMORY * self.gpu_bytes
+        )  # else not there
         return 2 * activations + BYTES_PER_PARAMETER * parameters + images
 
 

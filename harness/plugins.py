@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UserError
+from harness.errors import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,10 @@ def read_plugins(names: Sequence[str], beside: Path) -> tuple[Plugin, ...]:
         path = beside / name
         if not path.is_file():
             raise UserError(f"plugins: no file {path}; give its path relative to the study file")
-        found.append(Plugin(str(path.resolve()), path.read_text()))
+        try:
+            found.append(Plugin(str(path.resolve()), path.read_text()))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"plugins: {path} cannot be read: {first_line(error)}") from None
     return tuple(found)
 
 
@@ -55,6 +58,6 @@ def install(plugins: Sequence[Plugin]) -> None:
         sys.modules[name] = module
         try:
             exec(compile(plugin.text, plugin.path, "exec"), module.__dict__)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise UserError(f"plugins: {plugin.path} failed: {type(error).__name__}: {error}") from error

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ray.job_submission import JobSubmissionClient
 
 import harness
@@ -23,6 +22,7 @@ from harness import provenance
 from harness.errors import UserError, first_line
 from harness.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cluster, is_local, look_up
 from harness.plugins import Plugin
+from harness.runtime_env import read_runtime_env
 
 READY_SECONDS = 60
 """`ray start --head` returns up to a minute before its node takes jobs."""
@@ -83,9 +83,7 @@ def submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: P
                 # Another submit was faster, or the head node has only just started.
                 soon = any(words in str(error) for words in ("already", "try again later"))
                 if not soon or time.monotonic() > deadline:
-                    raise UserError(
-                        f"--address {address}: the cluster refused the job: {first_line(error)}"
-                    ) from error
+                    raise UserError(_refusal(error, address, working_dir)) from error
                 time.sleep(1)
             else:
                 return Submission(look_up(client, job_id), attached=False)
@@ -143,6 +141,15 @@ def _start(client: JobSubmissionClient, job_id: str, order: Order, runtime_env: 
     )
 
 
+def _refusal(error: Exception, address: str, working_dir: Path) -> str:
+    if "status code 413" in str(error):
+        return (
+            f"--working-dir {working_dir}: packed, it is more than the 100 MiB that Ray's dashboard takes; "
+            "name a smaller folder, or list what to leave out in .rayignore"
+        )
+    return f"--address {address}: the cluster refused the job: {first_line(error)}"
+
+
 def _is_run_of(order: Order, job_id: str) -> bool:
     return re.fullmatch(rf"{re.escape(order.job_id)}(-\d+)?", job_id) is not None
 
@@ -168,7 +175,7 @@ def _entrypoint(words: Sequence[str]) -> str:
 
 def _runtime_env(working_dir: Path, file: Path | None) -> dict[str, object]:
     """The user's runtime environment with the code, its commit and the time to end in added."""
-    given: dict[str, Any] = _read_runtime_env(file) if file else {}
+    given: dict[str, Any] = read_runtime_env(file) if file else {}
     code = provenance.code()
     variables = {
         "LRLC_GIT": f"{code.git_commit or ''}:{'dirty' if code.git_dirty else 'clean'}",
@@ -176,8 +183,8 @@ def _runtime_env(working_dir: Path, file: Path | None) -> dict[str, object]:
     }
     return {
         "working_dir": str(working_dir),
-        "excludes": EXCLUDED,
         **given,
+        "excludes": [*EXCLUDED, *given.get("excludes", [])],
         "py_modules": [*_packages(working_dir), *given.get("py_modules", [])],
         "env_vars": {**variables, **given.get("env_vars", {})},
     }
@@ -188,16 +195,3 @@ def _packages(working_dir: Path) -> list[str]:
     if (working_dir / "harness" / "cli.py").is_file():
         return []
     return [str(Path(package.__path__[0])) for package in (harness, layers, results, studies)]
-
-
-def _read_runtime_env(file: Path) -> dict[str, Any]:
-    expected = "expected a YAML mapping such as {pip: [...], env_vars: {...}}"
-    try:
-        given = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise UserError(f"--runtime-env {file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"--runtime-env {file}: not YAML; {expected}") from None
-    if not isinstance(given, dict):
-        raise UserError(f"--runtime-env {file}: {expected}")
-    return given

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import layers
 from harness import checkpoint, provenance
-from harness.data import Dataset, DeviceSplit, Split, offsets
+from harness.data import Dataset, DeviceSplit, HeldSplit, Shelf, offsets
 from harness.seeds import derive_seed
 from harness.trial import Checkpoint, Record, Trial, blank_result
 from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
@@ -46,6 +46,7 @@ def train(
     *,
     resume: Checkpoint | None = None,
     checkpoint_seconds: float = math.inf,
+    shelf: Shelf | None = None,
 ) -> Iterator[Record]:
     """Yield a TrialResult as known at the start, one EpochRecord per epoch, and the final TrialResult.
 
@@ -54,12 +55,15 @@ def train(
 
     A Checkpoint follows an epoch when `checkpoint_seconds` have gone since the last one; given back as `resume`,
     training goes on after it and ends with the same numbers (its seconds include those before).
+
+    `shelf` is what `device` holds of data sets, kept from one trial to the next; without one it is this trial's own.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
+    shelf = Shelf(device) if shelf is None else shelf
+    settings, seed = trial.config.train, trial.config.seed
+    splits = _device_splits(trial, dataset, shelf)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    settings, seed = trial.config.train, trial.config.seed
-    splits = _device_splits(trial, dataset, device)
     model = _build(trial, dataset, device)
     result = _describe(trial, dataset, device, model, started)
     yield result
@@ -111,7 +115,7 @@ def train(
         train_accuracy=curve[-1].train_accuracy,
         train_seconds=train_seconds,
         images_per_second=splits["train"].count * len(curve) / train_seconds,
-        peak_memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
+        peak_memory_bytes=_peak_memory_bytes(device, shelf.bytes_beside(dataset)),
     )
     if status is TrialStatus.FINISHED:
         tested = evaluate(model, splits["test"], settings.batch_size, precision)
@@ -209,15 +213,19 @@ def _build(trial: Trial, dataset: Dataset, device: torch.device) -> nn.Module:
     return on_device.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _device_splits(trial: Trial, dataset: Dataset, device: torch.device) -> dict[str, DeviceSplit]:
+def _device_splits(trial: Trial, dataset: Dataset, shelf: Shelf) -> dict[str, DeviceSplit]:
     pixels, seed = trial.config.dataset.translate, trial.config.seed
 
-    def on_device(name: str, split: Split) -> DeviceSplit:
-        shifts = offsets(len(split.labels), pixels, seed, name) if pixels else None
-        return DeviceSplit(split, dataset.scaling, device, shifts)
+    def ready(name: str, held: HeldSplit) -> DeviceSplit:
+        shifts = offsets(len(held.labels), pixels, seed, name) if pixels else None
+        return DeviceSplit(held, dataset.scaling, shifts)
 
-    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    return {name: on_device(name, split) for name, split in parts.items()}
+    return {name: ready(name, held) for name, held in shelf.splits(dataset).items()}
+
+
+def _peak_memory_bytes(device: torch.device, bytes_of_others: int) -> int | None:
+    """What the trial itself took of a GPU at most, what is kept there of other data sets aside."""
+    return torch.cuda.max_memory_allocated(device) - bytes_of_others if device.type == "cuda" else None
 
 
 def _describe(

@@ -1,6 +1,7 @@
 """What runs a trial, in this process or as a Ray actor: one way in, one stream of records out."""
 
 import contextlib
+import gc
 import os
 import traceback
 from collections.abc import Generator, Iterator
@@ -11,7 +12,7 @@ import torch
 
 from harness import plugins
 from harness.allocator import keep_freed_memory
-from harness.data import Dataset, load_dataset
+from harness.data import Dataset, Shelf, load_dataset
 from harness.training import train
 from harness.trial import Checkpoint, Record, Trial, blank_result, stopped_result
 from results.schema import EpochRecord, TrialResult, TrialStatus
@@ -33,10 +34,19 @@ def thread_count(cpus: float) -> int:
     return max(1, int(cpus))
 
 
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""What torch says without a type of its own where memory does not suffice: of a CPU, a CUDA context, libraries."""
+
+
 def _out_of_memory(error: Exception) -> bool:
-    """Whether a GPU's or this process's memory did not suffice; torch has a type for the GPU's alone."""
-    on_cpu = "DefaultCPUAllocator: can't allocate memory"
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or on_cpu in str(error)
+    """Whether a GPU's or this process's memory did not suffice."""
+    typed = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return typed or any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 class Worker:
@@ -56,6 +66,7 @@ class Worker:
         use_gpu = settings.gpus > 0 and torch.cuda.is_available()
         self._device = torch.device("cuda" if use_gpu else "cpu")
         self._datasets: dict[str, Dataset] = {}
+        self._shelf = Shelf(self._device)
 
     def run(self, trial: Trial, resume: Checkpoint | None = None) -> Iterator[tuple[Record, ...]]:
         """Yield what `train` yields, the last epoch together with the result: each item sent costs Ray 1 ms.
@@ -66,7 +77,7 @@ class Worker:
         held: tuple[Record, ...] = ()
         ended: TrialStatus | None = None
         # Closed together with this generator: a stopped trial must let go of its memory at once.
-        with contextlib.closing(self._train(trial, resume)) as records:
+        with self._given_back(), contextlib.closing(self._train(trial, resume)) as records:
             try:
                 for record in records:
                     if isinstance(record, TrialResult):
@@ -80,15 +91,27 @@ class Worker:
             except Exception as error:
                 ended = TrialStatus.OUT_OF_MEMORY if _out_of_memory(error) else TrialStatus.FAILED
                 told = traceback.format_exc()
-        if ended is not None:  # only here has the error's traceback let go of the network
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
+        if ended is not None:
             yield (*held, stopped_result(known, tuple(curve), ended, told))
 
+    @contextlib.contextmanager
+    def _given_back(self) -> Iterator[None]:
+        """Whatever the ending, give the GPU memory that the trial used back to those that share the GPU."""
+        try:
+            yield
+        finally:
+            if self._device.type == "cuda":
+                gc.collect()
+                with contextlib.suppress(RuntimeError):  # a CUDA error spoils all later calls of the process
+                    torch.cuda.empty_cache()
+
     def _train(self, trial: Trial, resume: Checkpoint | None) -> Generator[Record]:
-        dataset = self._dataset(trial)
-        seconds = self._settings.checkpoint_seconds
-        yield from train(trial, dataset, self._device, resume=resume, checkpoint_seconds=seconds)
+        dataset, seconds = self._dataset(trial), self._settings.checkpoint_seconds
+        if trial.alone:  # it needs all the memory that there is
+            self._shelf.clear()
+        yield from train(
+            trial, dataset, self._device, resume=resume, checkpoint_seconds=seconds, shelf=self._shelf
+        )
 
     def _dataset(self, trial: Trial) -> Dataset:
         spec = trial.config.dataset

@@ -33,6 +33,8 @@ def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
         path = shipped[name_or_path]
     try:
         raw = yaml.load(path.read_text(), _EachKeyOnce)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):

@@ -75,7 +75,7 @@ def test_a_hung_trial_ends_at_its_time_limit(
     assert "timed out: digits" in said
 
 
-def test_a_trial_that_ran_out_of_memory_beside_others_runs_again_alone(
+def test_a_trial_without_enough_gpu_memory_runs_again_alone_and_a_failed_one_spoils_no_other(
     cluster: Any, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     cluster.add_node(num_cpus=2, num_gpus=1)
@@ -83,7 +83,8 @@ def test_a_trial_that_ran_out_of_memory_beside_others_runs_again_alone(
     named = tiny_study.read_text().replace("name: tiny", "name: greedy\nplugins: [greedy.py]")
     study = tmp_path / "greedy.yaml"
     study.write_text(named)
-    words = ["grid=[{kind: conv}, {kind: greedy}, {kind: insatiable}]", "resources={gpus: 0.5, cpus: 0.5}"]
+    kinds = ("conv", "spoiling", "healthy", "greedy", "insatiable")
+    words = [f"grid=[{', '.join(f'{{kind: {kind}}}' for kind in kinds)}]", "resources={gpus: 0.5, cpus: 0.5}"]
     process = start(study, environment, "--address", cluster.address, *words)
     try:
         _, said = process.communicate(timeout=300)
@@ -92,6 +93,8 @@ def test_a_trial_that_ran_out_of_memory_beside_others_runs_again_alone(
     assert process.returncode == 0, said
     found = rows(tmp_path / "runs/greedy").set_index("kind")
     assert set(found.loc["conv", "gpu_fraction"]) == {0.5}
+    assert list(found.loc["spoiling", "status"]) == ["failed"] * 2
+    assert list(found.loc["healthy", "status"]) == ["finished"] * 2
     for kind, ending in (("greedy", "finished"), ("insatiable", "out_of_memory")):
         assert list(found.loc[kind, "status"]) == [ending] * 2
         assert set(found.loc[kind, "gpu_fraction"]) == {1.0}
@@ -103,6 +106,22 @@ GREEDY = """
 import ray
 import torch
 from layers import layer_kind
+
+spoilt = False
+
+
+@layer_kind("spoiling")
+def spoiling(in_channels, out_channels, kernel_size, **geometry):
+    global spoilt
+    spoilt = True
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+@layer_kind("healthy")
+def healthy(in_channels, out_channels, kernel_size, **geometry):
+    if spoilt:
+        raise RuntimeError("CUDA error: so says every call after the first error, in the same process")
+    return torch.nn.Conv2d(in_channels, out_channels, kernel_size)
 
 
 @layer_kind("greedy")

@@ -7,7 +7,12 @@ from data_samples import LABELS, RGB, SMALL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data import DeviceSplit, Split, offsets, shift
+from harness.data import DeviceSplit, HeldSplit, Split, offsets, shift
+
+
+def mapped(images: np.ndarray) -> HeldSplit:
+    """A split whose images stay where they are."""
+    return HeldSplit.on(torch.device("cpu"), Split(images, LABELS.astype(np.int64)), 0)
 
 
 @settings(deadline=None, max_examples=30)
@@ -37,7 +42,7 @@ def test_shift_moves_each_image_and_fills_with_zero(pixels: int, seed: int) -> N
 
 @pytest.mark.parametrize(("images", "channels"), [(RGB, 3), (SMALL[..., None], 1)])
 def test_batches_are_scaled_channels_last_floats(images: np.ndarray, channels: int) -> None:
-    split = DeviceSplit(Split(images, LABELS.astype(np.int64)), (-1.0, 1.0), torch.device("cpu"))
+    split = DeviceSplit(mapped(images), (-1.0, 1.0))
     batch, labels = split.gather(torch.tensor([5, 3, 5]))
     assert batch.shape == (3, channels, 32, 32)
     assert batch.dtype == torch.float32
@@ -48,7 +53,7 @@ def test_batches_are_scaled_channels_last_floats(images: np.ndarray, channels: i
 
 def test_an_image_is_moved_alike_in_every_batch() -> None:
     by = offsets(len(RGB), 6, 3, "train")
-    split = DeviceSplit(Split(RGB, LABELS.astype(np.int64)), (0.0, 255.0), torch.device("cpu"), by)
+    split = DeviceSplit(mapped(RGB), (0.0, 255.0), by)
     whole = shift(torch.from_numpy(RGB), torch.from_numpy(by)).permute(0, 3, 1, 2)
     for indices in (torch.tensor([7, 0, 150]), torch.arange(199, -1, -1)):
         torch.testing.assert_close(split.gather(indices)[0], whole[indices].float(), atol=1e-4, rtol=0)

@@ -131,6 +131,19 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, environment: dict[str, st
     assert said == "stopped at once; rows committed so far are kept\n"
 
 
+def test_a_second_ctrl_c_ends_a_run_on_ray_at_once(tmp_path: Path, environment: dict[str, str]) -> None:
+    with running(tmp_path, environment, "slow") as process:
+        read_until(process, "1 running")
+        process.send_signal(signal.SIGINT)
+        read_until(process, "stopping")
+        time.sleep(2 * ECHO_SECONDS)
+        process.send_signal(signal.SIGINT)  # the driver, or Ray behind it, is still about to end
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "stopped at once; rows committed so far are kept"
+    assert "Traceback" not in said
+
+
 def test_plain_lines_name_the_trials_that_diverge_or_fail(lrlc: Lrlc, tiny_study: Path) -> None:
     said = lrlc("run", tiny_study, "--serial", "train.learning_rate=1e30", "grid={kind: conv}").stderr
     for seed in (0, 1):

@@ -39,6 +39,13 @@ def test_the_share_follows_the_memory_of_gpu_and_batch(trials: tuple[Trial, ...]
     assert shares[0] < shares[-1]
 
 
+def test_as_many_trials_fit_a_gpu_as_share_it(trials: tuple[Trial, ...]) -> None:
+    for most in range(1, 17):
+        share = packing(800 * GIGABYTE, most=most).share(trials[0])
+        assert share == pytest.approx(1 / most, abs=1e-4)
+        assert most * round(10_000 * share) <= 10_000  # as Ray counts
+
+
 def test_a_peak_that_was_measured_stands_before_the_estimate(trials: tuple[Trial, ...]) -> None:
     measured, other = trials[0], trials[-1]
     config = json.dumps({**measured.config.canonical(), "seed": 99})

@@ -16,6 +16,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.plugins import Plugin
+from harness.runtime_env import read_runtime_env
 from harness.submit import Order, on_nodes, shipped_path
 from results.store import Store
 
@@ -90,7 +91,11 @@ def wait_for_rows(store: Store, count: int) -> None:
 def test_a_followed_job_shows_its_log_and_ends_in_a_table(
     on_cluster: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:
-    sent = on_cluster("submit", tiny_study, "seeds=1", "--results", tmp_path / "out", "--follow")
+    asked, cache = tmp_path / "nodes.yaml", tmp_path / "cache-of-the-job"
+    asked.write_text(f"env_vars: {{LRLC_CACHE: {cache}, OMP_NUM_THREADS: 1}}")
+    words = ["seeds=1", "--results", tmp_path / "out", "--runtime-env", asked, "--follow"]
+    sent = on_cluster("submit", tiny_study, *words)
+    assert list(cache.glob("digits-*"))
     job_id = sent.stdout.splitlines()[0]
     assert "3 finished" in sent.stdout
     assert sent.stderr.strip().splitlines()[-1] == f"{job_id}: succeeded"
@@ -145,6 +150,33 @@ def test_a_missing_or_wrong_token_is_one_line_that_says_how_to_get_it(
 def test_no_cluster_is_one_line(lrlc: Lrlc) -> None:
     (line,) = lrlc("jobs", "--address", "http://127.0.0.1:9", code=2).stderr.splitlines()
     assert "no Ray dashboard answered there" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("envvars: {A: b}", "envvars: unknown key; did you mean 'env_vars'?"),
+        ("env_vars: [A]", "runtime_env['env_vars'] must be of type Dict[str, str], got <class 'list'>"),
+        ("py_modules: here", "py_modules: expected a list of texts, got 'here'"),
+        ("excludes: {a: b}", "excludes: expected a list of texts, got {'a': 'b'}"),
+        ("pip: 3", "runtime_env['pip'] must be of type str or List[str], got <class 'int'>"),
+        ("pip: [", "not YAML; expected a YAML mapping such as {pip: [...], env_vars: {...}}"),
+        ("", "expected a YAML mapping such as {pip: [...], env_vars: {...}}"),
+    ],
+)
+def test_a_wrong_runtime_environment_is_one_line(text: str, line: str, tmp_path: Path) -> None:
+    (tmp_path / "nodes.yaml").write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_runtime_env(tmp_path / "nodes.yaml")
+    assert str(caught.value) == f"--runtime-env {tmp_path}/nodes.yaml: {line}"
+
+
+def test_a_missing_runtime_environment_is_said_before_the_cluster_is_looked_for(
+    lrlc: Lrlc, tiny_study: Path
+) -> None:
+    words = ["--results", "/runs", "--address", "127.0.0.1:9", "--runtime-env", "nodes.yaml"]
+    said = lrlc("submit", tiny_study, *words, code=2).stderr
+    assert said == "lrlc: --runtime-env nodes.yaml: No such file or directory\n"
 
 
 def test_the_same_order_has_the_same_name_whatever_the_order_of_its_overrides() -> None:

@@ -8,6 +8,7 @@ from harness.data.folders import folder_source, image_folder_source, parquet_sou
 from harness.data.listing import check, describe_datasets
 from harness.data.loading import load_dataset
 from harness.data.registry import DATASETS, dataset
+from harness.data.shelf import HeldSplit, Shelf
 from harness.data.source import RawSplit, Source
 from harness.data.translate import offsets, shift
 
@@ -17,7 +18,9 @@ __all__ = [
     "Dataset",
     "Decoding",
     "DeviceSplit",
+    "HeldSplit",
     "RawSplit",
+    "Shelf",
     "Source",
     "Split",
     "check",

@@ -64,6 +64,9 @@ class Executor(Protocol):
     def has_room(self) -> bool:
         """Whether a next trial is worth choosing now."""
 
+    def share(self, trial: Trial) -> float:
+        """The GPUs that `trial` will hold: trials of equal shares in a row leave the workers as they are."""
+
     def place(self, trial: Trial) -> Trial | None:
         """`trial` with the share of a GPU that it will hold; None if it must wait, and then room is being made."""
 

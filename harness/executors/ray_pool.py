@@ -21,6 +21,7 @@ from harness.executors.base import Event, Finished, Lost, as_events
 from harness.progress import say
 from harness.trial import Checkpoint, Record, Trial
 from harness.worker import Worker, WorkerSettings
+from results.schema import TrialStatus
 
 CALLS_AHEAD = 2
 """Reports asked of a worker at a time: it never waits for its driver, nor runs far ahead of a decision to prune."""
@@ -107,14 +108,18 @@ def connect(address: str) -> None:
                 include_dashboard=False if address == "local" else None,
             )
             return
-        except (ConnectionError, RuntimeError, TimeoutError, RayError) as error:
+        except Exception as error:  # Ray raises a bare one where a node does not start in time
             last = error
             if address != "local":
                 break
     assert last is not None
+    if address == "local":
+        raise UserError(
+            f"Ray did not start on this machine ({first_line(last)}); try again, or run with --serial"
+        ) from last
     raise UserError(
         f"--address {address}: no Ray cluster answered ({first_line(last)}); start one with `ray start --head`"
-    )
+    ) from last
 
 
 def _cluster_resources() -> Mapping[str, float]:
@@ -162,7 +167,7 @@ class RayExecutor:
         share: Callable[[Trial], float] | None = None,
         worker: type[Any] = Worker,
     ) -> None:
-        self._settings, self._max_in_flight, self._share = settings, max_in_flight, share
+        self._settings, self._max_in_flight, self._share_of = settings, max_in_flight, share
         if not can_grow:
             _refuse_what_never_fits(settings)
         self._remote: dict[str, object] = {"num_cpus": settings.cpus}
@@ -190,8 +195,13 @@ class RayExecutor:
     def has_room(self) -> bool:
         return len(self._running) < self._max_in_flight and bool(self._idle or not self._pending)
 
+    def share(self, trial: Trial) -> float:
+        if trial.alone:
+            return max(1.0, self._settings.gpus)
+        return self._share_of(trial) if self._share_of else self._settings.gpus
+
     def place(self, trial: Trial) -> Trial | None:
-        gpus = self._gpus_of(trial)
+        gpus = self.share(trial)
         if gpus != self._gpus:
             self.release()
             self._gpus = gpus
@@ -242,11 +252,6 @@ class RayExecutor:
             ray.kill(flight.actor.handle)
         self._running.clear()
 
-    def _gpus_of(self, trial: Trial) -> float:
-        if trial.alone:
-            return max(1.0, self._settings.gpus)
-        return self._share(trial) if self._share else self._settings.gpus
-
     def _grow(self) -> None:
         """Ask for actors until there are as many as may run, a few at a time."""
         while (
@@ -295,10 +300,14 @@ class RayExecutor:
             ray.kill(flight.actor.handle)
             return [_lost(flight.trial, error)]
         flight.started = True
-        if isinstance(events[-1], Finished):  # free at once: the driver fills the place before it waits again
-            self._rest(flight.actor)
-        else:
+        if not isinstance(events[-1], Finished):
             self._expect(flight)
+        elif flight.actor.gpus and events[-1].result.status == TrialStatus.FAILED:
+            ray.kill(
+                flight.actor.handle
+            )  # a CUDA error spoils its process: every later trial there would fail
+        else:  # free at once: the driver fills the place before it waits again
+            self._rest(flight.actor)
         return events
 
     def _say_what_is_missing(self) -> None:

@@ -26,6 +26,9 @@ class SerialExecutor:
     def has_room(self) -> bool:
         return self._running is None
 
+    def share(self, trial: Trial) -> float:
+        return self._gpu_fraction or 0.0
+
     def place(self, trial: Trial) -> Trial | None:
         return replace(trial, gpu_fraction=self._gpu_fraction) if self.has_room else None
 
