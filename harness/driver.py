@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from harness import checkpoint
@@ -54,12 +55,18 @@ class GridSource:
 
 @dataclass
 class _Flight:
-    """A running trial, what is known of it, its epochs so far and when it must have ended."""
+    """A running trial, its epochs so far, when it must have ended, and what its worker has made known of it."""
 
     trial: Trial
-    known: TrialResult
     curve: list[EpochRecord]
     deadline: float
+    started_at: datetime
+    known: TrialResult | None = None
+
+    def stopped(self, status: TrialStatus, error: str | None = None) -> TrialResult:
+        """Its row, should it end here."""
+        known = self.known or replace(blank_result(self.trial), started_at=self.started_at)
+        return stopped_result(known, tuple(self.curve), status, error)
 
 
 class Driver:
@@ -129,8 +136,8 @@ class Driver:
     def _start(self, trial: Trial) -> None:
         resume = self._checkpoint(trial)
         limit = math.inf if self._limit_minutes is None else 60 * self._limit_minutes
-        known, curve = blank_result(trial), list(resume.curve if resume else ())
-        self._flights[trial.id] = _Flight(trial, known, curve, time.monotonic() + limit)
+        curve = list(resume.curve if resume else ())
+        self._flights[trial.id] = _Flight(trial, curve, time.monotonic() + limit, datetime.now(UTC))
         self._executor.submit(trial, resume)
         for record in curve:
             self._learn(trial, record)
@@ -183,7 +190,7 @@ class Driver:
 
     def _stop(self, flight: _Flight, status: TrialStatus, error: str | None = None) -> None:
         self._executor.stop(flight.trial, hung=status == TrialStatus.TIMED_OUT)
-        result = stopped_result(flight.known, tuple(flight.curve), status, error)
+        result = flight.stopped(status, error)
         self._finish(flight, result)
         self._on_event(Finished(flight.trial, result))
 
@@ -197,7 +204,7 @@ class Driver:
         else:
             status = TrialStatus.OUT_OF_MEMORY if lost.out_of_memory else TrialStatus.FAILED
             error = f"its worker died {deaths} times, last: {lost.reason}"
-            self._finish(flight, stopped_result(flight.known, tuple(flight.curve), status, error))
+            self._finish(flight, flight.stopped(status, error))
 
     def _finish(self, flight: _Flight, result: TrialResult) -> None:
         self._end(flight, result)

@@ -59,6 +59,12 @@ def versions() -> str:
     return json.dumps(found, sort_keys=True)
 
 
+def gather() -> None:
+    """Look up now what every row says and a process looks up once: git and the versions take 20 ms of CPU time."""
+    code()
+    versions()
+
+
 def host() -> str:
     return socket.gethostname()
 

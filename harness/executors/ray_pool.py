@@ -16,6 +16,7 @@ import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
+from harness import provenance
 from harness.errors import UserError, first_line
 from harness.executors.base import Event, Finished, Lost, as_events
 from harness.progress import say
@@ -41,6 +42,7 @@ class _Reporter:
 
     def __init__(self, worker: type[Any], settings: WorkerSettings) -> None:
         self._worker = worker(settings)
+        provenance.gather()  # while other workers start, not within a trial
         self._items: Generator[tuple[Record, ...]] | None = None
 
     def ready(self) -> bool:

@@ -1,0 +1,95 @@
+"""Searches by TPE: however it is sped up, it suggests to the bit what Optuna's own sampler would."""
+
+import math
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+import pytest
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import Trial, TrialState
+
+from harness.optuna_setup import DEFAULTS, SAMPLERS
+
+Params = list[dict[str, Any]]
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+
+def suggest(trial: Trial) -> float:
+    """A space as ours are: what else is asked depends on the kind. The rounded value often ties."""
+    distance = 0.3
+    if trial.suggest_categorical("kind", ["conv", "lrlc"]) == "lrlc":
+        places = trial.suggest_categorical("placement", ["1", "2", "3", "1+2", "1+3", "2+3", "1+2+3"])
+        distance = 0.1 * len(places) / trial.suggest_categorical("rank", [1, 2, 4])
+    rate = trial.suggest_float("train.learning_rate", 0.001, 1, log=True)
+    momentum = trial.suggest_float("train.momentum", 0, 0.99)
+    trial.suggest_int("warmup", 0, 8, step=2)
+    return round(distance + abs(math.log10(rate) + 1.5) + abs(momentum - 0.9), 1)
+
+
+def tell(study: optuna.Study, trial: Trial, value: float, chance: random.Random) -> None:
+    """Some fail, some are pruned after some epochs, some break a constraint."""
+    fate = chance.random()
+    if fate < 0.1:
+        study.tell(trial, state=TrialState.FAIL)
+    elif fate < 0.3 and len(study.directions) == 1:
+        for epoch in range(chance.randrange(4)):
+            trial.report(value * epoch, epoch)
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        if fate < 0.5:
+            trial.set_constraint("parameters", chance.choice([-1.0, 0.5, 0.7]))
+        study.tell(trial, [value, 1 / (value + 1)][: len(study.directions)])
+
+
+def searched(sampler: BaseSampler, directions: list[str], trials: int) -> Params:
+    """What a search suggests of which six are running at a time, which end in another order."""
+    study, chance = optuna.create_study(directions=directions, sampler=sampler), random.Random(0)
+    running: list[tuple[Trial, float]] = []
+    for _ in range(trials):
+        while len(running) < 6:
+            asked = study.ask()
+            value = suggest(asked)
+            running.append((asked, value))
+        tell(study, *running.pop(chance.randrange(6)), chance)
+    return [trial.params for trial in study.get_trials(deepcopy=False)]
+
+
+@pytest.mark.parametrize(
+    ("options", "directions"),
+    [
+        ({}, ["maximize"]),
+        ({"n_startup_trials": 30, "n_ei_candidates": 5}, ["minimize"]),
+        ({"group": False}, ["minimize"]),
+        ({"group": False, "multivariate": False, "constant_liar": False}, ["maximize"]),
+        ({}, ["maximize", "minimize"]),
+    ],
+)
+def test_a_search_suggests_what_optuna_does(options: Mapping[str, Any], directions: list[str]) -> None:
+    given = {**DEFAULTS["tpe"], "seed": 1, **options}
+    ours = searched(SAMPLERS["tpe"](**given), directions, 70)
+    assert ours == searched(TPESampler(**given), directions, 70)
+
+
+def test_a_long_search_that_is_resumed_goes_on_as_optuna_does() -> None:
+    def resumed(sampler: BaseSampler) -> Params:
+        study, chance = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), random.Random(0)
+        for number in range(330):
+            if number == 300:  # more than TPE's 25 best are a tenth of
+                study.sampler = sampler
+            asked = study.ask()
+            tell(study, asked, suggest(asked), chance)
+        return [trial.params for trial in study.get_trials(deepcopy=False)]
+
+    given = {**DEFAULTS["tpe"], "seed": 1}
+    assert resumed(SAMPLERS["tpe"](**given)) == resumed(TPESampler(**given))
+
+
+def test_tpe_finds_what_is_best() -> None:
+    study = optuna.create_study(sampler=SAMPLERS["tpe"](**DEFAULTS["tpe"], seed=0))
+    for _ in range(100):
+        asked = study.ask()
+        study.tell(asked, suggest(asked))
+    assert study.best_value <= 0.3
