@@ -18,6 +18,7 @@ from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
 from harness.lease import Lease, LeaseWatch, refuse_if_taken
+from harness.named_store import place_to_write
 from harness.packing import Packing, measured_peaks
 from harness.planning import Plan, Planner
 from harness.progress import Display, counted, say
@@ -175,7 +176,7 @@ def open_run(
     """Check the study, decode its data and plan its trials."""
     opened = open_study(name, profile=profile, overrides=overrides)
     _check_search(opened.study)
-    store = Store(locate(results) / opened.study.name)
+    store = Store(place_to_write(results) / opened.study.name)
     refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
     planner = Planner(opened, data)
     plan = Plan.of(planner.grid(), store, retry=retry)

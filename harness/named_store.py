@@ -1,11 +1,13 @@
 """The tables that a command line names: by a study's file, its shipped name, or its folder."""
 
+import os
+import re
 from pathlib import Path
 
 from harness.errors import UserError
 from harness.options import RESULTS
 from harness.progress import say
-from results.files import locate
+from results.files import Location, locate
 from results.store import Store
 from studies import study_name
 
@@ -17,6 +19,29 @@ def existing_store(study: str, results: str) -> Store:
         name = store.root.name
         raise UserError(f"{store.root}: no results of study {name!r} here; `lrlc run {study}` makes them")
     return store
+
+
+def store_with_rows(study: str, results: str) -> Store:
+    """`existing_store`, of which a trial has ended."""
+    store = existing_store(study, results)
+    if not store.counts():
+        raise UserError(f"{store.root}: no trial has a row yet; `lrlc run {study}` trains them")
+    return store
+
+
+def place_to_write(results: str) -> Location:
+    """What --results names; UserError, before anything starts, where no tables can be written."""
+    if not results or re.match(r"\w+:/(?!/)", results):
+        raise UserError(f"--results {results!r}: expected a folder, file:///folder or s3://bucket/prefix")
+    place = locate(results)
+    if place.local is not None:
+        folder = place.local.absolute()
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            raise UserError(f"--results {results}: {there} is no folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise UserError(f"--results {results}: nothing can be written in {there}")
+    return place
 
 
 def named_store(study: str, results: str) -> Store:

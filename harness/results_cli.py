@@ -23,10 +23,10 @@ def plot(
     ] = None,
 ) -> None:
     """Draw every figure again from the tables alone."""
-    from harness.named_store import beside, existing_store
+    from harness.named_store import beside, store_with_rows
     from results.figures import draw_all
 
-    store = existing_store(study, results)
+    store = store_with_rows(study, results)
     drawn = draw_all(
         store,
         out or beside(store) / "figures",
@@ -48,11 +48,11 @@ def report(
     form: Annotated[str, typer.Option("--format", help="html or markdown")] = "html",
 ) -> None:
     """Write the study's report: one HTML page that needs nothing beside it, or Markdown with its figures."""
-    from harness.named_store import beside, existing_store
+    from harness.named_store import beside, store_with_rows
     from results.claims import judge
     from results.report import Format, write_report
 
-    store, chosen = existing_store(study, results), Format.named(form)
+    store, chosen = store_with_rows(study, results), Format.named(form)
     out = (out or beside(store)) / chosen.file_name
     print(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile)))
 
@@ -104,10 +104,10 @@ def export(
     out: OutDir = None,
 ) -> None:
     """Write the tables as plain files for other tools."""
-    from harness.named_store import beside, existing_store
+    from harness.named_store import beside, store_with_rows
     from results.export import export_tables
 
-    store = existing_store(study, results)
+    store = store_with_rows(study, results)
     for path in export_tables(store, out or beside(store) / "export", to):
         print(path)
 

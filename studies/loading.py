@@ -13,6 +13,8 @@ from studies.expand import check_network, dataset_spec, expand
 from studies.loading_claims import full_claims
 from studies.schema import Catalogue, Search, Study, Training, placements, seed_list
 
+MOST_SEEDS = 1_000_000
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -24,6 +26,8 @@ def shipped_studies() -> dict[str, Path]:
 def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
     """The unchecked mapping of a study file, or of a shipped study by its name, and where it stands."""
     path = Path(name_or_path)
+    if path.is_dir() and name_or_path not in shipped_studies():
+        raise StudyError(f"{name_or_path}: is a folder; name a study file or a shipped study")
     if not path.is_file():
         shipped = shipped_studies()
         if name_or_path not in shipped:
@@ -159,6 +163,8 @@ def _full_search(search: dict[str, Any], study: Mapping[str, Any], catalogue: Ca
 
 
 def _seeds(given: object, where: str) -> object:
+    if isinstance(given, int) and given > MOST_SEEDS:
+        raise StudyError(f"{where}: at most {MOST_SEEDS:,}, got {given:,}")
     seeds = seed_list(given)
     if not seeds:
         raise StudyError(f"{where}: no seeds; give a number of at least 1 or a list")

@@ -6,6 +6,8 @@ Actors beyond what the cluster holds now stay pending: they start as nodes join,
 
 import logging
 import math
+import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -32,6 +34,9 @@ MOST_PENDING = 16
 
 MOST_STILLBORN = 3 * MOST_PENDING
 """Workers that may die before they stand, one after the other, until the run gives up."""
+
+ANSWER_SECONDS = 10
+"""How long a cluster's address may be silent; Ray itself would go on trying it for many minutes."""
 
 SECONDS_BEFORE_A_WORD = 30.0
 """How long nothing may run for want of resources before a line says so."""
@@ -99,6 +104,7 @@ def connect(address: str) -> None:
     """Join the cluster at `address`; 'local' starts one for this run. UserError if none answers."""
     if ray.is_initialized():
         return
+    _refuse_silence(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
     last: Exception | None = None
     for _ in range(2):  # under load a local node can miss its own start-up time limit
         try:
@@ -122,6 +128,21 @@ def connect(address: str) -> None:
     raise UserError(
         f"--address {address}: no Ray cluster answered ({first_line(last)}); start one with `ray start --head`"
     ) from last
+
+
+def _refuse_silence(address: str) -> None:
+    """UserError where nobody listens at HOST:PORT; any other form is Ray's to judge."""
+    host, _, port = address.rpartition(":")
+    if "/" in address or not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(
+            f"--address {address}: no Ray cluster answered ({reason}); "
+            "give the address that `ray start --head` printed, for example 10.0.0.1:6379"
+        ) from error
 
 
 def _cluster_resources() -> Mapping[str, float]:
