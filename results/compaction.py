@@ -8,7 +8,7 @@ compaction deletes the rest.
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -102,7 +102,9 @@ def _write_merged(
 
     def write(file: BinaryIO) -> None:
         nonlocal rows
-        with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
+        with pq.ParquetWriter(
+            file, schema, compression="zstd", write_page_checksum=True, **_encoding(schema)
+        ) as writer:
             for group in _row_groups(root, table, sources, kept):
                 writer.write_table(group.replace_schema_metadata(schema.metadata))
                 rows += len(group)
@@ -110,6 +112,17 @@ def _write_merged(
     if sources or table == "trials":
         part_path(root, table, name).publish(write)
     return rows
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """Numbers of maps by their bytes' places, which takes two fifths off weights; Parquet's own elsewhere."""
+    lists = [field.name for field in schema if pa.types.is_list(field.type)]
+    if not lists:
+        return {}
+    return {
+        "use_byte_stream_split": [f"{name}.list.element" for name in lists],
+        "use_dictionary": [name for name in schema.names if name not in lists],
+    }
 
 
 def _row_groups(
