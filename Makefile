@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RESULTS ?= runs
 MOTO := .moto
 
-.PHONY: quickstart test tests tests-on-clusters chaos coverage check clean
+.PHONY: quickstart test tests tests-on-clusters chaos coverage figures check clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,14 @@ chaos: $(VENV)/installed
 # How often the verdicts of 2,000 simulated studies with a known truth are wrong (half an hour).
 coverage: $(VENV)/installed
 	LRLC_SIMULATED_STUDIES=2000 $(BIN)/python -m pytest -m coverage -s tests/test_claims.py
+
+# The figures that the docs show, from the committed tables.
+DRAW = $(BIN)/lrlc plot $(1) --results results/reference --out docs/images/$(1) --format png $(2:%=--only %)
+figures: $(VENV)/installed
+	$(call DRAW,rank_vs_accuracy,rank_vs_accuracy differences placement_rank pareto learning_curves)
+	$(call DRAW,translated,translated)
+	$(call DRAW,alignment,alignment combining_weights combining_weights_by_image)
+	$(call DRAW,search_rank_and_placement,search_history search_importance pareto)
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

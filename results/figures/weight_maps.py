@@ -46,6 +46,9 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
     found = panels(selection.trials)
     images = max(1, min(IMAGES, MOST_ROWS // len(found)))  # rather fewer of each than none of the last
     rows = [row for panel in found for row in _rows(panel, selection, images if by_image else None)]
+    if by_image and any(row.image is not None for row in rows):
+        # Without its image a map tells little; of people tables hold no image, and a map may show an outline.
+        rows = [row for row in rows if row.image is not None]
     rows = rows[:MOST_ROWS]
     if not rows:
         raise NothingToDraw(
