@@ -28,13 +28,17 @@ def wrong_token() -> str:
 def prepare(*, joins_cluster: bool) -> None:
     """Choose token authentication as `ray start` does, and send no usage reports unless asked to.
 
+    A Ray of our own has no dashboard, and so collects no metrics: it would keep series for each trial's name.
+
     `ray start` turns token authentication on where a token exists; a driver does not by itself (Ray 2.60).
     Raises UserError where Ray is not installed or authentication is on and no token is found.
     """
     if importlib.util.find_spec("ray") is None:
         raise UserError("Ray is not installed: pip install 'lrlc-bench[ray]', or run with --serial")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if joins_cluster and token_source():
+    if not joins_cluster:
+        os.environ.setdefault("RAY_enable_metrics_collection", "0")
+    elif token_source():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ.get("RAY_AUTH_MODE") == "token" and not token_source():
         raise UserError(NO_TOKEN)
