@@ -80,8 +80,8 @@ def _table(panel: Panel) -> Table:
 
 
 def _validated(rows: pd.DataFrame) -> float:
-    mean = rows.loc[rows["status"] == TrialStatus.FINISHED, "validation_accuracy"].mean()
-    return float(mean) if pd.notna(mean) else -math.inf
+    mean = float(rows.loc[rows["status"] == TrialStatus.FINISHED, "validation_accuracy"].mean())
+    return -math.inf if math.isnan(mean) else mean
 
 
 def _order(layer: dict[str, object]) -> tuple[object, ...]:
