@@ -16,6 +16,7 @@ FORBIDDEN = {
 }
 RAY_ROOMS = {
     "harness/executors/ray_pool.py",
+    "harness/runtime_env.py",
     "harness/submit.py",
     "harness/jobs.py",
     "harness/bench/tune.py",
