@@ -18,13 +18,19 @@ def by_name(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, objec
     return {each["name"]: each for each in found["results"]}
 
 
-def test_every_trial_of_a_grid_and_of_a_search_reaches_its_table(lrlc: Lrlc) -> None:
-    sizes = ["--trials", "4", "--slots", "1", "--search-trials", "4", "--rounds", "1"]
-    found = by_name(lrlc("bench", "overhead", *sizes, "--only", "grid", "--only", "search", "--json"))
+def test_every_part_is_measured_at_its_smallest(lrlc: Lrlc) -> None:
+    sizes = ["--trials", "4", "--slots", "1", "--search-trials", "4", "--tune-trials", "3", "--rounds", "1"]
+    sizes += ["--finished", "500", "--planned", "1000"]
+    found = by_name(lrlc("bench", "overhead", *sizes, "--json"))
     for name in ("grid of 4, a trial", "search by TPE of 4, a trial at the end"):
         assert found[name]["unit"] == "ms"
         assert found[name]["value"] > 0  # type: ignore[operator]
     assert found["parts at the end, compacted"]["value"] == 1
+    tune = found["Ray Tune, a trial"]
+    assert "not measured" in str(tune["note"]) or "3 trials" in str(tune["note"])
+    assert found["resume 500 finished trials"]["goal"] == "at most 2"
+    assert found["plan 1,000 trials"]["value"] > 0  # type: ignore[operator]
+    assert found["plan 1,000 trials, peak memory"]["value"] > 10  # type: ignore[operator]
 
 
 def test_a_long_run_is_held_against_a_short_one() -> None:
@@ -35,21 +41,6 @@ def test_a_long_run_is_held_against_a_short_one() -> None:
     assert found["10,000 over 100, a trial"].met is False
     assert found["driver memory, growth a trial"].value == 1000
     assert found["parts a second while running"].met is True
-
-
-def test_planning_and_resuming_are_timed_in_processes_of_their_own(lrlc: Lrlc) -> None:
-    sizes = ["--finished", "500", "--planned", "1000"]
-    found = by_name(lrlc("bench", "overhead", *sizes, "--only", "resume", "--only", "plan", "--json"))
-    assert found["resume 500 finished trials"]["goal"] == "at most 2"
-    assert found["plan 1,000 trials"]["value"] > 0  # type: ignore[operator]
-    assert found["plan 1,000 trials, peak memory"]["value"] > 10  # type: ignore[operator]
-
-
-def test_ray_tune_is_measured_or_said_not_to_be(lrlc: Lrlc) -> None:
-    sizes = ["--slots", "1", "--tune-trials", "3", "--rounds", "1"]
-    done = lrlc("bench", "overhead", *sizes, "--only", "tune")
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("Ray Tune")]
-    assert "not measured" in line or "3 trials" in line
 
 
 def test_an_unknown_part_is_named(lrlc: Lrlc) -> None:
