@@ -3,14 +3,13 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 import layers
 from harness import plugins
 from harness.data import DATASETS
-from studies import Catalogue, Study, StudyError, TrialConfig, expand, parse_study, read_study
+from studies import Catalogue, Study, StudyError, TrialConfig, expand, merge, parse_study, read_study
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,11 @@ class OpenedStudy:
 def open_study(name_or_path: str, *, profile: str | None, overrides: Sequence[str]) -> OpenedStudy:
     """Read, extend by its plugins and check a study; StudyError or UserError says in a line what is wrong."""
     raw, path = read_study(name_or_path)
-    files = plugins.read_plugins(_plugin_names(raw, path), beside=path.parent)
+    try:
+        names = _plugin_names(merge(raw, profile, overrides))
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
+    files = plugins.read_plugins(names, beside=path.parent)
     plugins.install(files)
     known = catalogue()
     study = parse_study(raw, known, profile=profile, overrides=overrides, source=str(path))
@@ -80,8 +83,8 @@ def _options(kind: layers.LayerKind) -> dict[str, object]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in passed}
 
 
-def _plugin_names(raw: dict[str, object], path: Path) -> list[str]:
-    names = raw.get("plugins", [])
+def _plugin_names(merged: dict[str, object]) -> list[str]:
+    names = merged.get("plugins", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise StudyError(f"{path}: plugins: expected a list of Python files, got {names!r}")
+        raise StudyError(f"plugins: expected a list of Python files, got {names!r}")
     return names

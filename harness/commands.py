@@ -18,14 +18,13 @@ from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
 from harness.lease import Lease, LeaseWatch, refuse_if_taken
-from harness.named_store import place_to_write
+from harness.named_store import place_of_results, place_to_write
 from harness.packing import Packing, measured_peaks
 from harness.planning import Plan, Planner
 from harness.progress import Display, counted, say
 from harness.search_space import SearchSpace
 from harness.trial import Trial
 from harness.worker import WorkerSettings, thread_count
-from results.files import locate
 from results.schema import TrialStatus
 from results.store import Store
 from studies import Study
@@ -178,6 +177,7 @@ def open_run(
     _check_search(opened.study)
     store = Store(place_to_write(results) / opened.study.name)
     refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
+    _check_storage(opened.study)
     planner = Planner(opened, data)
     plan = Plan.of(planner.grid(), store, retry=retry)
     return RunSession(opened, planner, plan, store, data, profile, tuple(overrides), retry)
@@ -196,7 +196,7 @@ def plan_study(
     opened = open_study(name, profile=profile, overrides=overrides)
     _check_search(opened.study)
     planner = Planner(opened, data)
-    store = Store(locate(results) / opened.study.name)
+    store = Store(place_of_results(results) / opened.study.name)
     plan = Plan.of(planner.grid(), store)
     past = store.trials()
     torch.set_num_threads(
@@ -225,6 +225,13 @@ def _check_search(study: Study) -> None:
         from harness.optuna_setup import check_options
 
         check_options(study.search, study.train.epochs)
+
+
+def _check_storage(study: Study) -> None:
+    if study.search is not None:
+        from harness.optuna_setup import check_storage
+
+        check_storage(study.search)
 
 
 def _answered(space: SearchSpace, past: pd.DataFrame) -> int:

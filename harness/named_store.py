@@ -30,18 +30,27 @@ def store_with_rows(study: str, results: str) -> Store:
 
 
 def place_to_write(results: str) -> Location:
-    """What --results names; UserError, before anything starts, where no tables can be written."""
+    """`place_of_results`; UserError, before anything starts, where no tables can be written."""
+    place = place_of_results(results)
+    if place.local is not None and not os.access(there := _nearest(place.local), os.W_OK | os.X_OK):
+        raise UserError(f"--results {results}: nothing can be written in {there}")
+    return place
+
+
+def place_of_results(results: str) -> Location:
+    """What --results names, which need not exist; UserError where it cannot be a folder."""
     if not results or re.match(r"\w+:/(?!/)", results):
         raise UserError(f"--results {results!r}: expected a folder, file:///folder or s3://bucket/prefix")
     place = locate(results)
-    if place.local is not None:
-        folder = place.local.absolute()
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not there.is_dir():
-            raise UserError(f"--results {results}: {there} is no folder")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise UserError(f"--results {results}: nothing can be written in {there}")
+    if place.local is not None and not (there := _nearest(place.local)).is_dir():
+        raise UserError(f"--results {results}: {there} is no folder")
     return place
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself or the lowest one above it that exists."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def named_store(study: str, results: str) -> Store:

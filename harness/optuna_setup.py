@@ -26,7 +26,7 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
@@ -120,7 +120,7 @@ def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path)
         study = create()
     except Exception as error:  # of SQLAlchemy, of a database's driver, of the disk
         if search.storage is not None:
-            raise UserError(f"search.storage: cannot open {search.storage!r}: {first_line(error)}") from error
+            raise _no_storage(search, error) from error
         if not isinstance(error, ValueError):
             raise
         journal = results_dir / JOURNAL
@@ -155,6 +155,19 @@ def check_options(search: Search, epochs: int) -> None:
     """Raise UserError for an option that the sampler or the pruner does not take."""
     make_sampler(search, 0)
     make_pruner(search, epochs)
+
+
+def check_storage(search: Search) -> None:
+    """Raise UserError where the storage that the search names cannot be opened; its tables are made if it is new."""
+    if search.storage is not None:
+        try:
+            get_storage(search.storage)
+        except Exception as error:  # of SQLAlchemy, of a database's driver, of the disk
+            raise _no_storage(search, error) from error
+
+
+def _no_storage(search: Search, error: Exception) -> UserError:
+    return UserError(f"search.storage: cannot open {search.storage!r}: {first_line(error)}")
 
 
 def _make(maker: Any, options: Mapping[str, Any], where: str) -> Any:

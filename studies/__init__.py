@@ -2,7 +2,7 @@
 
 from studies.errors import StudyError
 from studies.expand import expand, has_places, suggested_configs, trial_id
-from studies.loading import parse_study, read_study, shipped_studies, study_name, study_title
+from studies.loading import merge, parse_study, read_study, shipped_studies, study_name, study_title
 from studies.schema import (
     Catalogue,
     DatasetSpec,
@@ -27,6 +27,7 @@ __all__ = [
     "TrialConfig",
     "expand",
     "has_places",
+    "merge",
     "parse_study",
     "placements",
     "read_study",

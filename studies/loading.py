@@ -80,31 +80,32 @@ def parse_study(
     StudyError: the source, the key's path, what was given and what is allowed.
     """
     try:
-        merged = _merge(copy.deepcopy(dict(raw)), profile, overrides)
-        study = _validate(merged, catalogue)
+        study = _validate(merge(raw, profile, overrides), catalogue)
         expand(study.model_copy(update={"seeds": study.seeds[:1]}), catalogue)
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
     return study
 
 
-def _merge(raw: dict[str, Any], profile: str | None, overrides: Sequence[str]) -> dict[str, Any]:
-    profiles = raw.get("profiles", {})
+def merge(raw: Mapping[str, Any], profile: str | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """A study's unchecked mapping with its profile and the overrides in it."""
+    merged = copy.deepcopy(dict(raw))
+    profiles = merged.get("profiles", {})
     if profile is not None:
         if not isinstance(profiles, dict) or profile not in profiles:
             known = profiles if isinstance(profiles, dict) else {}
             raise StudyError(f"--profile {profile}: unknown profile; {nearest(profile, map(str, known))}")
         for key, value in _mapping(profiles[profile], f"profiles.{profile}").items():
-            _set(raw, str(key), value, f"profiles.{profile}.{key}")
+            _set(merged, str(key), value, f"profiles.{profile}.{key}")
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
             raise StudyError(f"{override}: expected KEY=VALUE, such as train.epochs=2")
         try:
-            _set(raw, key, yaml.safe_load(text), key)
+            _set(merged, key, yaml.safe_load(text), key)
         except yaml.YAMLError:
             raise StudyError(f"{override}: the value is not YAML") from None
-    return raw
+    return merged
 
 
 def _set(raw: dict[str, Any], key: str, value: object, where: str) -> None:

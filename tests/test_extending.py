@@ -17,16 +17,18 @@ def test_the_documented_kind_network_and_data_set_work_like_shipped_ones(
     assert len(examples) == 3
     (tmp_path / "mine.py").write_text("\n\n".join(examples))
     study = tmp_path / "mine.yaml"
-    study.write_text(
-        "name: mine\nplugins: [mine.py]\ndatasets: stripes\nnetwork: one_layer\n"
+    asked = (
+        "datasets: stripes\nnetwork: one_layer\n"
         "grid: {kind: [conv, depthwise]}\ntrain: {epochs: 2, batch_size: 50, learning_rate: 0.1}\n"
     )
+    study.write_text(f"name: mine\nplugins: [mine.py]\n{asked}")
     lrlc("run", study)  # on Ray: the plugin's text travels to the workers
     found = Store(tmp_path / "runs/mine").trials()
     assert dict(found["status"].value_counts()) == {"finished": 2}
     assert sorted(found["kind"]) == ["conv", "depthwise"]
     (tmp_path / "mine.py").write_text("\n\n".join(examples) + "\n# an edit\n")
-    lrlc("run", study, "--serial")
+    study.write_text(f"name: mine\n{asked}")
+    lrlc("run", study, "plugins=[mine.py]", "--serial")
     assert len(Store(tmp_path / "runs/mine").trials()) == 4, "an edited plugin makes its trials new"
 
 

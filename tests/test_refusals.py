@@ -20,6 +20,7 @@ WITH_PLUGIN = "name: p\nplugins: [{}]\ndatasets: digits\ngrid: {{kind: conv}}\n"
         (["run", "tiny.yaml", "seeds=9999999999"], "tiny.yaml: seeds: at most 1,000,000, got 9,999,999,999"),
         (["run", "tiny.yaml", "--results", "binary"], "binary is no folder"),
         (["retry", "tiny.yaml", "--results", "binary/below"], "binary is no folder"),
+        (["plan", "tiny.yaml", "--results", "binary"], "binary is no folder"),
         (["run", "tiny.yaml", "--results", ""], "--results '': expected a folder, file:///folder or s3://"),
         (["run", "tiny.yaml", "--results", "s3:/bucket"], "--results 's3:/bucket': expected a folder"),
         (["run", "tiny.yaml", "--address", "127.0.0.1:9"], "no Ray cluster answered (Connection refused)"),

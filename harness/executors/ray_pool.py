@@ -326,9 +326,8 @@ class RayExecutor:
         if not isinstance(events[-1], Finished):
             self._expect(flight)
         elif flight.actor.gpus and events[-1].result.status == TrialStatus.FAILED:
-            ray.kill(
-                flight.actor.handle
-            )  # a CUDA error spoils its process: every later trial there would fail
+            # A CUDA error spoils its process: every later trial there would fail.
+            ray.kill(flight.actor.handle)
         else:  # free at once: the driver fills the place before it waits again
             self._rest(flight.actor)
         return events
