@@ -95,13 +95,16 @@ class Driver:
         """Return when every source is exhausted; on any exception, commit what has finished and stop the rest."""
         try:
             while True:
-                if not self._fill_places() and not self._flights:
+                places_idle = not self._fill_places()
+                if places_idle and not self._flights:
                     return
                 for event in self._executor.wait(SECONDS_BETWEEN_PARTS):
                     self._handle(event)
                 self._stop_overdue()
                 if time.monotonic() - self._last_commit >= SECONDS_BETWEEN_PARTS:
                     self._commit()
+                    if places_idle:  # after the commit, which processes that end would slow down
+                        self._executor.release()
         finally:
             try:
                 self._commit()
@@ -114,7 +117,6 @@ class Driver:
             if self._next is None:
                 self._next = self._choose()
             if self._next is None:
-                self._executor.release()
                 return False
             placed = self._executor.place(self._next)
             if placed is None:

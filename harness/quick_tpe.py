@@ -5,6 +5,7 @@ parameters occur together, the best, and the values as arrays; and the densities
 Written against the insides of Optuna 5.0; `optuna_setup` takes another version's own TPE.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -14,6 +15,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
+from optuna.samplers._tpe._erf import erf
 from optuna.samplers._tpe._truncnorm import _log_gauss_mass, _norm_pdf_logC
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 from optuna.samplers._tpe.probability_distributions import _BatchedCategoricalDistributions
@@ -38,6 +40,7 @@ class QuickTPE(TPESampler):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._parzen_estimator_cls = _Density
+        self._all_read = 0  # so many of the first trials have ended and were read
         self._read: set[int] = set()
         self._finished: list[FrozenTrial] = []  # in the order they were read
         self._running: list[FrozenTrial] = []
@@ -49,10 +52,12 @@ class QuickTPE(TPESampler):
     ) -> dict[str, BaseDistribution]:
         """Optuna calls this once a trial, before any value is drawn; trials read before split no group again."""
         trials = study._get_trials(deepcopy=False, use_cache=True)
-        unread = [one for one in trials if one.number not in self._read]
+        unread = [one for one in trials[self._all_read :] if one.number not in self._read]
         ended = [one for one in unread if one.state.is_finished()]
         new = [one for one in ended if one.state != TrialState.FAIL]
         self._read.update(one.number for one in ended)
+        while self._all_read in self._read:
+            self._all_read += 1
         self._finished += new
         self._running = [
             one for one in unread if one.state == TrialState.RUNNING and one.number != trial.number
@@ -78,7 +83,7 @@ class QuickTPE(TPESampler):
         good, _ = _split_trials(study, self._best, default_gamma(len(self._finished)))
         finished = self._observed.setdefault(tuple(search_space), _Observed.nothing(len(search_space)))
         finished.add(self._rows(self._finished[finished.read :], search_space, study), len(self._finished))
-        is_good = np.isin(finished.numbers, [one.number for one in good])
+        is_good = finished.are(np.array([one.number for one in good], dtype=np.int64))
         running = self._rows(self._running if self._constant_liar else [], search_space, study)
         below = self._density(finished.numbers[is_good], finished.values[is_good], search_space)
         above = self._density(
@@ -92,7 +97,7 @@ class QuickTPE(TPESampler):
 
     def _density(self, numbers: Integers, values: Floats, space: Space) -> Any:
         """TPE weighs trials by their age."""
-        in_order = values[np.argsort(numbers)]
+        in_order = values[np.argsort(numbers, kind="stable")]  # nearly in order: there a merge sort is quick
         columns = {name: in_order[:, column] for column, name in enumerate(space)}
         return self._parzen_estimator_cls(columns, space, self._parzen_estimator_parameters)
 
@@ -111,7 +116,10 @@ class QuickTPE(TPESampler):
 
 @dataclass
 class _Observed:
-    """The values that trials had of some parameters, (trials, parameters), as Optuna represents them inside."""
+    """The values that trials had of some parameters, (trials, parameters), as Optuna represents them inside.
+
+    By their numbers, ascending.
+    """
 
     numbers: Integers
     values: Floats
@@ -123,9 +131,18 @@ class _Observed:
         return cls(np.empty(0, dtype=np.int64), np.empty((0, parameters)))
 
     def add(self, more: "_Observed", read: int) -> None:
-        self.numbers = np.append(self.numbers, more.numbers)
-        self.values = np.concatenate([self.values, more.values])
+        numbers = np.append(self.numbers, more.numbers)
+        order = np.argsort(numbers, kind="stable")
+        self.numbers, self.values = numbers[order], np.concatenate([self.values, more.values])[order]
         self.read = read
+
+    def are(self, numbers: Integers) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which of the trials have one of the numbers; not all numbers need be here."""
+        found = np.zeros(len(self.numbers), dtype=np.bool_)
+        rows = np.searchsorted(self.numbers, numbers)
+        numbers, rows = numbers[rows < len(found)], rows[rows < len(found)]
+        found[rows[self.numbers[rows] == numbers]] = True
+        return found
 
 
 class _Density(_ParzenEstimator):
@@ -162,9 +179,22 @@ def _log_normal(samples: Floats, kernels: Any) -> Floats:
     logs *= logs
     logs /= -2
     logs -= _norm_pdf_logC
-    logs -= _log_gauss_mass(low, high)
+    logs -= _log_mass(low, high)
     logs -= np.log(kernels.sigma)
     return np.asarray(logs)
+
+
+def _log_mass(low: Floats, high: Floats) -> Floats:
+    """Logarithm of the normal mass between `low` and `high`, which lie on both sides of 0 where a kernel is inside."""
+    if ((high <= 0) | (low > 0)).any():
+        return np.asarray(_log_gauss_mass(low, high))
+    return np.asarray(np.log1p(-_normal_cdf(low) - _normal_cdf(-high)))
+
+
+def _normal_cdf(at: Floats) -> Floats:
+    scaled = at / 2**0.5
+    short = scaled.size < 2000  # from here on Optuna's computes it otherwise
+    return 0.5 + 0.5 * (np.array([*map(math.erf, scaled.tolist())]) if short else erf(scaled))
 
 
 def _study_of(trials: list[FrozenTrial], study: optuna.Study) -> optuna.Study:
