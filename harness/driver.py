@@ -93,18 +93,19 @@ class Driver:
 
     def run(self) -> None:
         """Return when every source is exhausted; on any exception, commit what has finished and stop the rest."""
+        committed = False
         try:
             while True:
-                places_idle = not self._fill_places()
-                if places_idle and not self._flights:
-                    return
+                if not self._fill_places():
+                    if not self._flights:
+                        return
+                    if committed:  # not before: processes that end would slow the commit down
+                        self._executor.release()
                 for event in self._executor.wait(SECONDS_BETWEEN_PARTS):
                     self._handle(event)
                 self._stop_overdue()
-                if time.monotonic() - self._last_commit >= SECONDS_BETWEEN_PARTS:
+                if committed := time.monotonic() - self._last_commit >= SECONDS_BETWEEN_PARTS:
                     self._commit()
-                    if places_idle:  # after the commit, which processes that end would slow down
-                        self._executor.release()
         finally:
             try:
                 self._commit()
