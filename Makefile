@@ -47,8 +47,9 @@ coverage: $(VENV)/installed
 # The figures that the docs show, from the committed tables.
 DRAW = $(BIN)/lrlc plot $(1) --results results/reference --out docs/images/$(1) --format png $(2:%=--only %)
 figures: $(VENV)/installed
-	$(call DRAW,rank_vs_accuracy,rank_vs_accuracy differences pareto learning_curves)
+	$(call DRAW,rank_vs_accuracy,rank_vs_accuracy differences placement_rank pareto learning_curves)
 	$(call DRAW,translated,translated)
+	$(call DRAW,search_rank_and_placement,search_history search_importance)
 	$(call DRAW,alignment,alignment combining_weights combining_weights_by_image)
 
 check: $(VENV)/installed
