@@ -162,11 +162,11 @@ def _settles(claim: Claim, looked: _Looked, level: float, looks: Sequence[int]) 
         if count
     ]
     if not found or claim["test"] in ("best_rank", "cost"):
-        return "more seeds"
+        return "more seeds may settle it"
     wanted = max(min(found), needed, effect.n + 1)
     later = next((look for look in looks if look > looked.seeds), None)
     now = f"; the next look is at {later}" if later else ""
-    return f"about {wanted:,} reporting seeds would, if the effect is as it looks{now}"
+    return f"about {wanted:,} reporting seeds would settle it, if the effect is as it looks{now}"
 
 
 def _to_fit(claim: Claim, effect: Summary, level: float) -> int | None:
