@@ -57,7 +57,7 @@ def test_a_hung_trial_ends_at_its_time_limit(
     cluster: Any, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     cluster.add_node(num_cpus=1)
-    words = ["seeds=2", "resources.time_limit_minutes=0.5"]
+    words = ["seeds=2", "resources.time_limit_minutes=0.3"]
     process = start(tiny_study, environment, "--address", cluster.address, *words)
     try:
         wait_for_rows(tmp_path / "runs/tiny", 1, process)
@@ -71,7 +71,7 @@ def test_a_hung_trial_ends_at_its_time_limit(
     found = rows(tmp_path / "runs/tiny")
     assert sorted(found["status"].value_counts().items()) == [("finished", 5), ("timed_out", 1)]
     overdue = found[found["status"] == "timed_out"].iloc[0]
-    assert overdue["error"] == "stopped at its limit of 0.5 minutes"
+    assert overdue["error"] == "stopped at its limit of 0.3 minutes"
     assert "timed out: digits" in said
 
 
