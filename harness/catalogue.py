@@ -37,13 +37,14 @@ def open_study(name_or_path: str, *, profile: str | None, overrides: Sequence[st
     """Read, extend by its plugins and check a study; StudyError or UserError says in a line what is wrong."""
     raw, path = read_study(name_or_path)
     try:
-        names = _plugin_names(merge(raw, profile, overrides))
+        merged = merge(raw, profile, overrides)
+        names = _plugin_names(merged)
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from None
     files = plugins.read_plugins(names, beside=path.parent)
     plugins.install(files)
     known = catalogue()
-    study = parse_study(raw, known, profile=profile, overrides=overrides, source=str(path))
+    study = parse_study(merged, known, source=str(path))
     _check_options(study, known, str(path))
     return OpenedStudy(study, known, files)
 

@@ -41,7 +41,7 @@ class QuickTPE(TPESampler):
         super().__init__(**options)
         self._parzen_estimator_cls = _Density
         self._all_read = 0  # so many of the first trials have ended and were read
-        self._read: set[int] = set()
+        self._read: set[int] = set()  # and these later ones
         self._finished: list[FrozenTrial] = []  # in the order they were read
         self._running: list[FrozenTrial] = []
         self._best: list[FrozenTrial] = []
@@ -57,6 +57,7 @@ class QuickTPE(TPESampler):
         new = [one for one in ended if one.state != TrialState.FAIL]
         self._read.update(one.number for one in ended)
         while self._all_read in self._read:
+            self._read.remove(self._all_read)
             self._all_read += 1
         self._finished += new
         self._running = [
