@@ -254,7 +254,7 @@ def test_smooth_weights_and_costs_are_claims_too() -> None:
     assert found[0].findings[0].effect.mean > 0.2
 
 
-STUDIES = int(os.environ.get("LRLC_SIMULATED_STUDIES", "15"))
+STUDIES = int(os.environ.get("LRLC_SIMULATED_STUDIES", "30"))
 """`make coverage` takes 2,000."""
 AT_MOST = 0.05 + 3 * math.sqrt(0.05 * 0.95 / STUDIES)
 """Three standard deviations of chance over 5%."""
