@@ -13,6 +13,7 @@ from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS
 
 CHOOSING_SEEDS = 3
+_ACCURACIES = ("test_accuracy", "validation_accuracy")
 Cells = Mapping[str, Any]
 """`kind`, `rank` and `placement` (lists, any if empty) and `layer` (options that must be set so)."""
 
@@ -41,15 +42,15 @@ class Side:
 
     @staticmethod
     def of(rows: pd.DataFrame, cells: Cells) -> "Side":
-        finished = of_cells(rows, cells)
-        finished = finished[finished["status"] == TrialStatus.FINISHED]
+        found = of_cells(rows[[*LAYER_SETTINGS, "status", "seed", *_ACCURACIES]], cells)
+        finished = found[found["status"] == TrialStatus.FINISHED]
         numbers = finished.groupby(list(LAYER_SETTINGS), dropna=False, sort=True).ngroup()
         laid_out = finished.assign(cell=numbers).drop_duplicates(["seed", "cell"], keep="last")
         first = laid_out.drop_duplicates("cell").sort_values("cell")
-        settings = tuple({name: row[name] for name in LAYER_SETTINGS} for row in first.to_dict("records"))
+        told = first[list(LAYER_SETTINGS)].to_dict("records")
+        settings = tuple({name: row[name] for name in LAYER_SETTINGS} for row in told)
         test, validation = (
-            100 * laid_out.pivot(index="seed", columns="cell", values=f"{split}_accuracy")
-            for split in ("test", "validation")
+            100 * laid_out.pivot(index="seed", columns="cell", values=accuracy) for accuracy in _ACCURACIES
         )
         return Side(test, validation, settings)
 

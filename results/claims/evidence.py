@@ -55,30 +55,32 @@ class Evidence:
 def difference(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
     """Ours minus theirs with the same seed, each as the first seeds chose it; the sign-flip test."""
     (rows,) = parts
-    pairs = _pairs(claim, rows)
+    sides = _sides(claim, rows)
+    pairs = _pairs(claim, sides)
     said = _versus(claim)
     if pairs.empty:
         return Evidence(said, missing=_nobody(claim, rows) or "no seed has finished in both")
     found = _paired(claim, said, pairs["ours"] - pairs["theirs"], pairs, rows)
-    return replace(found, chosen=_chosen(claim, parts))
+    return replace(found, chosen=_chosen(claim, [sides]))
 
 
 def change(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
     """The difference on the second data set minus that on the first; by seed where one is the other translated."""
-    before, after = (_pairs(claim, rows) for rows in parts)
+    sides = [_sides(claim, rows) for rows in parts]
+    before, after = (_pairs(claim, each) for each in sides)
     said = f"change in {_versus(claim)}"
     if before.empty or after.empty:
         return Evidence(said, missing=_nobody(claim, parts[0 if before.empty else 1]))
     first, second = (each["ours"] - each["theirs"] for each in (before, after))
     if parts[0]["dataset_name"].iloc[0] == parts[1]["dataset_name"].iloc[0]:
         found = _paired(claim, said, (second - first).dropna(), None, parts[1])
-        return replace(found, chosen=_chosen(claim, parts))
+        return replace(found, chosen=_chosen(claim, sides))
     effect, p = difference_of_gains(second, first)
     margin = claim.get("margin")
     p_margin = None
     if margin is not None and not math.isnan(effect.low):
         p_margin = _welch_margin_p(effect, second, first, margin, claim["direction"])
-    return Evidence(said, POINTS, effect, p, 0.0, p_margin, _noise(parts[1]), chosen=_chosen(claim, parts))
+    return Evidence(said, POINTS, effect, p, 0.0, p_margin, _noise(parts[1]), chosen=_chosen(claim, sides))
 
 
 def best_rank(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
@@ -119,8 +121,8 @@ def smooth(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
     """Moran's I of each seed's maps of combining weights minus its mean over shuffled rows and columns."""
     (rows,) = parts
     said = f"Moran's I over shuffled, weights of {cells_name(claim['ours'])}"
-    side = Side.of(rows, claim["ours"])
-    chosen_rows = _rows_chosen(of_cells(rows, claim["ours"]), side)
+    sides = _sides(claim, rows)
+    chosen_rows = _rows_chosen(of_cells(rows, claim["ours"]), sides["ours"])
     found = maps(list(chosen_rows["trial_id"])) if len(chosen_rows) else pd.DataFrame()
     if found.empty:
         return Evidence(said, "Moran's I", missing=_nobody(claim, rows) or "no combining weights were stored")
@@ -134,7 +136,7 @@ def smooth(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
         summarise(per_seed),
         sign_flip_p(per_seed),
         smallest_sign_flip_p(len(per_seed)),
-        chosen=_chosen(claim, parts),
+        chosen=_chosen(claim, [sides]),
     )
 
 
@@ -191,21 +193,21 @@ def rank_table(
     return sorted(by_rank), table.to_numpy(dtype=np.float64)
 
 
-def _pairs(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
-    ours, theirs = (Side.of(rows, claim[side]) for side in ("ours", "theirs"))
-    return pair(ours, theirs, matched=claim["matched"])
+def _sides(claim: Claim, rows: pd.DataFrame) -> dict[str, Side]:
+    return {side: Side.of(rows, claim[side]) for side in ("ours", "theirs") if side in claim}
 
 
-def _chosen(claim: Claim, parts: Sequence[pd.DataFrame]) -> str:
+def _pairs(claim: Claim, sides: Mapping[str, Side]) -> pd.DataFrame:
+    return pair(sides["ours"], sides["theirs"], matched=claim["matched"])
+
+
+def _chosen(claim: Claim, of_parts: Sequence[Mapping[str, Side]]) -> str:
     """What was chosen for each side that had a choice, on each part; each thing said once."""
-    sides = [
-        side for side in ("ours", "theirs") if side in claim and not (side == "theirs" and claim["matched"])
-    ]
     told = [
-        f"{short_kind_name(claim[side]['kind'])} {name}"
-        for rows in parts
-        for side in sides
-        if (name := chosen_name(Side.of(rows, claim[side])))
+        f"{short_kind_name(claim[name]['kind'])} {chosen}"
+        for sides in of_parts
+        for name, side in sides.items()
+        if not (name == "theirs" and claim["matched"]) and (chosen := chosen_name(side))
     ]
     return "; ".join(dict.fromkeys(told))
 
