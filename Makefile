@@ -18,17 +18,17 @@ quickstart: $(VENV)/installed
 	$(BIN)/lrlc report quickstart --results $(RESULTS)
 	@echo "tables, figures and report.html are in $(RESULTS)/quickstart"
 
-test: check $(MOTO)/installed
-	$(MAKE) --jobs 2 tests tests-on-clusters
+test: $(VENV)/installed $(MOTO)/installed
+	$(MAKE) --jobs 3 tests tests-on-clusters check
 
 # More processes than cores: tests of Ray, of kills and of locks wait much of their time.
 tests:
 	LRLC_MOTO_SERVER=$(CURDIR)/$(MOTO)/bin/moto_server \
-		$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup -m 'not chaos and not cluster'
+		$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --ignore tests/on_clusters
 
 # They wait for nodes most of the time, and need a process that runs no other Ray.
 tests-on-clusters:
-	$(BIN)/python -m pytest -m 'cluster and not chaos'
+	$(BIN)/python -m pytest tests/on_clusters
 
 # A real S3 server for the tests, apart: botocore and our pins disagree on python-dateutil.
 $(MOTO)/installed: Makefile
@@ -38,7 +38,7 @@ $(MOTO)/installed: Makefile
 
 # A study of 210 trials through 30 kills, as often as RUNS says (some minutes each).
 chaos: $(VENV)/installed
-	LRLC_CHAOS_RUNS=$(or $(RUNS),1) $(BIN)/python -m pytest -m chaos tests/test_chaos.py
+	LRLC_CHAOS_RUNS=$(or $(RUNS),1) $(BIN)/python -m pytest -m chaos tests/on_clusters/test_chaos.py
 
 # How often the verdicts of 2,000 simulated studies with a known truth are wrong (half an hour).
 coverage: $(VENV)/installed

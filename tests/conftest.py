@@ -40,15 +40,17 @@ S3_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a command: one cache for the whole test run, one thread, no token."""
+    here = tmp_path_factory.getbasetemp()
+    cache = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / "cache"
     home = tmp_path_factory.mktemp("home")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "LRLC_"))}
-    cache = str(tmp_path_factory.mktemp("cache"))
     return {
         **kept,
         **S3_KEYS,
         "HOME": str(home),
-        "LRLC_CACHE": cache,
+        "LRLC_CACHE": str(cache),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # with Ray's own, 15, its workers starve beside the other tests
         "OMP_NUM_THREADS": "1",
     }
 
@@ -81,22 +83,37 @@ def data_dir() -> Path:
     return Path(folder)
 
 
-@pytest.fixture
-def cluster(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head node without anything to train on; its processes have the environment of the tests' commands."""
-    for name in [name for name in os.environ if name.startswith("RAY_")]:
-        monkeypatch.delenv(name)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    from ray.cluster_utils import Cluster  # Ray reads its variables once, when it is imported
+@pytest.fixture(scope="session")
+def head(environment: dict[str, str]) -> Iterator[Any]:
+    """A head node without anything to train on, one for all tests on clusters."""
+    with pytest.MonkeyPatch.context() as patch:
+        _as_in_a_command(patch, environment)
+        from ray.cluster_utils import Cluster  # Ray reads its variables once, when it is imported
 
-    # Its agent listens on any free port, so that it stands beside another cluster on this machine.
-    head = {"num_cpus": 0, "num_gpus": 0, "dashboard_agent_listen_port": None}
-    made = Cluster(initialize_head=True, head_node_args=head)
+        # Its agent listens on any free port, so that it stands beside another cluster on this machine.
+        alone = {"dashboard_agent_listen_port": None, "include_dashboard": False}
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, **alone})
     yield made
     made.shutdown()
     del made
     gc.collect()  # Ray leaves log files open; the tests that use this fixture ignore the warnings
+
+
+@pytest.fixture
+def cluster(head: Any, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The head node, to add nodes to; their processes have the environment of the tests' commands."""
+    _as_in_a_command(monkeypatch, environment)
+    yield head
+    for node in list(head.worker_nodes):
+        head.remove_node(node)
+    head.wait_for_nodes(timeout=60)  # a run that starts while they seem to be there would count on their GPUs
+
+
+def _as_in_a_command(patch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        patch.delenv(name)
+    for name, value in environment.items():
+        patch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,33 @@ import pandas as pd
 
 from results.store import Store
 
+PATIENT = """
+import time
+import ray
+import torch
+from layers import layer_kind
+
+
+class Patient(torch.nn.Conv2d):
+    def forward(self, x):
+        if ray.is_initialized() and torch.is_grad_enabled() and not x.is_meta:
+            time.sleep(0.1)
+        return super().forward(x)
+
+
+@layer_kind("patient")
+def patient(in_channels, out_channels, kernel_size, **geometry):
+    return Patient(in_channels, out_channels, kernel_size)
+"""
+"""A plugin: a convolution whose training takes seconds on Ray, of no core's time: there is a trial to be hurt."""
+
+
+def with_patient(study: Path) -> Path:
+    """The study that can name the kind `patient`."""
+    (study.parent / "patient.py").write_text(PATIENT)
+    study.write_text(study.read_text().replace("name: tiny", "name: tiny\nplugins: [patient.py]"))
+    return study
+
 
 def rows(root: Path) -> pd.DataFrame:
     return Store(root).trials().set_index("trial_id").sort_index()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from processes import busy_workers, rows, start, wait_for_rows
+from processes import busy_workers, rows, start, wait_for_rows, with_patient
 
 from results.store import Store
 
@@ -62,8 +62,8 @@ def test_a_stopped_run_trains_only_what_is_missing(
 def test_a_killed_worker_is_replaced_and_ray_gives_the_numbers_of_a_serial_run(
     lrlc: Lrlc, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    trials_of_seconds = ["seeds=3", "train.epochs=4"]
-    process = start(tiny_study, environment, *trials_of_seconds)
+    study, words = with_patient(tiny_study), ["grid=[{kind: [conv, patient]}, {kind: lrlc, rank: 2}]"]
+    process = start(study, environment, *words)
     wait_for_rows(tmp_path / "runs/tiny", 1, process)
     busy = busy_workers(environment)
     for pid in busy[:1]:
@@ -71,10 +71,10 @@ def test_a_killed_worker_is_replaced_and_ray_gives_the_numbers_of_a_serial_run(
     _, said = process.communicate()
     assert process.returncode == 0, said
     on_ray = rows(tmp_path / "runs/tiny")
-    assert list(on_ray["status"]) == ["finished"] * 9
+    assert list(on_ray["status"]) == ["finished"] * 6
     assert busy
     assert on_ray["attempts"].max() == 2
-    lrlc("run", tiny_study, "--serial", "--results", "serial", *trials_of_seconds)
+    lrlc("run", study, "--serial", "--results", "serial", *words)
     times = ["started_at", "ended_at", "train_seconds", "total_seconds", "images_per_second"]
     others = ["attempts", "git_commit", "git_dirty", *times]
     serial = rows(tmp_path / "serial/tiny")

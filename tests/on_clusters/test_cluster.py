@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import busy_workers, rows, start, wait_for_rows
+from processes import busy_workers, rows, start, wait_for_rows, with_patient
 
 from results.store import Store
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 
 def at_once(root: Path) -> int:
@@ -30,8 +29,8 @@ def test_trials_share_gpus_as_nodes_come_and_go(
     cluster: Any, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     root = tmp_path / "runs/tiny"
-    words = ["seeds=5", "train.epochs=8", "resources={cpus: 0.5, gpus: 0.5, checkpoint_minutes: 0}"]
-    process = start(tiny_study, environment, "--address", cluster.address, *words)
+    words = ["grid={kind: patient}", "seeds=10", "resources={cpus: 0.5, gpus: 0.5, checkpoint_minutes: 0}"]
+    process = start(with_patient(tiny_study), environment, "--address", cluster.address, *words)
     try:
         time.sleep(5)
         assert process.poll() is None, process.stderr and process.stderr.read()
@@ -46,7 +45,7 @@ def test_trials_share_gpus_as_nodes_come_and_go(
         process.kill()
     assert process.returncode == 0, said
     found = rows(root)
-    assert list(found["status"]) == ["finished"] * 15
+    assert list(found["status"]) == ["finished"] * 10
     assert set(found["gpu_fraction"]) == {0.5}
     assert 2 <= at_once(root) <= 4
     assert found["attempts"].max() >= 2  # what the lost node trained was trained again

@@ -13,15 +13,14 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import TINY_STUDY
-from processes import busy_workers, rows, start
+from processes import busy_workers, rows, start, with_patient
 
 from results.schema import SCHEMAS
 from results.store import Store
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 TIME_AND_PLACE = {
     "started_at", "ended_at", "train_seconds", "total_seconds", "images_per_second", "host",
@@ -37,19 +36,23 @@ class Chaos:
     cluster: Any
     study: Path
     environment: dict[str, str]
-    words: tuple[str, ...]
+    words: list[str]
     chance: random.Random
+    workers_a_node: int
     driver: subprocess.Popen[str] = field(init=False)
     nodes: list[Any] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.nodes = [self.cluster.add_node(num_cpus=2) for _ in range(2)]
+        self.nodes = [self._new_node() for _ in range(2)]
         self._start()
 
     @property
     def root(self) -> Path:
         return self.study.parent / "runs" / "tiny"
+
+    def _new_node(self) -> Any:
+        return self.cluster.add_node(num_cpus=self.workers_a_node)
 
     def _start(self) -> None:
         self.driver = start(self.study, self.environment, "--address", self.cluster.address, *self.words)
@@ -75,7 +78,7 @@ class Chaos:
     def lose_node(self) -> bool:
         lost = self.nodes.pop(self.chance.randrange(len(self.nodes)))
         self.cluster.remove_node(lost, allow_graceful=False)
-        self.nodes.append(self.cluster.add_node(num_cpus=2))
+        self.nodes.append(self._new_node())
         return True
 
     def kill_driver(self) -> bool:
@@ -120,25 +123,20 @@ def words(seeds: int) -> list[str]:
     return [f"seeds={seeds}", "train.epochs=3", "resources.checkpoint_minutes=0", "resources.max_attempts=10"]
 
 
-def undisturbed(folder: Path, environment: dict[str, str], seeds: int) -> Path:
+def undisturbed(study: Path, environment: dict[str, str], words: list[str]) -> Path:
     """The tables of the same study, trained one trial after the other in a single process."""
-    study = folder / "tiny.yaml"
-    study.write_text(TINY_STUDY)
-    run = start(study, environment, "--serial", "--results", "calm", *words(seeds))
+    run = start(study, environment, "--serial", "--results", "calm", *words)
     _, said = run.communicate()
     assert run.returncode == 0, said
-    return folder / "calm" / "tiny"
+    return study.parent / "calm" / "tiny"
 
 
-def survive(
-    cluster: Any, study: Path, environment: dict[str, str], calm: Path, seeds: int, ways: list[str], seed: int
-) -> None:
-    chaos = Chaos(cluster, study, environment, tuple(words(seeds)), random.Random(seed))
+def survive(chaos: Chaos, ways: list[str], calm: Path) -> None:
     chaos.run(ways, between=(0.5, 3))
     assert chaos.done.total() >= 0.8 * len(ways), chaos.done
-    assert sum(Store(chaos.root).counts().values()) == 3 * seeds
     kept = [name for name in SCHEMAS["trials"].names if name not in TIME_AND_PLACE | {"trial_id"}]
     pd.testing.assert_frame_equal(rows(chaos.root)[kept], rows(calm)[kept])
+    assert sum(Store(chaos.root).counts().values()) == len(rows(calm))
     for table in ("curves", "weights"):
         pd.testing.assert_frame_equal(ordered(chaos.root, table), ordered(calm, table))
     assert not Store(chaos.root).damaged()
@@ -155,13 +153,19 @@ def ordered(root: Path, table: str) -> pd.DataFrame:
 def test_a_run_survives_each_kind_of_kill(
     cluster: Any, tiny_study: Path, environment: dict[str, str]
 ) -> None:
-    calm = undisturbed(tiny_study.parent, environment, seeds=10)
-    survive(cluster, tiny_study, environment, calm, seeds=10, ways=WAYS, seed=0)
+    study = with_patient(tiny_study)
+    study.write_text(study.read_text().replace("kind: conv", "kind: [conv, patient]"))
+    calm = undisturbed(study, environment, words(seeds=6))
+    survive(
+        Chaos(cluster, study, environment, words(seeds=6), random.Random(0), workers_a_node=1), WAYS, calm
+    )
 
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
-    return undisturbed(tmp_path_factory.mktemp("calm"), environment, seeds=70)
+    study = tmp_path_factory.mktemp("calm") / "tiny.yaml"
+    study.write_text(TINY_STUDY)
+    return undisturbed(study, environment, words(seeds=70))
 
 
 @pytest.mark.chaos
@@ -170,6 +174,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) 
 def test_a_long_run_survives_many_kills(
     seed: int, cluster: Any, tiny_study: Path, environment: dict[str, str], calm: Path
 ) -> None:
+    chance = random.Random(seed)
     ways = 5 * [*WAYS, "kill_driver"]
-    random.Random(seed).shuffle(ways)
-    survive(cluster, tiny_study, environment, calm, seeds=70, ways=ways, seed=seed)
+    chance.shuffle(ways)
+    survive(Chaos(cluster, tiny_study, environment, words(seeds=70), chance, workers_a_node=2), ways, calm)
