@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from layers.geometry import Geometry
+from layers.geometry import Geometry, make_geometry
 from layers.plain import conv_input, split_banks
 
 WIDE_SEGMENT = 32
@@ -140,6 +140,8 @@ def _dependent_backward(
     geometry: Geometry,
     needs: tuple[bool, ...],
 ) -> tuple[Tensor, Tensor, Tensor]:
+    if geometry.kernel_size == (1, 1) and geometry.stride != (1, 1):
+        return _sparse_backward(grad, x, basis, weights, geometry, needs)
     inner, padding = conv_input(x, geometry)
     inner = inner.contiguous(memory_format=torch.channels_last)
     K = weights.shape[1]
@@ -161,6 +163,29 @@ def _dependent_backward(
         torch.cat(grad_banks) if needs[1] else basis.new_empty(0),
         torch.cat(grad_weights, 1).to(weights.dtype) if needs[2] else weights.new_empty(0),
     )
+
+
+def _sparse_backward(
+    grad: Tensor,
+    x: Tensor,
+    basis: Tensor,
+    weights: Tensor,
+    geometry: Geometry,
+    needs: tuple[bool, ...],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """1x1 filters that step over pixels: from the pixels that they see, alone.
+
+    oneDNN's weight gradient of such a convolution writes past its workspace (torch 2.13, oneDNN issue 6035).
+    """
+    (sh, sw), padded = geometry.stride, geometry.pad(x)
+    seen = padded[:, :, ::sh, ::sw]
+    dense = make_geometry(geometry.output_size, 1)
+    of_seen, of_basis, of_weights = _dependent_backward(grad, seen, basis, weights, dense, needs)
+    if not needs[0]:
+        return of_seen, of_basis, of_weights
+    of_padded = torch.zeros_like(padded)
+    of_padded[:, :, ::sh, ::sw] = of_seen
+    return _unpad(of_padded, x, padded, geometry), of_basis, of_weights
 
 
 def _groups(x: Tensor) -> list[slice]:
