@@ -11,7 +11,7 @@ import pytest
 import reference_layers as reference
 import torch
 from hypothesis import given, settings
-from test_layers_exact import assert_same, gradients, make_combined, problems
+from test_layers_exact import assert_same, gradients, make_combined, naive, problems
 
 import layers
 from layers import cpp_build, cpp_kernels, dispatch, ops, portable
@@ -25,12 +25,22 @@ LOCAL = {
     "portable": (portable.local, portable.local_backward),
     "cpp": (cpp_kernels.local, cpp_kernels.local_backward),
 }
-needs_compiler = pytest.mark.skipif(cpp_build.library() is None, reason="no C++ compiler")
+needs_compiler = pytest.mark.usefixtures("compiler")
 PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-5), (torch.bfloat16, 3e-2)]
 
 
-def families(table):
-    return [pytest.param(name, marks=needs_compiler if name == "cpp" else ()) for name in table]
+@pytest.fixture(scope="module")
+def compiler():
+    if cpp_build.library() is None:
+        pytest.skip("no C++ compiler")
+
+
+@pytest.fixture(scope="module")
+def family(request):
+    """The name of a table's kernels."""
+    if request.param == "cpp":
+        request.getfixturevalue("compiler")
+    return request.param
 
 
 def run(kernels, tensors, geometry):
@@ -44,18 +54,18 @@ def run(kernels, tensors, geometry):
     return [y, *found]
 
 
-@pytest.mark.parametrize("family", families(KERNELS))
+@pytest.mark.parametrize("family", KERNELS, indirect=True)
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @settings(max_examples=25, deadline=None)
 @given(problem=problems())
 def test_kernels_of_combined_banks_are_exact(family, dtype, tolerance, problem):
     tensors = [t.to(dtype) for t in make_combined(problem, dependent=False)]
     exact = [t.double() for t in tensors]
-    expected = gradients(lambda *t: reference.combined(*t, problem[0]), exact)
-    assert_same(run(KERNELS[family], tensors, problem[0]), expected, tolerance)
+    expected, sizes = (gradients(naive(problem[0]), exact, signed) for signed in (True, False))
+    assert_same(run(KERNELS[family], tensors, problem[0]), expected, tolerance, sizes)
 
 
-@pytest.mark.parametrize("family", families(LOCAL))
+@pytest.mark.parametrize("family", LOCAL, indirect=True)
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @settings(max_examples=25, deadline=None)
 @given(problem=problems())
@@ -65,11 +75,12 @@ def test_kernels_of_stored_filters_are_exact(family, dtype, tolerance, problem):
     (H, W), (kh, kw) = g.output_size, g.kernel_size
     filters = torch.randn(H * W, kh * kw * C_in, C_out, dtype=torch.float64).to(dtype)
 
-    def naive(x, filters):
+    def locally(x, filters):
         return reference.local(x, filters.view(H, W, kh, kw, C_in, C_out).permute(0, 1, 5, 4, 2, 3), g)
 
-    expected = gradients(naive, (x.double(), filters.double()))
-    assert_same(run(LOCAL[family], (x, filters), g), expected, tolerance)
+    exact = (x.double(), filters.double())
+    expected, sizes = (gradients(locally, exact, signed) for signed in (True, False))
+    assert_same(run(LOCAL[family], (x, filters), g), expected, tolerance, sizes)
 
 
 @needs_compiler
