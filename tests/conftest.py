@@ -37,18 +37,26 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a command: one cache for the whole test run, one thread, no token."""
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One cache for the whole test run, not the user's: what is compiled and decoded there is so once."""
     here = tmp_path_factory.getbasetemp()
-    cache = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / "cache"
+    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LRLC_CACHE", str(shared / "cache"))
+        yield str(shared / "cache")
+
+
+@pytest.fixture(scope="session")
+def environment(cache: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a command: the tests' cache, one thread, no token."""
     home = tmp_path_factory.mktemp("home")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "LRLC_"))}
     return {
         **kept,
         **S3_KEYS,
         "HOME": str(home),
-        "LRLC_CACHE": str(cache),
+        "LRLC_CACHE": cache,
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",  # with Ray's own, 15, its workers starve beside the other tests
         "OMP_NUM_THREADS": "1",

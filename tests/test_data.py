@@ -186,8 +186,14 @@ def test_rows_sorted_by_label_are_refused_where_the_first_are_taken(tmp_path: Pa
     ],
 )
 def test_real_data_sets_have_their_published_sizes(
-    name: str, shape: tuple[int, ...], expected: tuple[int, ...], data_dir: Path
+    name: str,
+    shape: tuple[int, ...],
+    expected: tuple[int, ...],
+    data_dir: Path,
+    cache: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("LRLC_CACHE", cache)  # other tests look at the same images
     if not (data_dir / name).is_dir():
         pytest.skip(f"no {name} in {data_dir}")
     dataset = load_dataset(DatasetSpec(name=name), data_dir)

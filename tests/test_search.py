@@ -54,9 +54,8 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(hunt: Path, root: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(hunt: Path, root: Path) -> Run:
     """Run the search as `lrlc run --serial` does, in this process; returns what Optuna holds of it then."""
-    monkeypatch.setenv("LRLC_CACHE", environment["LRLC_CACHE"])
 
     def run_here(*overrides: str, profile: str | None = None) -> list[FrozenTrial]:
         session = open_run(str(hunt), list(overrides), profile, str(root.parent), None)
