@@ -11,7 +11,7 @@ import pytest
 import reference_layers as reference
 import torch
 from hypothesis import given, settings
-from test_layers_exact import assert_same, gradients, make_combined, naive, problems
+from test_layers_exact import assert_rounded, assert_same, gradients, make_combined, naive, problems
 
 import layers
 from layers import cpp_build, cpp_kernels, dispatch, ops, portable
@@ -60,9 +60,7 @@ def run(kernels, tensors, geometry):
 @given(problem=problems())
 def test_kernels_of_combined_banks_are_exact(family, dtype, tolerance, problem):
     tensors = [t.to(dtype) for t in make_combined(problem, dependent=False)]
-    exact = [t.double() for t in tensors]
-    expected, sizes = (gradients(naive(problem[0]), exact, signed) for signed in (True, False))
-    assert_same(run(KERNELS[family], tensors, problem[0]), expected, tolerance, sizes)
+    assert_rounded(run(KERNELS[family], tensors, problem[0]), naive(problem[0]), tensors, tolerance)
 
 
 @pytest.mark.parametrize("family", LOCAL, indirect=True)
@@ -78,9 +76,14 @@ def test_kernels_of_stored_filters_are_exact(family, dtype, tolerance, problem):
     def locally(x, filters):
         return reference.local(x, filters.view(H, W, kh, kw, C_in, C_out).permute(0, 1, 5, 4, 2, 3), g)
 
-    exact = (x.double(), filters.double())
-    expected, sizes = (gradients(locally, exact, signed) for signed in (True, False))
-    assert_same(run(LOCAL[family], (x, filters), g), expected, tolerance, sizes)
+    assert_rounded(run(LOCAL[family], (x, filters), g), locally, (x, filters), tolerance)
+
+
+@pytest.mark.parametrize("padding", [0, 1, (0, 1, 2, 0)])
+def test_filters_of_one_pixel_that_step_over_others_are_exact(padding):
+    g = layers.geometry.make_geometry((7, 6), 1, (1, 2), padding)
+    tensors = make_combined((g, (3, 8, 5, 2), 0), dependent=True)
+    assert_same(run(KERNELS["banks"], tensors, g), gradients(naive(g), tensors), 1e-10)
 
 
 @needs_compiler

@@ -93,17 +93,8 @@ def test_a_followed_job_shows_its_log_and_ends_in_a_table(
 ) -> None:
     asked, cache = tmp_path / "nodes.yaml", tmp_path / "cache-of-the-job"
     asked.write_text(f"env_vars: {{LRLC_CACHE: {cache}, OMP_NUM_THREADS: 1}}")
-    words = [
-        "seeds=1",
-        "--max-in-flight",
-        1,
-        "--results",
-        tmp_path / "out",
-        "--runtime-env",
-        asked,
-        "--follow",
-    ]
-    sent = on_cluster("submit", tiny_study, *words)
+    words = ["seeds=1", "--max-in-flight=1", "--runtime-env", asked, "--follow"]
+    sent = on_cluster("submit", tiny_study, *words, "--results", tmp_path / "out")
     assert list(cache.glob("digits-*"))
     job_id = sent.stdout.splitlines()[0]
     assert "3 finished" in sent.stdout
@@ -117,16 +108,8 @@ def test_a_followed_job_shows_its_log_and_ends_in_a_table(
 def test_a_stopped_job_keeps_its_rows_and_the_same_submission_goes_on(
     on_cluster: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:
-    job = [
-        "submit",
-        tiny_study,
-        "name=halted",
-        "seeds=200",
-        "--max-in-flight",
-        1,
-        "--results",
-        tmp_path / "out",
-    ]
+    job = ["submit", tiny_study, "name=halted", "seeds=200", "--max-in-flight=1"]
+    job += ["--results", tmp_path / "out"]
     store = Store(tmp_path / "out/halted")
     first = json.loads(on_cluster(*job, "--json").stdout)
     assert not first["attached"]
