@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from layers.errors import LayerError
 from layers.geometry import Geometry, Padding, Pair, make_geometry
 from layers.registry import layer_kind
 
@@ -18,10 +19,18 @@ def he_uniform_(basis: Tensor, fan_in: int) -> None:
 
 
 class Convolution2d(nn.Module):
-    """A convolution of x (N, C_in, H, W) to (N, C_out, H', W').
+    """A convolution of x (N, C_in, H, W) to y (N, C_out, H', W'), for inputs of any size.
 
-    Arguments as nn.Conv2d, and `padding` also 'same' with a stride. It takes inputs of any size. Kernels
-    start He uniform with fan_in = kh * kw * C_in, biases at zero.
+    in_channels: C_in.
+    out_channels: C_out.
+    kernel_size: kh = kw, or (kh, kw).
+    stride: in positions, an int or (vertical, horizontal).
+    padding: 'valid', 'same' (as TensorFlow pads, with a stride too), an int, (vertical, horizontal) or
+        (top, bottom, left, right).
+    dilation: of the kernel, an int or (vertical, horizontal).
+    bias: whether each output channel has a bias, zero at the start.
+
+    Parameters: weight (C_out, C_in, kh, kw), He uniform with fan_in = kh * kw * C_in; bias (C_out) or None.
     """
 
     def __init__(
@@ -63,6 +72,15 @@ class Convolution2d(nn.Module):
 
     def _geometry(self, input_size: tuple[int, int]) -> Geometry:
         return make_geometry(input_size, self.kernel_size, self.stride, self.padding, self.dilation)
+
+
+def as_plain_conv(conv: nn.Conv2d | Convolution2d) -> tuple[Tensor, Tensor | None]:
+    """Weight (C_out, C_in, kh, kw) and bias (C_out) of `conv`; LayerError unless groups is 1 and it pads with zeros."""
+    if getattr(conv, "groups", 1) != 1:
+        raise LayerError(f"conv must be a convolution with groups=1, not {conv}")
+    if getattr(conv, "padding_mode", "zeros") != "zeros":
+        raise LayerError(f"conv must pad with zeros, not {conv.padding_mode!r}")
+    return conv.weight, conv.bias
 
 
 def _convolution(

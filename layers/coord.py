@@ -9,9 +9,20 @@ from layers.registry import layer_kind
 
 
 class CoordConv2d(nn.Module):
-    """A convolution of x (N, C_in, H, W) with two coordinate channels, to (N, C_out, H', W').
+    """A convolution of x (N, C_in, H, W) and two coordinate channels to y (N, C_out, H', W').
 
-    The appended channels run from -1 (top, left) to 1 (bottom, right). Arguments as `Convolution2d`.
+    The appended channels, row and column, run from -1 (top, left) to 1 (bottom, right). Inputs of any size.
+
+    in_channels: C_in, the coordinates not counted.
+    out_channels: C_out.
+    kernel_size: kh = kw, or (kh, kw).
+    stride: in positions, an int or (vertical, horizontal).
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); of
+        the coordinates too.
+    dilation: of the kernel, an int or (vertical, horizontal).
+    bias: whether each output channel has a bias, zero at the start.
+
+    Parameters: those of `convolution`, weight (C_out, C_in + 2, kh, kw) and bias (C_out) or None.
     """
 
     def __init__(

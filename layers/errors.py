@@ -14,3 +14,9 @@ def unknown(what: str, given: str, known: Iterable[str]) -> LayerError:
     near = get_close_matches(given, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
     return LayerError(f"unknown {what} {given!r}; {hint}")
+
+
+def check_flag(name: str, given: object) -> None:
+    """LayerError unless `given` is True or False; any other value would silently count as one of them."""
+    if not isinstance(given, bool):
+        raise LayerError(f"{name} must be true or false, not {given!r}")

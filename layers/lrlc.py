@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
-from layers.convolution import Convolution2d, he_uniform_
+from layers.convolution import Convolution2d, as_plain_conv, he_uniform_
 from layers.errors import LayerError
 from layers.functional import combine
 from layers.geometry import Geometry, Padding, Pair, make_geometry
@@ -152,11 +152,7 @@ class LowRankLocallyConnected2d(nn.Module):
         The banks differ by random deviations of `spread` times the filters' standard deviation that cancel in
         the average; equal banks would get equal gradients for ever. `options` as for the class.
         """
-        weight, bias = conv.weight, conv.bias
-        if getattr(conv, "groups", 1) != 1:
-            raise LayerError(f"conv must be a convolution with groups=1, not {conv}")
-        if getattr(conv, "padding_mode", "zeros") != "zeros":
-            raise LayerError(f"conv must pad with zeros, not {conv.padding_mode!r}")
+        weight, bias = as_plain_conv(conv)
         layer = cls(
             weight.shape[1],
             weight.shape[0],
@@ -170,7 +166,7 @@ class LowRankLocallyConnected2d(nn.Module):
             **options,
         ).to(weight)
         with torch.no_grad():
-            layer._start_from(weight, bias if isinstance(bias, Tensor) else None, spread)
+            layer._start_from(weight, bias, spread)
         return layer
 
     def extra_repr(self) -> str:
