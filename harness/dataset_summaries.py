@@ -11,7 +11,7 @@ from harness.data import Dataset, load_dataset, offsets, shift
 from harness.data.alignment import Inside, alignment
 from harness.data.dataset import Images
 from harness.data.registry import known as registered
-from harness.training import MAPPED_IMAGES
+from harness.measuring.weights import MAPPED_IMAGES
 from results.datasets import DatasetSummary
 from results.store import Store
 from studies import DatasetSpec

@@ -7,8 +7,7 @@ so that the architecture alone speaks. Validation serves every choice; the test 
 import math
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import torch
@@ -18,25 +17,15 @@ from torch.nn import functional as F
 import layers
 from harness import checkpoint, provenance
 from harness.data import Dataset, DeviceSplit, HeldSplit, Shelf, offsets
+from harness.evaluation import autocast, batches, evaluate, resolve_precision
+from harness.measuring import measured
 from harness.seeds import derive_seed
 from harness.trial import Checkpoint, Record, Trial, blank_result
-from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
+from results.schema import EpochRecord, TrialResult, TrialStatus
 from studies.schema import Training, TrialConfig
 
 CODE_EPOCH = 1
 """Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
-
-MAPPED_IMAGES = 4
-"""Input-dependent combining weights are stored for this many test images."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Mean cross-entropy and accuracy (0..1) over `images` images."""
-
-    loss: float
-    accuracy: float
-    images: int
 
 
 def train(
@@ -81,7 +70,7 @@ def train(
     for epoch in range(len(curve) + 1, settings.epochs + 1):
         order = _generator(derive_seed(seed, "order", epoch))
         epoch_clock = time.perf_counter()
-        fitted = _train_epoch(
+        train_loss, train_accuracy = _train_epoch(
             model, optimizer, splits["train"], settings, precision, order, (epoch - 1) * steps_per_epoch
         )
         train_seconds += (seconds := time.perf_counter() - epoch_clock)
@@ -89,15 +78,15 @@ def train(
         curve.append(
             EpochRecord(
                 epoch=epoch,
-                train_loss=fitted.loss,
-                train_accuracy=fitted.accuracy,
+                train_loss=train_loss,
+                train_accuracy=train_accuracy,
                 validation_loss=held_out.loss,
                 validation_accuracy=held_out.accuracy,
                 learning_rate=learning_rate(settings, epoch * steps_per_epoch - 1, steps_per_epoch),
                 seconds=seconds,
             )
         )
-        if not (math.isfinite(fitted.loss) and math.isfinite(held_out.loss)):
+        if not (math.isfinite(train_loss) and math.isfinite(held_out.loss)):
             status = TrialStatus.DIVERGED
             break
         yield curve[-1]
@@ -118,26 +107,12 @@ def train(
         peak_memory_bytes=_peak_memory_bytes(device, shelf.bytes_beside(dataset)),
     )
     if status is TrialStatus.FINISHED:
-        tested = evaluate(model, splits["test"], settings.batch_size, precision)
+        last = curve[-1]
         result = replace(
-            result,
-            validation_loss=curve[-1].validation_loss,
-            validation_accuracy=curve[-1].validation_accuracy,
-            test_loss=tested.loss,
-            test_accuracy=tested.accuracy,
-            weights=_weight_maps(model, splits["test"]),
+            result, validation_loss=last.validation_loss, validation_accuracy=last.validation_accuracy
         )
+        result = measured(result, model, splits, settings.batch_size, precision)
     yield replace(result, total_seconds=time.perf_counter() - clock, ended_at=datetime.now(UTC))
-
-
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """'auto' means bfloat16 autocast on a GPU and float32 on a CPU.
-
-    oneDNN's bfloat16 weight gradient is up to 18 times slower than float32 when cores are shared.
-    """
-    if precision == "auto":
-        return "bfloat16" if device.type == "cuda" else "float32"
-    return precision
 
 
 def learning_rate(settings: Training, step: int, steps_per_epoch: int) -> float:
@@ -149,21 +124,6 @@ def learning_rate(settings: Training, step: int, steps_per_epoch: int) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
 
 
-@torch.no_grad()
-def evaluate(model: nn.Module, split: DeviceSplit, batch_size: int, precision: str) -> Scores:
-    """Score `split` with batch norm in evaluation mode."""
-    model.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=split.device)
-    correct = torch.zeros((), dtype=torch.int64, device=split.device)
-    for indices in _batches(torch.arange(split.count), batch_size):
-        images, labels = split.gather(indices)
-        with _autocast(split.device, precision):
-            logits = model(images)
-        loss += F.cross_entropy(logits.float(), labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
-    return Scores(loss.item() / split.count, correct.item() / split.count, split.count)
-
-
 def _train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -172,17 +132,18 @@ def _train_epoch(
     precision: str,
     order: torch.Generator,
     first_step: int,
-) -> Scores:
+) -> tuple[float, float]:
+    """Mean loss and accuracy over the epoch's steps."""
     model.train()
-    batches = _batches(torch.randperm(split.count, generator=order), settings.batch_size)
+    steps = batches(torch.randperm(split.count, generator=order), settings.batch_size)
     # Summed on the device and read once an epoch: reading each step would wait for the GPU.
     loss_sum = torch.zeros((), dtype=torch.float64, device=split.device)
     correct = torch.zeros((), dtype=torch.int64, device=split.device)
-    for step, indices in enumerate(batches, first_step):
+    for step, indices in enumerate(steps, first_step):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, step, len(batches))
+            group["lr"] = learning_rate(settings, step, len(steps))
         images, labels = split.gather(indices)
-        with _autocast(split.device, precision):
+        with autocast(split.device, precision):
             logits = model(images)
         loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad(set_to_none=True)
@@ -190,7 +151,7 @@ def _train_epoch(
         optimizer.step()
         loss_sum += loss.detach() * len(labels)
         correct += (logits.detach().argmax(1) == labels).sum()
-    return Scores(loss_sum.item() / split.count, correct.item() / split.count, split.count)
+    return loss_sum.item() / split.count, correct.item() / split.count
 
 
 def network_of(config: TrialConfig, dataset: Dataset) -> nn.Module:
@@ -244,39 +205,6 @@ def _describe(
         device=device_name,
         started_at=started,
     )
-
-
-def _weight_maps(model: nn.Module, split: DeviceSplit) -> tuple[WeightMap, ...]:
-    """The maps of every low-rank layer: one per bank if fixed, one per bank and image if input-dependent."""
-    model.eval()
-    images, _ = split.gather(torch.arange(min(MAPPED_IMAGES, split.count)))
-    maps: list[WeightMap] = []
-    with torch.no_grad():
-        found = layers.combining_weight_maps(model, images)
-    for layer, values in found.items():  # (1 or N, K, H', W')
-        for image, banks in enumerate(values.float().cpu()):
-            for bank, plane in enumerate(banks):
-                maps.append(
-                    WeightMap(
-                        layer=layer,
-                        bank=bank,
-                        image=image if len(values) > 1 else None,
-                        height=plane.shape[0],
-                        width=plane.shape[1],
-                        values=tuple(plane.flatten().tolist()),
-                    )
-                )
-    return tuple(maps)
-
-
-def _autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    if precision == "bfloat16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
-
-
-def _batches(indices: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
-    return list(torch.split(indices, batch_size))
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -1,4 +1,4 @@
-"""Every column of the three tables: its type, whether it allows nulls, its unit and its meaning.
+"""Every column of every table: its type, whether it allows nulls, its unit and its meaning.
 
 A column is a field of a dataclass in results.schema under the same name. docs/schema.md is made from here.
 """
@@ -89,6 +89,21 @@ TRIAL_COLUMNS = (
     _may("train_accuracy", _FLOAT, "Accuracy over the last epoch's training steps.", "fraction"),
     _may("train_loss", _FLOAT, "Mean cross-entropy over the last epoch's training steps.", "nats"),
     _must("epochs_run", _INT32, "Epochs that were trained to their end.", "epochs"),
+    _may(
+        "weights_spatial_std",
+        _FLOAT,
+        "How far combining weights differ between positions: the standard deviation of a bank's weight, after "
+        "normalisation, over the output positions of its layer (divided by their number), averaged over banks and "
+        "low-rank layers. Where weights depend on the input also averaged over images: the first 256 test images. "
+        "Null without low-rank layers.",
+    ),
+    _may(
+        "weights_image_std",
+        _FLOAT,
+        "How far input-dependent combining weights differ between images: the standard deviation of a bank's weight "
+        "at one position over the first 256 test images (divided by their number), averaged over positions, banks "
+        "and input-dependent layers. Null without such layers.",
+    ),
     _may("parameters", _INT64, "Trainable numbers of the whole network."),
     _may("flops_per_image", _INT64, "Work of a forward pass; a multiply-add is two.", "FLOPs"),
     _must("train_seconds", _FLOAT, "Time of the training steps alone, all epochs together.", "seconds"),
@@ -132,6 +147,78 @@ WEIGHT_COLUMNS = (
     _must("width", _INT32, "Columns of output positions.", "positions"),
     _must(
         "values", pa.list_(pa.float32()), "The bank's weight at each position, row by row: height x width."
+    ),
+)
+
+CORRECT_COLUMNS = (
+    _must("trial_id", _TEXT, "The trial."),
+    _must("split", _TEXT, "The split of the images: `test`."),
+    _must("images", _INT64, "Images of the split that were classified.", "images"),
+    _must(
+        "bits",
+        pa.binary(),
+        "One bit per image in the order of the split, 1 where it was classified right; eight to a byte, the first "
+        "in the highest bit, the last byte filled up with 0, as numpy.packbits does. "
+        "`results.correct.correct_matrix` unpacks them.",
+    ),
+)
+
+SPECTRUM_COLUMNS = (
+    _must("trial_id", _TEXT, "The trial."),
+    _must("layer", _TEXT, "The layer's name in the network."),
+    _must(
+        "rank", _INT32, "Which singular value, the largest being 1; the rank that filters are truncated to."
+    ),
+    _must(
+        "singular_value",
+        _FLOAT,
+        "Of the matrix that has a row per output position and in it the filters used there (kernel height x kernel "
+        "width x input channels x output channels); nothing is subtracted first.",
+    ),
+    _must(
+        "energy",
+        _FLOAT,
+        "Sum of the squared singular values up to this one, over the sum of all.",
+        "fraction",
+    ),
+    _may(
+        "validation_accuracy",
+        _FLOAT,
+        "Accuracy on the first 1,000 validation images with this layer's filters truncated to this rank and the rest "
+        "of the network, batch norm's running statistics included, as trained; null for ranks not evaluated.",
+        "fraction",
+    ),
+    _may("test_accuracy", _FLOAT, "The same on the first 2,000 test images.", "fraction"),
+)
+
+SHIFT_COLUMNS = (
+    _must("trial_id", _TEXT, "The trial."),
+    _must("pixels", _INT32, "How far the test images were moved.", "pixels"),
+    _must("fill", _TEXT, "What came in at the border: `zero`, black pixels."),
+    _must("images", _INT64, "The first so many test images were used, each in every direction.", "images"),
+    _must(
+        "test_accuracy",
+        _FLOAT,
+        "Accuracy on the moved images, averaged over the directions up, down, left and right.",
+        "fraction",
+    ),
+)
+
+EQUIVARIANCE_COLUMNS = (
+    _must("trial_id", _TEXT, "The trial."),
+    _must("layer", _TEXT, "The layer's name in the network."),
+    _must(
+        "pixels",
+        _INT32,
+        "How far the layer's output should move: its input is moved by as many pixels times its stride.",
+        "pixels",
+    ),
+    _must(
+        "error",
+        _FLOAT,
+        "Distance (L2) between the layer's output for its moved input and its moved output, over the norm of the "
+        "latter; its input is what the trained network gives it for the first 256 test images, moved up, down, left "
+        "and right, all taken together. Positions whose receptive field reaches padding or the fill are left out.",
     ),
 )
 

@@ -22,6 +22,7 @@ from results.parts import (
     Part,
     discard,
     has_later_columns,
+    has_later_tables,
     is_intact,
     load,
     merged_name,
@@ -29,7 +30,7 @@ from results.parts import (
     read_file,
     snapshot,
 )
-from results.schema import SCHEMAS
+from results.schema import COMPANIONS, SCHEMAS
 
 LARGE_PART_ROWS = 100_000
 """Parts with as many trials are left as they are: merging is for the small ones."""
@@ -59,7 +60,7 @@ def _merge_small_parts(root: Location) -> None:
     kept = _kept_ids(root)
     name = merged_name(small[-1].name)
     try:
-        rows = {table: _write_merged(root, table, name, small, kept, {}) for table in ("curves", "weights")}
+        rows = {table: _write_merged(root, table, name, small, kept, {}) for table in COMPANIONS}
         # Parts that one of these replaced may still lie there: they stay replaced.
         replaces = frozenset(part.name for part in small).union(_still_there(root, now.replaced))
         _write_merged(root, "trials", name, small, kept, Part(name, rows, replaces).metadata())
@@ -74,6 +75,8 @@ def _still_there(root: Location, replaced: frozenset[str]) -> list[str]:
 
 def _is_whole(root: Location, part: Part) -> bool:
     """Whether merging the part would lose nothing."""
+    if has_later_tables(part):
+        return False
     paths = [(part_path(root, table, part.name), table) for table in SCHEMAS if part.rows[table]]
     return all(is_intact(path) and not has_later_columns(path, table) for path, table in paths)
 
@@ -140,11 +143,11 @@ def _row_groups(
 
 
 def _remove_abandoned(root: Location, now: float) -> None:
-    """Delete what a killed writer left: hidden files, and curves and weights that no trials file joined."""
+    """Delete what a killed writer left: hidden files, and rows of companion tables that no trials file joined."""
     for table in SCHEMAS:
         (root / table).remove_abandoned(ABANDONED_AFTER_SECONDS, now)
     committed = set((root / "trials").names(SUFFIX))
-    for table in ("curves", "weights"):
+    for table in COMPANIONS:
         for name in set((root / table).names(SUFFIX)) - committed:
             path = part_path(root, table, name)
             modified = path.modified_at()

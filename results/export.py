@@ -23,10 +23,11 @@ DATABASE = "lrlc.duckdb"
 
 
 def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
-    """Write the tables in the format `to`, whole, and return the paths: `out/trials`, `curves` and `weights`, or
-    one database `out/lrlc.duckdb` with all of them.
+    """Write the tables in the format `to`, whole, and return the paths: `out/trials`, `curves` and so on, or one
+    database `out/lrlc.duckdb` with all of them.
 
-    In CSV a map of weights is a JSON list. Raises StoreError for an unknown format or one that is not installed.
+    In CSV a map of weights is a JSON list, and bits are hexadecimal digits. Raises StoreError for an unknown format
+    or one that is not installed.
     """
     if to not in FORMATS:
         raise StoreError(f"cannot export to {to!r}; known: {', '.join(FORMATS)}")
@@ -46,6 +47,9 @@ def _write_csv(table: pa.Table, file: BinaryIO) -> None:
         if pa.types.is_list(field.type):
             texts = pa.array([json.dumps(values) for values in table[field.name].to_pylist()], pa.string())
             table = table.set_column(index, field.name, texts)
+        elif pa.types.is_binary(field.type):
+            digits = pa.array([value.hex() for value in table[field.name].to_pylist()], pa.string())
+            table = table.set_column(index, field.name, digits)
     pa.csv.write_csv(table, file)
 
 

@@ -1,7 +1,8 @@
 """Reading the tables: which parts count, which are damaged, and which of two rows of one trial stands.
 
-A part is one file in each of `curves/`, `weights/` and `trials/` under the same name; it exists once its
-trials file does. A merged part names in its metadata the parts that it replaces, and readers then skip those.
+A part is one file in `trials/`, and under the same name one in each companion table in which its trials have rows;
+it exists once its trials file does. A merged part names in its metadata the parts that it replaces, and readers then
+skip those.
 """
 
 import json
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from results.errors import StoreError
 from results.files import Location
-from results.schema import SCHEMAS, TrialStatus, check_version
+from results.schema import COMPANIONS, SCHEMAS, TrialStatus, check_version
 from results.trial_ids import all_different
 
 SUFFIX = ".parquet"
@@ -140,6 +141,11 @@ def is_intact(path: Location) -> bool:
     return True
 
 
+def has_later_tables(part: Part) -> bool:
+    """Whether the part has rows in tables that this code does not know; to merge it would lose them."""
+    return any(rows for table, rows in part.rows.items() if table not in SCHEMAS)
+
+
 def has_later_columns(path: Location, table: str) -> bool:
     """Whether the file has columns that this code does not know; to write its rows again would lose them."""
     schema = pq.read_schema(path.path, filesystem=path.files.arrow)
@@ -197,7 +203,7 @@ def _load_from(
 
 
 def _row_keys(rows: pa.Table) -> pa.Array:
-    """Part and trial of each row as one text; the same for the rows of a trial in all three tables."""
+    """Part and trial of each row as one text; the same for the rows of a trial in every table."""
     name = pc.replace_substring_regex(rows[FILE], r"^.*/", "")
     return pc.binary_join_element_wise(name, rows["trial_id"], "/").combine_chunks()
 
@@ -269,7 +275,7 @@ def _read_footer(path: Location, name: str) -> Part | None:
         return None
     check_version(footer.metadata, str(path))
     told = json.loads((footer.metadata or {}).get(PART_KEY, b"{}"))
-    rows = {"curves": 0, "weights": 0, **told.get("rows", {}), "trials": footer.num_rows}
+    rows = {**dict.fromkeys(COMPANIONS, 0), **told.get("rows", {}), "trials": footer.num_rows}
     return Part(name, rows, frozenset(told.get("replaces", ())))
 
 

@@ -1,10 +1,12 @@
-"""The three tables: one row per trial, one per epoch, one per map of combining weights.
+"""The tables: one row per trial, and companions with its epochs, its maps of combining weights and measurements.
 
 A column is a field of the dataclass and a line in results.columns, under the same name.
 
 How the tables may change:
 - A column may be added if it allows nulls. The version stays; parts written before read as null there, and code that
   does not know the column yet leaves parts that have it as they are.
+- A table may be added: parts written before have no rows in it, and code that does not know it yet leaves parts that
+  have it as they are.
 - A column that goes, or gets another name or meaning, raises the version (SCHEMA_VERSION in results/schema.py), and
   parts of earlier versions are then turned into the present form as they are read.
 - Parts of a later version than the code knows are refused, never guessed at.
@@ -19,8 +21,18 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from results.columns import CURVE_COLUMNS, TRIAL_COLUMNS, WEIGHT_COLUMNS, arrow_schema
+from results.columns import (
+    CORRECT_COLUMNS,
+    CURVE_COLUMNS,
+    EQUIVARIANCE_COLUMNS,
+    SHIFT_COLUMNS,
+    SPECTRUM_COLUMNS,
+    TRIAL_COLUMNS,
+    WEIGHT_COLUMNS,
+    arrow_schema,
+)
 from results.errors import StoreError
+from results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
 
 SCHEMA_VERSION = 1
 VERSION_KEY = b"lrlc.schema_version"
@@ -79,7 +91,7 @@ class WeightMap:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """All that is known of one trial when it ended: its row, its learning curve and its weight maps.
+    """All that is known of one trial when it ended: its row, its learning curve and what was measured of it.
 
     Accuracies are fractions 0..1, losses mean cross-entropies in nats. `options`, `config` and `versions` are
     JSON text; `placement` reads '1+3', or '' where no layer was replaced. `attempts` counts the workers that took it
@@ -122,6 +134,8 @@ class TrialResult:
     validation_loss: float | None = None
     train_accuracy: float | None = None
     train_loss: float | None = None
+    weights_spatial_std: float | None = None
+    weights_image_std: float | None = None
     epochs_run: int = 0
     parameters: int | None = None
     flops_per_image: int | None = None
@@ -139,9 +153,31 @@ class TrialResult:
     device: str | None = None
     curve: tuple[EpochRecord, ...] = ()
     weights: tuple[WeightMap, ...] = ()
+    correct: tuple[CorrectImages, ...] = ()
+    spectra: tuple[SpectrumValue, ...] = ()
+    shifts: tuple[ShiftAccuracy, ...] = ()
+    equivariance: tuple[EquivarianceError, ...] = ()
 
 
-TABLES = {"curves": CURVE_COLUMNS, "weights": WEIGHT_COLUMNS, "trials": TRIAL_COLUMNS}
+COMPANIONS = {
+    "curves": "curve",
+    "weights": "weights",
+    "correct": "correct",
+    "spectra": "spectra",
+    "shifts": "shifts",
+    "equivariance": "equivariance",
+}
+"""The tables beside `trials`, each with the field of TrialResult that holds a trial's rows."""
+
+TABLES = {
+    "curves": CURVE_COLUMNS,
+    "weights": WEIGHT_COLUMNS,
+    "correct": CORRECT_COLUMNS,
+    "spectra": SPECTRUM_COLUMNS,
+    "shifts": SHIFT_COLUMNS,
+    "equivariance": EQUIVARIANCE_COLUMNS,
+    "trials": TRIAL_COLUMNS,
+}
 """The columns of every table, in the order a part is written: the trials part comes last and commits the others."""
 
 SCHEMAS = {
@@ -152,12 +188,14 @@ CURVES, WEIGHTS, TRIALS = SCHEMAS["curves"], SCHEMAS["weights"], SCHEMAS["trials
 
 
 def to_tables(results: Sequence[TrialResult]) -> dict[str, pa.Table]:
-    """The three Arrow tables of these results, by table name."""
-    return {
-        "curves": _table(CURVES, ((result.trial_id, row) for result in results for row in result.curve)),
-        "weights": _table(WEIGHTS, ((result.trial_id, row) for result in results for row in result.weights)),
-        "trials": _table(TRIALS, ((result.trial_id, result) for result in results)),
+    """The Arrow tables of these results, by table name."""
+    tables = {
+        table: _table(
+            SCHEMAS[table], ((result.trial_id, row) for result in results for row in getattr(result, field))
+        )
+        for table, field in COMPANIONS.items()
     }
+    return {**tables, "trials": _table(TRIALS, ((result.trial_id, result) for result in results))}
 
 
 def check_version(metadata: dict[bytes, bytes] | None, where: str) -> None:

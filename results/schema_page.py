@@ -15,6 +15,14 @@ ROWS = {
     "curves": "One row per epoch that a trial ran.",
     "weights": "One row per map of combining weights that a finished trial with low-rank layers left: one per layer "
     "and filter bank, and per mapped image where the weights depend on the image.",
+    "correct": "One row per finished trial: which test images it classified right. Trials of one data set are tested "
+    "on the same images in the same order.",
+    "spectra": "How far locally connected layers are of low rank: one row per singular value of each such layer of a "
+    "finished trial, where its study asks for `measure: {effective_rank: true}`.",
+    "shifts": "What moving the test images does: one row per distance that the study names under `measure: {shifts: "
+    "[...]}`. The images are moved before they are classified, never while training.",
+    "equivariance": "How far each placed layer of a finished trial is from moving its output along with its input: one "
+    "row per layer and distance over 0 under `measure: {shifts: [...]}`.",
 }
 PREAMBLE = """\
 # The tables
@@ -79,9 +87,12 @@ def _files() -> str:
     listing = (store.__doc__ or "").partition("\n\n")[2].strip()
     listed = "\n".join(f"    {line}" for line in listing.splitlines())
     return (
-        f"{listed}\n\nA part is one file in each of the three folders, under one name. It counts once its file in "
-        "`trials/` is there, which is\nwritten last; files appear under their names whole or not at all. "
-        "Where a trial stands in several parts, a finished\nrow stands before any other, then the latest.\n"
+        f"{listed}\n\nA part is one file in `trials/`, and one under the same name in the folder of each other "
+        "table in which its trials\nhave rows. It counts once its file in `trials/` is there, which is written last; "
+        "files appear under their names whole or\nnot at all. Where a trial stands in several parts, a finished row "
+        "stands before any other, then the latest.\n\n"
+        "What a study asks for under `measure:` is measured of trials that it trains. A trial that was trained before, "
+        "here or\nfor another study, keeps the rows it has: where it was not measured, it has none.\n"
     )
 
 

@@ -1,6 +1,6 @@
 """One study's results: rows are committed once, read as pandas frames, and never rewritten in place.
 
-<root>/trials, curves, weights   Parquet parts, one file per table and commit
+<root>/<table>/<part>.parquet    the tables, trials and its companions: one file per table and commit
 <root>/plans/<profile>.parquet   the trials that a profile of the study consists of
 <root>/study.json                what the study asked, per profile
 <root>/datasets/<title>.parquet  its data sets in brief, for figures
@@ -28,7 +28,7 @@ from results.errors import StoreError
 from results.files import Location, locate
 from results.importance import Importance
 from results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
-from results.schema import SCHEMAS, TrialResult, TrialStatus, to_tables
+from results.schema import COMPANIONS, SCHEMAS, TrialResult, TrialStatus, to_tables
 from results.trial_ids import among
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
@@ -63,7 +63,7 @@ class Store:
         self._before_writing = before_writing
 
     def commit(self, results: Sequence[TrialResult]) -> None:
-        """Add rows as one part: all of them, with curves and weights, or, killed at any moment, none.
+        """Add rows as one part: all of them, with their rows in companion tables, or, killed at any moment, none.
 
         Of two results of one trial the later is kept. Raises StoreError if the disk refuses; nothing of the
         part is then left.
@@ -84,7 +84,7 @@ class Store:
 
     def _commit_tables(self, tables: Mapping[str, pa.Table]) -> None:
         name = new_name(self.root)
-        part = Part(name, {table: len(tables[table]) for table in ("curves", "weights")}, frozenset())
+        part = Part(name, {table: len(tables[table]) for table in COMPANIONS}, frozenset())
         try:
             for table in SCHEMAS:  # the trials come last: their file is the commit
                 if len(tables[table]):
@@ -107,14 +107,33 @@ class Store:
 
     def curves(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per epoch of the committed trials, or of `trial_ids` alone."""
-        return _to_pandas(self._read("curves", trial_ids=trial_ids), SCHEMAS["curves"])
+        return self._companion("curves", trial_ids)
 
     def weights(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per map of combining weights of the committed trials, or of `trial_ids` alone."""
-        return _to_pandas(self._read("weights", trial_ids=trial_ids), SCHEMAS["weights"])
+        return self._companion("weights", trial_ids)
+
+    def correct(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+        """Which test images each trial classified right; `results.correct.correct_matrix` unpacks the bits."""
+        return self._companion("correct", trial_ids)
+
+    def spectra(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+        """One row per singular value of a locally connected layer's filters."""
+        return self._companion("spectra", trial_ids)
+
+    def shifts(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+        """One row per distance by which a trial's test images were moved."""
+        return self._companion("shifts", trial_ids)
+
+    def equivariance(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+        """One row per layer and distance by which its input was moved."""
+        return self._companion("equivariance", trial_ids)
+
+    def _companion(self, table: str, trial_ids: Collection[str] | None) -> pd.DataFrame:
+        return _to_pandas(self._read(table, trial_ids=trial_ids), SCHEMAS[table])
 
     def table(self, name: str) -> pa.Table:
-        """A whole table (`trials`, `curves` or `weights`) as Arrow, with its schema."""
+        """A whole table (`trials`, `curves`, ...) as Arrow, with its schema."""
         return load(self.root, name).table.select(SCHEMAS[name].names).cast(SCHEMAS[name])
 
     def counts(self) -> dict[str, int]:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from results.datasets import DatasetSummary
+from results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
 from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
 
 START = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
-    """A finished trial with two epochs and one weight map, every column filled."""
+    """A finished trial with two epochs, one weight map and a row or two of each measurement, every column filled."""
     curve = tuple(EpochRecord(epoch, 1 / epoch, 0.5, 1.1 / epoch, 0.4, 0.1, 2.5) for epoch in (1, 2))
     weights = (WeightMap("layer3", 0, None, 2, 3, (0.0, 0.25, 0.5, 0.75, 1.0, 0.125)),)
     filled: dict[str, Any] = {
@@ -56,6 +57,8 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "validation_loss": 0.65,
         "train_accuracy": 0.9,
         "train_loss": 0.3,
+        "weights_spatial_std": 0.25,
+        "weights_image_std": 0.125,
         "epochs_run": 2,
         "parameters": 302_496,
         "flops_per_image": 12_345_678_901,
@@ -73,6 +76,13 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "device": "cpu",
         "curve": curve,
         "weights": weights,
+        "correct": (CorrectImages("test", 360, np.packbits(np.arange(360) % 4 > 0).tobytes()),),
+        "spectra": (
+            SpectrumValue("layer3", 1, 3.0, 0.9, 0.6, 0.65),
+            SpectrumValue("layer3", 2, 1.0, 1.0, 0.7, 0.75),
+        ),
+        "shifts": (ShiftAccuracy(0, "zero", 360, 0.75), ShiftAccuracy(2, "zero", 360, 0.5)),
+        "equivariance": (EquivarianceError("layer3", 2, 0.25),),
     }
     return TrialResult(**{**filled, **changes})
 
@@ -83,6 +93,7 @@ def noted(title: str, score: float) -> DatasetSummary:
     )
 
 
+NOT_MEASURED: dict[str, Any] = {"correct": (), "spectra": (), "shifts": (), "equivariance": ()}
 PARAMETERS = {"conv": 75_466, "coord_conv": 76_618, "locally_connected": 24_000_000}
 CEILINGS = {"mnist": 0.986, "cifar10": 0.66, "utkface": 0.83}
 GAINS = {"mnist": 0.004, "cifar10": 0.015, "utkface": 0.035}
@@ -198,6 +209,7 @@ def _trial(dataset: str, seed: int, luck: float, kind: str, rank: int | None, pl
         parameters=PARAMETERS.get(kind, 75_466 + 36_864 * ((rank or 1) - 1) * max(1, len(layers))),
         curve=curve,
         weights=maps,
+        **NOT_MEASURED,
     )
 
 

@@ -13,13 +13,14 @@ import pytest
 from results_samples import result
 
 from results.files import Location, locate
+from results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
 from results.parts import part_path
 from results.schema import (
-    CURVES,
+    COMPANIONS,
     SCHEMA_VERSION,
+    SCHEMAS,
     TRIALS,
     VERSION_KEY,
-    WEIGHTS,
     EpochRecord,
     TrialResult,
     TrialStatus,
@@ -58,6 +59,10 @@ def test_every_column_of_every_table_comes_back(store: Store) -> None:
     assert weights.pop("image") != 0
     assert tuple(weights.pop("values")) == written.weights[0].values
     assert weights == {"trial_id": written.trial_id, "layer": "layer3", "bank": 0, "height": 2, "width": 3}
+    for table in ("correct", "spectra", "shifts", "equivariance"):
+        rows = getattr(store, table)().to_dict("records")
+        assert rows == [{"trial_id": written.trial_id, **vars(row)} for row in getattr(written, table)]
+        assert rows
 
 
 def test_what_was_not_measured_reads_as_null_of_the_same_type(store: Store) -> None:
@@ -73,18 +78,27 @@ def test_what_was_not_measured_reads_as_null_of_the_same_type(store: Store) -> N
 
 
 @pytest.mark.parametrize(
-    ("schema", "record"), [(TRIALS, TrialResult), (CURVES, EpochRecord), (WEIGHTS, WeightMap)]
+    ("table", "record"),
+    [
+        ("trials", TrialResult),
+        ("curves", EpochRecord),
+        ("weights", WeightMap),
+        ("correct", CorrectImages),
+        ("spectra", SpectrumValue),
+        ("shifts", ShiftAccuracy),
+        ("equivariance", EquivarianceError),
+    ],
 )
-def test_columns_and_fields_are_the_same_names(schema: pa.Schema, record: type) -> None:
-    fields = {field.name for field in dataclasses.fields(record)} - {"curve", "weights"}
+def test_columns_and_fields_are_the_same_names(table: str, record: type) -> None:
+    schema = SCHEMAS[table]
+    fields = {field.name for field in dataclasses.fields(record)} - set(COMPANIONS.values())
     assert set(schema.names) == fields | {"trial_id"}
     assert schema.metadata[VERSION_KEY] == str(SCHEMA_VERSION).encode()
 
 
 def test_a_study_without_results_reads_as_empty_tables_and_leaves_no_trace(store: Store) -> None:
     assert list(store.trials().columns) == TRIALS.names
-    assert store.curves().empty
-    assert store.weights().empty
+    assert all(getattr(store, table)().empty for table in COMPANIONS)
     assert (store.counts(), store.plan(), store.study()) == ({}, None, None)
     store.compact()
     assert not store.root.is_folder()
@@ -113,18 +127,19 @@ def test_a_retry_takes_the_place_of_a_failure_and_nothing_that_of_a_finished_row
     assert rows["seed"].to_dict() == {"done": 1, "retried": 2, "other": 3}
     assert store.curves().groupby("trial_id").size().to_dict() == {"done": 2, "retried": 2, "other": 2}
     assert store.weights().groupby("trial_id").size().to_dict() == {"done": 1, "retried": 1, "other": 1}
+    assert store.spectra().groupby("trial_id").size().to_dict() == {"done": 2, "retried": 2, "other": 2}
 
 
 def test_a_later_commit_counts_as_later_even_if_the_clock_was_set_back(store: Store) -> None:
     store.commit([result("a", status=TrialStatus.FAILED)])
-    for table in ("trials", "curves", "weights"):
+    for table in SCHEMAS:
         (path,) = parts(store, table)
         path.move_to(store.root / table / f"9{path.name[1:]}")  # written in the year 2262
     store.commit([result("a", status=TrialStatus.FAILED, error="the later one")])
     assert store.trials()["error"].tolist() == ["the later one"]
 
 
-@pytest.mark.parametrize("table", ["trials", "curves", "weights"])
+@pytest.mark.parametrize("table", ["trials", "curves", "weights", "correct"])
 @pytest.mark.parametrize(
     ("runs", "harm"),
     [("s3", "torn"), *(("local", harm) for harm in ("torn", "empty", "flipped", "foreign", "gone"))],
@@ -152,6 +167,7 @@ def test_a_damaged_part_is_left_out_and_reported(store: Store, table: str, harm:
         "trials": list(store.trials()["trial_id"]),
         "curves": list(store.curves()["trial_id"].unique()),
         "weights": list(store.weights()["trial_id"].unique()),
+        "correct": list(store.correct()["trial_id"].unique()),
     }
     everything = ["a", "b", "c"]
     expected = {name: left if table in ("trials", name) else everything for name in reading}
@@ -163,21 +179,19 @@ def test_a_damaged_part_is_left_out_and_reported(store: Store, table: str, harm:
         assert path in parts(store, table)  # merging leaves it for whoever wants to look
 
 
-@pytest.mark.parametrize("table", ["trials", "curves", "weights"])
+@pytest.mark.parametrize("table", ["trials", "curves", "weights", "equivariance"])
 def test_a_run_sets_a_damaged_part_aside_with_all_its_files(store: Store, table: str) -> None:
     for name in "abc":
         store.commit([result(name)])
     harmed = parts(store, table)[1]
     put(harmed, b"PAR1")
     moved = store.set_damaged_aside()
-    assert moved == [
-        part_path(store.root / "damaged", each, harmed.name[:-8]) for each in ("trials", "weights", "curves")
-    ]
+    assert moved == [part_path(store.root / "damaged", each, harmed.name[:-8]) for each in reversed(SCHEMAS)]
     assert sorted(map(str, store.set_aside())) == sorted(map(str, moved))
     assert (store.root / "damaged" / table / harmed.name).read() == b"PAR1"
     assert store.damaged() == []
-    for read in (store.trials, store.curves, store.weights):
-        assert sorted(read()["trial_id"].unique()) == ["a", "c"]
+    for each in SCHEMAS:
+        assert sorted(getattr(store, each)()["trial_id"].unique()) == ["a", "c"]
     store.commit([result("b")])
     store.compact()
     assert sorted(store.trials()["trial_id"]) == ["a", "b", "c"]
@@ -188,7 +202,7 @@ def test_rows_whose_trials_part_is_missing_do_not_exist(store: Store) -> None:
     store.commit([result("committed")])
     store.commit([result("torn off")])
     parts(store)[1].remove()
-    assert set(store.curves()["trial_id"]) == set(store.weights()["trial_id"]) == {"committed"}
+    assert all(set(getattr(store, table)()["trial_id"]) == {"committed"} for table in COMPANIONS)
     assert store.damaged() == []
 
 
@@ -252,10 +266,10 @@ def test_a_disk_that_refuses_leaves_nothing_half_written(tmp_path: Path) -> None
     assert len(lines) == 2
     assert all(line.startswith("cannot write ") and "File too large" in line for line in lines)
     left = [str(path) for path in tmp_path.rglob("*") if path.is_file()]
-    known = parts(store) + parts(store, "curves") + parts(store, "weights")
+    known = [path for table in SCHEMAS for path in parts(store, table)]
     assert sorted(left) == sorted(map(str, known))
     assert list(store.trials()["trial_id"]) == ["before"]
-    assert len(left) == 3
+    assert len(left) == len(SCHEMAS)
 
 
 def test_a_plan_selects_the_rows_of_its_profile(store: Store) -> None:
@@ -311,11 +325,12 @@ def test_a_failed_retry_does_not_bring_back_the_curve_it_replaced(store: Store) 
     assert store.curves().empty
     assert store.curves(["a"]).empty
     assert store.weights().empty
+    assert len(store.shifts()) == 2
 
 
 def test_the_arrow_table_has_the_published_schema(store: Store) -> None:
     store.commit([result()])
     store.commit([result("b", status=TrialStatus.DIVERGED, test_accuracy=None)])
-    for name, schema in (("trials", TRIALS), ("curves", CURVES), ("weights", WEIGHTS)):
+    for name, schema in SCHEMAS.items():
         assert store.table(name).schema.equals(schema, check_metadata=True)
     assert pd.isna(store.trials()["test_accuracy"][1])

@@ -13,7 +13,7 @@ from harness.bench.instant import ended, open_text
 from harness.planning import Planner
 from harness.trial import blank_result
 from results.parts import Part, new_name, part_path
-from results.schema import CURVES, SCHEMAS, TrialStatus, to_tables
+from results.schema import COMPANIONS, CURVES, SCHEMAS, TrialStatus, to_tables
 from results.store import Store
 
 ROWS_PER_PART = 100_000
@@ -86,7 +86,8 @@ def _part(cells: dict[str, pa.Table], rows: npt.NDArray[np.int64], number: int) 
             "peak_memory_bytes": noise.integers(2**29, 2**30, count),
         },
     )
-    return {"trials": trials, "curves": _curves(ids, accuracy), "weights": SCHEMAS["weights"].empty_table()}
+    empty = {name: SCHEMAS[name].empty_table() for name in COMPANIONS}
+    return {**empty, "trials": trials, "curves": _curves(ids, accuracy)}
 
 
 def _with(table: pa.Table, changed: Mapping[str, object]) -> pa.Table:
@@ -127,9 +128,7 @@ def _accuracies(cells: pa.Table) -> npt.NDArray[np.float64]:
 
 def _commit(store: Store, tables: Mapping[str, pa.Table]) -> None:
     """As Store.commit does it, which would want a million TrialResults for it."""
-    part = Part(
-        new_name(store.root), {name: len(tables[name]) for name in ("curves", "weights")}, frozenset()
-    )
+    part = Part(new_name(store.root), {name: len(tables[name]) for name in COMPANIONS}, frozenset())
     for name in SCHEMAS:
         if len(tables[name]):
             metadata = {**SCHEMAS[name].metadata, **(part.metadata() if name == "trials" else {})}

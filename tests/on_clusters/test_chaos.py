@@ -141,14 +141,14 @@ def survive(chaos: Chaos, ways: list[str], calm: Path) -> None:
     kept = [name for name in SCHEMAS["trials"].names if name not in TIME_AND_PLACE | {"trial_id"}]
     pd.testing.assert_frame_equal(rows(chaos.root)[kept], rows(calm)[kept])
     assert sum(Store(chaos.root).counts().values()) == len(rows(calm))
-    for table in ("curves", "weights"):
+    for table in ("curves", "weights", "correct"):
         pd.testing.assert_frame_equal(ordered(chaos.root, table), ordered(calm, table))
     assert not Store(chaos.root).damaged()
     assert not Store(chaos.root).checkpoints()
 
 
 def ordered(root: Path, table: str) -> pd.DataFrame:
-    frame = Store(root).curves() if table == "curves" else Store(root).weights()
+    frame: pd.DataFrame = getattr(Store(root), table)()
     measured = frame.drop(columns=["seconds"], errors="ignore")
     keys = [name for name in ("trial_id", "epoch", "layer", "bank", "image") if name in measured]
     return measured.sort_values(keys).reset_index(drop=True)
