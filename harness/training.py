@@ -197,6 +197,8 @@ def _describe(
     return replace(
         blank_result(trial),
         precision=resolve_precision(trial.config.train.precision, device),
+        image_height=dataset.image_shape[1],
+        image_width=dataset.image_shape[2],
         train_images=len(dataset.train.labels),
         validation_images=len(dataset.validation.labels),
         test_images=len(dataset.test.labels),

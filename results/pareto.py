@@ -12,6 +12,7 @@ import pandas as pd
 
 from results.schema import TrialStatus
 from results.statistics import CELL, TRAINING_SETTINGS
+from studies.titles import Title
 
 MEASURES = ("validation_accuracy", "validation_loss", "parameters", "flops_per_image", "test_accuracy")
 
@@ -19,7 +20,7 @@ MEASURES = ("validation_accuracy", "validation_loss", "parameters", "flops_per_i
 def configurations(rows: pd.DataFrame) -> pd.DataFrame:
     """One row for each configuration with finished trials: its settings, `seeds` and the means over them."""
     finished = rows[rows["status"] == TrialStatus.FINISHED]
-    cells = finished.groupby([*CELL, "dataset_name", "translate", "label"], dropna=False, sort=False)
+    cells = finished.groupby(list(CELL), dropna=False, sort=False)
     means = cells[list(MEASURES)].mean()
     return means.assign(seeds=cells["seed"].nunique()).reset_index()
 
@@ -66,12 +67,8 @@ def as_records(found: pd.DataFrame, search: Mapping[str, Any]) -> list[dict[str,
 
 
 def _is_asked(found: pd.DataFrame, search: Mapping[str, Any]) -> "pd.Series[bool]":
-    dataset = search["dataset"]
-    label = found["label"].isna() if dataset["label"] is None else found["label"] == dataset["label"]
     asked: pd.Series[bool] = (
-        (found["dataset_name"] == (dataset["name"] or dataset["path"]))
-        & (found["translate"] == dataset["translate"])
-        & label
+        (found["dataset"] == str(Title.of(search["dataset"])))
         & (found["network"] == search["network"])
         & (found["seeds"] >= len(search["seeds"]))
     )

@@ -159,8 +159,8 @@ def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec
 
 
 def _limited(dataset: DatasetSpec, study: Study) -> DatasetSpec:
-    """The study's limits where the data set has none of its own."""
-    limits = {"train_images": study.train_images, "evaluation_images": study.evaluation_images}
+    """The study's limits and size where the data set has none of its own."""
+    limits = {key: getattr(study, key) for key in ("train_images", "evaluation_images", "size")}
     open_limits = {key: limit for key, limit in limits.items() if limit and getattr(dataset, key) is None}
     return _changed(dataset, tuple(open_limits.items()))
 
@@ -185,8 +185,8 @@ def _check_axis(axis: str, where: str, catalogue: Catalogue) -> None:
 
 
 def _check_values(given: object, axis: str, where: str) -> None:
-    """Names and numbers alone; what a data set or a placement may be is for their own readers."""
-    if axis in ("dataset", "placement"):
+    """Names and numbers alone; what a data set, its size or a placement may be is for their own readers."""
+    if axis in ("dataset", "dataset.size", "placement"):
         return
     for value in _values(given):
         if isinstance(value, list | dict):
@@ -212,7 +212,8 @@ def _group(settings: Mapping[str, Any], group: str) -> Changes:
 
 def _updated(model: Model, settings: Mapping[str, Any], group: str, where: str) -> Model:
     try:
-        return _changed(model, _group(settings, group))
+        changes = _group(settings, group)
+        return _changed(model, tuple((key, _hashable(value)) for key, value in changes))
     except ValidationError as error:
         raise first_fault(error, type(model), f"{where}.{group}") from None
 
@@ -225,6 +226,10 @@ def _changed(model: Model, changes: Changes) -> Model:
 def _checked(model: BaseModel, changes: Changes) -> BaseModel:
     """The model with the changes, checked; remembered, as the cells of a large grid share them."""
     return type(model).model_validate({**model.model_dump(), **dict(changes)})
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _values(given: object) -> list[Any]:

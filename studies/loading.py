@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from studies.errors import StudyError, first_fault, nearest
 from studies.expand import check_network, dataset_spec, expand
 from studies.loading_claims import full_claims
+from studies.loading_titles import with_titles
 from studies.schema import Catalogue, Search, Study, Training, placements, seed_list
 
 MOST_SEEDS = 1_000_000
@@ -143,6 +144,7 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
         study = Study.model_validate(raw)
     except ValidationError as error:
         raise first_fault(error, Study) from None
+    study = with_titles(study)
     if not study.grid and study.search is None:
         raise StudyError("grid: the study has neither a grid nor a search")
     check_network(study.network, "network", catalogue)

@@ -6,6 +6,7 @@ from typing import Any
 from studies.claims import DATASET_KEYS
 from studies.errors import StudyError, nearest
 from studies.schema import Catalogue, placements
+from studies.titles import Title
 
 
 def full_claims(given: object, places: int, catalogue: Catalogue) -> list[dict[str, Any]]:
@@ -43,6 +44,6 @@ def _cells(given: object, where: str, places: int, catalogue: Catalogue) -> obje
 
 def _check_datasets(given: object, where: str, catalogue: Catalogue) -> None:
     for title in given if isinstance(given, list) else [given]:
-        name = str(title).partition("+t")[0].partition(":")[0]
+        name = Title.parse(str(title)).name
         if "/" not in name and name not in catalogue.datasets:
             raise StudyError(f"{where}: unknown data set {name!r}; {nearest(name, catalogue.datasets)}")

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from studies.claims import Claim, Decision
-from studies.fields import Listed, Model, OptionValue, Real, Whole
+from studies.fields import Listed, Model, OptionValue, Real, Size, Whole
+from studies.titles import Title
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class DatasetSpec(Model):
     """The first so many training images, after validation was taken off."""
     evaluation_images: Annotated[Whole, Field(ge=1)] | None = None
     """The first so many validation and so many test images."""
+    size: Size | None = None
+    """(H, W) that images are shrunk to when they are decoded; None leaves them as the data set has them."""
 
     @model_validator(mode="after")
     def _is_one(self) -> "DatasetSpec":
@@ -45,10 +48,20 @@ class DatasetSpec(Model):
 
     @property
     def title(self) -> str:
-        """How tables and figures call it: 'mnist', 'celeba:Smiling', 'mnist+t8'."""
-        label = f":{self.label}" if self.label else ""
-        shift = f"+t{self.translate}" if self.translate else ""
-        return f"{self.name or self.path}{label}{shift}"
+        """How tables and figures call it: 'mnist', 'celeba:Smiling', 'mnist@14+t2'."""
+        return str(Title.of(dict(self)))
+
+    def identity(self) -> dict[str, Any]:
+        """JSON-able; a key that came later is left out at its default, so that ids from before it stay."""
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in self.model_dump().items()
+            if key not in _LATER_KEYS or value != fields[key].default
+        }
+
+
+_LATER_KEYS = ("size",)
 
 
 class Training(Model):
@@ -201,7 +214,8 @@ class Study(Model):
     datasets: list[DatasetSpec] = []
     train_images: Annotated[Whole, Field(ge=1)] | None = None
     evaluation_images: Annotated[Whole, Field(ge=1)] | None = None
-    """Limits for every data set that has none of its own."""
+    size: Size | None = None
+    """Limits and size for every data set that has none of its own."""
     network: str = "three_layer"
     layer: dict[str, OptionValue] = {}
     grid: list[dict[str, Any]] = []
@@ -234,7 +248,7 @@ class TrialConfig:
     def canonical(self) -> dict[str, Any]:
         """JSON-able, with every default filled in, so that its hash is an identity."""
         return {
-            "dataset": self.dataset.model_dump(),
+            "dataset": self.dataset.identity(),
             "network": self.network,
             "kind": self.kind,
             "rank": self.rank,

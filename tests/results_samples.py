@@ -48,6 +48,8 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "started_at": START,
         "ended_at": START + timedelta(seconds=9),
         "search_number": 7,
+        "image_height": 32,
+        "image_width": 32,
         "train_images": 1000,
         "validation_images": 100,
         "test_images": 360,

@@ -13,8 +13,10 @@ from harness.data.dataset import Labels
 from harness.data.errors import DataError
 from harness.data.loading import cache_name, find_source, load_dataset
 from harness.data.registry import DATASETS
+from harness.data.shrink import method
 from harness.data.source import RawSplit, Source
 from studies import DatasetSpec
+from studies.titles import Title
 
 NAMED_DAMAGES = 20
 
@@ -56,9 +58,10 @@ def describe_datasets(data_dir: Path | None) -> list[DatasetStatus]:
 def check(name: str, data_dir: Path | None, progress: Progress | None = None) -> str:
     """Decode a data set whole, whatever is in the cache, and describe it in a few lines.
 
+    `name` is its name or a folder's path, with a label and a size as in tables where wanted: 'celeba:Smiling@16'.
     A cache entry that differs from the files is dropped. DataError names every damaged image, up to 20.
     """
-    spec = DatasetSpec(path=name) if "/" in name else DatasetSpec(name=name)
+    spec = _spec(name)
     source = find_source(spec, data_dir)
     raw, content = checked_splits(name, source), Content(name, source, progress)
     try:
@@ -71,7 +74,8 @@ def check(name: str, data_dir: Path | None, progress: Progress | None = None) ->
     found = load_dataset(spec, data_dir)
     channels, height, width = found.image_shape
     lines = [
-        f"{name}: {source.layout}, {height}x{width}x{channels}, {found.num_classes} classes, digest {found.digest}"
+        f"{name}: {source.layout}, {height}x{width}x{channels}{_shrinking(spec, data_dir)}, "
+        f"{found.num_classes} classes, digest {found.digest}"
     ]
     for split_name in ("train", "validation", "test"):
         labels = getattr(found, split_name).labels
@@ -82,6 +86,21 @@ def check(name: str, data_dir: Path | None, progress: Progress | None = None) ->
     return "\n".join(
         [*lines, *(["  its entry in the cache was damaged and was made anew"] if replaced else [])]
     )
+
+
+def _spec(title: str) -> DatasetSpec:
+    asked = Title.parse(title)
+    named = {"path" if "/" in asked.name else "name": asked.name}
+    return DatasetSpec.model_validate({**named, "label": asked.label, "size": asked.size})
+
+
+def _shrinking(spec: DatasetSpec, data_dir: Path | None) -> str:
+    """From which size and how, where images are shrunk."""
+    if spec.size is None:
+        return ""
+    original = find_source(spec.model_copy(update={"size": None}), data_dir)
+    height, width = next(original.read()["train"].chunks()).shape[1:3]
+    return f", shrunk from {height}x{width} ({method(height, width, spec.size)})"
 
 
 def _with_all_damages(name: str, raw: Mapping[str, RawSplit], first: DataError) -> DataError:

@@ -12,8 +12,10 @@ from harness.data.dataset import Dataset, Split
 from harness.data.errors import DataError
 from harness.data.folders import folder_source
 from harness.data.registry import known
+from harness.data.shrink import shrunk
 from harness.data.source import Source
 from studies import DatasetSpec
+from studies.titles import Title
 
 
 def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | None = None) -> Dataset:
@@ -40,7 +42,15 @@ def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | 
 
 
 def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source:
-    """The files of a data set; nothing is decoded. DataError says what is missing and how to get it."""
+    """The files of a data set, to be shrunk to its `size` if it has one; nothing is decoded.
+
+    DataError says what is missing and how to get it.
+    """
+    found = _source(spec, data_dir)
+    return shrunk(cache_name(spec), found, spec.size) if spec.size else found
+
+
+def _source(spec: DatasetSpec, data_dir: Path | None) -> Source:
     if spec.path is not None:
         return folder_source(folder_of(spec.path, data_dir), spec.label)
     entry = known(str(spec.name))
@@ -58,7 +68,7 @@ def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source:
 
 def cache_name(spec: DatasetSpec) -> str:
     """What its entry in the cache is called, before the digits that tell its content."""
-    return spec.name or Path(str(spec.path)).name
+    return str(Title(spec.name or Path(str(spec.path)).name, size=spec.size))
 
 
 def with_validation(spec: DatasetSpec, arrays: Decoded, fraction: float) -> tuple[Split, Split]:

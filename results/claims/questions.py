@@ -11,6 +11,7 @@ from results.claims.cells import of_cells
 from results.claims.evidence import Claim
 from results.figures.naming import dataset_name
 from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from studies.titles import Title
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,12 @@ def questions(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Question]:
     """In the order of the claims; of the data sets that a claim names those are asked that the study trains on."""
     names = dataset_names(study) | set(rows["dataset_name"])
     panels = {title: _panels(of_title) for title, of_title in rows.groupby("dataset", sort=False)}
-    default = [title_of(spec) for spec in study["datasets"]] or [str(title) for title in panels]
+    default = [str(Title.of(spec)) for spec in study["datasets"]] or [str(title) for title in panels]
     found: list[Question] = []
     for claim in study["claims"]:
         for titles in _titles(claim, names, default):
             found += _questions(claim, titles, panels, rows)
     return found
-
-
-def title_of(spec: Mapping[str, Any]) -> str:
-    """What tables call a data set of study.json: 'celeba:Smiling+t8'."""
-    label = f":{spec['label']}" if spec.get("label") else ""
-    shift = f"+t{spec['translate']}" if spec.get("translate") else ""
-    return f"{spec.get('name') or spec.get('path')}{label}{shift}"
 
 
 def dataset_names(study: Mapping[str, Any]) -> set[str]:
@@ -69,7 +63,8 @@ def dataset_names(study: Mapping[str, Any]) -> set[str]:
         asked += given if isinstance(given, list) else [given]
     if study.get("search"):
         asked.append(study["search"]["dataset"])
-    return {_name(title_of(each) if isinstance(each, Mapping) else str(each)) for each in asked}
+    titles = (Title.of(each) if isinstance(each, Mapping) else Title.parse(str(each)) for each in asked)
+    return {title.name for title in titles}
 
 
 def _titles(claim: Claim, names: set[str], default: Sequence[str]) -> list[tuple[str, ...]]:
@@ -81,7 +76,7 @@ def _titles(claim: Claim, names: set[str], default: Sequence[str]) -> list[tuple
         named = list(product(claim["higher_on"], claim["than_on"]))
     else:
         named = [(title,) for title in claim["datasets"] or default]
-    known = [titles for titles in named if {_name(title) for title in titles} <= names]
+    known = [titles for titles in named if {Title.parse(title).name for title in titles} <= names]
     return known or named[:1]
 
 
@@ -119,7 +114,3 @@ def _panels(rows: pd.DataFrame) -> list[_Panel]:
         )
         for key, part in rows.groupby(varying, dropna=False, sort=False)
     ]
-
-
-def _name(title: str) -> str:
-    return title.partition("+t")[0].partition(":")[0]

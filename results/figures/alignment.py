@@ -1,7 +1,7 @@
 """What relaxing invariance gains against how aligned the images are, across data sets and along shifts of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from results.figures import style
 from results.figures.naming import dataset_name, kind_name
 from results.figures.selection import PANEL, NothingToDraw, Selection, panels
 from results.statistics import LAYER_SETTINGS, Summary, summarise
+from studies.titles import Title
 
 CAPTION = (
     "Gain over convolution against the alignment of the images: the mean correlation of two of them, 1 if all are "
@@ -25,7 +26,7 @@ CAPTION = (
     "first seeds, which do not report it. Layer kinds are drawn a little apart; faint intervals run off the panel."
 )
 TRIAL_COLUMNS = (
-    *PANEL, *LAYER_SETTINGS, "dataset_name", "translate", "label", "status", "seed",
+    *PANEL, *LAYER_SETTINGS, "translate", "status", "seed",
     "test_accuracy", "validation_accuracy", "test_images",
 )  # fmt: skip
 REFERENCE = "conv"
@@ -104,8 +105,7 @@ def _points(selection: Selection) -> list[_Point]:
             continue
         datasets.add(panel.dataset)
         first = panel.rows.iloc[0]
-        label = "" if pd.isna(first["label"]) else f":{first['label']}"
-        name = dataset_name(f"{first['dataset_name']}{label}")
+        name = dataset_name(str(replace(Title.parse(panel.dataset), translate=0)))
         series = f"{name}, {panel.detail}" if panel.detail else name
         found.append(_Point(series, int(first["translate"]), noted.alignment, panel.rows))
     if not found:

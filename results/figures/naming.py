@@ -1,5 +1,7 @@
 """What tables call things, in words for a reader."""
 
+from studies.titles import Title
+
 KIND_NAMES = {
     "conv": "convolution",
     "coord_conv": "CoordConv",
@@ -35,9 +37,10 @@ def short_kind_name(kind: str) -> str:
 
 
 def dataset_name(name: str) -> str:
-    """'celeba:Smiling+t8' as 'CelebA Smiling, shifted ≤ 8 px'; a folder by its last part."""
-    base, plus, shift = name.rpartition("+t") if "+t" in name else (name, "", "")
-    base, _, label = base.partition(":")
-    base = DATASET_NAMES.get(base, base.rstrip("/").rpartition("/")[2])
-    shown = f"{base} {label}".strip()
-    return f"{shown}, shifted ≤ {shift} px" if plus else shown
+    """'celeba:Smiling@16+t8' as 'CelebA Smiling 16×16, shifted ≤ 8 px'; a folder by its last part."""
+    title = Title.parse(name)
+    base = DATASET_NAMES.get(title.name, title.name.rstrip("/").rpartition("/")[2])
+    size = "×".join(map(str, title.size)) if title.size else ""
+    shift = f", shifted ≤ {title.translate} px" if title.translate else ""
+    shuffled = ", labels shuffled" if title.shuffled else ""
+    return " ".join(part for part in (base, title.label, size) if part) + shift + shuffled

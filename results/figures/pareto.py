@@ -24,7 +24,7 @@ CAPTION = (
     "cost; beside its ends stand the rank and the layers replaced. "
     "Chosen on validation, shown on test, the line may fall."
 )
-TRIAL_COLUMNS = (*CELL, "dataset_name", "translate", "label", "status", "seed", "test_images", *MEASURES)
+TRIAL_COLUMNS = (*CELL, "status", "seed", "test_images", *MEASURES)
 COSTS = {"parameters": "parameters", "flops_per_image": "FLOPs per image, forward"}
 MARKERS = {
     "conv": "s",

@@ -1,7 +1,7 @@
 """Gain over convolution as the images are translated, and what convolution itself then reaches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from results.figures.naming import KIND_NAMES, kind_name
 from results.figures.pareto import MARKERS
 from results.figures.selection import NothingToDraw, Panel, Selection, panels
 from results.statistics import Summary, summarise
+from studies.titles import Title
 
 CAPTION = (
     "Above: test accuracy over that of a convolution trained with the same seed, against the furthest that an image "
@@ -77,7 +78,7 @@ def _untranslated(trials: pd.DataFrame) -> "pd.Series[str]":
     """What the data set is called without its shift."""
     known = trials[["dataset", "translate"]].drop_duplicates("dataset")
     names = {
-        name: name.removesuffix(f"+t{shift}")
+        name: str(replace(Title.parse(name), translate=0)) if shift else name
         for name, shift in zip(known["dataset"], known["translate"], strict=True)
     }
     return trials["dataset"].map(names)

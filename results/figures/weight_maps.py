@@ -18,6 +18,7 @@ from results.figures.naming import dataset_name
 from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS
+from studies.titles import Title
 
 __all__ = ["TRIAL_COLUMNS", "Figure", "draw_maps"]
 
@@ -129,7 +130,11 @@ def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_R
 
 def _example(noted: DatasetSummary | None, number: int, seed: int) -> npt.NDArray[np.uint8] | None:
     """The image, if it is known as this seed's trials saw it."""
-    if noted is None or number >= len(noted.examples) or (noted.seed != seed and "+t" in noted.dataset):
+    if (
+        noted is None
+        or number >= len(noted.examples)
+        or (noted.seed != seed and Title.parse(noted.dataset).translate)
+    ):
         return None
     shown: npt.NDArray[np.uint8] = noted.examples[number]
     return shown

@@ -11,6 +11,7 @@ from results.report import glossary
 from results.report.text import several, words
 from results.statistics import TRAINING_SETTINGS
 from results.store import DEFAULT_PROFILE, StudyRecord
+from studies.titles import Title
 
 TRAINING = (
     "Stochastic gradient descent with Nesterov momentum, linear warm-up and cosine decay; no augmentation and no "
@@ -20,6 +21,7 @@ AXES = {
     "kind": "layer",
     "placement": "replaces layers",
     "dataset": "data set",
+    "dataset.size": "shrunk to, px",
     "dataset.translate": "largest shift, px",
 }
 MEASURED = (*TRAINING_SETTINGS, "validation_images", "test_images")
@@ -88,10 +90,8 @@ def _dataset(spec: Any) -> str:
     """'CelebA Smiling, shifted ≤ 8 px (400 training images)'."""
     if not isinstance(spec, Mapping):
         return dataset_name(str(spec))
-    label = f":{spec['label']}" if spec.get("label") else ""
-    shift = f"+t{spec['translate']}" if spec.get("translate") else ""
     limit = f" ({spec['train_images']:,} training images)" if spec.get("train_images") else ""
-    return dataset_name(f"{spec.get('name') or spec.get('path')}{label}{shift}") + limit
+    return dataset_name(str(Title.of(spec))) + limit
 
 
 def _search(search: Mapping[str, Any]) -> Definitions:

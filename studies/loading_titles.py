@@ -1,0 +1,43 @@
+"""Titles as the rows will have them: a study's `size` written into its data sets and into the claims that name them."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from studies.claims import DATASET_KEYS, Claim
+from studies.schema import DatasetSpec, Study
+from studies.titles import Title
+
+
+def with_titles(study: Study) -> Study:
+    """The study with its `size` in each data set that has none of its own.
+
+    A claim may leave the size out of a title: it then means the data set of that name as the study trains on it.
+    """
+    datasets = [_sized(spec, study) for spec in study.datasets]
+    search = study.search
+    if search is not None:
+        search = search.model_copy(update={"dataset": _sized(search.dataset, study)})
+    trained_on = [*datasets, *([search.dataset] if search else [])]
+    titles = [Title.of(dict(spec)) for spec in trained_on]
+    claims = [_claim(claim, titles, study.size) for claim in study.claims]
+    return study.model_copy(update={"datasets": datasets, "search": search, "claims": claims})
+
+
+def _sized(spec: DatasetSpec, study: Study) -> DatasetSpec:
+    if study.size is None or spec.size is not None:
+        return spec
+    return spec.model_copy(update={"size": study.size})
+
+
+def _claim(claim: Claim, titles: Collection[Title], size: tuple[int, int] | None) -> Claim:
+    named = {key: getattr(claim, key) for key in DATASET_KEYS if getattr(claim, key, None)}
+    full = {key: [_full(title, titles, size) for title in given] for key, given in named.items()}
+    return claim.model_copy(update=full)
+
+
+def _full(text: str, titles: Collection[Title], size: tuple[int, int] | None) -> str:
+    title = Title.parse(text)
+    if title.size is not None:
+        return text
+    same = {each.size for each in titles if (each.name, each.label) == (title.name, title.label)}
+    return str(replace(title, size=same.pop() if len(same) == 1 else size))

@@ -1,0 +1,62 @@
+"""A data set's title, as tables and claims write it: name[:label][@size][+tN][+shuffled]."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_GRAMMAR = re.compile(
+    r"(?P<name>.*?)(?::(?P<label>[^:/]*?))?(?:@(?P<height>\d+)(?:x(?P<width>\d+))?)?"
+    r"(?:\+t(?P<translate>\d+))?(?P<shuffled>\+shuffled)?"
+)
+
+
+@dataclass(frozen=True)
+class Title:
+    """What tells data sets apart: 'celeba:Smiling@16+t8' is CelebA's Smiling at 16x16, shifted by up to 8 pixels."""
+
+    name: str
+    """The data set's name, or the path of a folder."""
+    label: str | None = None
+    size: tuple[int, int] | None = None
+    """(H, W) that the images are shrunk to; None where they are as the data set has them."""
+    translate: int = 0
+    shuffled: bool = False
+    """Whether training and validation labels are permuted."""
+
+    def __str__(self) -> str:
+        label = f":{self.label}" if self.label else ""
+        size = f"@{size_name(self.size)}" if self.size else ""
+        shift = f"+t{self.translate}" if self.translate else ""
+        return f"{self.name}{label}{size}{shift}{'+shuffled' if self.shuffled else ''}"
+
+    @staticmethod
+    def parse(text: str) -> "Title":
+        """The title that `text` is; whatever has none of the endings is a name."""
+        found = _GRAMMAR.fullmatch(text)
+        if found is None:  # a name of several lines
+            return Title(text)
+        size = None
+        if found["height"]:
+            size = int(found["height"]), int(found["width"] or found["height"])
+        return Title(
+            found["name"], found["label"], size, int(found["translate"] or 0), bool(found["shuffled"])
+        )
+
+    @staticmethod
+    def of(spec: Mapping[str, Any]) -> "Title":
+        """The title of a data set as study.json writes it; files of older versions lack some keys."""
+        size = spec.get("size")
+        return Title(
+            str(spec.get("name") or spec.get("path")),
+            spec.get("label"),
+            (size[0], size[1]) if size else None,
+            spec.get("translate") or 0,
+            bool(spec.get("shuffle_labels")),
+        )
+
+
+def size_name(size: tuple[int, int]) -> str:
+    """'16' for 16x16 pixels, '16x20' for 16 rows of 20."""
+    height, width = size
+    return str(height) if height == width else f"{height}x{width}"
