@@ -1,7 +1,8 @@
 """One trial: build the network, train it, report every epoch, test it once at the end.
 
 SGD with Nesterov momentum, linear warm-up, then cosine decay to zero; no augmentation and no weight decay,
-so that the architecture alone speaks. Validation serves every choice; the test set is looked at once, at the end.
+so that the architecture alone speaks. A layer's own penalty joins the loss that is minimised, not the one that is
+reported. Validation serves every choice; the test set is looked at once, at the end.
 """
 
 import math
@@ -146,8 +147,9 @@ def _train_epoch(
         with autocast(split.device, precision):
             logits = model(images)
         loss = F.cross_entropy(logits.float(), labels)
+        penalty = layers.penalty(model)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         loss_sum += loss.detach() * len(labels)
         correct += (logits.detach().argmax(1) == labels).sum()

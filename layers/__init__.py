@@ -1,6 +1,7 @@
 """Layers between convolution and local connectivity, and networks to test them in. Imports only torch."""
 
 from layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
+from layers.cond_conv import CondConv2d
 from layers.convolution import Convolution2d
 from layers.coord import CoordConv2d
 from layers.cost import Cost, activation_bytes, cost
@@ -12,12 +13,16 @@ from layers.local import LocallyConnected2d
 from layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
 from layers.maps import combining_weight_maps
 from layers.networks import build_network
+from layers.penalty import penalty
+from layers.position_map import PositionMapConv2d
 from layers.registry import LAYER_KINDS, NETWORKS, LayerKind, Network, layer_kind, network
+from layers.relaxed import RelaxedConv2d
 from layers.resnet import resnet50
 
 __all__ = [
     "LAYER_KINDS",
     "NETWORKS",
+    "CondConv2d",
     "Convolution2d",
     "CoordConv2d",
     "Cost",
@@ -29,6 +34,8 @@ __all__ = [
     "LocallyConnected2d",
     "LowRankLocallyConnected2d",
     "Network",
+    "PositionMapConv2d",
+    "RelaxedConv2d",
     "activation_bytes",
     "build_network",
     "combining_weight_maps",
@@ -38,5 +45,6 @@ __all__ = [
     "layer_kind",
     "lrlc_conv2d",
     "network",
+    "penalty",
     "resnet50",
 ]

@@ -32,14 +32,23 @@ class FixedCombiningWeights(nn.Module):
     """Learned logits, shared along rows, columns, both or neither; see SCIENCE 'Combining weights, fixed'.
 
     `share='both'`: row (K, H') + column (K, W'); 'rows': row only; 'columns': column only; 'none': table
-    (K, H', W'). They start constant, so that the layer starts as a convolution.
+    (K, H', W'). They start constant, adding up to `start` (1/sqrt(K) unless given), so that the layer starts as
+    a convolution.
     """
 
-    def __init__(self, rank: int, output_size: tuple[int, int], share: str, normalize: str) -> None:
+    def __init__(
+        self,
+        rank: int,
+        output_size: tuple[int, int],
+        share: str,
+        normalize: str,
+        start: float | None = None,
+    ) -> None:
         super().__init__()
         check_choice("share", share, SHARES)
         check_choice("normalize", normalize, NORMALIZATIONS)
         self.rank, self.output_size, self.share, self.normalize = rank, output_size, share, normalize
+        self.start = start
         H, W = output_size
         self.row = nn.Parameter(torch.empty(rank, H)) if share in ("both", "rows") else None
         self.column = nn.Parameter(torch.empty(rank, W)) if share in ("both", "columns") else None
@@ -48,8 +57,9 @@ class FixedCombiningWeights(nn.Module):
 
     def reset_parameters(self) -> None:
         factors = list(self.parameters())
+        start = 1 / sqrt(self.rank) if self.start is None else self.start
         for factor in factors:
-            nn.init.constant_(factor, 1 / len(factors) / sqrt(self.rank))
+            nn.init.constant_(factor, start / len(factors))
 
     def forward(self, x: Tensor | None = None) -> Tensor:
         """The maps (1, K, H', W'); `x` is not looked at."""

@@ -25,7 +25,8 @@ class Cost:
 
 def cost(module: nn.Module, input_size: tuple[int, int, int]) -> Cost:
     """The cost of `module` for inputs (C, H, W), counted on the meta device: nothing is computed."""
-    shadow = copy.deepcopy(module).to("meta").eval()
+    # The counter of torch 2.13 fails on a module that returns a view of a parameter with gradients.
+    shadow = copy.deepcopy(module).to("meta").eval().requires_grad_(False)
     two, three = (
         _flops(shadow, (images, *input_size)) for images in (2, 3)
     )  # one image could be either kind of work

@@ -60,7 +60,7 @@ class LowRankLocallyConnected2d(nn.Module):
         input_dependent: bool = False,
     ) -> None:
         super().__init__()
-        _check_counts(in_channels, out_channels, rank)
+        check_counts(in_channels, out_channels, rank)
         self.in_channels, self.out_channels, self.rank = in_channels, out_channels, rank
         self.kernel_size, self.dilation, self.stride, self.padding = kernel_size, dilation, stride, padding
         self.geometries = _geometries(input_size, kernel_size, stride, padding, dilation, rank)
@@ -260,7 +260,8 @@ def check_input(x: Tensor, channels: int, size: tuple[int, int]) -> None:
         )
 
 
-def _check_counts(in_channels: int, out_channels: int, rank: int) -> None:
+def check_counts(in_channels: int, out_channels: int, rank: int) -> None:
+    """LayerError unless each is at least 1."""
     for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("rank", rank)):
         if value < 1:
             raise LayerError(f"{name} must be an int of at least 1, not {value!r}")

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from layers.lrlc import LowRankLocallyConnected2d
+from layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
 
 
 def combining_weight_maps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """Each low-rank layer's weights by module name: (1, K, H', W') if fixed, (N, K, H', W') if
+    """The weights of each layer that has `combining`, by its name: (1, K, H', W') if fixed, (N, K, H', W') if
     input-dependent.
 
     `images` (N, C, H, W) are run through the model once, in the mode it is in.
@@ -18,9 +18,9 @@ def combining_weight_maps(model: nn.Module, images: Tensor) -> dict[str, Tensor]
         return combining.register_forward_hook(lambda _module, _inputs, maps: found.__setitem__(name, maps))
 
     handles = [
-        note(name, module.combining)
+        note(name.rpartition(".combining")[0], module)
         for name, module in model.named_modules()
-        if isinstance(module, LowRankLocallyConnected2d)
+        if isinstance(module, FixedCombiningWeights | InputDependentCombiningWeights)
     ]
     try:
         with torch.no_grad():

@@ -110,14 +110,24 @@ def test_cost_counts_multiply_adds_by_the_formula(kind):
     found = layers.cost(layer, (16, 10, 10))
     one = 2 * 64 * 9 * 16 * 64
     per_image = {"coord_conv": one // 16 * 18, "lrlc_input_dependent": 3 * one}.get(kind, one)
-    extra = 0
+    # the routing, and the mixing of three banks
+    extra = 2 * 16 * 3 + 2 * 3 * 64 * 16 * 9 if kind == "cond_conv" else 0
     if kind == "lrlc_input_dependent":
         # reduce at 10x10; depthwise at 8x8, 6x6 and 2x2; three 1x1 layers; resize rows, then columns
         extra = 2 * (100 * 16 * 3 + (64 + 36 + 4) * 27 + 64 * (15 * 9 + 9 * 18 + 18 * 3))
         extra += sum(2 * 3 * (8 * s * s + 8 * s * 8) for s in (10, 6, 2))
     assert found.flops_per_image == per_image + extra
-    assert found.flops_per_batch == (3 * one if kind == "lrlc" else 0)
+    assert found.flops_per_batch == (3 * one if kind in ("lrlc", "relaxed_conv") else 0)
     assert found.parameters == count(layer)
+
+
+def test_cost_counts_layers_whose_weights_are_a_parameter_as_it_is():
+    layer = layers.LowRankLocallyConnected2d(
+        16, 64, 3, input_size=10, rank=3, share="none", normalize="none", bias=False
+    )
+    one = 2 * 64 * 9 * 16 * 64
+    assert layers.cost(layer, (16, 10, 10)) == layers.Cost(count(layer), one, 3 * one)
+    assert all(parameter.requires_grad for parameter in layer.parameters())
 
 
 def test_cost_of_a_network_leaves_it_as_it_was():

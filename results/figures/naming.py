@@ -9,6 +9,9 @@ KIND_NAMES = {
     "locally_connected": "locally connected",
     "lrlc": "LRLC, fixed",
     "lrlc_input_dependent": "LRLC, input-dependent",
+    "relaxed_conv": "relaxed convolution",
+    "cond_conv": "CondConv",
+    "position_map": "position map",
 }
 SHORT_KIND_NAMES = {
     "conv": "conv",
@@ -17,6 +20,9 @@ SHORT_KIND_NAMES = {
     "locally_connected": "local",
     "lrlc": "LRLC",
     "lrlc_input_dependent": "LRLC i.d.",
+    "relaxed_conv": "relaxed conv",
+    "cond_conv": "CondConv",
+    "position_map": "position map",
 }
 DATASET_NAMES = {
     "mnist": "MNIST",

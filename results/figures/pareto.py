@@ -33,6 +33,9 @@ MARKERS = {
     "locally_connected": "P",
     "lrlc": "o",
     "lrlc_input_dependent": "^",
+    "relaxed_conv": "p",
+    "cond_conv": "<",
+    "position_map": "h",
 }
 WIDE = 8.0
 """Costs that differ by this factor are drawn on a log scale."""

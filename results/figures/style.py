@@ -41,6 +41,9 @@ KIND_COLOURS = {
     "locally_connected": "#5B4FA0",
     "lrlc": "#D55E00",
     "lrlc_input_dependent": "#0072B2",
+    "relaxed_conv": "#117733",
+    "cond_conv": "#AA4499",
+    "position_map": "#A5761D",
 }
 Stroke = Literal["-"] | tuple[float, tuple[float, ...]]
 LINE_STYLES: dict[str, Stroke] = {

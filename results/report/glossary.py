@@ -12,6 +12,11 @@ LAYERS = {
     "lrlc": "low-rank locally connected: at every position its own mixture of K filter banks, K being the rank, with "
     "mixing weights that are learned per position; rank 1 is a convolution",
     "lrlc_input_dependent": "the same, with mixing weights that a small network computes from each image",
+    "relaxed_conv": "relaxed convolution: LRLC whose mixing weights are free at every position, neither normalised nor "
+    "shared along rows and columns, with a penalty on differences between neighbouring positions",
+    "cond_conv": "conditionally parameterised convolution: K filter banks, mixed for each image by a small network and "
+    "used at all its positions",
+    "position_map": "a convolution with one learned map per channel added to its output",
 }
 NETWORKS = {
     "three_layer": "three 3×3 layers of 64 channels, average pooling and a linear classifier",

@@ -1,0 +1,127 @@
+"""Conditionally parameterised convolution: filter banks mixed anew for every image, the same at all its positions.
+
+Yang, Bender, Le, Ngiam: "CondConv: Conditionally Parameterized Convolutions for Efficient Inference", NeurIPS 2019,
+https://arxiv.org/abs/1904.04971.
+
+    y[n] = x[n] conv (sum_k r_k(n) * F_k),   r(n) = sigmoid(A * mean over positions of x[n] + a)
+
+The counterpart of input-dependent LRLC that leaves spatial invariance whole: what depends on the input is the image's
+filter, never the position's. The filters are mixed before they are applied, so an image costs one convolution.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from layers.combining import GlorotConv2d
+from layers.convolution import he_uniform_
+from layers.functional import autocast
+from layers.geometry import Padding, Pair, make_geometry
+from layers.lrlc import check_counts, check_input
+from layers.registry import layer_kind
+
+
+class CondConv2d(nn.Module):
+    """x (N, C_in, H, W) -> y (N, C_out, H', W'), with one filter per image, mixed from `rank` banks.
+
+    Arguments as `Convolution2d`, and
+    input_size: (H, W) of the inputs; other sizes raise LayerError.
+    rank: K, the number of banks (the paper's experts).
+
+    Parameters: basis (K*C_out, C_in, kh, kw), K outermost, He uniform with fan_in = kh * kw * C_in; routing, a
+    linear map from C_in to K with a bias, which starts as the authors' does (Glorot uniform, zero bias: all r are
+    about .5); bias (C_out) or None.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        input_size: Pair,
+        rank: int,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        check_counts(in_channels, out_channels, rank)
+        self.in_channels, self.out_channels, self.rank, self.padding = (
+            in_channels,
+            out_channels,
+            rank,
+            padding,
+        )
+        self.geometry = make_geometry(input_size, kernel_size, stride, padding, dilation)
+        self.input_size, self.output_size = self.geometry.input_size, self.geometry.output_size
+        self.basis = nn.Parameter(torch.empty(rank * out_channels, in_channels, *self.geometry.kernel_size))
+        self.routing = GlorotConv2d(in_channels, rank, 1)
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Basis He uniform, bias zero; `routing` resets itself."""
+        he_uniform_(self.basis, self.basis[0].numel())
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_input(x, self.in_channels, self.input_size)
+        filters = self.mixed_filters(x)
+        x, filters = autocast(x, filters)
+        y = self._convolve(x, filters)
+        return y if self.bias is None else y + self.bias[:, None, None].to(y.dtype)
+
+    def routing_weights(self, x: Tensor) -> Tensor:
+        """r (N, K), each between 0 and 1."""
+        return self.routing(x.mean((2, 3), keepdim=True)).flatten(1).sigmoid()  # type: ignore[no-any-return]
+
+    def mixed_filters(self, x: Tensor) -> Tensor:
+        """Each image's filter, (N, C_out, C_in, kh, kw)."""
+        banks = self.basis.reshape(self.rank, -1)
+        return (self.routing_weights(x) @ banks).view(-1, self.out_channels, *self.basis.shape[1:])
+
+    def _convolve(self, x: Tensor, filters: Tensor) -> Tensor:
+        """Each image with its own filter: one convolution with as many groups as there are images.
+
+        On a CPU, 64 to 64 channels, it takes a half (12x12) to a quarter (30x30) of the time of K convolutions.
+        """
+        g = self.geometry
+        stacked = g.pad(x).reshape(1, -1, *g.padded_size)  # (1, N*C_in, H, W)
+        y = F.conv2d(stacked, filters.flatten(0, 1), None, g.stride, 0, g.dilation, groups=x.shape[0])
+        images_nchw = y.view(-1, self.out_channels, *self.output_size)
+        return images_nchw.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # vmap knows no channels_last
+
+    def extra_repr(self) -> str:
+        g = self.geometry
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={g.kernel_size}, rank={self.rank}, "
+            f"input_size={g.input_size}, stride={g.stride}, padding={self.padding!r}, "
+            f"dilation={g.dilation}, bias={self.bias is not None}"
+        )
+
+
+@layer_kind("cond_conv", ranked=True)
+def _cond_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    input_size: Pair,
+    rank: int,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    bias: bool = False,
+) -> nn.Module:
+    return CondConv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        input_size=input_size,
+        rank=rank,
+        stride=stride,
+        padding=padding,
+        bias=bias,
+    )

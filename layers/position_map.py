@@ -1,0 +1,93 @@
+"""A convolution with a learned position map: the simplest way to break spatial invariance.
+
+    y[n,c,i,j] = (x conv F)[n,c,i,j] + m[c,i,j]
+
+The map is to a convolution what an absolute position embedding is to attention (Gehring et al., "Convolutional Sequence
+to Sequence Learning", ICML 2017, add one to a convolutional network's input). Filters stay the same everywhere; only
+what is added to their answer depends on the position.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from layers.convolution import Convolution2d
+from layers.geometry import Padding, Pair, make_geometry
+from layers.lrlc import check_input
+from layers.registry import layer_kind
+
+
+class PositionMap(nn.Module):
+    """y (N, C, H', W') -> y + values; values (C, H', W') are learned, and zero at first."""
+
+    def __init__(self, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.empty(channels, *size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.values)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y + self.values.to(y.dtype)
+
+
+class PositionMapConv2d(Convolution2d):
+    """x (N, C_in, H, W) -> y (N, C_out, H', W'), y = x conv F + map.
+
+    Arguments as `Convolution2d`, and input_size (H, W); other sizes raise LayerError. Parameters: those of the
+    convolution, and map.values (C_out, H', W'). The layer starts as the convolution of its seed.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        input_size: Pair,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=bias,
+        )
+        geometry = make_geometry(input_size, kernel_size, stride, padding, dilation)
+        self.input_size, self.output_size = geometry.input_size, geometry.output_size
+        self.map = PositionMap(out_channels, self.output_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_input(x, self.in_channels, self.input_size)
+        return self.map(super().forward(x))  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, input_size={self.input_size}"
+
+
+@layer_kind("position_map")
+def _position_map(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Pair,
+    *,
+    input_size: Pair,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    bias: bool = False,
+) -> nn.Module:
+    return PositionMapConv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        input_size=input_size,
+        stride=stride,
+        padding=padding,
+        bias=bias,
+    )

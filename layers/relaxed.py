@@ -1,0 +1,119 @@
+"""Relaxed convolution: filter banks combined by a free weight per bank and position.
+
+Wang, Walters, Yu: "Approximately Equivariant Networks for Imperfectly Symmetric Dynamics", ICML 2022,
+https://arxiv.org/abs/2201.11969.
+
+    y[n,:,i,j] = sum_k w[k,i,j] * (x conv F_k)[n,:,i,j]
+
+Against LRLC's fixed weights: one table (K, H', W'), shared along no axis and not normalised, which starts at 1/K, and
+a penalty on differences between neighbouring positions:
+
+    penalty * (mean |w[:,i+1,j] - w[:,i,j]| + mean |w[:,i,j+1] - w[:,i,j]|)
+
+Their code takes the mean over the tables of all layers (of one size there), this one over each layer's; it squares
+the term before it is added to the loss, the formula in the paper does not, nor does this one.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from layers.combining import FixedCombiningWeights
+from layers.convolution import he_uniform_
+from layers.functional import combine
+from layers.geometry import Padding, Pair, make_geometry
+from layers.lrlc import check_counts, check_input
+from layers.penalty import check_strength, neighbour_differences
+from layers.plain import split_banks
+from layers.registry import layer_kind
+
+PENALTY = 0.1
+"""Assumed. The authors' scripts use 0 for translation, 1e-5 for rotation and 1e-6 for scale, with Adam."""
+
+
+class RelaxedConv2d(nn.Module):
+    """x (N, C_in, H, W) -> y (N, C_out, H', W'), y = sum_k w[k,i,j] * (x conv F_k)(i,j) + bias.
+
+    Arguments as `LowRankLocallyConnected2d`, without banks that vary, and
+    penalty: strength of the penalty on differences between neighbouring weights, at least 0.
+
+    Parameters: basis (K*C_out, C_in, kh, kw), K outermost, He uniform with fan_in = kh * kw * C_in;
+    combining.table (K, H', W'), 1/K at first; bias (C_out) or None.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        input_size: Pair,
+        rank: int,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        bias: bool = True,
+        penalty: float = PENALTY,
+    ) -> None:
+        super().__init__()
+        check_counts(in_channels, out_channels, rank)
+        self.in_channels, self.out_channels, self.rank = in_channels, out_channels, rank
+        self.strength, self.padding = check_strength("penalty", penalty), padding
+        self.geometry = make_geometry(input_size, kernel_size, stride, padding, dilation)
+        self.input_size, self.output_size = self.geometry.input_size, self.geometry.output_size
+        self.basis = nn.Parameter(torch.empty(rank * out_channels, in_channels, *self.geometry.kernel_size))
+        self.combining = FixedCombiningWeights(rank, self.output_size, "none", "none", start=1 / rank)
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Basis He uniform, bias zero; `combining` resets itself."""
+        he_uniform_(self.basis, self.basis[0].numel())
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_input(x, self.in_channels, self.input_size)
+        y = combine(x, self.basis, self.combining(), self.geometry)
+        return y if self.bias is None else y + self.bias[:, None, None].to(y.dtype)
+
+    def penalty(self) -> Tensor:
+        """`strength` times the mean differences of the combining weights, a scalar."""
+        return self.strength * neighbour_differences(self.combining()[0].permute(1, 2, 0))
+
+    def local_filters(self) -> Tensor:
+        """The filter at each position, (H', W', C_out, C_in, kh, kw)."""
+        return torch.einsum("kij,koabc->ijoabc", self.combining()[0], split_banks(self.basis, self.rank))
+
+    def extra_repr(self) -> str:
+        g = self.geometry
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={g.kernel_size}, rank={self.rank}, "
+            f"input_size={g.input_size}, stride={g.stride}, padding={self.padding!r}, "
+            f"dilation={g.dilation}, bias={self.bias is not None}, penalty={self.strength:g}"
+        )
+
+
+@layer_kind("relaxed_conv", ranked=True)
+def _relaxed_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    input_size: Pair,
+    rank: int,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    bias: bool = False,
+    penalty: float = PENALTY,
+) -> nn.Module:
+    return RelaxedConv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        input_size=input_size,
+        rank=rank,
+        stride=stride,
+        padding=padding,
+        bias=bias,
+        penalty=penalty,
+    )

@@ -1,0 +1,199 @@
+"""The peers of the literature against their formulas, position by position; their starts and penalties."""
+
+import pytest
+import reference_layers as reference
+import torch
+from hypothesis import given, settings
+from test_layers_exact import assert_same, gradients, problems
+
+import layers
+from layers.penalty import neighbour_differences
+from results.figures import style
+from results.figures.naming import KIND_NAMES, SHORT_KIND_NAMES
+from results.figures.pareto import MARKERS
+from results.report import glossary
+
+IMAGE = (3, 12, 11)
+
+
+def build(make, problem, **options):
+    """The layer of a drawn geometry in float64, every parameter random, and an input."""
+    geometry, (N, C_in, C_out, K), seed = problem
+    torch.manual_seed(seed)
+    g = geometry
+    if make in (layers.RelaxedConv2d, layers.CondConv2d):
+        options["rank"] = K
+    layer = make(
+        C_in, C_out, g.kernel_size, input_size=g.input_size, stride=g.stride, padding=g.padding,
+        dilation=g.dilation, **options,
+    ).double()  # fmt: skip
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    return layer, torch.randn(N, C_in, *g.input_size, dtype=torch.float64)
+
+
+def assert_exact(layer, x, naive, tolerance=1e-10):
+    """Output and the gradients of input and parameters are those of `naive(x, **parameters)`."""
+    names = [name for name, _ in layer.named_parameters()]
+    values = [x, *(parameter.detach() for parameter in layer.parameters())]
+
+    def ours(x, *parameters):
+        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
+
+    def theirs(x, *parameters):
+        return naive(x, **{name.replace(".", "_"): p for name, p in zip(names, parameters, strict=True)})
+
+    assert_same(gradients(ours, values), gradients(theirs, values), tolerance)
+
+
+@settings(max_examples=20, deadline=None)
+@given(problem=problems())
+def test_relaxed_convolution_is_its_formula(problem):
+    layer, x = build(layers.RelaxedConv2d, problem)
+
+    def naive(x, basis, combining_table, bias):
+        return reference.combined(x, basis, combining_table[None], problem[0]) + bias[:, None, None]
+
+    assert_exact(layer, x, naive)
+    expected = reference.local(x, layer.local_filters(), problem[0]) + layer.bias[:, None, None]
+    assert_same([layer(x)], [expected], 1e-10)
+
+
+@settings(max_examples=20, deadline=None)
+@given(problem=problems())
+def test_a_position_map_is_added_to_a_convolution(problem):
+    layer, x = build(layers.PositionMapConv2d, problem)
+
+    def naive(x, weight, bias, map_values):
+        everywhere = torch.ones(1, 1, *problem[0].output_size, dtype=x.dtype)
+        return reference.combined(x, weight, everywhere, problem[0]) + bias[:, None, None] + map_values
+
+    assert_exact(layer, x, naive)
+
+
+@settings(max_examples=20, deadline=None)
+@given(problem=problems())
+def test_conditional_convolution_mixes_its_banks_for_each_image(problem):
+    layer, x = build(layers.CondConv2d, problem)
+
+    def naive(x, basis, routing_weight, routing_bias, bias):
+        logits = torch.einsum("nchw,kc->nk", x, routing_weight[:, :, 0, 0]) / x[0, 0].numel() + routing_bias
+        weights = logits.sigmoid()[:, :, None, None].expand(-1, -1, *problem[0].output_size)
+        return reference.combined(x, basis, weights, problem[0]) + bias[:, None, None]
+
+    assert_exact(layer, x, naive)
+
+
+def test_relaxed_convolution_starts_as_the_mean_of_its_banks():
+    layer = layers.RelaxedConv2d(3, 5, 3, input_size=(8, 7), rank=4)
+    layers.initialise(layer, 3)
+    assert torch.equal(layer.combining.table, torch.full((4, 6, 5), 0.25))
+    assert layer.penalty() == 0
+    x = torch.randn(2, 3, 8, 7)
+    mean = layer.basis.view(4, 5, 3, 3, 3).mean(0)
+    torch.testing.assert_close(layer(x), torch.nn.functional.conv2d(x, mean))
+
+
+def test_a_position_map_starts_as_the_convolution_of_its_seed():
+    plain, mapped = (
+        layers.build_network("three_layer", IMAGE, 10, kind=kind, placement=(1, 3))
+        for kind in ("conv", "position_map")
+    )
+    for model in (plain, mapped):
+        layers.initialise(model, 3)
+    x = torch.randn(2, *IMAGE)
+    assert torch.equal(plain(x), mapped(x))
+    extra = 64 * (10 * 9 + 6 * 5)
+    assert layers.cost(mapped, IMAGE).parameters == layers.cost(plain, IMAGE).parameters + extra
+
+
+def test_conditional_convolution_weighs_its_banks_alike_at_first():
+    layer = layers.CondConv2d(3, 5, 3, input_size=(8, 7), rank=4)
+    layers.initialise(layer, 3)
+    weights = layer.routing_weights(torch.randn(50, 3, 8, 7))
+    assert weights.shape == (50, 4)
+    assert (weights - 0.5).abs().max() < 0.25
+    assert weights.std(0).min() > 0
+
+
+def test_relaxed_convolutions_show_their_combining_weights():
+    model = layers.build_network("three_layer", IMAGE, 10, kind="relaxed_conv", rank=3, placement=(1, 3))
+    maps = layers.combining_weight_maps(model, torch.randn(2, *IMAGE))
+    assert {name: tuple(m.shape) for name, m in maps.items()} == {
+        "layer1": (1, 3, 10, 9),
+        "layer3": (1, 3, 6, 5),
+    }
+    conditional = layers.build_network("three_layer", IMAGE, 10, kind="cond_conv", rank=3, placement=(1, 3))
+    assert layers.combining_weight_maps(conditional, torch.randn(2, *IMAGE)) == {}
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 2, 3), (4, 5), (1, 5, 2), (4, 1, 2), (1, 1, 2)])
+def test_neighbour_differences_are_means_over_the_pairs_of_each_axis(shape):
+    torch.manual_seed(0)
+    values = torch.randn(shape, dtype=torch.float64)
+
+    def naive(values):
+        total = values.new_zeros(())
+        for axis in (0, 1):
+            if values.shape[axis] > 1:
+                total = total + values.diff(dim=axis).abs().mean()
+        return total + 0 * values.sum()
+
+    assert_same(gradients(neighbour_differences, [values]), gradients(naive, [values]), 1e-12)
+
+
+def test_the_penalty_of_relaxed_convolution_is_its_strength_times_the_differences_of_its_weights():
+    layer = layers.RelaxedConv2d(2, 3, 3, input_size=(6, 5), rank=2, penalty=0.5)
+    torch.nn.init.normal_(layer.combining.table)
+    table = layer.combining.table
+    expected = 0.5 * (table.diff(dim=1).abs().mean() + table.diff(dim=2).abs().mean())
+    torch.testing.assert_close(layer.penalty(), expected)
+
+
+def test_the_penalty_of_a_network_is_the_sum_over_its_layers():
+    model = layers.build_network(
+        "three_layer", IMAGE, 10, kind="relaxed_conv", rank=2, placement=(1, 3), options={"penalty": 2.0}
+    )
+    for layer in (model.layer1, model.layer3):
+        torch.nn.init.normal_(layer.combining.table)
+    torch.testing.assert_close(layers.penalty(model), model.layer1.penalty() + model.layer3.penalty())
+    assert layers.penalty(layers.build_network("three_layer", IMAGE, 10)) is None
+
+
+WRONG = {
+    "penalty must be a number of at least 0, not -1": lambda: _layer(layers.RelaxedConv2d, penalty=-1),
+    "penalty must be a number of at least 0, not 'strong'": lambda: _layer(
+        layers.RelaxedConv2d, penalty="strong"
+    ),
+    "penalty must be a number of at least 0, not nan": lambda: _layer(
+        layers.RelaxedConv2d, penalty=float("nan")
+    ),
+    "rank must be an int of at least 1, not 0": lambda: _layer(layers.CondConv2d, rank=0),
+    "8x8, not 9x8": lambda: _layer(layers.RelaxedConv2d)(torch.zeros(1, 3, 9, 8)),
+    "8x8, not 7x8": lambda: _layer(layers.CondConv2d)(torch.zeros(1, 3, 7, 8)),
+    "8x8, not 8x9": lambda: layers.PositionMapConv2d(3, 4, 3, input_size=8)(torch.zeros(1, 3, 8, 9)),
+    "covers 9x9, more than the padded input of 8x8": lambda: layers.PositionMapConv2d(3, 4, 9, input_size=8),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_use_names_both_numbers(message):
+    with pytest.raises(layers.LayerError) as caught:
+        WRONG[message]()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def _layer(kind, rank=2, **options):
+    return kind(3, 4, 3, input_size=(8, 8), rank=rank, **options)
+
+
+def test_each_shipped_kind_has_a_name_a_look_and_an_explanation():
+    for kind in layers.LAYER_KINDS:
+        assert kind in KIND_NAMES
+        assert kind in SHORT_KIND_NAMES
+        assert kind in style.KIND_COLOURS
+        assert kind in MARKERS
+        assert kind in glossary.LAYERS
+    assert len(set(style.KIND_COLOURS.values())) == len(style.KIND_COLOURS)
+    assert len(set(MARKERS.values())) == len(MARKERS)

@@ -1,0 +1,60 @@
+"""A layer's penalty shapes what is learned, and stays out of the loss that a row reports."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import layers
+from harness.data import load_dataset
+from harness.training import train
+from harness.trial import Trial
+from results.schema import TrialResult
+from studies import DatasetSpec, TrialConfig
+from studies.schema import Training
+
+DIGITS = DatasetSpec(name="digits", train_images=64, evaluation_images=32)
+SHORT = Training(epochs=4, batch_size=16, learning_rate=0.05)
+
+
+def trained(kind: str, rank: int | None = None, **options: float) -> TrialResult:
+    """The row of a trial of a few steps on 64 digits."""
+    config = TrialConfig(DIGITS, "three_layer", kind, rank, (3,), tuple(options.items()), SHORT, 0)
+    trial = Trial(kind, config, "penalties", "digest", 1)
+    *_, last = train(trial, load_dataset(DIGITS, None), torch.device("cpu"))
+    assert isinstance(last, TrialResult)
+    return last
+
+
+def roughness(result: TrialResult) -> float:
+    """The mean difference between neighbours in the combining weights."""
+    banks = [torch.tensor(m.values).view(m.height, m.width) for m in result.weights]
+    maps = torch.stack(banks)
+    return float(maps.diff(dim=1).abs().mean() + maps.diff(dim=2).abs().mean())
+
+
+@pytest.fixture
+def constant_penalty() -> Iterator[str]:
+    """A convolution whose penalty is 5, whatever its weights."""
+
+    class Penalised(layers.Convolution2d):
+        def penalty(self) -> torch.Tensor:
+            return 5 + 0 * self.weight.sum()
+
+    @layers.layer_kind("penalised")
+    def build(*channels: int, input_size: object, bias: bool = False, **geometry: int) -> Penalised:
+        return Penalised(*channels, bias=bias, **geometry)
+
+    yield "penalised"
+    layers.LAYER_KINDS.pop("penalised")
+
+
+def test_the_reported_loss_is_the_cross_entropy_alone(constant_penalty: str) -> None:
+    plain, penalised = trained("conv"), trained(constant_penalty)
+    assert [r.train_loss for r in plain.curve] == [r.train_loss for r in penalised.curve]
+    assert plain.validation_loss == penalised.validation_loss
+
+
+def test_a_stronger_penalty_leaves_combining_weights_smoother() -> None:
+    free, tied = (trained("relaxed_conv", 2, penalty=penalty) for penalty in (0.0, 1.0))
+    assert 0 < roughness(tied) < 0.8 * roughness(free)
