@@ -12,7 +12,7 @@ import torch
 from harness import ray_setup
 from harness.catalogue import OpenedStudy, open_study
 from harness.data import load_dataset
-from harness.dataset_summaries import note_datasets
+from harness.dataset_summaries import note_baselines, note_datasets
 from harness.driver import Driver, GridSource, TrialSource
 from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
@@ -142,6 +142,9 @@ class RunSession:
         if search is not None:
             store.write_importance(search.importance(), self.profile)
         store.compact()
+        note_baselines(
+            store, specs, self.data_dir, min(self.study.seeds)
+        )  # last: workers are gone, rows are safe
 
     def _gpus(self, available: float) -> float:
         """The GPUs a trial asks for: what the study says, else one where there are any."""

@@ -1,18 +1,23 @@
-"""A study's data sets in brief, for figures: measured once, when a run that trains on them starts."""
+"""A study's data sets in brief: measured when a run that trains on them starts, their baselines when it has ended."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.data import Dataset, load_dataset, offsets, shift
+from harness.baselines import measure_baseline
+from harness.data import DataError, Dataset, Shelf, load_dataset, offsets, shift
 from harness.data.alignment import Inside, alignment
 from harness.data.dataset import Images
 from harness.data.registry import known as registered
 from harness.measuring.weights import MAPPED_IMAGES
-from results.datasets import DatasetSummary
+from harness.progress import say
+from harness.reuse import stores_beside
+from harness.training import device_splits
+from results.datasets import Baseline, DatasetSummary
 from results.store import Store
 from studies import DatasetSpec
 
@@ -31,6 +36,40 @@ def note_datasets(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | N
         if there is None or (there.data_digest, there.seed) != (dataset.digest, seed):
             examples = 0 if spec.name and registered(spec.name).shows_people else MAPPED_IMAGES
             store.write_dataset(summarise_dataset(title, dataset, spec.translate, seed, examples))
+
+
+def note_baselines(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | None, seed: int) -> None:
+    """Write the baselines that the store's summaries lack, each for a subset that trials train on.
+
+    What a study beside this one has measured is taken over. Where data have gone meanwhile, nothing is written.
+    """
+    known, shelf = store.datasets(), Shelf(torch.device("cpu"))
+    for spec in dict.fromkeys(specs):
+        noted = known.get(spec.title)
+        try:
+            dataset = load_dataset(spec, data_dir)
+        except DataError:
+            continue
+        sizes = len(dataset.train.labels), len(dataset.test.labels)
+        if noted is None or noted.baseline(*sizes) is not None:
+            continue
+        found = _baseline_beside(store, noted, *sizes)
+        if found is None:
+            say(f"{spec.title}: accuracy of a linear classifier of {sizes[0]:,} images")
+            found = measure_baseline(dataset, device_splits(spec, seed, dataset, shelf))
+        known[spec.title] = replace(noted, baselines=(*noted.baselines, found))
+        store.write_dataset(known[spec.title])
+
+
+def _baseline_beside(store: Store, noted: DatasetSummary, train: int, test: int) -> Baseline | None:
+    """What another study has noted of the same data, seed and subset."""
+    for other in stores_beside(store):
+        theirs = Store(other).datasets().get(noted.dataset)
+        if theirs is None or (theirs.data_digest, theirs.seed) != (noted.data_digest, noted.seed):
+            continue
+        if (found := theirs.baseline(train, test)) is not None:
+            return found
+    return None
 
 
 def summarise_dataset(title: str, dataset: Dataset, pixels: int, seed: int, examples: int) -> DatasetSummary:

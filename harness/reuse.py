@@ -20,7 +20,7 @@ class Lent:
 def lent_rows(store: Store, missing: Collection[str]) -> tuple[Lent, ...]:
     """Which of the `missing` trials the stores beside this one hold as finished, each from one of them."""
     wanted, found = set(missing), []
-    for other in _beside(store) if wanted else ():
+    for other in stores_beside(store) if wanted else ():
         try:
             rows = Store(other).trials(["trial_id", "status"])
         except StoreError:
@@ -32,7 +32,8 @@ def lent_rows(store: Store, missing: Collection[str]) -> tuple[Lent, ...]:
     return tuple(found)
 
 
-def _beside(store: Store) -> list[Location]:
+def stores_beside(store: Store) -> list[Location]:
+    """The folders of the other studies under the same results folder."""
     folder = store.root.parent
     stores = [folder / name for name in folder.names("") if name != store.root.name]
     return [other for other in stores if (other / "trials").is_folder()]

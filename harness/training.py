@@ -23,7 +23,7 @@ from harness.measuring import measured
 from harness.seeds import derive_seed
 from harness.trial import Checkpoint, Record, Trial, blank_result
 from results.schema import EpochRecord, TrialResult, TrialStatus
-from studies.schema import Training, TrialConfig
+from studies.schema import DatasetSpec, Training, TrialConfig
 
 CODE_EPOCH = 1
 """Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
@@ -51,7 +51,7 @@ def train(
     started, clock = datetime.now(UTC), time.perf_counter()
     shelf = Shelf(device) if shelf is None else shelf
     settings, seed = trial.config.train, trial.config.seed
-    splits = _device_splits(trial, dataset, shelf)
+    splits = device_splits(trial.config.dataset, seed, dataset, shelf)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     model = _build(trial, dataset, device)
@@ -176,8 +176,9 @@ def _build(trial: Trial, dataset: Dataset, device: torch.device) -> nn.Module:
     return on_device.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _device_splits(trial: Trial, dataset: Dataset, shelf: Shelf) -> dict[str, DeviceSplit]:
-    pixels, seed = trial.config.dataset.translate, trial.config.seed
+def device_splits(spec: DatasetSpec, seed: int, dataset: Dataset, shelf: Shelf) -> dict[str, DeviceSplit]:
+    """Train, validation and test of `dataset`, which `spec` names, as trials of `seed` see them."""
+    pixels = spec.translate
 
     def ready(name: str, held: HeldSplit) -> DeviceSplit:
         shifts = offsets(len(held.labels), pixels, seed, name) if pixels else None

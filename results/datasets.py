@@ -1,10 +1,14 @@
-"""What figures tell of a study's images: how aligned they are, their mean, and those that weight maps were made for.
+"""What is known of a study's images: how aligned they are, their mean, how far a linear classifier gets on them, and
+those that weight maps were made for.
 
-<root>/datasets/<title>.parquet holds one row, written when a run starts; a store without it draws all the rest.
+<root>/datasets/<title>.parquet holds one row, written when a run starts; its baselines are added when the run ends. A
+store without it draws all the rest.
 """
 
 import io
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +20,37 @@ from results.files import Location
 from results.parts import SUFFIX
 
 FOLDER = "datasets"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """How far one subset of a data set goes without a trained network: its test accuracies, as fractions.
+
+    harness.baselines measures them on the images as trials of the summary's seed see them.
+    """
+
+    train_images: int
+    test_images: int
+    """What trials train and test on: the columns of the same names of the trials table."""
+    linear_accuracy: float | None
+    """Multinomial logistic regression on the pixels, its C chosen on validation; None where it would be too large."""
+    linear_images: int
+    """Training images that it was fitted to: of very many, as many as its limits allow."""
+    linear_c: float | None
+    probe_accuracy: float | None
+    """Logistic regression on the pooled features of frozen random convolutions; None for images under 7x7."""
+    probe_images: int
+    """Training images that it was fitted to."""
+    height: int
+    width: int
+    """The size that images were shrunk to for both, where theirs holds too many values."""
+
+    @property
+    def value_of_position(self) -> float | None:
+        """What pixels' positions tell of the label: the linear classifier's accuracy minus the probe's, a fraction."""
+        if self.linear_accuracy is None or self.probe_accuracy is None:
+            return None
+        return self.linear_accuracy - self.probe_accuracy
 
 
 @dataclass(frozen=True)
@@ -32,10 +67,54 @@ class DatasetSummary:
     """(H, W, C), 0..255, of the training images."""
     examples: npt.NDArray[np.uint8]
     """(N, H, W, C): the first test images, in the order in which weight maps count them."""
+    baselines: tuple[Baseline, ...] = ()
+    """One for each subset that was trained on; none in the tables of earlier versions."""
+
+    def baseline(self, train_images: int | None = None, test_images: int | None = None) -> Baseline | None:
+        """That of trials with these numbers of images (None: any), the largest of several; None where there is none."""
+        fitting = [
+            each
+            for each in self.baselines
+            if train_images in (None, each.train_images) and test_images in (None, each.test_images)
+        ]
+        return max(fitting, key=lambda each: (each.train_images, each.test_images), default=None)
+
+    @property
+    def linear_accuracy(self) -> float | None:
+        """That of the largest subset."""
+        largest = self.baseline()
+        return largest.linear_accuracy if largest else None
+
+    @property
+    def probe_accuracy(self) -> float | None:
+        """That of the largest subset."""
+        largest = self.baseline()
+        return largest.probe_accuracy if largest else None
+
+    @property
+    def value_of_position(self) -> float | None:
+        """That of the largest subset."""
+        largest = self.baseline()
+        return largest.value_of_position if largest else None
 
 
 VERSION = {b"lrlc.datasets_version": b"1"}
-"""Raised when a column changes; files of another version are left out, and the next run writes them again."""
+"""Raised when a column changes, not when one is added that may be missing; files of another version are left out, and
+the next run writes them again."""
+
+BASELINE = pa.struct(
+    [
+        pa.field("train_images", pa.int64()),
+        pa.field("test_images", pa.int64()),
+        pa.field("linear_accuracy", pa.float64()),
+        pa.field("linear_images", pa.int64()),
+        pa.field("linear_c", pa.float64()),
+        pa.field("probe_accuracy", pa.float64()),
+        pa.field("probe_images", pa.int64()),
+        pa.field("height", pa.int32()),
+        pa.field("width", pa.int32()),
+    ]
+)
 
 SCHEMA = pa.schema(
     [
@@ -46,6 +125,7 @@ SCHEMA = pa.schema(
         pa.field("mean_image", pa.list_(pa.float32())),
         pa.field("examples", pa.list_(pa.uint8())),
         pa.field("shape", pa.list_(pa.int32())),
+        pa.field("baselines", pa.list_(BASELINE)),
     ],
     metadata=VERSION,
 )
@@ -56,6 +136,7 @@ def write(root: Location, summary: DatasetSummary) -> None:
     told = {field.name: getattr(summary, field.name) for field in fields(summary)}
     row = {**told, "mean_image": summary.mean_image.ravel(), "examples": summary.examples.ravel()}
     row["shape"] = list(summary.mean_image.shape)
+    row["baselines"] = [asdict(baseline) for baseline in summary.baselines]
     table = pa.table({name: pa.array([row[name]], SCHEMA.field(name).type) for name in SCHEMA.names}, SCHEMA)
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd")
@@ -84,4 +165,9 @@ def _read(path: Location) -> DatasetSummary:
     shape = row.pop("shape")
     row["mean_image"] = np.array(row["mean_image"], dtype=np.float32).reshape(shape)
     row["examples"] = np.array(row["examples"], dtype=np.uint8).reshape(-1, *shape)
+    row["baselines"] = tuple(_baseline(told) for told in row.get("baselines") or ())
     return DatasetSummary(**row)
+
+
+def _baseline(told: Mapping[str, Any]) -> Baseline:
+    return Baseline(**{field.name: told[field.name] for field in fields(Baseline)})
