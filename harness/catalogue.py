@@ -9,7 +9,17 @@ import torch
 import layers
 from harness import plugins
 from harness.data import DATASETS
-from studies import Catalogue, Study, StudyError, TrialConfig, expand, merge, parse_study, read_study
+from studies import (
+    Catalogue,
+    Study,
+    StudyError,
+    TrialConfig,
+    expand,
+    merge,
+    parse_study,
+    pilots,
+    read_study,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ def catalogue() -> Catalogue:
 def _check_options(study: Study, known: Catalogue, source: str) -> None:
     """Build one small layer for each kind with options: only the layer knows which values it takes."""
     cells = expand(study.model_copy(update={"seeds": study.seeds[:1]}), known)
+    cells += [tried[0] for of_group in pilots(study, known) for tried in of_group.trials.values()]
     for kind, options in sorted({(cell.kind, cell.options) for cell in cells if cell.options}, key=str):
         entry = layers.LAYER_KINDS[kind]
         rank = {"rank": 1} if entry.ranked else {}

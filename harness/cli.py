@@ -63,6 +63,15 @@ def plan(
     print(
         f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
     )
+    if summary.pilots:
+        print(f"tuning: {counted(summary.pilots, 'pilot')} before the grid, {summary.pilots_missing} missing")
+    if summary.untuned:
+        print(
+            f"{counted(summary.untuned, 'trial')} of the grid, shown untuned, will take what the pilots choose"
+        )
+    if summary.length_trials:
+        trials = counted(summary.length_trials, "trial")
+        print(f"length check: {trials} with fewer epochs, {summary.length_missing} missing")
     if summary.lent:
         print(f"{counted(summary.lent, 'trial')} of those done will be taken from other studies' tables")
     if summary.search_suggestions:
@@ -97,13 +106,14 @@ def run(
 ) -> None:
     """Train what is missing. Running a study again resumes it."""
     from harness.commands import open_run
-    from harness.until_decided import stages
+    from harness.phases import phases
+    from harness.until_decided import looks_at
 
     if budget_hours is not None and not until_decided:
         raise UserError("--budget-hours goes with --until-decided")
     session = open_run(study, overrides or [], profile, results, data)
-    looks = stages(session, budget_hours) if until_decided else iter([session])
-    _run(looks, serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
+    sessions = looks_at(session, budget_hours) if until_decided else phases(session)
+    _run(sessions, serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
 
 
 @app.command()
@@ -123,6 +133,7 @@ def retry(
 ) -> None:
     """Like run, and train again the grid's trials that did not get through: all of them, or those that are named."""
     from harness.commands import open_run
+    from harness.phases import phases
     from results.schema import BROKEN, TrialStatus
 
     named = {
@@ -132,7 +143,7 @@ def retry(
     }
     again = [status for status, asked in named.items() if asked] or BROKEN
     session = open_run(study, overrides or [], profile, results, data, retry=again)
-    _run(iter([session]), serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
+    _run(phases(session), serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
 
 
 def _run(
@@ -197,8 +208,8 @@ def status(
     store = existing_store(study, results)
     driver = running_driver(store.root)
     rows = store.trials()
-    planned = store.plan()
-    missing = len(planned - set(rows["trial_id"])) if planned is not None else None
+    planned = store.staged_plan()
+    missing = len(planned.trial_ids - set(rows["trial_id"])) if planned is not None else None
     failures = rows.loc[
         rows["status"].isin([str(ending) for ending in BROKEN]), ["trial_id", "status", "error"]
     ]
@@ -220,6 +231,8 @@ def status(
         return
     listed = ", ".join(f"{count} {ending}" for ending, count in store.counts().items())
     print(f"{store.root}: {listed or 'no rows'}" + (f", {missing} missing" if missing is not None else ""))
+    if planned is not None and planned.is_of_pilots:
+        print("  these are pilots; the grid's trials are planned when they have ended")
     print(f"  running: {driver}" if driver else "  no driver is running")
     for row in failures.itertuples():
         ending = str(row.status).replace("_", " ")

@@ -1,8 +1,8 @@
 """What the commands do, without the command line around it."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,17 @@ from harness.forecast import forecast
 from harness.lease import Lease, LeaseWatch, refuse_if_taken
 from harness.named_store import place_of_results, place_to_write
 from harness.packing import Packing, measured_peaks
-from harness.planning import Plan, Planner
+from harness.planning import PilotTrials, Plan, Planner
 from harness.progress import Display, counted, say
 from harness.search_space import SearchSpace
 from harness.trial import Trial
+from harness.tuning import choices, settled
 from harness.worker import WorkerSettings, thread_count
+from results.plans import Stage, StagedPlan
 from results.schema import TrialStatus
 from results.store import Store
-from studies import Study
+from results.tuning import Tuned
+from studies import Search, Study, masked_settings
 
 if TYPE_CHECKING:
     from harness.submit import Submission
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """What `lrlc plan` says; counts are trials, or suggestions where they say so."""
+    """What `lrlc plan` says; counts are trials, or suggestions where they say so; `done` and `missing` the grid's."""
 
     study: str
     grid_trials: int
@@ -43,6 +46,14 @@ class PlanSummary:
     lent: int
     """Of those done, the trials whose rows a run takes from other studies."""
     missing: int
+    pilots: int
+    """What is tried to tune the grid's settings; they run before it."""
+    pilots_missing: int
+    untuned: int
+    """Trials of the grid whose setting the pilots have not chosen yet: they count, and are forecast, with the
+    study's own."""
+    length_trials: int
+    length_missing: int
     search_suggestions: int
     search_answered: int
     cells: tuple[str, ...]
@@ -56,7 +67,10 @@ class PlanSummary:
 
 @dataclass(frozen=True)
 class RunSession:
-    """A study that is ready to run: its plan and its table. Nothing is written before `run`."""
+    """A study that is ready to run: its plan and its table. Nothing is written before `run`.
+
+    One of a study that tunes is of its pilots alone, until `tuned` gives the one of its grid.
+    """
 
     opened: OpenedStudy
     planner: Planner
@@ -66,27 +80,56 @@ class RunSession:
     profile: str | None
     overrides: tuple[str, ...]
     retry: Collection[TrialStatus]
+    staged: StagedPlan
+    """What is noted as the profile's plan: the trials by stage."""
+    choices: tuple[Tuned, ...] = ()
+    """What the pilots chose for the grid."""
 
     @property
     def study(self) -> Study:
         return self.opened.study
 
+    @property
+    def is_of_pilots(self) -> bool:
+        return self.staged.is_of_pilots
+
+    @property
+    def search(self) -> Search | None:
+        """What this session searches; pilots come before it."""
+        return None if self.is_of_pilots else self.study.search
+
     def headline(self) -> str:
-        search = f" and a search of {self.study.search.trials} suggestions" if self.study.search else ""
-        done = f"{self.plan.done} of {len(self.plan.trials)} trials done"
+        search = f" and a search of {self.search.trials} suggestions" if self.search else ""
+        what = "pilots" if self.is_of_pilots else "trials"
+        done = f"{self.plan.done} of {len(self.plan.trials)} {what} done"
         return f"{self.study.name}: {done}{search}; tables in {self.store.root}"
+
+    def tuned(self) -> "RunSession":
+        """The session of the grid, with the settings that the pilots, which have run, chose."""
+        chosen, found = choices(self.planner.pilots(), self.store)
+        planner = self.planner.with_chosen(chosen)
+        return replace(self, planner=planner, choices=tuple(found)).of_grid(planner.grid())
+
+    def of_grid(self, grid: Sequence[Trial]) -> "RunSession":
+        """This session with these trials of the grid, and the shorter ones that check their length."""
+        shorter = self.planner.length_check(grid)
+        pilots = self.staged.stages.get(Stage.TUNE, ())
+        stages = {Stage.TUNE: pilots, Stage.GRID: _ids(grid), Stage.LENGTH: _ids(shorter)}
+        tuned = {**_tuned_settings(self.study, shorter), **_tuned_settings(self.study, grid)}
+        plan = Plan.of((*grid, *shorter), self.store, retry=self.retry)
+        return replace(self, plan=plan, staged=StagedPlan(stages, tuned))
 
     def executor(self, *, serial: bool, address: str, max_in_flight: int | None) -> Executor:
         """Where the missing trials will run, on at most as many slots as there are trials.
 
         Where none is missing no cluster is started or joined, which takes seconds.
         """
-        if serial or not (self.plan.missing or self.study.search):
+        if serial or not (self.plan.missing or self.search):
             return SerialExecutor(self._worker_settings(gpus=self._gpus(_cuda_count())))
         ray_setup.prepare(joins_cluster=address != "local")
         from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect, gpu_bytes
 
-        search = self.study.search
+        search = self.search
         left = max(1, len(self.plan.missing) + (search.trials * len(search.seeds) if search else 0))
         connect(address)
         gpus = self._gpus(cluster_gpus())
@@ -120,21 +163,22 @@ class RunSession:
                 f"{counted(len(lent.trial_ids), 'trial')} taken from {lent.store.root}, trained there already"
             )
         store.write_study(self.study.described(), self.profile, self.overrides)
-        store.write_plan(self.profile, [trial.id for trial in plan.trials])
+        store.write_plan(self.profile, self.staged)
+        store.write_tuning(self.choices, self.profile)
         specs = [trial.config.dataset for trial in plan.trials]
-        if self.study.search is not None:
-            specs.append(self.study.search.dataset)
+        if self.search is not None:
+            specs.append(self.search.dataset)
         note_datasets(store, dict.fromkeys(specs), self.data_dir, min(self.study.seeds))
         # By share of a GPU, the largest first: a change of it starts every worker, and what it holds, anew.
         missing = sorted(plan.missing, key=executor.share, reverse=True)
         sources: list[TrialSource] = [LeaseWatch(lease), GridSource(missing)]
         total, done = len(plan.trials), plan.done
         search = None
-        if self.study.search is not None:
+        if self.search is not None:
             from harness.search import SearchSource
 
             search = SearchSource(self.opened, self.planner, store, self.profile)
-            seeds = len(self.study.search.seeds)
+            seeds = len(self.search.seeds)
             total, done = total + search.total * seeds, done + search.done * seeds
             sources.append(search)
         with Display(total, done, max_attempts=self.study.resources.max_attempts) as display:
@@ -175,15 +219,18 @@ def open_run(
     *,
     retry: Collection[TrialStatus] = (),
 ) -> RunSession:
-    """Check the study, decode its data and plan its trials."""
+    """Check the study, decode its data and plan its trials: of a study that tunes, its pilots."""
     opened = open_study(name, profile=profile, overrides=overrides)
     _check_search(opened.study)
     store = Store(place_to_write(results) / opened.study.name)
     refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
     _check_storage(opened.study)
     planner = Planner(opened, data)
-    plan = Plan.of(planner.grid(), store, retry=retry)
-    return RunSession(opened, planner, plan, store, data, profile, tuple(overrides), retry)
+    pilots = _all_of(planner.pilots())
+    plan = Plan.of(pilots, store, retry=retry)
+    staged = StagedPlan({Stage.TUNE: _ids(pilots)})
+    session = RunSession(opened, planner, plan, store, data, profile, tuple(overrides), retry, staged)
+    return session if pilots else session.of_grid(planner.grid())
 
 
 def plan_study(
@@ -200,19 +247,29 @@ def plan_study(
     _check_search(opened.study)
     planner = Planner(opened, data)
     store = Store(place_of_results(results) / opened.study.name)
-    plan = Plan.of(planner.grid(), store)
+    groups = planner.pilots()
+    known = settled(groups, store)
+    planner = planner.with_chosen(choices(known, store)[0])
+    grid = planner.grid()
+    pilots, plan = Plan.of(_all_of(groups), store), Plan.of(grid, store)
+    shorter = Plan.of(planner.length_check(grid), store)
     past = store.trials()
     torch.set_num_threads(
         thread_count(opened.study.resources.cpus)
     )  # as a worker would, for the timed batches
-    expected = forecast(plan.missing, past, data, probe=probe)
+    expected = forecast((*pilots.missing, *plan.missing, *shorter.missing), past, data, probe=probe)
     space = SearchSpace(opened, planner) if opened.study.search else None
     return PlanSummary(
         study=opened.study.name,
         grid_trials=len(plan.trials),
         done=plan.done,
-        lent=sum(len(each.trial_ids) for each in plan.lent),
+        lent=sum(len(each.trial_ids) for each in (*pilots.lent, *plan.lent, *shorter.lent)),
         missing=len(plan.missing),
+        pilots=len(pilots.trials),
+        pilots_missing=len(pilots.missing),
+        untuned=planner.untuned(),
+        length_trials=len(shorter.trials),
+        length_missing=len(shorter.missing),
         search_suggestions=space.total if space else 0,
         search_answered=_answered(space, past) if space else 0,
         cells=_cells(plan.trials),
@@ -276,6 +333,22 @@ def _cells(trials: Sequence[Trial]) -> tuple[str, ...]:
     """One line per cell of the grid: what it is and its number of trials."""
     cells = Counter(trial.label.rpartition(" seed ")[0] for trial in trials)
     return tuple(f"{cell}: {counted(count, 'trial')}" for cell, count in cells.items())
+
+
+def _all_of(groups: Iterable[PilotTrials]) -> tuple[Trial, ...]:
+    """Every pilot, seed by seed."""
+    trials = [trial for each in groups for tried in each.trials.values() for trial in tried]
+    return tuple(sorted(trials, key=lambda trial: trial.config.seed))
+
+
+def _ids(trials: Iterable[Trial]) -> list[str]:
+    return [trial.id for trial in trials]
+
+
+def _tuned_settings(study: Study, trials: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
+    """By trial id, the columns of settings that tell no panels apart, where there are some."""
+    masked = masked_settings(study.tune, [trial.config for trial in trials]) if study.tune else {}
+    return {trial.id: names for trial in trials if (names := masked.get(trial.config))}
 
 
 def _cuda_count() -> int:

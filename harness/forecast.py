@@ -20,7 +20,11 @@ FORWARD_SHARE = 1 / 3
 """Evaluating an image costs about a third of training on it (one pass of three)."""
 
 UNLIKE = ("seed", "placement", "options")
-"""What two trials may differ in and still take about as long."""
+"""What two trials may differ in and still take about as long; and of their training settings:"""
+UNLIKE_IN_TRAINING = ("learning_rate", "momentum", "warmup_epochs")
+
+PROBED_RATE = 1e-6
+"""The learning rate of timed batches: that of a pilot may diverge."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ def forecast(missing: Sequence[Trial], past: pd.DataFrame, data_dir: Path | None
 
 
 def _likeness(config: Mapping[str, Any]) -> str:
-    return json.dumps({key: value for key, value in config.items() if key not in UNLIKE}, sort_keys=True)
+    training = {key: value for key, value in config["train"].items() if key not in UNLIKE_IN_TRAINING}
+    rest = {key: value for key, value in config.items() if key not in UNLIKE}
+    return json.dumps({**rest, "train": training}, sort_keys=True)
 
 
 def _past_seconds(past: pd.DataFrame) -> dict[str, float]:
@@ -78,7 +84,8 @@ def _probe(trial: Trial, dataset: Dataset) -> float:
         validation=_head(dataset.validation, 1),
         test=_head(dataset.test, 1),
     )
-    config = dataclasses.replace(trial.config, train=settings.model_copy(update={"epochs": 2}))
+    slow = settings.model_copy(update={"epochs": 2, "learning_rate": PROBED_RATE})
+    config = dataclasses.replace(trial.config, train=slow)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     records = train(dataclasses.replace(trial, config=config), short, device)
     warm = [record for record in records if isinstance(record, EpochRecord)][-1]

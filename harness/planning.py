@@ -1,6 +1,6 @@
 """A study's trials, and which of them have no row yet."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,15 +14,49 @@ from harness.training import CODE_EPOCH
 from harness.trial import Trial
 from results.schema import BROKEN, TrialStatus
 from results.store import Store
-from studies import DatasetSpec, TrialConfig, expand, trial_id
+from studies import (
+    DatasetSpec,
+    Group,
+    Pilots,
+    Setting,
+    TrialConfig,
+    pilots,
+    trial_id,
+    tuned_grid,
+    untuned,
+    with_fewer_epochs,
+)
+
+
+@dataclass(frozen=True)
+class PilotTrials:
+    """The pilots of a group of cells, by the setting that they try."""
+
+    pilots: Pilots
+    trials: Mapping[Setting, tuple[Trial, ...]]
+
+    @property
+    def ids(self) -> set[str]:
+        return {trial.id for tried in self.trials.values() for trial in tried}
 
 
 class Planner:
-    """Gives configurations their identity: it knows the data's digests, the code epoch and the plugins."""
+    """Gives configurations their identity: it knows the data's digests, the code epoch and the plugins.
 
-    def __init__(self, opened: OpenedStudy, data_dir: Path | None) -> None:
-        self._opened, self._data_dir = opened, data_dir
+    `chosen` are the settings of a study that tunes, as far as its pilots have chosen them.
+    """
+
+    def __init__(
+        self, opened: OpenedStudy, data_dir: Path | None, chosen: Mapping[Group, Setting] | None = None
+    ) -> None:
+        self._opened, self._data_dir, self._chosen = opened, data_dir, chosen or {}
         self._digests: dict[DatasetSpec, str] = {}
+
+    def with_chosen(self, chosen: Mapping[Group, Setting]) -> "Planner":
+        """This planner with these settings."""
+        planner = Planner(self._opened, self._data_dir, chosen)
+        planner._digests = self._digests
+        return planner
 
     def trial(self, config: TrialConfig, search_number: int | None = None) -> Trial:
         """The trial that `config` defines; the first of a data set decodes it into the cache."""
@@ -36,10 +70,32 @@ class Planner:
         return Trial(identity, config, self._opened.study.name, digest, CODE_EPOCH, search_number)
 
     def grid(self, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:
-        """The trials of the study's grid with its seeds, or these, each once, in the order they should run."""
+        """The trials of the study's grid with its seeds, or these, each once, in the order they should run.
+
+        Cells whose setting is not chosen yet have the study's own.
+        """
         study = self._opened.study
         asked = study if seeds is None else study.model_copy(update={"seeds": list(seeds)})
-        return tuple(self.trial(config) for config in expand(asked, self._opened.catalogue))
+        return tuple(map(self.trial, tuned_grid(asked, self._opened.catalogue, self._chosen)))
+
+    def untuned(self) -> int:
+        """How many trials of the grid wait for a setting that is not chosen yet."""
+        return untuned(self._opened.study, self._opened.catalogue, self._chosen)
+
+    def pilots(self) -> tuple[PilotTrials, ...]:
+        """The pilots of each group of cells; none where the study tunes nothing."""
+        found = pilots(self._opened.study, self._opened.catalogue)
+        return tuple(
+            PilotTrials(
+                each, {setting: tuple(map(self.trial, tried)) for setting, tried in each.trials.items()}
+            )
+            for each in found
+        )
+
+    def length_check(self, grid: Iterable[Trial]) -> tuple[Trial, ...]:
+        """The trials with fewer epochs that go with these of the grid; none where the study asks for no check."""
+        shorter = with_fewer_epochs(self._opened.study.length_check, [trial.config for trial in grid])
+        return tuple(map(self.trial, shorter))
 
     def _digest(self, spec: DatasetSpec) -> str:
         if spec not in self._digests:
@@ -75,7 +131,8 @@ class Plan:
 
     @staticmethod
     def of(trials: tuple[Trial, ...], store: Store, *, retry: Collection[TrialStatus] = ()) -> "Plan":
-        """What of `trials` is settled (see `settled_ids`), here or beside the store."""
+        """What of `trials` is settled (see `settled_ids`), here or beside the store; each trial counts once."""
+        trials = tuple({trial.id: trial for trial in trials}.values())
         settled = settled_ids(store, retry=retry)
         lent = lent_rows(store, {trial.id for trial in trials} - settled)
         return Plan(trials, settled.union(*(each.trial_ids for each in lent)), lent)

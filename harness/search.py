@@ -28,6 +28,7 @@ from harness.search_outcome import outcome
 from harness.search_space import Answer, Axis, Params, Row, SearchSpace
 from harness.trial import Trial
 from results.importance import Importance
+from results.plans import Stage, StagedPlan
 from results.schema import EpochRecord, TrialResult, TrialStatus
 from results.store import DEFAULT_PROFILE, Store
 from studies import Interval
@@ -87,7 +88,8 @@ class SearchSource:
         self._done = len(told)
         self._made = {_key(trial.params) for trial in told}
         answered = {trial_id for trial in told for trial_id in trial.user_attrs[ANSWERED]}
-        planned = set(store.plan(profile or DEFAULT_PROFILE) or ())
+        self._plan = store.staged_plan(profile or DEFAULT_PROFILE) or StagedPlan({})
+        planned = self._plan.of_stage(Stage.GRID)
         self._planned, self._plan_size, self._plan_due = planned | answered, len(planned), 0.0
         self._write_plan()
 
@@ -214,7 +216,8 @@ class SearchSource:
     def _write_plan(self, *, at_once: bool = False) -> None:
         started = time.monotonic()
         if len(self._planned) > self._plan_size and (at_once or started >= self._plan_due):
-            self._store.write_plan(self._profile, self._planned)
+            stages = {**self._plan.stages, Stage.GRID: self._planned}
+            self._store.write_plan(self._profile, StagedPlan(stages, self._plan.tuned))
             self._plan_size = len(self._planned)
             ended = time.monotonic()
             self._plan_due = ended + (ended - started) / PLAN_SHARE

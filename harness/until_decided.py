@@ -2,21 +2,20 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pandas as pd
 
 from harness.commands import RunSession
 from harness.errors import UserError
-from harness.planning import Plan
+from harness.phases import pilots_first
 from harness.progress import say
 from harness.trial import Trial, blank_result
 from results.claims import COLUMNS, Question, Verdict, findings, looks_of, of_cells, seed_order
 
 
-def stages(session: RunSession, budget_hours: float | None = None) -> Iterator[RunSession]:
+def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator[RunSession]:
     """The session of each look, to be run before the next is asked for; ends with the last look, the budget, or when
-    every claim is decided.
+    every claim is decided. Pilots, if any, come before the first.
 
     The first look trains the whole grid, each later one only the cells of claims that are still undecided. Raises
     UserError where the study has nothing to decide, or no looks.
@@ -28,10 +27,11 @@ def stages(session: RunSession, budget_hours: float | None = None) -> Iterator[R
         )
     began, described = time.monotonic(), study.described()
     looks = looks_of(described)
+    session = yield from pilots_first(session)
     trials = session.planner.grid(seed_order(study.seeds, looks[0]))
     for look, following in zip(looks, [*looks[1:], None], strict=True):
         say(f"look at {look} seeds: {len(trials)} trials in all")
-        yield replace(session, plan=Plan.of(trials, session.store))
+        yield session.of_grid(trials)
         rows = session.store.planned_trials(session.profile, COLUMNS)
         found = findings(described, rows, session.store.weights)
         still_open = [question for question, each in found if each.verdict == Verdict.UNDECIDED]

@@ -33,11 +33,14 @@ class View:
     missing: int | None
     rows_per_minute: float | None
     last_error: str | None
+    is_of_pilots: bool = False
+    """Whether the grid is still to be planned, once its pilots have ended."""
 
     @property
     def line(self) -> str:
+        what = "pilots" if self.is_of_pilots else "trials"
         parts = [
-            f"{self.done} done" if self.missing is None else f"{self.done}/{self.done + self.missing} trials"
+            f"{self.done} done" if self.missing is None else f"{self.done}/{self.done + self.missing} {what}"
         ]
         parts += [f"{count} {status}" for status, count in self.counts.items()]
         if self.missing is not None:
@@ -52,7 +55,8 @@ class View:
 def look(store: Store, now: datetime) -> View:
     """Read the tables once."""
     rows = store.trials(["trial_id", "status", "error", "started_at", "ended_at"])
-    plan = store.plan()
+    staged = store.staged_plan()
+    plan = None if staged is None else staged.trial_ids
     missing = None if plan is None else len(plan - set(rows["trial_id"]))
     errors = (
         rows.loc[rows["status"].isin([str(status) for status in BROKEN])]
@@ -66,6 +70,7 @@ def look(store: Store, now: datetime) -> View:
         missing=missing,
         rows_per_minute=_rate(rows, now),
         last_error=lines[-1] if lines else None,
+        is_of_pilots=staged is not None and staged.is_of_pilots,
     )
 
 
@@ -92,7 +97,8 @@ def watch(store: Store, seconds: float, console: Console) -> None:
                 live.update(_panel(store, view), refresh=True)
             else:
                 _print_new(console, view, shown)
-            settled_at = None if view.missing != 0 else settled_at or time.monotonic()
+            is_over = view.missing == 0 and not view.is_of_pilots
+            settled_at = (settled_at or time.monotonic()) if is_over else None
             if settled_at is not None and (
                 not _searches(store) or time.monotonic() - settled_at > SETTLED_SECONDS
             ):

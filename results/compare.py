@@ -128,11 +128,11 @@ def _spelled(rows: pd.DataFrame, name: str) -> "pd.Series[str]":
     """Settings as text: a CSV file reads placement 3 as a number and an empty rank as NaN."""
     if name not in rows:
         return pd.Series(WORDS[name], index=rows.index)
-    values = rows[name]
-    if pd.api.types.is_numeric_dtype(values):
-        texts = ["" if math.isnan(value) else f"{value:g}" for value in values.astype("float64").tolist()]
-        return pd.Series(texts, index=rows.index)
-    return values.fillna(WORDS.get(name, "")).astype(str)
+    usual = "" if pd.api.types.is_numeric_dtype(rows[name]) else WORDS.get(name, "")
+    texts = [
+        usual if pd.isna(value) else value if isinstance(value, str) else f"{value:g}" for value in rows[name]
+    ]
+    return pd.Series(texts, index=rows.index, dtype="object")
 
 
 def _summary(rows: pd.DataFrame) -> Summary:

@@ -3,9 +3,10 @@
 import ast
 import inspect
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 
-from results import schema, store
+from results import plans, schema, store
 from results.columns import Column
 from results.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, TrialStatus
 
@@ -47,6 +48,8 @@ def schema_page() -> str:
         _versions(),
         "## The files of a study\n",
         _files(),
+        "## Plans\n",
+        _plans(),
     ]
     return "\n".join(parts)
 
@@ -60,8 +63,12 @@ def _table(columns: Sequence[Column]) -> str:
 
 
 def _statuses() -> str:
-    lines = ["| status | meaning |", "|---|---|"]
-    lines += [f"| `{TrialStatus[name]}` | {meaning} |" for name, meaning in _documented_names(TrialStatus)]
+    return _words("status", TrialStatus)
+
+
+def _words(title: str, of: type[StrEnum]) -> str:
+    lines = [f"| {title} | meaning |", "|---|---|"]
+    lines += [f"| `{of[name]}` | {meaning} |" for name, meaning in _documented_names(of)]
     return "\n".join([*lines, ""])
 
 
@@ -94,6 +101,11 @@ def _files() -> str:
         "What a study asks for under `measure:` is measured of trials that it trains. A trial that was trained before, "
         "here or\nfor another study, keeps the rows it has: where it was not measured, it has none.\n"
     )
+
+
+def _plans() -> str:
+    columns = (plans.__doc__ or "").partition("\n\n")[2].strip()
+    return f"{columns}\n\n{_words('stage', plans.Stage)}"
 
 
 if __name__ == "__main__":

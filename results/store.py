@@ -1,42 +1,41 @@
 """One study's results: rows are committed once, read as pandas frames, and never rewritten in place.
 
 <root>/<table>/<part>.parquet    the tables, trials and its companions: one file per table and commit
-<root>/plans/<profile>.parquet   the trials that a profile of the study consists of
+<root>/plans/<profile>.parquet   the trials that a profile of the study consists of, by stage
 <root>/study.json                what the study asked, per profile
 <root>/datasets/<title>.parquet  its data sets in brief, for figures
 <root>/importance.json           how much each parameter of a search mattered, per profile
+<root>/tuning.json               the settings that pilots chose for each kind, per profile
 <root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
 <root>/damaged/                  the files of parts that could not be read when a run began
 """
 
-import io
 import json
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results import compaction, datasets
+from results import compaction, datasets, plans
 from results.datasets import DatasetSummary
 from results.errors import StoreError
 from results.files import Location, locate
 from results.importance import Importance
 from results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
+from results.plans import PlanFile, Stage, StagedPlan
 from results.schema import COMPANIONS, SCHEMAS, TrialResult, TrialStatus, to_tables
 from results.trial_ids import among
+from results.tuning import Tuned
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 
 DEFAULT_PROFILE = "default"
 CHECKPOINT_SUFFIX = ".pt"
 DAMAGED = "damaged"
-_PLAN_KEY = b"lrlc.plan"
 
 
 @dataclass(frozen=True)
@@ -147,19 +146,24 @@ class Store:
         profile: str | None = None,
         columns: Collection[str] | None = None,
         categories: Collection[str] = (),
+        stage: Stage = Stage.GRID,
     ) -> pd.DataFrame:
-        """The rows of a profile's plan (None: the latest plan); every row where no plan was ever written.
+        """The rows of a stage of a profile's plan (None: the latest plan); every row where no plan was ever written.
 
-        `columns` and `categories` are those of `trials`.
+        `columns` and `categories` are those of `trials`. A training setting that was tuned reads 'tuned': each kind
+        has its own best, and is compared at that.
         """
-        planned = self._planned_ids(profile)
+        planned = self._plan_file(profile)
         if planned is None:
             return self.trials(columns, categories)
         asked = SCHEMAS["trials"].names if columns is None else list(columns)
         rows = self._read("trials", list(dict.fromkeys([*asked, "trial_id"])), categories=categories)
-        chosen = among(rows["trial_id"], planned)
+        chosen = among(rows["trial_id"], planned.trial_ids(stage))
         rows = rows if chosen is None else rows.filter(chosen)
-        return _to_pandas(rows.select(asked), SCHEMAS["trials"])
+        tuned = planned.tuned(stage)
+        if tuned.empty:
+            return _to_pandas(rows.select(asked), SCHEMAS["trials"])
+        return plans.mask(_to_pandas(rows, SCHEMAS["trials"]), tuned)[asked]
 
     def damaged(self) -> list[Location]:
         """Files that cannot be read, or lack a checksum or a companion; reads go on without them."""
@@ -224,36 +228,39 @@ class Store:
     def _checkpoint(self, trial_id: str) -> Location:
         return self.root / "checkpoints" / f"{trial_id}{CHECKPOINT_SUFFIX}"
 
-    def write_plan(self, profile: str | None, trial_ids: Collection[str]) -> None:
-        """Note which trials a profile of the study consists of, in place of its earlier plan."""
-        name = profile or DEFAULT_PROFILE
-        told = json.dumps({"profile": name, "written_ns": time.time_ns()}).encode()
-        table = pa.table({"trial_id": pa.array(sorted(set(trial_ids)), pa.string())}).replace_schema_metadata(
-            {_PLAN_KEY: told}
-        )
-        path = self.root / "plans" / f"{quote(name, safe='')}{SUFFIX}"
-        self._before_writing()
-        path.replace(lambda file: file.write(_as_bytes(table)))
+    def write_plan(self, profile: str | None, planned: StagedPlan | Collection[str]) -> None:
+        """Note which trials a profile of the study consists of, in place of its earlier plan.
 
-    def plan(self, profile: str | None = None) -> set[str] | None:
-        """The planned trials of a profile (None: of the plan written last); None if no plan was ever written.
+        Without stages, all of them are the grid's.
+        """
+        plan = planned if isinstance(planned, StagedPlan) else StagedPlan({Stage.GRID: planned})
+        self._before_writing()
+        plans.write(self.root, profile or DEFAULT_PROFILE, plan)
+
+    def plan(self, profile: str | None = None, stage: Stage | None = None) -> set[str] | None:
+        """The planned trials of a profile (None: of the plan written last), of a stage or of all; None if no plan was
+        ever written.
 
         Raises StoreError for a profile that was never run.
         """
-        planned = self._planned_ids(profile)
-        return None if planned is None else set(planned.to_pylist())
+        planned = self._plan_file(profile)
+        return None if planned is None else set(planned.trial_ids(stage).to_pylist())
 
-    def _planned_ids(self, profile: str | None) -> pa.ChunkedArray | None:
-        plans = self._plans()
+    def staged_plan(self, profile: str | None = None) -> StagedPlan | None:
+        """`plan` with its stages and tuned settings."""
+        planned = self._plan_file(profile)
+        return None if planned is None else planned.plan()
+
+    def _plan_file(self, profile: str | None) -> PlanFile | None:
+        known = plans.read_all(self.root)
         if profile is None:
-            latest = max(plans.values(), key=lambda plan: plan[0], default=None)
-            return None if latest is None else latest[1]
-        if profile not in plans:
-            known = ", ".join(sorted(plans)) or "none"
+            return max(known.values(), key=lambda plan: plan.written_ns, default=None)
+        if profile not in known:
+            there = ", ".join(sorted(known)) or "none"
             raise StoreError(
-                f"{self.root}: no plan of profile {profile!r} here; run it first (plans here: {known})"
+                f"{self.root}: no plan of profile {profile!r} here; run it first (plans here: {there})"
             )
-        return plans[profile][1]
+        return known[profile]
 
     def write_dataset(self, summary: DatasetSummary) -> None:
         """Note what figures need of a data set, in place of an earlier note."""
@@ -292,6 +299,17 @@ class Store:
         entry = self._profiles("importance.json").get(asked.profile if asked else DEFAULT_PROFILE, {})
         return [Importance(**of_objective) for of_objective in entry.get("objectives", [])]
 
+    def write_tuning(self, found: Sequence[Tuned], profile: str | None = None) -> None:
+        """Note what pilots chose, for report and figures; nothing found takes away what was."""
+        if found or self._profiles("tuning.json"):
+            self._write_profile("tuning.json", profile, {"tuned": [each.as_dict() for each in found]})
+
+    def tuning(self, profile: str | None = None) -> list[Tuned]:
+        """What pilots chose under a profile (None: the one run last), in the order of the grid."""
+        asked = self.study(profile)
+        entry = self._profiles("tuning.json").get(asked.profile if asked else DEFAULT_PROFILE, {})
+        return [Tuned.of_dict(each) for each in entry.get("tuned", [])]
+
     def _write_profile(self, file: str, profile: str | None, entry: Mapping[str, Any]) -> None:
         name = profile or DEFAULT_PROFILE
         profiles = {key: value for key, value in self._profiles(file).items() if key != name}
@@ -311,19 +329,6 @@ class Store:
                 f"{path} is not what lrlc wrote ({error}); delete it and run the study again"
             ) from None
         return profiles
-
-    def _plans(self) -> dict[str, tuple[int, pa.ChunkedArray]]:
-        """By profile: when its plan was written, in ns, and the trials in it."""
-        plans = {}
-        folder = self.root / "plans"
-        for name in folder.names(SUFFIX):
-            try:
-                table = pq.read_table(io.BytesIO((folder / f"{name}{SUFFIX}").read()))
-                told = json.loads(table.schema.metadata[_PLAN_KEY])
-            except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-                continue  # the next run writes it again
-            plans[told["profile"]] = (told["written_ns"], table["trial_id"])
-        return plans
 
     def _read(
         self,

@@ -14,21 +14,39 @@ from studies.schema import (
     TrialConfig,
     placements,
 )
+from studies.stages import LengthCheck, Tune
+from studies.tuning import (
+    Group,
+    Pilots,
+    Setting,
+    masked_settings,
+    pilots,
+    tuned_grid,
+    untuned,
+    with_fewer_epochs,
+)
 
 __all__ = [
     "Catalogue",
     "DatasetSpec",
+    "Group",
     "Interval",
+    "LengthCheck",
+    "Pilots",
     "Resources",
     "Search",
+    "Setting",
     "Study",
     "StudyError",
     "Training",
     "TrialConfig",
+    "Tune",
     "expand",
     "has_places",
+    "masked_settings",
     "merge",
     "parse_study",
+    "pilots",
     "placements",
     "read_study",
     "shipped_studies",
@@ -36,4 +54,7 @@ __all__ = [
     "study_title",
     "suggested_configs",
     "trial_id",
+    "tuned_grid",
+    "untuned",
+    "with_fewer_epochs",
 ]

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -23,16 +25,38 @@ GROUPS: Mapping[str, frozenset[str]] = {
 }
 
 
-def expand(study: Study, catalogue: Catalogue) -> list[TrialConfig]:
+@dataclass(frozen=True)
+class GridCell:
+    """A cell of the grid, its seed still open (0): the axes of its block, and what they make of the study."""
+
+    config: TrialConfig
+    settings: Mapping[str, Any]
+    where: str
+
+
+def expand(
+    study: Study, catalogue: Catalogue, config_of: Callable[[GridCell], TrialConfig] = attrgetter("config")
+) -> list[TrialConfig]:
     """Every trial of the grid once: all cells with the first seed, then with the second, and so on.
 
-    An interrupted study is so balanced over its cells. StudyError names the key that is wrong.
+    An interrupted study is so balanced over its cells. `config_of` may change a cell, as tuning does. StudyError
+    names the key that is wrong.
     """
-    cells: dict[TrialConfig, None] = {}
+    cells = dict.fromkeys(config_of(cell) for cell in grid_cells(study, catalogue))
+    return list(dict.fromkeys(with_seed(cell, seed) for seed in study.seeds for cell in cells))
+
+
+def grid_cells(study: Study, catalogue: Catalogue) -> Iterator[GridCell]:
+    """The cells of all blocks, in order; one that stands in two blocks comes twice."""
     for number, block in enumerate(study.grid):
-        for cell in _block_cells(study, block, f"grid[{number}]", catalogue):
-            cells[cell] = None
-    return list(dict.fromkeys(_with_seed(cell, seed) for seed in study.seeds for cell in cells))
+        yield from _block_cells(study, block, f"grid[{number}]", catalogue)
+
+
+def with_settings(
+    study: Study, cell: GridCell, changes: Mapping[str, Any], catalogue: Catalogue
+) -> TrialConfig:
+    """The cell with some axes set otherwise, such as `train.learning_rate`."""
+    return _config(study, {**cell.settings, **changes}, cell.where, catalogue)
 
 
 def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, Any]) -> list[TrialConfig]:
@@ -51,7 +75,7 @@ def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, A
         **{key: value for key, value in values.items() if key not in ("kind", "placement")},
     }
     cell = _config(study, settings, "search.space", catalogue)
-    return [_with_seed(cell, seed) for seed in search.seeds]
+    return [with_seed(cell, seed) for seed in search.seeds]
 
 
 def has_places(kind: str) -> bool:
@@ -73,7 +97,7 @@ def trial_id(
 
 def _block_cells(
     study: Study, block: Mapping[str, Any], where: str, catalogue: Catalogue
-) -> Iterator[TrialConfig]:
+) -> Iterator[GridCell]:
     for axis in block:
         _check_axis(axis, where, catalogue)
         _check_values(block[axis], axis, where)
@@ -105,7 +129,8 @@ def _block_cells(
         except ValueError as error:
             raise StudyError(f"{where}.placement: {error}") from None
         for placement in places:
-            yield _config(study, {**settings, "placement": list(placement)}, where, catalogue)
+            placed = {**settings, "placement": list(placement)}
+            yield GridCell(_config(study, placed, where, catalogue), placed, where)
 
 
 def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Catalogue) -> TrialConfig:
@@ -165,7 +190,8 @@ def _limited(dataset: DatasetSpec, study: Study) -> DatasetSpec:
     return _changed(dataset, tuple(open_limits.items()))
 
 
-def _with_seed(cell: TrialConfig, seed: int) -> TrialConfig:
+def with_seed(cell: TrialConfig, seed: int) -> TrialConfig:
+    """The trial of a cell with this seed."""
     return TrialConfig(
         cell.dataset, cell.network, cell.kind, cell.rank, cell.placement, cell.options, cell.train, seed
     )

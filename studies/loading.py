@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from studies.errors import StudyError, first_fault, nearest
 from studies.expand import check_network, dataset_spec, expand
 from studies.loading_claims import full_claims
+from studies.loading_stages import check_stages, full_tune
 from studies.loading_titles import with_titles
 from studies.schema import Catalogue, Search, Study, Training, placements, seed_list
 
@@ -83,6 +84,7 @@ def parse_study(
     try:
         study = _validate(merge(raw, profile, overrides), catalogue)
         expand(study.model_copy(update={"seeds": study.seeds[:1]}), catalogue)
+        check_stages(study, catalogue)
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
     return study
@@ -137,6 +139,8 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
     ]
     if raw.get("search") is not None:
         raw["search"] = _full_search(_mapping(raw["search"], "search"), raw, catalogue)
+    if raw.get("tune") is not None:
+        raw["tune"] = full_tune(raw["tune"], raw)
     if "claims" in raw:
         places = check_network(raw.get("network", "three_layer"), "network", catalogue)
         raw["claims"] = full_claims(raw["claims"], places, catalogue)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from studies.claims import Claim, Decision
 from studies.fields import Listed, Model, OptionValue, Real, Size, Whole
+from studies.stages import LengthCheck, Tune
 from studies.titles import Title
 
 
@@ -219,6 +220,8 @@ class Study(Model):
     network: str = "three_layer"
     layer: dict[str, OptionValue] = {}
     grid: list[dict[str, Any]] = []
+    tune: Tune | None = None
+    length_check: LengthCheck | None = None
     search: Search | None = None
     seeds: list[Whole] = [0]
     claims: list[Claim] = []

@@ -8,6 +8,7 @@ import pandas as pd
 from results.claims import Judged
 from results.figures import Selection
 from results.markup.content import Block, Counts, Page, Text
+from results.plans import Stage
 from results.report import along_rank, asked, between, failures, figures, outcome, provenance, verdicts
 from results.schema import TrialStatus
 from results.store import DEFAULT_PROFILE, Store, StudyRecord
@@ -23,7 +24,7 @@ def describe(
     selection = Selection.of(store, profile)
     record = store.study(profile) or StudyRecord(profile or DEFAULT_PROFILE, {"name": store.root.name}, ())
     rows = selection.trials
-    planned = store.plan(profile)
+    planned = store.plan(profile, Stage.GRID)
     missing = len(planned - set(rows["trial_id"])) if planned is not None else 0
     return Page(
         title=str(record.study.get("title") or record.study.get("name") or store.root.name),

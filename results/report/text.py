@@ -49,7 +49,7 @@ def several(values: "pd.Series[Any]", most: int = 12) -> str:
     """The different values of a column, in order, the first `most` of them; 'unknown' where there is none."""
     known = [
         f"{value:.10g}" if isinstance(value, float) else str(value)
-        for value in sorted(values.dropna().unique())
+        for value in sorted(values.dropna().unique(), key=lambda value: (isinstance(value, str), value))
     ]
     shown = ", ".join(known[:most])
     return f"{shown} and {len(known) - most} more" if len(known) > most else shown or "unknown"

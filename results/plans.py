@@ -1,0 +1,152 @@
+"""A profile's plan: the trials that it consists of, each with the stage of the study that asks for it.
+
+A plan's columns are `trial_id`; `stage`, which files of earlier versions lack: all their trials are the grid's; and
+`tuned`, the training settings of the trial, separated by commas, that its kind's pilots chose, or null: in rows that
+are compared they read `tuned`. A trial that two stages ask for has two rows.
+"""
+
+import io
+import json
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import quote
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from results.files import Location
+from results.parts import SUFFIX
+
+FOLDER = "plans"
+TUNED = "tuned"
+"""What stands in place of a training setting that was tuned, in rows that are compared."""
+
+_PLAN_KEY = b"lrlc.plan"
+_SCHEMA = pa.schema([("trial_id", pa.string()), ("stage", pa.string()), ("tuned", pa.string())])
+
+
+class Stage(StrEnum):
+    """What a study trains a trial for."""
+
+    GRID = "grid"
+    """A cell of the grid, or a suggestion of the search: what is compared."""
+    TUNE = "tune"
+    """A pilot: a setting that is tried for a kind, with a seed of its own."""
+    LENGTH = "length"
+    """A cell of the grid with fewer epochs."""
+
+
+@dataclass(frozen=True)
+class StagedPlan:
+    """The trials of a profile, by stage, and of some the training settings that were tuned."""
+
+    stages: Mapping[Stage, Collection[str]]
+    tuned: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Trial id -> columns of the trials table."""
+
+    @property
+    def trial_ids(self) -> set[str]:
+        return {trial_id for ids in self.stages.values() for trial_id in ids}
+
+    @property
+    def is_of_pilots(self) -> bool:
+        """Whether the trials are pilots alone: the grid is planned once they have ended."""
+        return {stage for stage, ids in self.stages.items() if ids} == {Stage.TUNE}
+
+    def of_stage(self, stage: Stage) -> set[str]:
+        return set(self.stages.get(stage, ()))
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """A plan as it was read: when it was written, in ns, and its table with all columns."""
+
+    written_ns: int
+    table: pa.Table
+
+    def trial_ids(self, stage: Stage | None = None) -> pa.ChunkedArray:
+        """Of a stage, or (None) of all."""
+        table = self._of(stage)
+        return table["trial_id"]
+
+    def tuned(self, stage: Stage) -> "pd.Series[str]":
+        """By trial id, the tuned settings of those of the stage's trials that have some."""
+        table = self._of(stage)
+        if table["tuned"].null_count == len(table):
+            return pd.Series(dtype="object")
+        told = table.filter(pc.is_valid(table["tuned"]))
+        series: pd.Series[str] = told.to_pandas().set_index("trial_id")["tuned"]
+        return series
+
+    def plan(self) -> StagedPlan:
+        stages = {stage: frozenset(ids) for stage in Stage if (ids := self.trial_ids(stage).to_pylist())}
+        tuned = {
+            str(trial_id): tuple(names.split(","))
+            for stage in stages
+            for trial_id, names in self.tuned(stage).items()
+        }
+        return StagedPlan(stages, tuned)
+
+    def _of(self, stage: Stage | None) -> pa.Table:
+        return self.table if stage is None else self.table.filter(pc.equal(self.table["stage"], str(stage)))
+
+
+def write(root: Location, profile: str, plan: StagedPlan) -> None:
+    """Keep the plan in place of the profile's earlier one."""
+    rows = [
+        (trial_id, str(stage), ",".join(plan.tuned.get(trial_id, ())) or None)
+        for stage in Stage
+        for trial_id in sorted(set(plan.stages.get(stage, ())))
+    ]
+    told = json.dumps({"profile": profile, "written_ns": time.time_ns()}).encode()
+    columns = [pa.array(column, pa.string()) for column in _columns(rows)]
+    table = pa.table(columns, schema=_SCHEMA.with_metadata({_PLAN_KEY: told}))
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    path = root / FOLDER / f"{quote(profile, safe='')}{SUFFIX}"
+    path.replace(lambda file: file.write(buffer.getvalue()))
+
+
+def read_all(root: Location) -> dict[str, PlanFile]:
+    """By profile; a file that cannot be read is left out, and the next run writes it again."""
+    plans = {}
+    folder = root / FOLDER
+    for name in folder.names(SUFFIX):
+        try:
+            table = pq.read_table(io.BytesIO((folder / f"{name}{SUFFIX}").read()))
+            told = json.loads(table.schema.metadata[_PLAN_KEY])
+            plans[told["profile"]] = PlanFile(told["written_ns"], _filled(table))
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+            continue
+    return plans
+
+
+def mask(rows: pd.DataFrame, tuned: "pd.Series[str]") -> pd.DataFrame:
+    """The rows with TUNED in place of the settings that were tuned; `rows` have a column `trial_id`."""
+    of_row = rows["trial_id"].map(tuned).fillna("")
+    for name in sorted({name for names in tuned.unique() for name in names.split(",")} & set(rows.columns)):
+        is_tuned = of_row.map(lambda names, name=name: name in names.split(","))
+        rows = rows.assign(**{name: rows[name].astype("object").mask(is_tuned, TUNED)})
+    return rows
+
+
+def _columns(rows: Iterable[tuple[str, str, str | None]]) -> list[list[str | None]]:
+    columns: list[list[str | None]] = [[], [], []]
+    for row in rows:
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
+    return columns
+
+
+def _filled(table: pa.Table) -> pa.Table:
+    """With the columns that files of earlier versions lack."""
+    ids = table["trial_id"]
+    if "stage" not in table.column_names:
+        table = table.append_column("stage", pa.array([str(Stage.GRID)] * len(ids), pa.string()))
+    if "tuned" not in table.column_names:
+        table = table.append_column("tuned", pa.nulls(len(ids), pa.string()))
+    return table

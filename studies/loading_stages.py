@@ -1,0 +1,106 @@
+"""A study's `tune` and `length_check` as its file has them, checked against the grid and the layers' options."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from studies.errors import StudyError, nearest
+from studies.expand import GridCell, grid_cells
+from studies.schema import Catalogue, Study, Training
+from studies.stages import flat_grid, pilot_seeds, share_of_epochs
+
+DEFAULT_PILOT_SEEDS = 2
+FIXED = ("dataset", "network", "kind", "rank", "placement")
+"""Axes that say what is compared, or on what."""
+
+
+def full_tune(given: object, study: Mapping[str, Any]) -> object:
+    """`tune` with its short forms written out; the study's mapping has its seeds as a list."""
+    if not isinstance(given, dict):
+        return given
+    full = {"seeds": DEFAULT_PILOT_SEEDS, **given}
+    full["seeds"] = pilot_seeds(full["seeds"], _reached(study))
+    if full["seeds"] == []:
+        raise StudyError("tune.seeds: no seeds; give a number of at least 1 or a list")
+    if isinstance(full.get("grid"), dict):
+        full["grid"] = flat_grid(full["grid"])
+    return full
+
+
+def check_stages(study: Study, catalogue: Catalogue) -> None:
+    """StudyError for what the models cannot know: axes, values, seeds, and trials that would not be shorter."""
+    stages = {"tune": study.tune, "length_check": study.length_check}
+    for key in [key for key, stage in stages.items() if stage is not None and not study.grid]:
+        raise StudyError(f"{key}: it works on the cells of a grid, and the study has none")
+    if study.tune is not None:
+        _check_tune(study, catalogue)
+    if study.length_check is not None:
+        cells = list(grid_cells(study, catalogue))
+        _check_shorter(study.length_check.epochs, cells)
+
+
+def _check_tune(study: Study, catalogue: Catalogue) -> None:
+    assert study.tune is not None
+    seeds = study.tune.seeds
+    if len(set(seeds)) < len(seeds):
+        raise StudyError(f"tune.seeds: {seeds} names a seed twice")
+    if met := sorted(set(seeds) & set(_reached(study.model_dump()))):
+        raise StudyError(
+            f"tune.seeds: {met[0]} is a seed of the study too; pilots need seeds of their own, such as a number"
+        )
+    for axis, values in study.tune.grid.items():
+        _check_axis(axis, study, catalogue)
+        _check_values(axis, values)
+
+
+def _check_axis(axis: str, study: Study, catalogue: Catalogue) -> None:
+    where, (group, _, key) = f"tune.grid.{axis}", axis.partition(".")
+    training = sorted(Training.model_fields.keys() - {"epochs"})
+    options = sorted({option for taken in catalogue.options.values() for option in taken})
+    known = [*(f"train.{name}" for name in training), *(f"layer.{name}" for name in options)]
+    if axis in FIXED or group == "dataset":
+        raise StudyError(f"{where}: cannot be tuned, it is what the study compares; tune train.* or layer.*")
+    if axis == "train.epochs":
+        raise StudyError(f"{where}: cannot be tuned; tune.epochs says how long pilots train")
+    if axis not in known:
+        raise StudyError(f"{where}: unknown axis; {nearest(axis, known)}")
+    kinds = {cell.config.kind for cell in grid_cells(study, catalogue)}
+    if group == "layer" and not any(key in catalogue.options.get(kind, ()) for kind in kinds):
+        raise StudyError(f"{where}: no kind of the grid takes it")
+
+
+def _check_values(axis: str, values: Sequence[object]) -> None:
+    where, (group, _, key) = f"tune.grid.{axis}", axis.partition(".")
+    if len(values) < 2:
+        raise StudyError(f"{where}: {list(values)} leaves nothing to choose; give two values or more")
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise StudyError(f"{where}: {list(values)} names a value twice")
+        if group == "train":
+            try:
+                Training.model_validate({key: value})
+            except ValidationError as error:
+                raise StudyError(f"{where}: {error.errors()[0]['msg']}, got {value!r}") from None
+
+
+def _check_shorter(epochs: int | str, cells: Sequence[GridCell]) -> None:
+    shortest = min(cell.config.train.epochs for cell in cells)
+    fewer = share_of_epochs(epochs, shortest)
+    if fewer >= shortest:
+        raise StudyError(
+            f"length_check.epochs: {epochs} is {fewer} of the {shortest} epochs that the grid trains, and no fewer; "
+            "train longer, or give length_check=null"
+        )
+
+
+def _reached(study: Mapping[str, Any]) -> list[int]:
+    """The seeds that a study's grid, looks and search train with; what is no seed is refused elsewhere."""
+    seeds = [seed for seed in study["seeds"] if isinstance(seed, int)]
+    decision, search = study.get("decision") or {}, study.get("search") or {}
+    looks = decision.get("looks") if isinstance(decision, dict) else None
+    last = max((look for look in looks or () if isinstance(look, int)), default=0)
+    after = max(seeds, default=-1) + 1
+    later = range(after, after + max(0, last - len(seeds)))
+    searched = [seed for seed in search.get("seeds", ()) if isinstance(seed, int)]
+    return [*seeds, *later, *searched]

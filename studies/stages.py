@@ -1,0 +1,69 @@
+"""Stages of a study beside its grid: pilots that tune settings for each kind, and shorter trials of the grid's cells.
+
+Both are ordinary trials of the study. See docs/studies.md, "Tuning by kind" and "Length check".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from studies.errors import nearest
+from studies.fields import Model, OptionValue, Whole
+
+SHARES = {"full": 1, "half": 2, "third": 3}
+PILOT_SEED = 1_000_000
+"""The first pilot seed where the study's own seeds end below it; a study counts its seeds up to here at most."""
+
+
+def _epochs(value: object) -> object:
+    if value in SHARES or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError(
+        f"expected a whole number of at least 1 or a share of the study's epochs, got {value!r}; "
+        f"{nearest(value, SHARES)}"
+    )
+
+
+Epochs = Annotated[int | str, BeforeValidator(_epochs)]
+"""A number of epochs, or a share of those that the study trains, rounded up."""
+
+
+class Tune(Model):
+    """Pilots: each setting of `grid` for each kind on each data set; the best mean validation accuracy is chosen."""
+
+    grid: Annotated[dict[str, list[OptionValue]], Field(min_length=1)]
+    """By axis, the values to try; all their combinations are tried."""
+    seeds: list[Whole]
+    epochs: Epochs = "third"
+
+
+class LengthCheck(Model):
+    """The grid's cells again with fewer epochs, with the first `seeds` of the study's seeds."""
+
+    epochs: Epochs = "half"
+    seeds: Annotated[Whole, Field(ge=1)] = 3
+
+
+def share_of_epochs(asked: int | str, full: int) -> int:
+    """The epochs that 'half' or a number stands for, where the grid trains `full`: half of 5 is 3."""
+    return asked if isinstance(asked, int) else -(-full // SHARES[asked])
+
+
+def pilot_seeds(given: object, reached: Sequence[int]) -> object:
+    """A number n means the n seeds from 1,000,000 on, or from the first above those that the study reaches."""
+    if not isinstance(given, int) or isinstance(given, bool):
+        return given
+    first = max(PILOT_SEED, max(reached, default=-1) + 1)
+    return list(range(first, first + given))
+
+
+def flat_grid(given: Mapping[str, Any]) -> dict[str, Any]:
+    """`{train: {learning_rate: [...]}}`, as an override writes it, is `{train.learning_rate: [...]}`."""
+    nested = {
+        f"{group}.{key}": value
+        for group, keys in given.items()
+        if isinstance(keys, dict)
+        for key, value in keys.items()
+    }
+    return {axis: value for axis, value in given.items() if not isinstance(value, dict)} | nested

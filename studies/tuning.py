@@ -1,0 +1,125 @@
+"""A study that tunes: its pilots, and its grid with the settings that they chose.
+
+Cells that differ in rank and placement alone share a setting: it is chosen for each kind (with its layer options) on
+each data set and network, and for each way of training where the grid has several.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from studies.expand import GridCell, expand, grid_cells, with_seed, with_settings
+from studies.fields import OptionValue
+from studies.schema import Catalogue, Study, Training, TrialConfig
+from studies.stages import LengthCheck, Tune, share_of_epochs
+
+Group = Hashable
+"""What cells that share a tuned setting have in common."""
+
+Setting = tuple[tuple[str, OptionValue], ...]
+"""A value for each tuned axis, in the order of `tune.grid`: (('train.learning_rate', 0.1),)."""
+
+
+@dataclass(frozen=True)
+class Pilots:
+    """What is tried for a group of cells: for each setting a trial per pilot seed of the cell that stands for all."""
+
+    group: Group
+    cell: TrialConfig
+    """It without what is tried; its seed is open (0)."""
+    trials: Mapping[Setting, tuple[TrialConfig, ...]]
+
+
+def pilots(study: Study, catalogue: Catalogue) -> list[Pilots]:
+    """One for each group, in the order of the grid; none where the study tunes nothing.
+
+    A ranked kind's first cell of a rank over 1 stands for it, as rank 1 is a convolution; any other kind's first.
+    """
+    standing: dict[Group, GridCell] = {}
+    for cell in grid_cells(study, catalogue) if study.tune else ():
+        group = group_of(study, cell, catalogue)
+        if group is not None:
+            first = standing.setdefault(group, cell)
+            if first.config.rank == 1 and cell.config.rank != 1:
+                standing[group] = cell
+    return [_pilots(study, group, cell, catalogue) for group, cell in standing.items()]
+
+
+def group_of(study: Study, cell: GridCell, catalogue: Catalogue) -> Group | None:
+    """The group whose setting the cell takes; None where its block names all that is tuned, or nothing applies."""
+    free = tuple(axis for axis in study.tune.grid if _is_free(axis, cell, catalogue)) if study.tune else ()
+    return (free, replace(cell.config, rank=None, placement=())) if free else None
+
+
+def tuned_grid(study: Study, catalogue: Catalogue, chosen: Mapping[Group, Setting]) -> list[TrialConfig]:
+    """The study's grid (see `expand`) with the chosen settings; cells of other groups keep the study's own."""
+
+    def config_of(cell: GridCell) -> TrialConfig:
+        setting = chosen.get(group_of(study, cell, catalogue), ())
+        return with_settings(study, cell, dict(setting), catalogue) if setting else cell.config
+
+    return expand(study, catalogue, config_of)
+
+
+def untuned(study: Study, catalogue: Catalogue, chosen: Mapping[Group, Setting]) -> int:
+    """How many trials of the grid wait for a setting that is not chosen yet."""
+    groups = ((cell.config, group_of(study, cell, catalogue)) for cell in grid_cells(study, catalogue))
+    waiting = {config for config, group in groups if group is not None and group not in chosen}
+    return len(waiting) * len(study.seeds)
+
+
+def with_fewer_epochs(check: LengthCheck | None, grid: Sequence[TrialConfig]) -> list[TrialConfig]:
+    """The trials of the length check: those of the grid with its first seeds, shortened."""
+    if check is None:
+        return []
+    first = list(dict.fromkeys(config.seed for config in grid))[: check.seeds]
+    short = [_shortened(config, check.epochs) for config in grid if config.seed in first]
+    return list(dict.fromkeys(short))
+
+
+def masked_settings(tune: Tune | None, configs: Iterable[TrialConfig]) -> dict[TrialConfig, tuple[str, ...]]:
+    """For each trial of a grid the training settings that are its cell's own best and tell no panels apart.
+
+    They are those that the study tunes, but for cells that the grid itself trains with several values: these are
+    told apart by them, and no two trials become alike by what is left out.
+    """
+    found: dict[TrialConfig, tuple[str, ...]] = dict.fromkeys(configs, ())
+    neutral = {config: config for config in found}
+    for name in (axis.partition(".")[2] for axis in (tune.grid if tune else ()) if axis.startswith("train.")):
+        without = {config: _without(rest, name) for config, rest in neutral.items()}
+        count = Counter(without.values())
+        for config, rest in without.items():
+            if count[rest] == 1:
+                found[config] += (name,)
+                neutral[config] = rest
+    return found
+
+
+def _pilots(study: Study, group: Group, cell: GridCell, catalogue: Catalogue) -> Pilots:
+    assert study.tune is not None
+    free = [axis for axis in study.tune.grid if _is_free(axis, cell, catalogue)]
+    trials: dict[Setting, tuple[TrialConfig, ...]] = {}
+    for values in product(*(study.tune.grid[axis] for axis in free)):
+        setting = tuple(zip(free, values, strict=True))
+        config = _shortened(with_settings(study, cell, dict(setting), catalogue), study.tune.epochs)
+        trials[setting] = tuple(with_seed(config, seed) for seed in study.tune.seeds)
+    return Pilots(group, cell.config, trials)
+
+
+def _is_free(axis: str, cell: GridCell, catalogue: Catalogue) -> bool:
+    """Whether tuning decides it: not where the block names it, nor an option that the kind does not take."""
+    group, _, name = axis.partition(".")
+    taken = group != "layer" or name in catalogue.options.get(cell.config.kind, ())
+    return taken and axis not in cell.settings
+
+
+def _shortened(config: TrialConfig, epochs: int | str) -> TrialConfig:
+    fewer = share_of_epochs(epochs, config.train.epochs)
+    return replace(config, train=config.train.model_copy(update={"epochs": fewer}))
+
+
+def _without(config: TrialConfig, name: str) -> TrialConfig:
+    usual: Any = Training.model_fields[name].default
+    return replace(config, train=config.train.model_copy(update={name: usual}))

@@ -1,0 +1,193 @@
+"""Stages of a study: pilots choose a setting for each kind, shorter trials check the length; the grid is compared."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from processes import rows, start, wait_for_rows
+
+from results.claims import Verdict, judge
+from results.figures.selection import Selection, panels
+from results.plans import Stage
+from results.schema import TrialStatus
+from results.store import Store
+
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+
+TUNED = """
+name: tuned
+datasets: digits
+train_images: 300
+grid:
+  - kind: conv
+  - kind: lrlc
+    rank: [1, 2]
+    placement: [3]
+seeds: 2
+train: {epochs: 2, batch_size: 64}
+tune:
+  grid: {train.learning_rate: [0.0001, 0.05, 1.0e+30]}
+  seeds: 2
+  epochs: half
+length_check: {epochs: half, seeds: 1}
+claims:
+  - {name: equal, test: difference, ours: {kind: lrlc, rank: 2}, theirs: conv, margin: 50, direction: equal}
+"""
+
+
+@pytest.fixture
+def tuned_study(tmp_path: Path) -> Path:
+    path = tmp_path / "tuned.yaml"
+    path.write_text(TUNED)
+    return path
+
+
+def of_stage(root: Path, stage: Stage) -> pd.DataFrame:
+    """The raw rows of a stage."""
+    planned = Store(root).plan(stage=stage) or set()
+    found = rows(root)
+    return found[found.index.isin(planned)]
+
+
+def test_each_kind_trains_with_the_rate_that_its_pilots_chose(
+    lrlc: Lrlc, tuned_study: Path, tmp_path: Path
+) -> None:
+    planned = json.loads(lrlc("plan", tuned_study, "--json").stdout)
+    assert (planned["pilots"], planned["pilots_missing"], planned["untuned"]) == (12, 12, 6)
+    assert (planned["grid_trials"], planned["missing"]) == (6, 6)
+    assert (planned["length_trials"], planned["length_missing"]) == (3, 3)
+    assert planned["forecast_seconds"] > 0
+    said = lrlc("run", tuned_study, "--serial").stderr
+    assert "tuned: digits conv: learning rate 0.05 (validation" in said
+    assert "tuned: digits lrlc: learning rate 0.05 (validation" in said
+    root = tmp_path / "runs/tuned"
+    pilots, grid, shorter = (of_stage(root, stage) for stage in (Stage.TUNE, Stage.GRID, Stage.LENGTH))
+    assert [len(pilots), len(grid), len(shorter)] == [12, 6, 3]
+    assert set(pilots["seed"]) == {1_000_000, 1_000_001}
+    assert set(pilots["rank"].dropna()) == {2}  # rank 1 is a convolution
+    assert set(pilots["epochs"]) == {1}
+    assert dict(pilots.groupby("learning_rate")["status"].first()) == {
+        0.0001: "finished",
+        0.05: "finished",
+        1e30: "diverged",
+    }
+    best = pilots[pilots["learning_rate"] == 0.05].groupby("kind")["validation_accuracy"].mean()
+    for tuned in Store(root).tuning():
+        assert tuned.chosen.setting == {"train.learning_rate": 0.05}
+        assert tuned.chosen.mean == pytest.approx(best[tuned.kind])
+        assert tuned.edges == {}
+    assert set(grid["learning_rate"]) == set(shorter["learning_rate"]) == {0.05}
+    assert (set(grid["seed"]), set(shorter["seed"])) == ({0, 1}, {0})
+    assert (set(grid["epochs"]), set(shorter["epochs"])) == ({2}, {1})
+    again = lrlc(
+        "run", tuned_study, "--address", "127.0.0.1:1"
+    ).stderr  # nothing is missing: no cluster is needed
+    assert "tuned: digits conv: learning rate 0.05" in again
+    assert "9 of 9 trials done" in again
+    planned = json.loads(lrlc("plan", tuned_study, "--json").stdout)
+    assert [planned[name] for name in ("missing", "pilots_missing", "untuned", "length_missing")] == [0] * 4
+
+
+def test_comparisons_see_the_grid_alone_and_take_tuned_settings_for_one(
+    lrlc: Lrlc, tuned_study: Path, tmp_path: Path
+) -> None:
+    grid = "grid=[{kind: conv, train.learning_rate: 0.1}, {kind: lrlc, rank: [1, 2], placement: [3]}]"
+    rates = ["tune.grid.train.learning_rate=[0.05, 0.06]", "tune.seeds=1"]
+    lrlc("run", tuned_study, "--serial", grid, *rates)
+    store = Store(tmp_path / "runs/tuned")
+    assert [tuned.kind for tuned in store.tuning()] == ["lrlc"]  # what a block names is not tuned
+    raw, seen = rows(tmp_path / "runs/tuned"), store.planned_trials()
+    assert len(raw) == 2 + 6 + 3
+    assert raw.loc[seen["trial_id"]].groupby("kind")["learning_rate"].nunique().to_dict() == {
+        "conv": 1,
+        "lrlc": 1,
+    }
+    assert raw.loc[seen["trial_id"], "learning_rate"].nunique() == 2
+    assert (len(seen), set(seen["learning_rate"])) == (6, {"tuned"})
+    (panel,) = panels(Selection.of(store).trials)
+    assert (len(panel.rows), panel.detail) == (6, "")
+    (claim,) = judge(store)
+    assert (claim.verdict, claim.findings[0].seeds) == (Verdict.UNDECIDED, 2)
+    assert "identical (paired by seed)" in lrlc("compare", "tuned", "tuned").stdout
+    page = (tmp_path / lrlc("report", tuned_study).stdout.strip()).read_text()
+    assert "<td>0.05</td>" not in page
+
+
+def test_values_that_the_grid_itself_compares_stay_apart(
+    lrlc: Lrlc, tuned_study: Path, tmp_path: Path
+) -> None:
+    grid = "grid=[{kind: conv, train.learning_rate: [0.05, 0.1]}, {kind: lrlc, rank: 2, placement: [3]}]"
+    lrlc("run", tuned_study, "--serial", grid, "tune.grid.train.learning_rate=[0.05, 0.06]", "tune.seeds=1")
+    seen = Store(tmp_path / "runs/tuned").planned_trials()
+    assert {kind: set(of_kind["learning_rate"]) for kind, of_kind in seen.groupby("kind")} == {
+        "conv": {0.05, 0.1},
+        "lrlc": {"tuned"},
+    }
+    lrlc("report", tuned_study)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_stopped_among_its_pilots_trains_only_what_is_missing(
+    kill: signal.Signals, lrlc: Lrlc, tuned_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    root = tmp_path / "runs/tuned"
+    words = ["--serial", "train.epochs=8", "tune.epochs=full"]
+    process = start(tuned_study, environment, *words)
+    wait_for_rows(root, 1, process)
+    process.send_signal(kill)
+    process.communicate()
+    before = rows(root)
+    assert 1 <= len(before) < 12
+    assert Store(root).plan(stage=Stage.GRID) == set()
+    assert "pilots" in lrlc("status", tuned_study).stdout
+    assert Store(root).planned_trials().empty
+    lrlc("run", tuned_study, *words)
+    after = rows(root)
+    assert len(after) == 12 + 6 + 3
+    pd.testing.assert_frame_equal(after.loc[before.index], before)
+
+
+def test_a_watcher_waits_for_the_grid_after_its_pilots(
+    lrlc: Lrlc, tuned_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    command = [sys.executable, "-m", "harness.cli", "status", str(tuned_study), "--watch", "0.1"]
+    watching = subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE)
+    assert watching.stdout is not None
+    assert watching.stdout.readline() == "0 done\n"
+    lrlc("run", tuned_study, "--serial")
+    shown, _ = watching.communicate()
+    assert "/12 pilots" in shown
+    assert "9/9 trials" not in shown  # the plan has the pilots too
+    assert shown.splitlines()[-2].startswith("runs/tuned: ")
+    assert "0 missing" in shown.splitlines()[-2]
+
+
+def test_pilots_and_shorter_trials_of_another_study_are_not_trained_again(
+    lrlc: Lrlc, tuned_study: Path, tmp_path: Path
+) -> None:
+    lrlc("run", tuned_study, "--serial")
+    first = rows(tmp_path / "runs/tuned")
+    finished = first[first["status"] == TrialStatus.FINISHED]
+    said = lrlc("run", tuned_study, "name=second", "--serial").stderr
+    assert "8 trials taken from" in said
+    assert "9 trials taken from" in said
+    second = rows(tmp_path / "runs/second")
+    pd.testing.assert_frame_equal(second.loc[finished.index], finished)
+    assert len(second) == len(first)
+
+
+def test_more_seeds_for_what_is_undecided_come_after_the_pilots(
+    lrlc: Lrlc, tuned_study: Path, tmp_path: Path
+) -> None:
+    words = ["seeds=1", "decision.looks=[2, 3]", "length_check.seeds=3", "tune.seeds=1"]
+    said = lrlc("run", tuned_study, "--serial", "--until-decided", *words).stderr
+    assert said.index("tuned: digits conv") < said.index("look at 2 seeds: 6 trials in all")
+    grid, shorter = (of_stage(tmp_path / "runs/tuned", stage) for stage in (Stage.GRID, Stage.LENGTH))
+    assert grid.groupby("kind")["seed"].nunique().to_dict() == {"conv": 3, "lrlc": 3}
+    assert set(grid["learning_rate"]) == {0.05}
+    assert set(shorter["seed"]) == {0, 1, 2}
