@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 import layers
-from harness import plugins
+from harness import from_conv, plugins
 from harness.data import DATASETS
 from studies import (
     Catalogue,
@@ -20,6 +20,7 @@ from studies import (
     pilots,
     read_study,
 )
+from studies.fields import OptionValue
 
 
 @dataclass(frozen=True)
@@ -74,25 +75,34 @@ def _check_options(study: Study, known: Catalogue, source: str) -> None:
     """Build one small layer for each kind with options: only the layer knows which values it takes."""
     cells = expand(study.model_copy(update={"seeds": study.seeds[:1]}), known)
     cells += [tried[0] for of_group in pilots(study, known) for tried in of_group.trials.values()]
-    for kind, options in sorted({(cell.kind, cell.options) for cell in cells if cell.options}, key=str):
-        entry = layers.LAYER_KINDS[kind]
-        rank = {"rank": 1} if entry.ranked else {}
-        try:
-            with torch.device("meta"):
-                entry.build(4, 4, 3, input_size=(8, 8), **rank, **dict(options))
-        except layers.LayerError as error:
-            raise StudyError(f"{source}: layer: {kind}: {error}") from None
+    asked = {(cell.kind, cell.options, cell.train.epochs) for cell in cells if cell.options}
+    for kind, options, epochs in sorted(asked, key=str):
+        if fault := _fault(layers.LAYER_KINDS[kind], options, epochs):
+            raise StudyError(f"{source}: layer: {kind}: {fault}")
+
+
+def _fault(kind: layers.LayerKind, options: Sequence[tuple[str, OptionValue]], epochs: int) -> str | None:
+    rank = {"rank": 1} if kind.ranked else {}
+    try:
+        with torch.device("meta"):
+            kind.build(4, 4, 3, input_size=(8, 8), **rank, **from_conv.layer_options(options))
+    except layers.LayerError as error:
+        return str(error)
+    return from_conv.fault(options, epochs)
 
 
 def _options(kind: layers.LayerKind) -> dict[str, object]:
     """The keywords of a kind's builder beyond those every network passes, with their defaults.
 
-    A matched kind's are those of the kind it is matched to.
+    A matched kind's are those of the kind it is matched to that can change its size.
     """
-    build = layers.LAYER_KINDS[kind.matched_to or kind.name].build
-    parameters = inspect.signature(build).parameters.values()
+    sized = layers.LAYER_KINDS[kind.matched_to or kind.name]
+    parameters = inspect.signature(sized.build).parameters.values()
     passed = {"input_size", "stride", "padding", "bias", "rank"}
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in passed}
+    if kind.matched_to:
+        passed |= sized.learning_options
+    options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in passed}
+    return {**options, from_conv.FROM_CONV: 0} if kind.from_conv else options
 
 
 def _plugin_names(merged: dict[str, object]) -> list[str]:

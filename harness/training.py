@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import layers
-from harness import checkpoint, provenance
+from harness import checkpoint, from_conv, provenance
 from harness.data import Dataset, DeviceSplit, HeldSplit, Shelf, offsets
 from harness.evaluation import autocast, batches, evaluate, resolve_precision
 from harness.measuring import measured
@@ -54,14 +54,17 @@ def train(
     splits = device_splits(trial.config.dataset, seed, dataset, shelf)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    model = _build(trial, dataset, device)
+    model = network = _build(trial.config, dataset, device)
     result = _describe(trial, dataset, device, model, started)
     yield result
 
     precision = resolve_precision(settings.precision, device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=settings.momentum, nesterov=True)
     steps_per_epoch = math.ceil(splits["train"].count / settings.batch_size)
     curve: list[EpochRecord] = []
+    before = from_conv.conv_epochs(trial.config)  # epochs as a convolution
+    if before and (resume is None or len(resume.curve) <= before):
+        model = _build(from_conv.as_conv(trial.config), dataset, device)
+    optimizer = _optimizer(model, settings)
     if resume is not None:
         checkpoint.restore(resume, model, optimizer, device)
         curve = list(resume.curve)
@@ -69,6 +72,9 @@ def train(
     train_seconds, status = sum(record.seconds for record in curve), TrialStatus.FINISHED
     last_checkpoint = time.monotonic()
     for epoch in range(len(curve) + 1, settings.epochs + 1):
+        if before and epoch == before + 1:
+            optimizer = _take_over(network, model, optimizer, settings, seed)
+            model = network
         order = _generator(derive_seed(seed, "order", epoch))
         epoch_clock = time.perf_counter()
         train_loss, train_accuracy = _train_epoch(
@@ -125,6 +131,21 @@ def learning_rate(settings: Training, step: int, steps_per_epoch: int) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
 
 
+def _optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimizer:
+    groups = layers.parameter_groups(model)
+    return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, nesterov=True)
+
+
+def _take_over(
+    network: nn.Module, trained: nn.Module, before: torch.optim.Optimizer, settings: Training, seed: int
+) -> torch.optim.Optimizer:
+    """`network` goes on from the `trained` convolution, as far as they share parameters with their momentum."""
+    copied = layers.take_over(network, trained, derive_seed(seed, "from_conv"))
+    optimizer = _optimizer(network, settings)
+    from_conv.hand_momentum(before, trained, optimizer, network, copied)
+    return optimizer
+
+
 def _train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -141,8 +162,8 @@ def _train_epoch(
     loss_sum = torch.zeros((), dtype=torch.float64, device=split.device)
     correct = torch.zeros((), dtype=torch.int64, device=split.device)
     for step, indices in enumerate(steps, first_step):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, step, len(steps))
+        for group in optimizer.param_groups:  # checkpoints of earlier versions have one, without a factor
+            group["lr"] = learning_rate(settings, step, len(steps)) * group.get("factor", 1.0)
         images, labels = split.gather(indices)
         with autocast(split.device, precision):
             logits = model(images)
@@ -165,13 +186,13 @@ def network_of(config: TrialConfig, dataset: Dataset) -> nn.Module:
         kind=config.kind,
         rank=config.rank,
         placement=config.placement,
-        options=dict(config.options),
+        options=from_conv.layer_options(config.options),
     )
 
 
-def _build(trial: Trial, dataset: Dataset, device: torch.device) -> nn.Module:
-    model = network_of(trial.config, dataset)
-    layers.initialise(model, derive_seed(trial.config.seed, "initialisation"))
+def _build(config: TrialConfig, dataset: Dataset, device: torch.device) -> nn.Module:
+    model = network_of(config, dataset)
+    layers.initialise(model, derive_seed(config.seed, "initialisation"))
     on_device = model.to(device)
     return on_device.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

@@ -13,11 +13,13 @@ from layers.local import LocallyConnected2d
 from layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
 from layers.maps import combining_weight_maps
 from layers.networks import build_network
+from layers.parameter_groups import parameter_groups
 from layers.penalty import penalty
 from layers.position_map import PositionMapConv2d
 from layers.registry import LAYER_KINDS, NETWORKS, LayerKind, Network, layer_kind, network
 from layers.relaxed import RelaxedConv2d
 from layers.resnet import resnet50
+from layers.take_over import take_over
 
 __all__ = [
     "LAYER_KINDS",
@@ -45,6 +47,8 @@ __all__ = [
     "layer_kind",
     "lrlc_conv2d",
     "network",
+    "parameter_groups",
     "penalty",
     "resnet50",
+    "take_over",
 ]

@@ -14,6 +14,8 @@ from layers.errors import unknown
 SHARES = ("both", "rows", "columns", "none")
 NORMALIZATIONS = ("softmax", "l2", "none")
 DILATIONS = (1, 2, 4, 8)
+RANDOM_LOGITS_STD = 0.1
+"""Of the logits in a random start; the softmax weights of 4 banks then vary by about 0.02 over positions."""
 
 
 def normalize_weights(logits: Tensor, normalize: str) -> Tensor:
@@ -31,9 +33,13 @@ def normalize_weights(logits: Tensor, normalize: str) -> Tensor:
 class FixedCombiningWeights(nn.Module):
     """Learned logits, shared along rows, columns, both or neither; see SCIENCE 'Combining weights, fixed'.
 
-    `share='both'`: row (K, H') + column (K, W'); 'rows': row only; 'columns': column only; 'none': table
-    (K, H', W'). They start constant, adding up to `start` (1/sqrt(K) unless given), so that the layer starts as
-    a convolution.
+    rank: K, the number of banks.
+    output_size: (H', W').
+    share: 'both', row (K, H') + column (K, W'); 'rows', row only; 'columns', column only; 'none', table (K, H', W').
+    normalize: over the banks, 'softmax', 'l2' or 'none'.
+    start: what the logits start at, 1 / sqrt(K) unless given: constant, so that the layer starts as a convolution.
+    start_std: standard deviation of normal deviations from it.
+    learning_rate_factor: multiplies the learning rate of the logits (see `parameter_groups`).
     """
 
     def __init__(
@@ -43,12 +49,14 @@ class FixedCombiningWeights(nn.Module):
         share: str,
         normalize: str,
         start: float | None = None,
+        start_std: float = 0.0,
+        learning_rate_factor: float = 1.0,
     ) -> None:
         super().__init__()
         check_choice("share", share, SHARES)
         check_choice("normalize", normalize, NORMALIZATIONS)
         self.rank, self.output_size, self.share, self.normalize = rank, output_size, share, normalize
-        self.start = start
+        self.start, self.start_std, self.learning_rate_factor = start, start_std, learning_rate_factor
         H, W = output_size
         self.row = nn.Parameter(torch.empty(rank, H)) if share in ("both", "rows") else None
         self.column = nn.Parameter(torch.empty(rank, W)) if share in ("both", "columns") else None
@@ -57,9 +65,12 @@ class FixedCombiningWeights(nn.Module):
 
     def reset_parameters(self) -> None:
         factors = list(self.parameters())
-        start = 1 / sqrt(self.rank) if self.start is None else self.start
+        count, start = len(factors), 1 / sqrt(self.rank) if self.start is None else self.start
         for factor in factors:
-            nn.init.constant_(factor, start / len(factors))
+            if self.start_std:
+                nn.init.normal_(factor, start / count, self.start_std / sqrt(count))
+            else:
+                nn.init.constant_(factor, start / count)
 
     def forward(self, x: Tensor | None = None) -> Tensor:
         """The maps (1, K, H', W'); `x` is not looked at."""
@@ -87,6 +98,13 @@ class InputDependentCombiningWeights(nn.Module):
     See SCIENCE 'Combining weights, input-dependent': reduce to K channels; that map, its average and its
     dilated depthwise convolutions, all resized to (H', W'); squeeze, ReLU, excite, sigmoid, project to K;
     normalise.
+
+    in_channels: C_in.
+    rank: K, the number of banks.
+    input_size: (H, W).
+    output_size: (H', W').
+    normalize: over the banks, 'softmax', 'l2' or 'none'.
+    learning_rate_factor: multiplies the learning rate of the network's parameters (see `parameter_groups`).
     """
 
     def __init__(
@@ -96,10 +114,12 @@ class InputDependentCombiningWeights(nn.Module):
         input_size: tuple[int, int],
         output_size: tuple[int, int],
         normalize: str,
+        learning_rate_factor: float = 1.0,
     ) -> None:
         super().__init__()
         check_choice("normalize", normalize, NORMALIZATIONS)
         self.rank, self.output_size, self.normalize = rank, output_size, normalize
+        self.learning_rate_factor = learning_rate_factor
         kept = [r for r in DILATIONS if r <= (min(input_size) - 1) // 2]
         wide = (len(DILATIONS) + 2) * rank  # does not shrink with the branches that are kept
         self.dim_reduction = GlorotConv2d(in_channels, rank, 1)

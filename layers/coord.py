@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from layers.convolution import Convolution2d
+from layers.convolution import Convolution2d, as_plain_conv
 from layers.geometry import Padding, Pair, make_geometry
 from layers.registry import layer_kind
 
@@ -48,6 +48,14 @@ class CoordConv2d(nn.Module):
             bias=bias,
         )
 
+    @torch.no_grad()
+    def start_from_conv(self, conv: nn.Conv2d | Convolution2d) -> None:
+        """Compute what `conv` does: its filter, and zero weights for the coordinates."""
+        weight, bias = as_plain_conv(conv)
+        self.convolution.weight.zero_()[:, : self.in_channels] = weight
+        if self.convolution.bias is not None:
+            self.convolution.bias.copy_(torch.zeros_like(self.convolution.bias) if bias is None else bias)
+
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.convolution.kernel_size}"
 
@@ -63,7 +71,7 @@ def coordinates(x: Tensor) -> Tensor:
     return torch.cat((rows.expand(N, 1, H, W), columns.expand(N, 1, H, W)), 1)
 
 
-@layer_kind("coord_conv")
+@layer_kind("coord_conv", from_conv=True)
 def _coord_conv(
     in_channels: int,
     out_channels: int,

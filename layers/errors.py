@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import inf
 
 
 class LayerError(ValueError):
@@ -20,3 +21,9 @@ def check_flag(name: str, given: object) -> None:
     """LayerError unless `given` is True or False; any other value would silently count as one of them."""
     if not isinstance(given, bool):
         raise LayerError(f"{name} must be true or false, not {given!r}")
+
+
+def check_factor(name: str, given: object) -> None:
+    """LayerError unless `given` is a finite number above 0."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
+        raise LayerError(f"{name} must be a number above 0, not {given!r}")

@@ -16,9 +16,10 @@ def initialise(model: nn.Module, seed: int) -> None:
         for name, module in model.named_modules():
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):
-                torch.manual_seed(_derive(seed, name))
+                torch.manual_seed(module_seed(seed, name))
                 reset()
 
 
-def _derive(seed: int, name: str) -> int:
+def module_seed(seed: int, name: str) -> int:
+    """The seed of the module `name` in a network that is seeded by `seed`."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1

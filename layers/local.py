@@ -129,7 +129,7 @@ class LocallyConnected2d(nn.Module):
         )
 
 
-@layer_kind("locally_connected")
+@layer_kind("locally_connected", from_conv=True)
 def _locally_connected(
     in_channels: int,
     out_channels: int,

@@ -12,9 +12,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
+from layers.combining import (
+    RANDOM_LOGITS_STD,
+    FixedCombiningWeights,
+    InputDependentCombiningWeights,
+    check_choice,
+)
 from layers.convolution import Convolution2d, as_plain_conv, he_uniform_
-from layers.errors import LayerError
+from layers.errors import LayerError, check_factor, check_flag
 from layers.functional import combine
 from layers.geometry import Geometry, Padding, Pair, make_geometry
 from layers.plain import split_banks
@@ -22,20 +27,30 @@ from layers.registry import layer_kind
 
 Banks = int | tuple[int, int] | Sequence[int | tuple[int, int]]
 """A kernel size or dilation: an int or a tuple for all banks, a list with one entry per bank."""
+LOGIT_STARTS = ("constant", "random")
+SPREAD = 0.1
+"""By how much banks that start from one filter differ, in standard deviations of that filter."""
 
 
 class LowRankLocallyConnected2d(nn.Module):
     """x (N, C_in, H, W) -> y (N, C_out, H', W'): y = sum_k w_k(i,j) * (x conv F_k)(i,j) + b(i,j,:).
 
-    Arguments as nn.Conv2d, and:
-    input_size: (H, W) of the inputs; other sizes raise LayerError.
+    in_channels: C_in.
+    out_channels: C_out.
+    kernel_size: kh = kw, or a tuple (kh, kw); a *list* gives one entry per bank (then padding is 'same').
+    input_size: H = W, or (H, W), of the inputs; other sizes raise LayerError.
     rank: K, the number of filter banks.
-    kernel_size, dilation: a *list* gives one entry per bank (then padding is 'same').
-    padding: 'valid', 'same' (as TensorFlow pads), an int or a pair.
-    share: 'both' (logits row + column), 'rows', 'columns' or 'none' (a table); also of the spatial bias.
-    normalize: over the banks, 'softmax', 'l2' or 'none'.
-    bias, spatial_bias: one bias per channel, and one per position (shared as `share` says).
-    input_dependent: weights from a network of the layer's input, with the full table as spatial bias.
+    stride: in positions, an int or (vertical, horizontal).
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right).
+    dilation: of the kernel, an int or a tuple (vertical, horizontal); a *list* as for kernel_size.
+    bias: whether there is a bias per channel, b(c).
+    spatial_bias: whether there is a bias per position, b(i,j), shared as `share` says.
+    share: of logits and spatial bias, 'both' (row + column), 'rows', 'columns' or 'none' (a table).
+    normalize: the weights over the banks, 'softmax', 'l2' or 'none'.
+    input_dependent: weights from a network of the layer's input, and a table (H', W') as spatial bias.
+    start_logits: of fixed weights, 'constant', 1 / sqrt(K), so that the layer starts as a convolution; 'random', around
+        it with a standard deviation of RANDOM_LOGITS_STD.
+    logits_lr: multiplies the learning rate of the logits or of the weights' network (see `parameter_groups`).
 
     Parameters: basis (K*C_out, C_in, kh, kw) with K outermost (a list of (C_out, C_in, kh, kw) where banks
     vary), `combining` (see combining.py), bias (C_out), and bias_row (H'), bias_column (W') or bias_table
@@ -58,9 +73,14 @@ class LowRankLocallyConnected2d(nn.Module):
         share: str = "both",
         normalize: str = "softmax",
         input_dependent: bool = False,
+        start_logits: str = "constant",
+        logits_lr: float = 1.0,
     ) -> None:
         super().__init__()
         check_counts(in_channels, out_channels, rank)
+        check_flag("spatial_bias", spatial_bias)
+        check_factor("logits_lr", logits_lr)
+        check_choice("start_logits", start_logits, LOGIT_STARTS)
         self.in_channels, self.out_channels, self.rank = in_channels, out_channels, rank
         self.kernel_size, self.dilation, self.stride, self.padding = kernel_size, dilation, stride, padding
         self.geometries = _geometries(input_size, kernel_size, stride, padding, dilation, rank)
@@ -72,10 +92,17 @@ class LowRankLocallyConnected2d(nn.Module):
         if input_dependent:
             share = "none"
             self.combining = InputDependentCombiningWeights(
-                in_channels, rank, self.input_size, self.output_size, normalize
+                in_channels, rank, self.input_size, self.output_size, normalize, logits_lr
             )
         else:
-            self.combining = FixedCombiningWeights(rank, self.output_size, share, normalize)
+            self.combining = FixedCombiningWeights(
+                rank,
+                self.output_size,
+                share,
+                normalize,
+                start_std=RANDOM_LOGITS_STD if start_logits == "random" else 0.0,
+                learning_rate_factor=logits_lr,
+            )
         H, W = self.output_size
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         row, column = (
@@ -144,13 +171,12 @@ class LowRankLocallyConnected2d(nn.Module):
         *,
         input_size: Pair,
         rank: int,
-        spread: float = 0.1,
+        spread: float = SPREAD,
         **options: Any,
     ) -> Self:
         """A layer that computes what `conv` (nn.Conv2d or Convolution2d) does, ready to relax it.
 
-        The banks differ by random deviations of `spread` times the filters' standard deviation that cancel in
-        the average; equal banks would get equal gradients for ever. `options` as for the class.
+        `options` as for the class; `spread` as for `start_from_conv`.
         """
         weight, bias = as_plain_conv(conv)
         layer = cls(
@@ -165,9 +191,30 @@ class LowRankLocallyConnected2d(nn.Module):
             bias=bias is not None,
             **options,
         ).to(weight)
-        with torch.no_grad():
-            layer._start_from(weight, bias, spread)
+        layer.start_from_conv(conv, spread=spread)
         return layer
+
+    @torch.no_grad()
+    def start_from_conv(self, conv: nn.Conv2d | Convolution2d, *, spread: float = SPREAD) -> None:
+        """Compute what `conv` does, with banks that training can tell apart.
+
+        Equal banks under constant weights would get equal gradients, and their logits none, for ever. So the banks
+        differ from the filter by normal deviations of `spread` times its standard deviation that cancel in their
+        average: under constant weights the output is that of `conv`. The network of input-dependent weights starts
+        with constant output. LayerError where banks vary.
+        """
+        weight, bias = as_plain_conv(conv)
+        if self.varied:
+            raise LayerError("banks of different kernel_size or dilation cannot start from a convolution")
+        self._start_constant_network()
+        assert isinstance(self.basis, Tensor)
+        share = 1 / self.rank if self.combining.normalize == "softmax" else self.rank**-0.5
+        # Drawn on the CPU: a trial's numbers do not depend on the device's generator.
+        noise = torch.randn(self.rank, *weight.shape, dtype=weight.dtype, device="cpu").to(weight.device)
+        noise = (noise - noise.mean(0)) * (spread * weight.std())
+        self.basis.copy_((weight / (share * self.rank) + noise).flatten(0, 1))
+        if self.bias is not None:
+            self.bias.copy_(torch.zeros_like(self.bias) if bias is None else bias)
 
     def extra_repr(self) -> str:
         return (
@@ -176,23 +223,11 @@ class LowRankLocallyConnected2d(nn.Module):
             f"dilation={self.dilation}, bias={self.bias is not None}"
         )
 
-    def _start_from(self, weight: Tensor, bias: Tensor | None, spread: float) -> None:
-        K = self.rank
+    def _start_constant_network(self) -> None:
         if isinstance(self.combining, InputDependentCombiningWeights):
             nn.init.zeros_(self.combining.project.weight)
             assert self.combining.project.bias is not None
-            nn.init.constant_(self.combining.project.bias, K**-0.5)
-        share = 1 / K if self.combining.normalize == "softmax" else K**-0.5
-        noise = (
-            torch.randn(K, *weight.shape, dtype=weight.dtype, device=weight.device)
-            if K > 1
-            else weight[None] * 0
-        )
-        noise = (noise - noise.mean(0)) * (spread * weight.std())
-        assert isinstance(self.basis, Tensor)
-        self.basis.copy_((weight / (share * K) + noise).flatten(0, 1))
-        if self.bias is not None and bias is not None:
-            self.bias.copy_(bias)
+            nn.init.constant_(self.combining.project.bias, self.rank**-0.5)
 
     def _bank_parameters(self) -> list[Tensor]:
         return list(self.basis) if isinstance(self.basis, nn.ParameterList) else [self.basis]
@@ -286,7 +321,7 @@ def _geometries(
     )
 
 
-@layer_kind("lrlc", ranked=True)
+@layer_kind("lrlc", ranked=True, from_conv=True, learning_options=("start_logits", "logits_lr"))
 def _lrlc(
     in_channels: int,
     out_channels: int,
@@ -300,6 +335,8 @@ def _lrlc(
     spatial_bias: bool = True,
     share: str = "both",
     normalize: str = "softmax",
+    start_logits: str = "constant",
+    logits_lr: float = 1.0,
 ) -> nn.Module:
     return LowRankLocallyConnected2d(
         in_channels,
@@ -313,10 +350,12 @@ def _lrlc(
         spatial_bias=spatial_bias,
         share=share,
         normalize=normalize,
+        start_logits=start_logits,
+        logits_lr=logits_lr,
     )
 
 
-@layer_kind("lrlc_input_dependent", ranked=True)
+@layer_kind("lrlc_input_dependent", ranked=True, from_conv=True, learning_options=("logits_lr",))
 def _lrlc_input_dependent(
     in_channels: int,
     out_channels: int,
@@ -329,6 +368,7 @@ def _lrlc_input_dependent(
     bias: bool = False,
     spatial_bias: bool = True,
     normalize: str = "softmax",
+    logits_lr: float = 1.0,
 ) -> nn.Module:
     return InputDependentLowRankLocallyConnected2d(
         in_channels,
@@ -341,4 +381,5 @@ def _lrlc_input_dependent(
         bias=bias,
         spatial_bias=spatial_bias,
         normalize=normalize,
+        logits_lr=logits_lr,
     )

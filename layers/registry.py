@@ -1,7 +1,7 @@
 """Layer kinds and networks by name. A new one is one function and one decorator line, in any file."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,7 +19,10 @@ class LayerKind:
 
     `build(in_channels, out_channels, kernel_size, *, input_size, stride=1, padding=0, bias=False, **options)`
     makes the layer; a `ranked` kind is also given `rank`. The module it returns has `out_channels`. A kind
-    `matched_to` another is widened to that one's parameter count. `source` is the file that registers it.
+    `matched_to` another is widened to that one's parameter count. `learning_options` are those that change how the
+    layer starts or learns but neither its size nor its cost: a kind matched to this one does not take them. A layer
+    of a `from_conv` kind has `start_from_conv(conv: Convolution2d)` (see `take_over`). `source` is the file that
+    registers it.
     """
 
     name: str
@@ -27,6 +30,8 @@ class LayerKind:
     ranked: bool
     matched_to: str | None
     source: str
+    learning_options: frozenset[str] = frozenset()
+    from_conv: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,18 @@ NETWORKS: dict[str, Network] = {}
 
 
 def layer_kind(
-    name: str, *, ranked: bool = False, matched_to: str | None = None
+    name: str,
+    *,
+    ranked: bool = False,
+    matched_to: str | None = None,
+    learning_options: Iterable[str] = (),
+    from_conv: bool = False,
 ) -> Callable[[Decorated], Decorated]:
     """Register a builder (a function or a class) as the layer kind `name`."""
 
     def register(build: Decorated) -> Decorated:
-        kind = LayerKind(name, build, ranked, matched_to, _source(build))
+        source, learning = _source(build), frozenset(learning_options)
+        kind = LayerKind(name, build, ranked, matched_to, source, learning, from_conv)
         _claim("layer kind", name, kind.source, LAYER_KINDS.get(name))
         LAYER_KINDS[name] = kind
         return build

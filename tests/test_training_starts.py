@@ -1,0 +1,131 @@
+"""Trials whose network starts as a convolution, and logits that learn faster: the same numbers however they run."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.commands import open_run
+from harness.data import load_dataset
+from harness.training import train
+from harness.trial import Checkpoint, Trial
+from results.schema import EpochRecord, TrialResult, TrialStatus
+from studies import StudyError
+
+CPU = torch.device("cpu")
+EPOCHS = 4
+
+
+@pytest.fixture
+def trial(tiny_study: Path, tmp_path: Path):
+    """The one trial of a grid's block, on 100 digits for four epochs."""
+
+    def planned(block: str, *words: str) -> Trial:
+        asked = [
+            f"grid={block}",
+            "seeds=1",
+            "train_images=100",
+            "evaluation_images=50",
+            f"train.epochs={EPOCHS}",
+        ]
+        (one,) = open_run(str(tiny_study), [*asked, *words], None, str(tmp_path), None).plan.trials
+        return one
+
+    return planned
+
+
+def epochs_and_row(trial: Trial, resume: Checkpoint | None = None):
+    """The curve and the row without what measures time, and the checkpoints after each epoch but the last."""
+    dataset = load_dataset(trial.config.dataset, None)
+    records = list(train(trial, dataset, CPU, resume=resume, checkpoint_seconds=0))
+    row = records[-1]
+    assert isinstance(row, TrialResult)
+    assert row.status is TrialStatus.FINISHED
+    curve = tuple(dataclasses.replace(record, seconds=0) for record in row.curve)
+    timeless = dict.fromkeys(
+        ("train_seconds", "total_seconds", "images_per_second", "started_at", "ended_at")
+    )
+    row = dataclasses.replace(row, curve=curve, resumed_epochs=None, **timeless)
+    return curve, row, [record for record in records if isinstance(record, Checkpoint)]
+
+
+def accuracies(curve: tuple[EpochRecord, ...]) -> list[float]:
+    return [record.train_loss for record in curve]
+
+
+LRLC = "{kind: lrlc, rank: 2, placement: [3], layer.from_conv: 0.5, layer.logits_lr: 10}"
+LOCAL = "{kind: locally_connected, placement: [2, 3], layer.from_conv: 0.5}"
+
+
+@pytest.mark.parametrize("block", [LRLC, LOCAL])
+def test_a_trial_from_a_convolution_is_that_convolutions_until_its_layers_take_over(trial, block) -> None:
+    conv, conv_row, _ = epochs_and_row(trial("{kind: conv}"))
+    ours, row, _ = epochs_and_row(trial(block))
+    assert ours[:2] == conv[:2]
+    assert ours[2] != conv[2]
+    assert ours[2].train_loss == pytest.approx(conv[2].train_loss, rel=0.1)
+    assert row.parameters > conv_row.parameters
+    layers_with_maps = {each.layer for each in row.weights}
+    assert layers_with_maps == ({"layer3"} if block == LRLC else set())
+
+
+@pytest.mark.parametrize(
+    "block", [LRLC, LOCAL, "{kind: lrlc_input_dependent, rank: 2, layer.from_conv: 0.3}"]
+)
+def test_a_trial_resumed_before_at_or_after_the_change_gives_the_same_numbers(trial, block) -> None:
+    asked = trial(block)
+    _, whole, checkpoints = epochs_and_row(asked)
+    assert [len(checkpoint.curve) for checkpoint in checkpoints] == [1, 2, 3]
+    for checkpoint in checkpoints:
+        assert epochs_and_row(asked, checkpoint)[1] == whole
+
+
+def test_the_factor_moves_the_logits_further(trial) -> None:
+    def spread(block: str) -> float:
+        maps = epochs_and_row(trial(block))[1].weights
+        return max(torch.tensor(each.values).std().item() for each in maps)
+
+    slow, fast = (spread(f"{{kind: lrlc, rank: 2, placement: [3], layer.logits_lr: {lr}}}") for lr in (1, 10))
+    assert fast > 3 * slow
+
+
+def test_keys_at_their_default_and_keys_without_effect_make_no_new_trial(trial) -> None:
+    plain = trial("{kind: lrlc, rank: 2, placement: [3]}")
+    written = "{kind: lrlc, rank: 2, placement: [3], layer.logits_lr: 1, layer.from_conv: 0, layer.spatial_bias: true}"
+    assert trial(written).id == plain.id
+    everywhere = ["layer={from_conv: 0.5, logits_lr: 10, start_logits: random, start: keras}"]
+    for block in ("{kind: conv}", "{kind: wide_conv, rank: 2, placement: [3]}"):
+        assert trial(block, *everywhere).id == trial(block).id
+    assert trial("{kind: lrlc, rank: 2, placement: [3]}", *everywhere).id != plain.id
+
+
+@pytest.mark.parametrize(
+    ("block", "words", "line"),
+    [
+        (
+            "{kind: lrlc, rank: 2, layer.from_conv: 3}",
+            [],
+            "layer: lrlc: from_conv must be a share of the epochs, from 0 to below 1, not 3",
+        ),
+        (
+            "{kind: lrlc, rank: 2, layer.from_conv: 0.5}",
+            ["train.epochs=1"],
+            "layer: lrlc: from_conv needs at least 2 epochs, one before and one after it, not 1",
+        ),
+        (
+            "{kind: wide_conv, rank: 2, layer.from_conv: 0.5}",
+            [],
+            "grid[0].layer.from_conv: no kind here takes it; known: normalize, share, spatial_bias",
+        ),
+        (
+            "{kind: lrlc, rank: 2, layer.logits_lr: fast}",
+            [],
+            "layer: lrlc: logits_lr must be a number above 0, not 'fast'",
+        ),
+    ],
+)
+def test_a_wrong_start_is_refused_in_one_line(trial, tiny_study: Path, block, words, line) -> None:
+    with pytest.raises(StudyError) as caught:
+        trial(block, *words)
+    assert str(caught.value) == f"{tiny_study}: {line}"
