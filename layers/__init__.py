@@ -12,6 +12,7 @@ from layers.initialise import initialise
 from layers.local import LocallyConnected2d
 from layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
 from layers.maps import combining_weight_maps
+from layers.measured import chosen_backends
 from layers.networks import build_network
 from layers.parameter_groups import parameter_groups
 from layers.penalty import penalty
@@ -40,6 +41,7 @@ __all__ = [
     "RelaxedConv2d",
     "activation_bytes",
     "build_network",
+    "chosen_backends",
     "combining_weight_maps",
     "cost",
     "import_tf",

@@ -1,0 +1,117 @@
+"""The fastest of several kernels on this GPU, measured at a shape's first call and remembered.
+
+A choice is kept in the process and as a small file in the cache, so that every process of this machine, and every later
+run, makes the same one: of several that measure at once, the first to write its file decides.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import torch
+
+Work = Callable[[], object]
+
+MILLISECONDS = 3.0
+"""How long each candidate is measured for, in each of `ROUNDS` rounds."""
+ROUNDS = 3
+
+log = logging.getLogger("layers")
+_lock = RLock()  # a candidate may ask for a choice of its own
+_choices: dict[str, str] = {}
+
+
+def chosen_backends() -> dict[str, str]:
+    """The kernels that this process chose by measurement, by what was asked: operator, dtype, shapes and device."""
+    return dict(_choices)
+
+
+def choose(question: str, candidates: Mapping[str, Work], device: torch.device, default: str) -> str:
+    """The name of the fastest candidate for `question`, measured unless remembered.
+
+    While the stream is captured into a graph, or under torch.compile's tracing, nothing can be measured: what is not
+    remembered is then answered with `default`, and asked again later.
+    """
+    with _lock:
+        if question not in _choices:
+            if (found := _recall(question, candidates)) is None:
+                if torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing():
+                    return default
+                found = _remember(question, _measure(candidates, device))
+            _choices[question] = found
+        return _choices[question]
+
+
+def _measure(candidates: Mapping[str, Work], device: torch.device) -> dict[str, float]:
+    """Milliseconds of each candidate that works here, the fastest first: the best of the rounds."""
+    repeats: dict[str, int] = {}
+    failure: Exception | None = None
+    for name, work in candidates.items():
+        try:
+            work()  # compiles
+            repeats[name] = max(1, min(50, int(MILLISECONDS / max(1e-3, _milliseconds(work, 1, device)))))
+        except Exception as problem:  # out of memory, or of what a block may take: a candidate less
+            log.warning(
+                "%s kernels not used: %s", name, (str(problem) or type(problem).__name__).splitlines()[0]
+            )
+            failure = problem
+    if not repeats:
+        raise failure or ValueError("no candidates")
+    best = dict.fromkeys(repeats, float("inf"))
+    for _ in range(ROUNDS):
+        for name, count in repeats.items():
+            best[name] = min(best[name], _milliseconds(candidates[name], count, device) / count)
+    return dict(sorted(best.items(), key=lambda item: item[1]))
+
+
+def _milliseconds(work: Work, count: int, device: torch.device) -> float:
+    with torch.cuda.device(device):
+        start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        start.record()
+        for _ in range(count):
+            work()
+        end.record()
+        end.synchronize()
+    return float(start.elapsed_time(end))
+
+
+def _remember(question: str, milliseconds: dict[str, float]) -> str:
+    """Keep the fastest on disk, unless another process was first: then its choice counts."""
+    choice = next(iter(milliseconds))
+    text = json.dumps({"question": question, "choice": choice, "milliseconds": milliseconds}, indent=1)
+    log.info("%s: %s", question, ", ".join(f"{name} {ms:.3f} ms" for name, ms in milliseconds.items()))
+    try:
+        path = _file(question)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, private = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        try:
+            os.link(private, path)
+        finally:
+            os.unlink(private)
+    except FileExistsError:
+        return _recall(question, milliseconds) or choice
+    except OSError as problem:
+        log.warning("the choice of kernels is not kept (%s)", problem)
+    return choice
+
+
+def _recall(question: str, candidates: Mapping[str, Any]) -> str | None:
+    try:
+        kept = json.loads(_file(question).read_text())
+    except (OSError, ValueError):
+        return None
+    return kept["choice"] if kept.get("question") == question and kept.get("choice") in candidates else None
+
+
+def _file(question: str) -> Path:
+    base = os.environ.get("LRLC_CACHE") or Path.home() / ".cache" / "lrlc-bench"
+    return Path(base).expanduser() / "choices" / f"{hashlib.sha256(question.encode()).hexdigest()[:16]}.json"
