@@ -18,6 +18,7 @@ from harness.executors.base import Executor
 from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
 from harness.lease import Lease, LeaseWatch, refuse_if_taken
+from harness.measuring.lacking import lacking
 from harness.named_store import place_of_results, place_to_write
 from harness.packing import Packing, measured_peaks
 from harness.planning import PilotTrials, Plan, Planner
@@ -162,6 +163,8 @@ class RunSession:
             say(
                 f"{counted(len(lent.trial_ids), 'trial')} taken from {lent.store.root}, trained there already"
             )
+        for key, count in lacking(store, plan.trials, self.study.measure).items():
+            say(f"{counted(count, 'finished trial')} without measure.{key}: trained before it was asked for")
         store.write_study(self.study.described(), self.profile, self.overrides)
         store.write_plan(self.profile, self.staged)
         store.write_tuning(self.choices, self.profile)

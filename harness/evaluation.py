@@ -20,6 +20,11 @@ class Scores:
     correct: Tensor
     """(images,) bool, on the split's device: which images were classified right."""
 
+    def accuracy_of_first(self, images: int) -> float:
+        """Accuracy on the first so many images, or on all of them where there are fewer."""
+        first = self.correct[:images]
+        return first.sum().item() / len(first)
+
 
 @torch.no_grad()
 def evaluate(

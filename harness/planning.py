@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.catalogue import OpenedStudy
-from harness.data import load_dataset
+from harness.data import Dataset, load_dataset
 from harness.progress import DecodingLines
 from harness.reuse import Lent, lent_rows
 from harness.training import CODE_EPOCH
@@ -17,8 +17,10 @@ from results.store import Store
 from studies import (
     DatasetSpec,
     Group,
+    Measure,
     Pilots,
     Setting,
+    StudyError,
     TrialConfig,
     pilots,
     trial_id,
@@ -67,7 +69,8 @@ class Planner:
             code_epoch=CODE_EPOCH,
             plugin_digest=self._opened.plugin_digest(config),
         )
-        return Trial(identity, config, self._opened.study.name, digest, CODE_EPOCH, search_number)
+        study = self._opened.study
+        return Trial(identity, config, study.name, digest, CODE_EPOCH, search_number, study.measure)
 
     def grid(self, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:
         """The trials of the study's grid with its seeds, or these, each once, in the order they should run.
@@ -103,9 +106,21 @@ class Planner:
             untranslated = spec.model_copy(update={"translate": 0}) if spec.translate else spec
             if untranslated not in self._digests:
                 loaded = load_dataset(untranslated, self._data_dir, DecodingLines(spec.title))
+                _check_shifts(self._opened.study.measure, loaded)
                 self._digests[untranslated] = loaded.digest
             self._digests[spec] = self._digests[untranslated]
         return self._digests[spec]
+
+
+def _check_shifts(measure: Measure, dataset: Dataset) -> None:
+    """StudyError where a shift would leave nothing of the images to be seen."""
+    _, height, width = dataset.image_shape
+    for pixels in measure.shifts:
+        if pixels >= min(height, width):
+            raise StudyError(
+                f"measure.shifts: {pixels} pixels move the {height}x{width} images of {dataset.title} out of sight; "
+                f"give less than {min(height, width)}"
+            )
 
 
 def settled_ids(store: Store, *, retry: Collection[TrialStatus] = ()) -> set[str]:

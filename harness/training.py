@@ -118,7 +118,7 @@ def train(
         result = replace(
             result, validation_loss=last.validation_loss, validation_accuracy=last.validation_accuracy
         )
-        result = measured(result, model, splits, settings.batch_size, precision)
+        result = measured(result, model, splits, settings.batch_size, precision, trial.measure)
     yield replace(result, total_seconds=time.perf_counter() - clock, ended_at=datetime.now(UTC))
 
 

@@ -1,12 +1,12 @@
 """A trial on its way through the harness, and the row it leaves when nothing is known yet."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from harness import provenance
 from results.schema import EpochRecord, TrialResult, TrialStatus
-from studies.schema import TrialConfig
+from studies.schema import Measure, TrialConfig
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Trial:
     data_digest: str
     code_epoch: int
     search_number: int | None = None
+    measure: Measure = field(default_factory=Measure)
+    """What the study asks to be measured at its end; no part of its identity."""
     attempts: int = 1
     deaths: int = 0
     """Attempts that ended with the worker's death, nodes that went as a whole aside."""

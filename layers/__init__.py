@@ -16,11 +16,13 @@ from layers.measured import chosen_backends
 from layers.networks import build_network
 from layers.parameter_groups import parameter_groups
 from layers.penalty import penalty
+from layers.places import placed_layers
 from layers.position_map import PositionMapConv2d
 from layers.registry import LAYER_KINDS, NETWORKS, LayerKind, Network, layer_kind, network
 from layers.relaxed import RelaxedConv2d
 from layers.resnet import resnet50
 from layers.take_over import take_over
+from layers.truncation import FilterSpectrum, filter_spectrum, local_layers, truncated
 
 __all__ = [
     "LAYER_KINDS",
@@ -29,6 +31,7 @@ __all__ = [
     "Convolution2d",
     "CoordConv2d",
     "Cost",
+    "FilterSpectrum",
     "FixedCombiningWeights",
     "InputDependentCombiningWeights",
     "InputDependentLowRankLocallyConnected2d",
@@ -44,13 +47,17 @@ __all__ = [
     "chosen_backends",
     "combining_weight_maps",
     "cost",
+    "filter_spectrum",
     "import_tf",
     "initialise",
     "layer_kind",
+    "local_layers",
     "lrlc_conv2d",
     "network",
     "parameter_groups",
     "penalty",
+    "placed_layers",
     "resnet50",
     "take_over",
+    "truncated",
 ]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from layers.errors import LayerError, unknown
 from layers.geometry import Padding, make_geometry
+from layers.places import mark_placed
 from layers.registry import LayerKind, Network, find_kind, find_network, network
 
 ImageShape = tuple[int, int, int]
@@ -83,6 +84,14 @@ class _Plan:
             return sum(p.numel() for p in self.build().parameters())
 
     def layer(
+        self, position: int, in_channels: int, out_channels: int, kernel_size: int, **arguments: Any
+    ) -> nn.Module:
+        """What stands at a place of the network, for `placed_layers` to find."""
+        built = self._built(position, in_channels, out_channels, kernel_size, **arguments)
+        place = {name: arguments[name] for name in ("input_size", "stride", "padding") if name in arguments}
+        return mark_placed(built, make_geometry(kernel_size=kernel_size, **place))
+
+    def _built(
         self, position: int, in_channels: int, out_channels: int, kernel_size: int, **arguments: Any
     ) -> nn.Module:
         if position not in self.placement:

@@ -103,6 +103,22 @@ class Resources(Model):
         return value
 
 
+class Measure(Model):
+    """What is measured of each trained network beside its accuracy; never part of a trial's identity."""
+
+    shifts: Annotated[list[Annotated[Whole, Field(ge=0)]], Listed] = []
+    """Distances in pixels by which test images, and the inputs of each placed layer, are moved."""
+    effective_rank: bool = False
+    """Singular values of locally connected layers' filters, and accuracy with the filters truncated."""
+
+    @field_validator("shifts")
+    @classmethod
+    def _each_once(cls, value: list[int]) -> list[int]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"{value} names a distance twice")
+        return value
+
+
 Metric = Literal["validation_accuracy", "validation_loss", "parameters", "flops_per_image"]
 """The columns of the trials table that a search may look at; the test set is not among them."""
 
@@ -228,6 +244,7 @@ class Study(Model):
     decision: Decision = Decision()
     train: Training = Training()
     resources: Resources = Resources()
+    measure: Measure = Measure()
     profiles: dict[str, dict[str, Any]] = {}
 
     def described(self) -> dict[str, Any]:

@@ -20,12 +20,15 @@ def test_the_documented_kind_network_and_data_set_work_like_shipped_ones(
     asked = (
         "datasets: stripes\nnetwork: one_layer\n"
         "grid: {kind: [conv, depthwise]}\ntrain: {epochs: 2, batch_size: 50, learning_rate: 0.1}\n"
+        "measure: {shifts: [0, 1], effective_rank: true}\n"
     )
     study.write_text(f"name: mine\nplugins: [mine.py]\n{asked}")
     lrlc("run", study)  # on Ray: the plugin's text travels to the workers
     found = Store(tmp_path / "runs/mine").trials()
     assert dict(found["status"].value_counts()) == {"finished": 2}
     assert sorted(found["kind"]) == ["conv", "depthwise"]
+    assert sorted(Store(tmp_path / "runs/mine").shifts()["pixels"]) == [0, 0, 1, 1]
+    assert Store(tmp_path / "runs/mine").equivariance()["error"].max() < 1e-5  # both convolve
     (tmp_path / "mine.py").write_text("\n\n".join(examples) + "\n# an edit\n")
     study.write_text(f"name: mine\n{asked}")
     lrlc("run", study, "plugins=[mine.py]", "--serial")

@@ -1,5 +1,8 @@
 """What is measured at a trial's end, against the same numbers worked out anew on real digits."""
 
+import subprocess
+from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +13,21 @@ from torch import nn
 
 import layers
 from harness.commands import open_run
-from harness.data import Dataset, DeviceSplit, Shelf, load_dataset
+from harness.data import Dataset, DeviceSplit, HeldSplit, Shelf, Split, load_dataset
+from harness.evaluation import evaluate
 from harness.measuring import measured
+from harness.measuring.equivariance import LAYER_IMAGES, equivariance_errors
+from harness.measuring.spectra import TEST_IMAGES, VALIDATION_IMAGES
 from harness.measuring.weights import SPREAD_IMAGES
 from harness.training import network_of, train
 from harness.trial import Trial, blank_result
-from results.columns import TRIAL_COLUMNS
+from results.columns import EQUIVARIANCE_COLUMNS, SPECTRUM_COLUMNS, TRIAL_COLUMNS
 from results.correct import correct_matrix
 from results.errors import StoreError
+from results.measurements import SpectrumValue
 from results.schema import TrialResult
 from results.store import Store
+from studies import Measure
 
 CPU = torch.device("cpu")
 WORDS = ["seeds=1", "train.epochs=2", "train.learning_rate=0.2", "train_images=128", "evaluation_images=300"]
@@ -66,7 +74,7 @@ def test_the_bits_are_the_images_that_the_network_gets_right(trials: dict[str, T
     trial = trials["conv"]
     dataset = dataset_of(trial)
     model, splits = network(trial, dataset), splits_of(dataset)
-    row = measured(blank_result(trial), model, splits, 64, "float32")
+    row = measured(blank_result(trial), model, splits, 64, "float32", Measure())
     images, labels = splits["test"].gather(torch.arange(splits["test"].count))
     with torch.no_grad():
         right = (model(images).argmax(1) == labels).numpy()
@@ -102,7 +110,7 @@ def test_the_spread_of_fixed_weights_is_that_of_their_maps(trials: dict[str, Tri
     trial = trials["lrlc"]
     dataset = dataset_of(trial)
     model = network(trial, dataset)
-    row = measured(blank_result(trial), model, splits_of(dataset), 64, "float32")
+    row = measured(blank_result(trial), model, splits_of(dataset), 64, "float32", Measure())
     maps = np.array([weights.values for weights in row.weights])
     assert maps.shape[0] == 3
     assert row.weights_spatial_std == pytest.approx(maps.std(1).mean(), rel=1e-6)
@@ -114,7 +122,7 @@ def test_the_spread_of_input_dependent_weights_is_over_positions_and_images(tria
     trial = trials["lrlc_input_dependent"]
     dataset = dataset_of(trial)
     model, splits = network(trial, dataset), splits_of(dataset)
-    row = measured(blank_result(trial), model, splits, 50, "float32")
+    row = measured(blank_result(trial), model, splits, 50, "float32", Measure())
     assert splits["test"].count > SPREAD_IMAGES
     images, _ = splits["test"].gather(torch.arange(SPREAD_IMAGES))
     (weights,) = layers.combining_weight_maps(model, images).values()
@@ -129,12 +137,169 @@ def test_untrained_fixed_weights_do_not_spread_and_other_networks_have_none(tria
     for kind in ("lrlc", "conv", "locally_connected"):
         dataset = dataset_of(trials[kind])
         model = network_of(trials[kind].config, dataset)
-        row = measured(blank_result(trials[kind]), model, splits_of(dataset), 64, "float32")
+        row = measured(blank_result(trials[kind]), model, splits_of(dataset), 64, "float32", Measure())
         spreads[kind] = (row.weights_spatial_std, row.weights_image_std)
     assert spreads == {"lrlc": (0.0, None), "conv": (None, None), "locally_connected": (None, None)}
+
+
+def values_of(row: TrialResult, layer: str) -> list[SpectrumValue]:
+    return [value for value in row.spectra if value.layer == layer]
+
+
+def test_a_spectrum_is_that_of_the_filters_and_the_full_rank_is_the_network_itself(
+    trials: dict[str, Trial],
+) -> None:
+    trial = trials["locally_connected"]
+    dataset = dataset_of(trial)
+    model, splits = network(trial, dataset), splits_of(dataset)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    row = measured(blank_result(trial), model, splits, 64, "float32", Measure(effective_rank=True))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    filters = model.get_submodule("layer3").local_filters().detach().double().numpy()
+    expected = np.linalg.svd(filters.reshape(filters.shape[0] * filters.shape[1], -1), compute_uv=False)
+    assert {value.layer for value in row.spectra} == {"layer3"}
+    found = values_of(row, "layer3")
+    assert [value.rank for value in found] == list(range(1, len(expected) + 1))
+    assert [value.singular_value for value in found] == pytest.approx(expected, rel=1e-6)
+    energy = np.cumsum(expected**2) / np.sum(expected**2)
+    assert [value.energy for value in found] == pytest.approx(energy, rel=1e-6)
+    assert splits["test"].count <= TEST_IMAGES
+    assert found[-1].test_accuracy == row.test_accuracy
+    held_out = evaluate(model, splits["validation"], 64, "float32")
+    assert found[-1].validation_accuracy == held_out.accuracy
+
+
+def test_a_truncated_network_has_the_accuracy_of_one_with_the_nearest_filters(
+    trials: dict[str, Trial],
+) -> None:
+    trial = trials["locally_connected"]
+    dataset = dataset_of(trial)
+    model, splits = network(trial, dataset), splits_of(dataset)
+    found = measured(blank_result(trial), model, splits, 64, "float32", Measure(effective_rank=True)).spectra
+    layer = layers.local_layers(model)["layer3"]
+    own = layer.filters.detach().clone()
+    u, s, vt = np.linalg.svd(own.double().flatten(1).numpy(), full_matrices=False)
+    recomputed = []
+    for rank in range(1, len(s)):
+        nearest = (u[:, :rank] * s[:rank]) @ vt[:rank]
+        layer.filters.data = torch.from_numpy(nearest).float().view_as(own)
+        recomputed.append(evaluate(model, splits["test"], 64, "float32").accuracy)
+    assert [value.test_accuracy for value in found[:-1]] == pytest.approx(recomputed, abs=1.1 / 300)
+    assert len(set(recomputed)) > 1
+
+
+@pytest.mark.parametrize("channels", [2, 40])  # fewer filter weights than positions, and more
+def test_a_layer_truncated_to_a_rank_has_the_nearest_filters_of_that_rank(channels: int) -> None:
+    torch.manual_seed(0)
+    layer = layers.LocallyConnected2d(1, channels, 3, input_size=8)
+    own = layer.filters.detach().clone()
+    spectrum = layers.filter_spectrum(layer)
+    u, s, vt = np.linalg.svd(own.double().flatten(1).numpy(), full_matrices=False)
+    assert spectrum.singular_values.numpy() == pytest.approx(s, rel=1e-9)
+    for rank in (1, 5, len(s)):
+        with layers.truncated(layer, spectrum, rank):
+            nearest = (u[:, :rank] * s[:rank]) @ vt[:rank]
+            np.testing.assert_allclose(layer.filters.detach().flatten(1).numpy(), nearest, atol=1e-6)
+    assert torch.equal(layer.filters, own)
+
+
+def test_moved_test_images_are_those_that_numpy_moves(trials: dict[str, Trial]) -> None:
+    trial = trials["conv"]
+    dataset = dataset_of(trial)
+    model, splits = network(trial, dataset), splits_of(dataset)
+    row = measured(blank_result(trial), model, splits, 64, "float32", Measure(shifts=[0, 1, 3]))
+    test = dataset.test
+    right = []
+    for rows, columns in ((slice(3, None), slice(None)), (slice(None), slice(3, None))):
+        back = tuple(slice(None, -3) if part.start else part for part in (rows, columns))
+        for target, source in (((rows, columns), back), (back, (rows, columns))):
+            moved = np.zeros_like(test.images)
+            moved[:, *target] = test.images[:, *source]
+            split = HeldSplit.on(CPU, Split(moved, test.labels), 1e9)
+            right.append(evaluate(model, DeviceSplit(split, dataset.scaling), 64, "float32").accuracy)
+    found = {shift.pixels: shift for shift in row.shifts}
+    assert list(found) == [0, 1, 3]
+    assert found[0].test_accuracy == row.test_accuracy
+    assert found[3].test_accuracy == pytest.approx(np.mean(right))
+    assert {shift.images for shift in row.shifts} == {300}
+    assert len(set(right)) > 1
+
+
+def errors_of(trial: Trial, model: nn.Module) -> dict[str, list[float]]:
+    """By layer, for 1 and 2 pixels."""
+    splits = splits_of(dataset_of(trial))
+    row = measured(blank_result(trial), model, splits, 64, "float32", Measure(shifts=[2, 1, 0]))
+    return {
+        layer: [each.error for each in sorted(group, key=lambda each: each.pixels)]
+        for layer, group in groupby(row.equivariance, key=lambda each: each.layer)
+    }
+
+
+def test_a_convolution_moves_along_with_its_input_and_a_local_layer_does_not(
+    trials: dict[str, Trial],
+) -> None:
+    errors = {kind: errors_of(trial, network(trial, dataset_of(trial))) for kind, trial in trials.items()}
+    assert all(list(by_layer) == ["layer1", "layer2", "layer3"] for by_layer in errors.values())
+    for kind, by_layer in errors.items():
+        assert max(by_layer["layer1"] + by_layer["layer2"]) < 1e-6
+        if kind == "conv":
+            assert max(by_layer["layer3"]) < 1e-6
+        else:
+            assert min(by_layer["layer3"]) > 0.01
+    assert min(errors["locally_connected"]["layer3"]) > 0.5
+    assert len(errors["conv"]["layer1"]) == 2
+    assert (
+        len(errors["conv"]["layer3"]) == 1
+    )  # its output of 2x2 has no position left that 2 pixels would not change
+
+
+def test_a_strided_padded_convolution_is_compared_where_padding_is_not_seen() -> None:
+    model = layers.resnet50(2, image_size=64, kind="conv").eval()
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    split = DeviceSplit(HeldSplit.on(CPU, Split(images, np.zeros(3, np.int64)), 1e9), (0, 1))
+    errors = list(equivariance_errors(model, split, 2, [1, 2]))
+    assert {error.layer.partition(".")[0] for error in errors} == {
+        "stage1",
+        "stage2",
+        "stage3",
+    }  # 2x2 is too small
+    assert max(error.error for error in errors) < 1e-5
+
+
+def test_what_is_measured_is_no_part_of_a_trial_and_a_row_without_it_is_told(
+    lrlc: Callable[..., subprocess.CompletedProcess[str]], tiny_study: Path, tmp_path: Path
+) -> None:
+    grid = "grid={kind: [conv, locally_connected], placement: 3}"
+    words = ["run", tiny_study, "--serial", *WORDS, grid]
+    lrlc(*words)
+    asked = ["measure.shifts=[0, 1]", "measure.effective_rank=true"]
+    told = lrlc(*words, *asked, "seeds=2").stderr
+    assert "2 finished trials without measure.shifts: trained before it was asked for" in told
+    assert "1 finished trial without measure.effective_rank: trained before it was asked for" in told
+    store = Store(tmp_path / "runs/tiny")
+    rows = store.trials().set_index("trial_id")
+    assert sorted(rows["seed"]) == [0, 0, 1, 1]
+    shifts = store.shifts().set_index("trial_id")
+    assert sorted(rows.loc[shifts.index, "seed"]) == [1] * 4
+    unmoved = shifts.loc[shifts["pixels"] == 0, "test_accuracy"]
+    assert unmoved.equals(rows.loc[unmoved.index, "test_accuracy"])
+    (of_local,) = store.spectra()["trial_id"].unique()
+    assert rows.loc[of_local, "kind"] == "locally_connected"
+
+
+def test_a_shift_by_the_whole_image_is_refused_before_anything_runs(
+    lrlc: Callable[..., subprocess.CompletedProcess[str]], tiny_study: Path, tmp_path: Path
+) -> None:
+    (line,) = lrlc("run", tiny_study, "measure.shifts=8", code=2).stderr.splitlines()
+    assert "measure.shifts: 8 pixels move the 8x8 images of digits out of sight; give less than 8" in line
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_schema_says_over_how_many_images() -> None:
     meanings = {column.name: column.meaning for column in TRIAL_COLUMNS}
     for column in ("weights_spatial_std", "weights_image_std"):
         assert f"first {SPREAD_IMAGES} test images" in meanings[column]
+    spectrum = {column.name: column.meaning for column in SPECTRUM_COLUMNS}
+    assert f"first {VALIDATION_IMAGES:,} validation images" in spectrum["validation_accuracy"]
+    assert f"first {TEST_IMAGES:,} test images" in spectrum["test_accuracy"]
+    assert f"first {LAYER_IMAGES} test images" in EQUIVARIANCE_COLUMNS[-1].meaning

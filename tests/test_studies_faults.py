@@ -41,6 +41,10 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
         (["train.epochs=yes"], "train.epochs: expected a number, got True"),
         (["train.learning_rate=.inf"], "train.learning_rate: Input should be a finite number, got inf"),
         (["train.precision=float23"], "train.precision: unknown value 'float23'; did you mean 'float32'?"),
+        (["measure.shift=1"], "measure.shift: unknown key; did you mean 'shifts'?"),
+        (["measure.shifts=[0, 1, 0]"], "measure.shifts: [0, 1, 0] names a distance twice"),
+        (["measure.shifts=-1"], "measure.shifts[0]: Input should be greater than or equal to 0, got -1"),
+        (["measure=shifts"], "measure: expected a mapping, got 'shifts'"),
         (["train=3"], "train: expected a mapping, got 3"),
         (
             ["grid={rank: 1}"],

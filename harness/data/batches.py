@@ -1,5 +1,7 @@
 """Batches gathered from the decoded arrays by index: no per-sample Python, on a GPU no copy per step."""
 
+import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,6 +23,13 @@ class DeviceSplit:
         self._offsets = None if offsets is None else torch.from_numpy(offsets).to(self.device)
         low, high = scaling
         self._scale, self._low = (high - low) / 255, low
+
+    def moved(self, down: int, right: int) -> "DeviceSplit":
+        """The same images, each moved by as many pixels beside its own offset; what comes in is black."""
+        by = torch.tensor([[down, right]], device=self.device)
+        other = copy.copy(self)
+        other._offsets = by.expand(self.count, 2) if self._offsets is None else self._offsets + by
+        return other
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, C, H, W) float32 in channels_last memory, scaled, and labels (n,) of `indices` (n,)."""

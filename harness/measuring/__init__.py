@@ -8,18 +8,31 @@ from torch import nn
 
 from harness.data import DeviceSplit
 from harness.evaluation import Scores, evaluate
+from harness.measuring.equivariance import equivariance_errors
+from harness.measuring.shifts import shift_accuracies
+from harness.measuring.spectra import spectra
 from harness.measuring.weights import measure_weights
 from results.measurements import CorrectImages
 from results.schema import TrialResult
+from studies import Measure
 
 
 def measured(
-    result: TrialResult, model: nn.Module, splits: Mapping[str, DeviceSplit], batch_size: int, precision: str
+    result: TrialResult,
+    model: nn.Module,
+    splits: Mapping[str, DeviceSplit],
+    batch_size: int,
+    precision: str,
+    asked: Measure,
 ) -> TrialResult:
-    """The result of a trained `model` with its test scores and everything else that is measured at the end."""
-    tested = evaluate(model, splits["test"], batch_size, precision)
-    weights = measure_weights(model, splits["test"], batch_size)
-    return replace(
+    """The result of a trained `model` with its test scores and everything else that is measured at the end.
+
+    Which images are right and the spread of combining weights always, what costs more where it is `asked` for.
+    """
+    test = splits["test"]
+    tested = evaluate(model, test, batch_size, precision)
+    weights = measure_weights(model, test, batch_size)
+    result = replace(
         result,
         test_loss=tested.loss,
         test_accuracy=tested.accuracy,
@@ -28,6 +41,13 @@ def measured(
         weights_spatial_std=weights.spatial_std,
         weights_image_std=weights.image_std,
     )
+    if asked.effective_rank:
+        result = replace(result, spectra=tuple(spectra(model, splits, batch_size, precision, tested)))
+    if asked.shifts:
+        accuracies = shift_accuracies(model, test, batch_size, precision, tested, asked.shifts)
+        errors = equivariance_errors(model, test, batch_size, asked.shifts)
+        result = replace(result, shifts=tuple(accuracies), equivariance=tuple(errors))
+    return result
 
 
 def _correct_images(tested: Scores) -> CorrectImages:

@@ -1,0 +1,28 @@
+"""Finished trials of a plan that lack what their study asks to be measured: they were trained when nobody asked."""
+
+from collections.abc import Iterable
+
+from harness.trial import Trial
+from results.schema import TrialStatus
+from results.store import Store
+from studies import Measure
+
+LOCAL = ("locally_connected",)
+"""Kinds that have a spectrum wherever they are placed."""
+
+
+def lacking(store: Store, trials: Iterable[Trial], asked: Measure) -> dict[str, int]:
+    """By key of `measure` that is asked for: how many finished trials have no rows of it; without those at 0."""
+    rows = store.trials(["trial_id", "status"])
+    finished = set(rows.loc[rows["status"] == TrialStatus.FINISHED, "trial_id"])
+    ended = [trial for trial in trials if trial.id in finished]
+    counts = {}
+    if asked.shifts:
+        measured = store.shifts().groupby("trial_id")["pixels"].agg(set)
+        counts["shifts"] = sum(not set(asked.shifts) <= measured.get(trial.id, set()) for trial in ended)
+    if asked.effective_rank:
+        having = set(store.spectra()["trial_id"])
+        counts["effective_rank"] = sum(
+            trial.config.kind in LOCAL and trial.id not in having for trial in ended
+        )
+    return {key: count for key, count in counts.items() if count}
