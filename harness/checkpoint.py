@@ -41,4 +41,6 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer, devi
     """Set model and optimizer to what `take` saw, on `device`."""
     state = torch.load(io.BytesIO(checkpoint.state), map_location=device, weights_only=True)
     model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    # The groups' settings are the optimizer's own: on a GPU the learning rate is a tensor, on a CPU a number.
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})

@@ -19,7 +19,7 @@ from harness.options import RESULTS, AsJson, MaxInFlight, Overrides, ProfileName
 from harness.progress import aligned, counted, duration, print_json, say
 
 if TYPE_CHECKING:
-    from harness.commands import RunSession
+    from harness.commands import RunSession, Slots
 
 app = typer.Typer(
     name="lrlc",
@@ -34,6 +34,9 @@ app.add_typer(bench_app, name="bench")
 
 DataDir = Annotated[Path | None, typer.Option("--data", envvar="LRLC_DATA", help="The folder of data sets.")]
 Serial = Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="In as many processes of this machine, without Ray.")
+]
 Address = Annotated[
     str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
 ]
@@ -93,6 +96,7 @@ def run(
     results: ResultsDir = RESULTS,
     data: DataDir = None,
     serial: Serial = False,
+    processes: Processes = None,
     address: Address = "local",
     max_in_flight: MaxInFlight = None,
     until_decided: Annotated[
@@ -113,7 +117,7 @@ def run(
         raise UserError("--budget-hours goes with --until-decided")
     session = open_run(study, overrides or [], profile, results, data)
     sessions = looks_at(session, budget_hours) if until_decided else phases(session)
-    _run(sessions, serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
+    _run(sessions, slots=_slots(serial, processes, address, max_in_flight), as_json=as_json)
 
 
 @app.command()
@@ -124,6 +128,7 @@ def retry(
     results: ResultsDir = RESULTS,
     data: DataDir = None,
     serial: Serial = False,
+    processes: Processes = None,
     address: Address = "local",
     max_in_flight: MaxInFlight = None,
     failed: Annotated[bool, typer.Option("--failed", help="Those that an error stopped.")] = False,
@@ -143,15 +148,23 @@ def retry(
     }
     again = [status for status, asked in named.items() if asked] or BROKEN
     session = open_run(study, overrides or [], profile, results, data, retry=again)
-    _run(phases(session), serial=serial, address=address, max_in_flight=max_in_flight, as_json=as_json)
+    _run(phases(session), slots=_slots(serial, processes, address, max_in_flight), as_json=as_json)
+
+
+def _slots(serial: bool, processes: int | None, address: str, max_in_flight: int | None) -> "Slots":
+    from harness.commands import Slots
+
+    if serial and processes:
+        raise UserError("give either --serial or --processes")
+    if (serial or processes) and address != "local":
+        raise UserError(f"--address {address} is a Ray cluster's; leave out --serial and --processes")
+    return Slots(serial, processes, address, max_in_flight)
 
 
 def _run(
     sessions: "Iterator[RunSession]",
     *,
-    serial: bool,
-    address: str,
-    max_in_flight: int | None,
+    slots: "Slots",
     as_json: bool,
 ) -> None:
     """Run each to its end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds."""
@@ -159,10 +172,10 @@ def _run(
 
     stopped: Stopped | None = None
     for session in sessions:
-        executor = session.executor(serial=serial, address=address, max_in_flight=max_in_flight)
+        executor = session.executor(slots)
         say(session.headline())
         try:
-            with stoppable(executor, in_process=serial) as guarded:
+            with stoppable(executor, in_process=slots.serial) as guarded:
                 session.run(guarded)
         except Stopped as stop:
             stopped = stop

@@ -15,6 +15,7 @@ from harness.data import load_dataset
 from harness.dataset_summaries import note_baselines, note_datasets
 from harness.driver import Driver, GridSource, TrialSource
 from harness.executors.base import Executor
+from harness.executors.processes import ProcessExecutor, visible_gpus
 from harness.executors.serial import SerialExecutor
 from harness.forecast import forecast
 from harness.lease import Lease, LeaseWatch, refuse_if_taken
@@ -64,6 +65,16 @@ class PlanSummary:
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Where trials run: one after the other in this process, in processes of this machine, or on Ray at `address`."""
+
+    serial: bool = False
+    processes: int | None = None
+    address: str = "local"
+    max_in_flight: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,18 +131,23 @@ class RunSession:
         plan = Plan.of((*grid, *shorter), self.store, retry=self.retry)
         return replace(self, plan=plan, staged=StagedPlan(stages, tuned))
 
-    def executor(self, *, serial: bool, address: str, max_in_flight: int | None) -> Executor:
+    def executor(self, slots: Slots) -> Executor:
         """Where the missing trials will run, on at most as many slots as there are trials.
 
         Where none is missing no cluster is started or joined, which takes seconds.
         """
-        if serial or not (self.plan.missing or self.search):
+        left = len(self.plan.missing) + (self.search.trials * len(self.search.seeds) if self.search else 0)
+        if slots.serial or not left:
             return SerialExecutor(self._worker_settings(gpus=self._gpus(_cuda_count())))
+        if slots.processes:
+            settings = self._worker_settings(gpus=self._gpus(_cuda_count()))
+            return ProcessExecutor(settings, min(left, slots.processes), visible_gpus())
+        return self._ray_executor(slots.address, min(left, slots.max_in_flight or left))
+
+    def _ray_executor(self, address: str, max_in_flight: int) -> Executor:
         ray_setup.prepare(joins_cluster=address != "local")
         from harness.executors.ray_pool import RayExecutor, cluster_gpus, connect, gpu_bytes
 
-        search = self.search
-        left = max(1, len(self.plan.missing) + (search.trials * len(search.seeds) if search else 0))
         connect(address)
         gpus = self._gpus(cluster_gpus())
         packing = None
@@ -140,7 +156,7 @@ class RunSession:
         return RayExecutor(
             self._worker_settings(gpus),
             study=self.study.name,
-            max_in_flight=min(left, max_in_flight or left),
+            max_in_flight=max_in_flight,
             accelerator_type=self.study.resources.accelerator_type,
             can_grow=address != "local",
             share=packing.share if packing else None,

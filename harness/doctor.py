@@ -72,7 +72,9 @@ def _compiler() -> Finding:
 
 def _ray() -> Finding:
     if importlib.util.find_spec("ray") is None:
-        return Finding("ray", "not installed: pip install 'lrlc-bench[ray]', or run with --serial", ok=False)
+        return Finding(
+            "ray", "not installed: pip install 'lrlc-bench[ray]', or run with --processes N", ok=False
+        )
     return Finding("ray", importlib.metadata.version("ray"))
 
 

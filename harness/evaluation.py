@@ -9,6 +9,9 @@ from torch.nn import functional as F
 
 from harness.data import DeviceSplit
 
+EVALUATED_VALUES = 2**21
+"""Values (pixels times channels) of the images that a GPU evaluates at a time: 2,730 images of 16x16x3."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -35,7 +38,7 @@ def evaluate(
     count = split.count if images is None else min(images, split.count)
     loss = torch.zeros((), dtype=torch.float64, device=split.device)
     correct = []  # read once at the end: reading each batch would wait for the GPU
-    for indices in batches(torch.arange(count), batch_size):
+    for indices in torch.split(torch.arange(count), _images_at_a_time(split, batch_size)):
         pixels, labels = split.gather(indices)
         with autocast(split.device, precision):
             logits = model(pixels)
@@ -62,5 +65,8 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return nullcontext()
 
 
-def batches(indices: Tensor, batch_size: int) -> list[Tensor]:
-    return list(torch.split(indices, batch_size))
+def _images_at_a_time(split: DeviceSplit, batch_size: int) -> int:
+    """As in training; on a GPU as many as fill it, where `batch_size` is small."""
+    if split.device.type != "cuda":
+        return batch_size
+    return max(batch_size, EVALUATED_VALUES // split.values_per_image)

@@ -34,7 +34,7 @@ def prepare(*, joins_cluster: bool) -> None:
     Raises UserError where Ray is not installed or authentication is on and no token is found.
     """
     if importlib.util.find_spec("ray") is None:
-        raise UserError("Ray is not installed: pip install 'lrlc-bench[ray]', or run with --serial")
+        raise UserError("Ray is not installed: pip install 'lrlc-bench[ray]', or run with --processes N")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not joins_cluster:
         os.environ.setdefault("RAY_enable_metrics_collection", "0")

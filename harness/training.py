@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 import layers
 from harness import checkpoint, from_conv, provenance
 from harness.data import Dataset, DeviceSplit, HeldSplit, Shelf, offsets
-from harness.evaluation import autocast, batches, evaluate, resolve_precision
+from harness.evaluation import evaluate, resolve_precision
 from harness.measuring import measured
 from harness.seeds import derive_seed
+from harness.training_step import TrainingStep, make_optimizer
 from harness.trial import Checkpoint, Record, Trial, blank_result
 from results.schema import EpochRecord, TrialResult, TrialStatus
 from studies.schema import DatasetSpec, Training, TrialConfig
@@ -64,22 +64,21 @@ def train(
     before = from_conv.conv_epochs(trial.config)  # epochs as a convolution
     if before and (resume is None or len(resume.curve) <= before):
         model = _build(from_conv.as_conv(trial.config), dataset, device)
-    optimizer = _optimizer(model, settings)
+    optimizer = make_optimizer(model, settings.momentum, device)
     if resume is not None:
         checkpoint.restore(resume, model, optimizer, device)
         curve = list(resume.curve)
         result = replace(result, resumed_epochs=len(curve))
     train_seconds, status = sum(record.seconds for record in curve), TrialStatus.FINISHED
+    step = TrainingStep(model, optimizer, splits["train"], precision)
     last_checkpoint = time.monotonic()
     for epoch in range(len(curve) + 1, settings.epochs + 1):
         if before and epoch == before + 1:
             optimizer = _take_over(network, model, optimizer, settings, seed)
-            model = network
+            model, step = network, TrainingStep(network, optimizer, splits["train"], precision)
         order = _generator(derive_seed(seed, "order", epoch))
         epoch_clock = time.perf_counter()
-        train_loss, train_accuracy = _train_epoch(
-            model, optimizer, splits["train"], settings, precision, order, (epoch - 1) * steps_per_epoch
-        )
+        train_loss, train_accuracy = _train_epoch(step, splits["train"].count, settings, order, epoch - 1)
         train_seconds += (seconds := time.perf_counter() - epoch_clock)
         held_out = evaluate(model, splits["validation"], settings.batch_size, precision)
         curve.append(
@@ -131,50 +130,26 @@ def learning_rate(settings: Training, step: int, steps_per_epoch: int) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
 
 
-def _optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimizer:
-    groups = layers.parameter_groups(model)
-    return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, nesterov=True)
-
-
 def _take_over(
     network: nn.Module, trained: nn.Module, before: torch.optim.Optimizer, settings: Training, seed: int
 ) -> torch.optim.Optimizer:
     """`network` goes on from the `trained` convolution, as far as they share parameters with their momentum."""
     copied = layers.take_over(network, trained, derive_seed(seed, "from_conv"))
-    optimizer = _optimizer(network, settings)
+    device = next(network.parameters()).device
+    optimizer = make_optimizer(network, settings.momentum, device)
     from_conv.hand_momentum(before, trained, optimizer, network, copied)
     return optimizer
 
 
 def _train_epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    split: DeviceSplit,
-    settings: Training,
-    precision: str,
-    order: torch.Generator,
-    first_step: int,
+    step: TrainingStep, images: int, settings: Training, order: torch.Generator, epochs_before: int
 ) -> tuple[float, float]:
     """Mean loss and accuracy over the epoch's steps."""
-    model.train()
-    steps = batches(torch.randperm(split.count, generator=order), settings.batch_size)
-    # Summed on the device and read once an epoch: reading each step would wait for the GPU.
-    loss_sum = torch.zeros((), dtype=torch.float64, device=split.device)
-    correct = torch.zeros((), dtype=torch.int64, device=split.device)
-    for step, indices in enumerate(steps, first_step):
-        for group in optimizer.param_groups:  # checkpoints of earlier versions have one, without a factor
-            group["lr"] = learning_rate(settings, step, len(steps)) * group.get("factor", 1.0)
-        images, labels = split.gather(indices)
-        with autocast(split.device, precision):
-            logits = model(images)
-        loss = F.cross_entropy(logits.float(), labels)
-        penalty = layers.penalty(model)
-        optimizer.zero_grad(set_to_none=True)
-        (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        loss_sum += loss.detach() * len(labels)
-        correct += (logits.detach().argmax(1) == labels).sum()
-    return loss_sum.item() / split.count, correct.item() / split.count
+    batches = step.begin_epoch(torch.randperm(images, generator=order), settings.batch_size)
+    for number, indices in enumerate(batches, epochs_before * len(batches)):
+        step(indices, learning_rate(settings, number, len(batches)))
+    loss_sum, correct = step.sums()
+    return loss_sum / images, correct / images
 
 
 def network_of(config: TrialConfig, dataset: Dataset) -> nn.Module:

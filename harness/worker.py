@@ -59,6 +59,8 @@ class Worker:
         # The same trial twice gives the same numbers, on a GPU too; cuBLAS asks for its workspace to be fixed.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Else each tensor is filled with NaN first: a pass over memory, on a GPU a kernel, for each.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = False
         plugins.install(settings.plugins)
         self._settings = settings

@@ -19,6 +19,8 @@ class DeviceSplit:
     ) -> None:
         self.device = held.labels.device
         self.count = len(held.labels)
+        self.on_device = held.images is not None
+        self.values_per_image = int(np.prod(held.memory_map.shape[1:]))
         self._held = held
         self._offsets = None if offsets is None else torch.from_numpy(offsets).to(self.device)
         low, high = scaling

@@ -123,7 +123,7 @@ def connect(address: str) -> None:
     assert last is not None
     if address == "local":
         raise UserError(
-            f"Ray did not start on this machine ({first_line(last)}); try again, or run with --serial"
+            f"Ray did not start on this machine ({first_line(last)}); try again, or run with --processes N"
         ) from last
     raise UserError(
         f"--address {address}: no Ray cluster answered ({first_line(last)}); start one with `ray start --head`"

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 import layers
 from harness.data import DeviceSplit
-from harness.evaluation import batches
 from harness.measuring.shifts import DIRECTIONS
 from layers.geometry import Geometry
 from results.measurements import EquivarianceError
@@ -31,7 +30,7 @@ def equivariance_errors(
     model.eval()
     try:
         with torch.no_grad():
-            for indices in batches(torch.arange(min(LAYER_IMAGES, split.count)), batch_size):
+            for indices in torch.split(torch.arange(min(LAYER_IMAGES, split.count)), batch_size):
                 model(split.gather(indices)[0])
     finally:
         for handle in handles:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 import layers
 from harness.data import DeviceSplit
-from harness.evaluation import batches
 from results.schema import WeightMap
 
 MAPPED_IMAGES = 4
@@ -39,7 +38,7 @@ def measure_weights(model: nn.Module, split: DeviceSplit, batch_size: int) -> Co
     varying = [name for name, values in mapped.items() if len(values) > 1]
     for name in mapped.keys() - varying:
         spreads[name].add(mapped[name])
-    for indices in batches(torch.arange(min(SPREAD_IMAGES, split.count)), batch_size) if varying else ():
+    for indices in torch.split(torch.arange(min(SPREAD_IMAGES, split.count)), batch_size) if varying else ():
         weights = _weights(model, split, indices)
         for name in varying:
             spreads[name].add(weights[name])

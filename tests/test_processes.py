@@ -1,0 +1,109 @@
+"""Trials in processes of this machine: the numbers of a serial run, whatever is killed or stopped meanwhile."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from processes import rows, start, wait_for_rows
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+SLOW = """
+import multiprocessing
+import time
+import torch
+from layers import layer_kind
+
+
+class Slow(torch.nn.Conv2d):
+    def forward(self, x):
+        if multiprocessing.parent_process() is not None and torch.is_grad_enabled() and not x.is_meta:
+            time.sleep(0.1)
+        return super().forward(x)
+
+
+@layer_kind("slow")
+def slow(in_channels, out_channels, kernel_size, **geometry):
+    return Slow(in_channels, out_channels, kernel_size)
+"""
+"""A plugin: a convolution whose training waits in a process of its own, so that there is a trial to be hurt."""
+
+
+def with_slow(study: Path) -> Path:
+    (study.parent / "slow.py").write_text(SLOW)
+    study.write_text(study.read_text().replace("name: tiny", "name: tiny\nplugins: [slow.py]"))
+    return study
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that train for a run."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_processes_give_the_numbers_of_a_serial_run(lrlc: Run, tiny_study: Path, tmp_path: Path) -> None:
+    lrlc("run", tiny_study, "--serial", "--results", "serial")
+    lrlc("run", tiny_study, "--processes", 2, "--results", "many")
+    columns = ["status", "test_accuracy", "test_loss", "train_loss"]
+    one, many = rows(tmp_path / "serial/tiny"), rows(tmp_path / "many/tiny")
+    assert len(one) == 6
+    assert one[columns].equals(many[columns])
+
+
+def test_a_killed_process_costs_an_attempt_and_no_trial(
+    tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    root = tmp_path / "runs/tiny"
+    process = start(
+        with_slow(tiny_study), environment, "--processes", "2", "grid={kind: slow, placement: 1}", "seeds=5"
+    )
+    wait_for_rows(root, 1, process)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    found = rows(root)
+    assert list(found["status"]) == ["finished"] * 5
+    assert sorted(found["attempts"]) == [1, 1, 1, 1, 2]
+
+
+def test_a_hung_trial_ends_at_its_time_limit_and_the_others_go_on(
+    tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    plugin = SLOW.replace("time.sleep(0.1)", "time.sleep(10_000)")
+    study = with_slow(tiny_study)
+    (study.parent / "slow.py").write_text(plugin)
+    words = ["grid={kind: [slow, conv], placement: 1}", "seeds=1", "resources.time_limit_minutes=0.3"]
+    process = start(study, environment, "--processes", "1", *words)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert dict(rows(tmp_path / "runs/tiny").set_index("kind")["status"]) == {
+        "slow": "timed_out",
+        "conv": "finished",
+    }
+
+
+def test_ctrl_c_keeps_what_has_finished_and_leaves_no_process(
+    tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    root = tmp_path / "runs/tiny"
+    process = start(
+        with_slow(tiny_study), environment, "--processes", "2", "grid={kind: slow, placement: 1}", "seeds=6"
+    )
+    wait_for_rows(root, 1, process)
+    workers = workers_of(process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 130, said
+    assert 1 <= len(rows(root)) < 6
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        time.sleep(0.05)
+
+
+def test_serial_and_processes_exclude_each_other(lrlc: Run, tiny_study: Path) -> None:
+    refused = lrlc("run", tiny_study, "--serial", "--processes", 2, code=2)
+    assert refused.stderr.strip() == "lrlc: give either --serial or --processes"
+    refused = lrlc("run", tiny_study, "--processes", 2, "--address", "10.0.0.1:6379", code=2)
+    assert "is a Ray cluster's" in refused.stderr
