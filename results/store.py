@@ -146,21 +146,22 @@ class Store:
         profile: str | None = None,
         columns: Collection[str] | None = None,
         categories: Collection[str] = (),
-        stage: Stage = Stage.GRID,
+        stage: str = Stage.GRID,
     ) -> pd.DataFrame:
-        """The rows of a stage of a profile's plan (None: the latest plan); every row where no plan was ever written.
+        """The rows of a profile's plan (None: the latest plan); every row where no plan was ever written.
 
-        `columns` and `categories` are those of `trials`. A training setting that was tuned reads 'tuned': each kind
-        has its own best, and is compared at that.
+        `columns` and `categories` are those of `trials`; `stage` is one of results.plans.Stage. A training setting
+        that was tuned reads 'tuned': each kind has its own best, and is compared at that.
         """
         planned = self._plan_file(profile)
         if planned is None:
-            return self.trials(columns, categories)
+            rows = self.trials(columns, categories)
+            return rows if stage == Stage.GRID else rows[:0]
         asked = SCHEMAS["trials"].names if columns is None else list(columns)
         rows = self._read("trials", list(dict.fromkeys([*asked, "trial_id"])), categories=categories)
-        chosen = among(rows["trial_id"], planned.trial_ids(stage))
+        chosen = among(rows["trial_id"], planned.trial_ids(Stage(stage)))
         rows = rows if chosen is None else rows.filter(chosen)
-        tuned = planned.tuned(stage)
+        tuned = planned.tuned(Stage(stage))
         if tuned.empty:
             return _to_pandas(rows.select(asked), SCHEMAS["trials"])
         return plans.mask(_to_pandas(rows, SCHEMAS["trials"]), tuned)[asked]

@@ -58,6 +58,11 @@ class Tuned:
         return min(self.tried, key=_preference)
 
     @property
+    def second(self) -> Tried:
+        """What would have been chosen had the chosen setting not been tried."""
+        return sorted(self.tried, key=_preference)[1]
+
+    @property
     def edges(self) -> dict[str, str]:
         """Axes of numbers on which the choice is the 'lowest' or 'highest' that was tried: the best may lie beyond."""
         found = {}

@@ -49,6 +49,10 @@ def _check_tune(study: Study, catalogue: Catalogue) -> None:
         raise StudyError(
             f"tune.seeds: {met[0]} is a seed of the study too; pilots need seeds of their own, such as a number"
         )
+    if not study.tune.grid:
+        raise StudyError(
+            "tune.grid: names nothing to tune; give settings, such as train.learning_rate: [0.05, 0.1]"
+        )
     for axis, values in study.tune.grid.items():
         _check_axis(axis, study, catalogue)
         _check_values(axis, values)

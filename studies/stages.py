@@ -32,7 +32,7 @@ Epochs = Annotated[int | str, BeforeValidator(_epochs)]
 class Tune(Model):
     """Pilots: each setting of `grid` for each kind on each data set; the best mean validation accuracy is chosen."""
 
-    grid: Annotated[dict[str, list[OptionValue]], Field(min_length=1)]
+    grid: dict[str, list[OptionValue]]
     """By axis, the values to try; all their combinations are tried."""
     seeds: list[Whole]
     epochs: Epochs = "third"

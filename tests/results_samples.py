@@ -13,6 +13,7 @@ import numpy as np
 from results.datasets import DatasetSummary
 from results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
 from results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
+from results.tuning import Tried, Tuned
 
 START = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -150,6 +151,25 @@ def searched() -> list[TrialResult]:
     ]
     lost = {"status": TrialStatus.DIVERGED, "test_accuracy": None, "validation_accuracy": None, "curve": ()}
     return [replace(found[0], **lost), *found[1:]]
+
+
+def tuned(
+    dataset: str,
+    kind: str,
+    best: float,
+    rates: Iterable[float] = (0.05, 0.1, 0.2, 0.4),
+    diverged: Iterable[float] = (),
+) -> Tuned:
+    """Pilots of two seeds whose accuracy peaks at the rate `best`; of the rates `diverged` one seed did not finish."""
+    lost = set(diverged)
+    tried = []
+    for rate in rates:
+        accuracy = 0.9 - 0.02 * abs(math.log2(rate / best))
+        accuracies = {1_000_000: accuracy + 0.001, 1_000_001: None if rate in lost else accuracy - 0.001}
+        tried.append(Tried({"train.learning_rate": rate}, accuracies))
+    trained = {"train_images": None, "epochs": 10, "batch_size": 512}
+    rank, placement = (None, "") if kind == "conv" else (2, "3")
+    return Tuned(dataset, "three_layer", kind, "{}", rank, placement, trained, 4, tuple(tried))
 
 
 def _trial(dataset: str, seed: int, luck: float, kind: str, rank: int | None, placement: str) -> TrialResult:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from report_samples import small_store
-from results_samples import noted, result, searched, study, translated
+from results_samples import noted, result, searched, study, translated, tuned
 from scipy import stats
 
 from results.export import export_tables
@@ -46,6 +46,7 @@ def full_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         [*rows, *(replace(row, trial_id=f"s{row.trial_id}", dataset="digits") for row in searched())]
     )
     store.write_importance(IMPORTANCE, "smoke")
+    store.write_tuning([tuned("mnist", "conv", 0.1), tuned("mnist", "lrlc", 0.4)], "smoke")
     for score, title in enumerate(store.trials(["dataset"])["dataset"].unique()):
         store.write_dataset(noted(title, score / 10))
     store.write_plan("smoke", store.trials()["trial_id"].tolist())
@@ -126,7 +127,7 @@ def test_few_seeds_are_drawn(seeds: int, tmp_path: Path) -> None:
     selection = frames(**{**TINY, "seeds": seeds})
     drawn = draw_all(selection, tmp_path, ["png"])
     assert set(drawn.skipped) == {
-        "translated", "placement_rank", "alignment", "search_history", "search_importance"
+        "translated", "placement_rank", "alignment", "search_history", "search_importance", "tuning"
     }  # fmt: skip
     dial = study(("utkface",), seeds, (2,), ("1", "3")) + translated(seeds=seeds)
     drawn = draw_all(selected(dial), tmp_path, ["png"], only=["translated"])
@@ -293,6 +294,22 @@ def test_importances_are_drawn_for_each_objective() -> None:
         first, second = search_importance.draw(selected(searched(), IMPORTANCE)).axes
     assert [label.get_text() for label in first.get_yticklabels()] == ["rank", "kind"]  # from below
     assert [[bar.get_width() for bar in ax.patches] for ax in (first, second)] == [[40, 60], [90, 10]]
+
+
+def test_what_pilots_chose_is_marked_and_an_edge_pointed_out() -> None:
+    from results.figures import tuning
+
+    conv, lrlc = tuned("mnist", "conv", 0.1), tuned("mnist", "lrlc", 0.4, diverged=(0.05,))
+    empty = pd.DataFrame({"trial_id": ["a"]})
+    with look():
+        (ax,) = tuning.draw(Selection.of_frames(empty, empty, empty, tuning=[conv, lrlc])).axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.05", "0.1", "0.2", "0.4"]
+    drawn = [line.get_ydata() for line in ax.lines]
+    for heights, of_kind in zip(drawn, (conv, lrlc), strict=True):
+        assert heights == pytest.approx([100 * each.mean for each in of_kind.tried], nan_ok=True)
+    texts = [text.get_text() for text in ax.texts]
+    assert texts.count("→") == 1
+    assert "2 pilot seeds, 1 choice at the edge" in texts
 
 
 def test_figures_are_chosen_by_name(store: Store, tmp_path: Path) -> None:

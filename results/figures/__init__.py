@@ -32,6 +32,7 @@ FIGURES: Mapping[str, str] = {
     "combining_weights": "results.figures.combining_weights",
     "combining_weights_by_image": "results.figures.combining_weights_by_image",
     "learning_curves": "results.figures.learning_curves",
+    "tuning": "results.figures.tuning",
     "search_history": "results.figures.search_history",
     "search_importance": "results.figures.search_importance",
 }

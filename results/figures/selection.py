@@ -12,6 +12,7 @@ from results.importance import Importance
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from results.store import Store
+from results.tuning import Tuned
 
 PANEL = ("dataset", "network", *TRAINING_SETTINGS)
 """What has to be equal for two layers to be comparable: one panel of a figure holds one combination."""
@@ -45,6 +46,8 @@ class Selection:
     """What is noted of the data sets, by title."""
     importance: Sequence[Importance] = ()
     """Of a search, how much its parameters mattered, by objective."""
+    tuning: Sequence[Tuned] = ()
+    """What pilots chose, for each group of cells."""
 
     @cached_property
     def datasets(self) -> Mapping[str, DatasetSummary]:
@@ -67,7 +70,8 @@ class Selection:
         def read(columns: Collection[str] | None) -> pd.DataFrame:
             return store.planned_trials(profile, columns, TEXTS_OF_FEW.intersection(columns or ()))
 
-        return Selection(read, store.curves, store.weights, store.datasets, store.importance(profile))
+        importance, tuning = store.importance(profile), store.tuning(profile)
+        return Selection(read, store.curves, store.weights, store.datasets, importance, tuning)
 
     @staticmethod
     def of_frames(
@@ -76,6 +80,7 @@ class Selection:
         weights: pd.DataFrame,
         datasets: Mapping[str, DatasetSummary] | None = None,
         importance: Sequence[Importance] = (),
+        tuning: Sequence[Tuned] = (),
     ) -> "Selection":
         """Frames with the columns of the three tables."""
 
@@ -85,7 +90,7 @@ class Selection:
         def read(columns: Collection[str] | None) -> pd.DataFrame:
             return trials if columns is None else trials[list(columns)]
 
-        return Selection(read, chosen(curves), chosen(weights), lambda: datasets or {}, importance)
+        return Selection(read, chosen(curves), chosen(weights), lambda: datasets or {}, importance, tuning)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What a study asked: its data, the layers that it compares and how they were trained."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -38,6 +38,8 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
         "network": glossary.network(str(study.get("network", ""))),
         "layer options": _pairs(study.get("layer") or {}),
         "seeds": ", ".join(map(str, study.get("seeds") or [])),
+        "tuned by kind": _tune(study.get("tune") or {}),
+        "length check": _length_check(study.get("length_check") or {}),
     }
     blocks: list[Block] = [Definitions({term: text for term, text in entries.items() if text})]
     if grid := study.get("grid"):
@@ -109,6 +111,28 @@ def _search(search: Mapping[str, Any]) -> Definitions:
             "seeds of the search": ", ".join(map(str, search["seeds"])),
         }
     )
+
+
+def _tune(tune: Mapping[str, Any]) -> str:
+    """'learning rate 0.05, 0.1 or 0.2; pilots with 2 seeds and a third of the epochs'."""
+    if not tune:
+        return ""
+    axes = [f"{_axis_name(axis)} {_alternatives(values)}" for axis, values in tune["grid"].items()]
+    seeds = f"{len(tune['seeds'])} seed{'s' * (len(tune['seeds']) != 1)}"
+    return f"{'; '.join(axes)}; pilots with {seeds} and {_epochs(tune['epochs'])}"
+
+
+def _length_check(check: Mapping[str, Any]) -> str:
+    return f"the first {check['seeds']} seeds with {_epochs(check['epochs'])} too" if check else ""
+
+
+def _epochs(asked: int | str) -> str:
+    shares = {"full": "all epochs", "half": "half the epochs", "third": "a third of the epochs"}
+    return shares.get(str(asked), f"{asked} epochs")
+
+
+def _alternatives(values: Sequence[object]) -> str:
+    return f"{', '.join(map(str, values[:-1]))} or {values[-1]}"
 
 
 def _pairs(settings: Mapping[str, object]) -> str:

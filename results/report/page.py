@@ -9,7 +9,17 @@ from results.claims import Judged
 from results.figures import Selection
 from results.markup.content import Block, Counts, Page, Text
 from results.plans import Stage
-from results.report import along_rank, asked, between, failures, figures, outcome, provenance, verdicts
+from results.report import (
+    along_rank,
+    asked,
+    between,
+    failures,
+    figures,
+    outcome,
+    provenance,
+    tuning,
+    verdicts,
+)
 from results.schema import TrialStatus
 from results.store import DEFAULT_PROFILE, Store, StudyRecord
 
@@ -34,12 +44,13 @@ def describe(
         sections=[
             *verdicts.sections(judged),
             asked.section(record, rows),
+            *tuning.section(selection.tuning),
             figures.section(selection, image_format),
             outcome.section(rows),
             *between.section(record.study, rows),
             *along_rank.section(rows),
             failures.section(rows, missing),
-            provenance.section(rows, store),
+            provenance.section(rows, store, profile),
             provenance.again(rows, record),
         ],
     )

@@ -6,11 +6,12 @@ import shlex
 import pandas as pd
 
 from results.markup.content import Block, Bullets, Commands, Definitions, Section, Text
+from results.plans import Stage
 from results.report.text import several
 from results.store import DEFAULT_PROFILE, Store, StudyRecord
 
 
-def section(rows: pd.DataFrame, store: Store) -> Section:
+def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Section:
     """Code, versions, machines, seeds, times and the digests of the data; parts that could not be read."""
     if rows.empty:
         return Section("Provenance", [Text("No trial has a row yet.")])
@@ -21,7 +22,8 @@ def section(rows: pd.DataFrame, store: Store) -> Section:
         "devices": several(rows["device"]),
         "seeds": several(rows["seed"], most=50),
         "run": f"{rows['started_at'].min():%Y-%m-%d %H:%M} to {rows['ended_at'].max():%Y-%m-%d %H:%M} UTC",
-        "time in trials": f"{rows['total_seconds'].sum() / 3600:,.2f} hours",
+        "time in trials": _hours(rows),
+        **_other_stages(store, profile),
         "data digests": several(rows["dataset"] + " " + rows["data_digest"]),
         "tables": f"{len(rows):,} rows, one a trial",
     }
@@ -46,6 +48,19 @@ def again(rows: pd.DataFrame, record: StudyRecord) -> Section:
         "that LRLC_DATA names. A study that does not ship with lrlc is named by its file."
     )
     return Section("Make it again", [Commands(lines), Text(told)])
+
+
+def _other_stages(store: Store, profile: str | None) -> dict[str, str]:
+    """What was trained for the study and is not compared."""
+    named = {"pilots": Stage.TUNE, "trials of the length check": Stage.LENGTH}
+    rows = {
+        name: store.planned_trials(profile, ["total_seconds"], stage=stage) for name, stage in named.items()
+    }
+    return {f"time in {len(found):,} {name}": _hours(found) for name, found in rows.items() if len(found)}
+
+
+def _hours(rows: pd.DataFrame) -> str:
+    return f"{rows['total_seconds'].sum() / 3600:,.2f} hours"
 
 
 def _commits(rows: pd.DataFrame) -> "pd.Series[str]":

@@ -1,0 +1,184 @@
+"""What pilots chose from: validation accuracy against the setting that was tried, by kind."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from results.figures import style
+from results.figures.naming import KIND_NAMES, kind_name
+from results.figures.pareto import MARKERS
+from results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
+from results.tuning import Tried, Tuned, axis_name, details
+
+CAPTION = (
+    "Validation accuracy of the pilots against the setting that was tried: a dot is a seed, a line joins the means. "
+    "The large mark is what was chosen and trains the grid; an arrow beside it says that it is the lowest or highest "
+    "value tried, and that the best may lie beyond. Crosses at the foot: a pilot diverged or broke. "
+    "Where several settings were tried together, the others are at their chosen values."
+)
+TRIAL_COLUMNS = ("trial_id",)
+APART, SPREAD = 0.08, 0.5
+"""How far apart two kinds' marks for one value are drawn, and all of them, where values are 1 apart."""
+FEW_VALUES = 4
+"""Of more the labels below a narrow panel are turned."""
+STROKES: Sequence[style.Stroke] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (4, 1, 1, 1)))
+"""Of groups of one kind."""
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """A group of cells along one axis: what was tried there with all else as chosen, in the order of the grid."""
+
+    name: str
+    stroke: style.Stroke
+    tuned: Tuned
+    tried: Mapping[object, Tried]
+
+
+def draw(selection: Selection) -> Figure:
+    """A panel per data set, network and axis; raises NothingToDraw where nothing was tuned."""
+    if not selection.tuning and selection.trials.empty:
+        raise NothingToDraw("no trial has a row yet")
+    found = _panels(selection.tuning)
+    figure, axes = style.grid(len(found), panel_height=2.3, below=0.55)
+    networks = {each.network for each in selection.tuning}
+    for number, (ax, ((dataset, network, axis), slices)) in enumerate(zip(axes, found.items(), strict=True)):
+        _draw_panel(ax, slices, axis, narrow=len(found) > 1)
+        panel = Panel(dataset, network if len(networks) > 1 else "", pd.DataFrame())
+        style.title(ax, panel, _note(slices, axis))
+        if number % 3 == 0:
+            ax.set_ylabel("validation accuracy (%)")
+    _legend(figure, [each for slices in found.values() for each in slices], 2 if len(found) == 1 else 4)
+    return figure
+
+
+def _panels(tuning: Sequence[Tuned]) -> dict[tuple[str, str, str], list[_Slice]]:
+    if not tuning:
+        raise NothingToDraw("the study tunes nothing, or its pilots have not ended")
+    found: dict[tuple[str, str, str], list[_Slice]] = {}
+    for each, detail in zip(tuning, details(tuning), strict=True):
+        for axis in each.chosen.setting:
+            slices = found.setdefault((each.dataset, each.network, axis), [])
+            stroke = STROKES[sum(other.tuned.kind == each.kind for other in slices) % len(STROKES)]
+            slices.append(_Slice(_name(each, detail), stroke, each, _along(each, axis)))
+    if len(found) > MOST_PANELS:
+        raise NothingToDraw(f"it would take {len(found)} panels; {MOST_PANELS} are the most")
+    return found
+
+
+def _along(tuned: Tuned, axis: str) -> dict[object, Tried]:
+    others = {name: value for name, value in tuned.chosen.setting.items() if name != axis}
+    return {each.setting[axis]: each for each in tuned.tried if others.items() <= each.setting.items()}
+
+
+def _name(tuned: Tuned, detail: str) -> str:
+    """'LRLC, fixed', with its options and how it is trained where groups of the kind differ in that."""
+    options = ", ".join(f"{name} {value}" for name, value in json.loads(tuned.options).items())
+    return ", ".join(text for text in (kind_name(tuned.kind), options, detail) if text)
+
+
+def _draw_panel(ax: Axes, slices: Sequence[_Slice], axis: str, *, narrow: bool) -> None:
+    places = _places([value for each in slices for value in each.tried])
+    for number, each in enumerate(slices):
+        aside = min(APART, SPREAD / len(slices)) * (number - (len(slices) - 1) / 2)
+        x = {value: place + aside for value, place in places.items()}
+        chosen = each.tuned.chosen.setting[axis]
+        _draw_slice(ax, each, x, chosen)
+        if axis in each.tuned.edges:
+            _arrow(
+                ax, x[chosen], 100 * each.tuned.chosen.mean, to_the_right=each.tuned.edges[axis] == "highest"
+            )
+    turned = 40 if narrow and len(places) > FEW_VALUES else 0
+    ax.set_xticks(range(len(places)), [_text(value) for value in places], rotation=turned)
+    ax.set_xlabel(axis_name(axis))
+    ax.margins(x=0.1, y=0.12)
+
+
+def _places(values: Sequence[object]) -> dict[object, int]:
+    """Each value's place on the axis, one step apart: numbers by size, words as the study has them."""
+    known = list(dict.fromkeys(values))
+    numbers = [value for value in known if isinstance(value, int | float) and not isinstance(value, bool)]
+    ordered = sorted(numbers) if len(numbers) == len(known) else known
+    return {value: place for place, value in enumerate(ordered)}
+
+
+def _draw_slice(ax: Axes, of_kind: _Slice, x: Mapping[object, float], chosen: object) -> None:
+    colour, marker = style.kind_colour(of_kind.tuned.kind), MARKERS.get(of_kind.tuned.kind, "X")
+    values = sorted(of_kind.tried, key=lambda value: x[value])
+    means = [100 * of_kind.tried[value].mean for value in values]
+    ax.plot(
+        [x[value] for value in values], means, color=colour, linewidth=0.9, linestyle=of_kind.stroke, zorder=2
+    )
+    for value, mean in zip(values, means, strict=True):
+        seeds = [100 * each for each in of_kind.tried[value].accuracies.values() if each is not None]
+        ax.scatter([x[value]] * len(seeds), seeds, s=5, color=colour, alpha=0.45, linewidths=0, zorder=2)
+        is_chosen = value == chosen
+        ax.scatter(
+            x[value],
+            mean,
+            s=30 if is_chosen else 11,
+            marker=marker,
+            facecolors=colour if is_chosen else "white",
+            edgecolors=style.INK if is_chosen else colour,
+            linewidths=0.6,
+            zorder=4 if is_chosen else 3,
+        )
+        if len(seeds) < len(of_kind.tried[value].accuracies):
+            _cross(ax, x[value], colour)
+
+
+def _arrow(ax: Axes, x: float, y: float, *, to_the_right: bool) -> None:
+    """Beside a choice at the edge, towards what was not tried."""
+    text, aside, side = ("→", 4, "left") if to_the_right else ("←", -4, "right")
+    ax.annotate(
+        text,
+        (x, y),
+        (aside, 0),
+        textcoords="offset points",
+        ha=side,
+        va="center",
+        fontsize=7,
+        color=style.INK,
+    )
+
+
+def _cross(ax: Axes, x: float, colour: str) -> None:
+    foot = ax.get_xaxis_transform()
+    ax.scatter(x, 0.02, s=10, marker="x", color=colour, linewidths=0.8, transform=foot, clip_on=False)
+
+
+def _note(slices: Sequence[_Slice], axis: str) -> str:
+    """'2 pilot seeds, 1 choice at the edge'."""
+    seeds = max(len(each.tuned.chosen.accuracies) for each in slices)
+    at_edge = sum(axis in each.tuned.edges for each in slices)
+    edge = f", {at_edge} choice{'s' * (at_edge > 1)} at the edge" if at_edge else ""
+    return f"{seeds} pilot seed{'s' * (seeds > 1)}{edge}"
+
+
+def _legend(figure: Figure, slices: Sequence[_Slice], columns: int) -> None:
+    order = {kind: place for place, kind in enumerate(KIND_NAMES)}
+    named = {each.name: each for each in slices}
+    shown = sorted(named.values(), key=lambda each: (order.get(each.tuned.kind, len(order)), each.name))
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=style.kind_colour(each.tuned.kind),
+            linestyle=each.stroke,
+            linewidth=0.9,
+            marker=MARKERS.get(each.tuned.kind, "X"),
+            markersize=4,
+            label=each.name,
+        )
+        for each in shown
+    ]
+    figure.legend(handles=style.row_major(handles, columns), loc="outside lower center", ncols=columns)
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
