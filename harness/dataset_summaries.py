@@ -9,14 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from harness.baselines import measure_baseline
-from harness.data import DataError, Dataset, Shelf, load_dataset, offsets, shift
+from harness.data import DataError, Dataset, Shelf, as_loaded, device_splits, load_dataset, offsets, shift
 from harness.data.alignment import Inside, alignment
 from harness.data.dataset import Images
 from harness.data.registry import known as registered
 from harness.measuring.weights import MAPPED_IMAGES
 from harness.progress import say
 from harness.reuse import stores_beside
-from harness.training import device_splits
 from results.datasets import Baseline, DatasetSummary
 from results.store import Store
 from studies import DatasetSpec
@@ -30,7 +29,7 @@ def note_datasets(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | N
     """Write what the store lacks of these data sets; images are shifted as trials of `seed` see them."""
     known = store.datasets()
     for title, spec in {spec.title: spec for spec in specs}.items():
-        whole = spec.model_copy(update={"train_images": None, "evaluation_images": None, "translate": 0})
+        whole = as_loaded(spec).model_copy(update={"train_images": None, "evaluation_images": None})
         dataset = load_dataset(whole, data_dir)
         there = known.get(title)
         if there is None or (there.data_digest, there.seed) != (dataset.digest, seed):
@@ -50,13 +49,14 @@ def note_baselines(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | 
             dataset = load_dataset(spec, data_dir)
         except DataError:
             continue
-        sizes = len(dataset.train.labels), len(dataset.test.labels)
+        splits = device_splits(spec, seed, dataset, shelf)
+        sizes = splits["train"].count, splits["test"].count
         if noted is None or noted.baseline(*sizes) is not None:
             continue
         found = _baseline_beside(store, noted, *sizes)
         if found is None:
             say(f"{spec.title}: accuracy of a linear classifier of {sizes[0]:,} images")
-            found = measure_baseline(dataset, device_splits(spec, seed, dataset, shelf))
+            found = measure_baseline(dataset, splits)
         known[spec.title] = replace(noted, baselines=(*noted.baselines, found))
         store.write_dataset(known[spec.title])
 

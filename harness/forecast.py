@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from harness.data import Dataset, Split, load_dataset
+from harness.data import Dataset, Split, as_loaded, load_dataset
 from harness.training import train
 from harness.trial import Trial
 from results.schema import EpochRecord
@@ -53,7 +53,7 @@ def forecast(missing: Sequence[Trial], past: pd.DataFrame, data_dir: Path | None
         elif not probe:
             return Forecast(None, from_rows, 0)
         else:
-            spec = trials[0].config.dataset
+            spec = as_loaded(trials[0].config.dataset)
             if spec not in datasets:
                 datasets[spec] = load_dataset(spec, data_dir)
             expected = _probe(trials[0], datasets[spec])
@@ -76,7 +76,8 @@ def _past_seconds(past: pd.DataFrame) -> dict[str, float]:
 
 def _probe(trial: Trial, dataset: Dataset) -> float:
     """Train on a few batches twice and scale the second, warm pass to the whole trial."""
-    settings = trial.config.train
+    settings, asked = trial.config.train, trial.config.dataset
+    train_images = (asked.train_images if asked.draw == "seed" else None) or len(dataset.train.labels)
     images = PROBED_BATCHES * settings.batch_size
     short = dataclasses.replace(
         dataset,
@@ -84,14 +85,17 @@ def _probe(trial: Trial, dataset: Dataset) -> float:
         validation=_head(dataset.validation, 1),
         test=_head(dataset.test, 1),
     )
-    slow = settings.model_copy(update={"epochs": 2, "learning_rate": PROBED_RATE})
-    config = dataclasses.replace(trial.config, train=slow)
+    config = dataclasses.replace(
+        trial.config,
+        dataset=asked.model_copy(update={"draw": "first"}),
+        train=settings.model_copy(update={"epochs": 2, "learning_rate": PROBED_RATE}),
+    )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     records = train(dataclasses.replace(trial, config=config), short, device)
     warm = [record for record in records if isinstance(record, EpochRecord)][-1]
     per_image = warm.seconds / len(short.train.labels)
     evaluated = settings.epochs * len(dataset.validation.labels) + len(dataset.test.labels)
-    return per_image * (settings.epochs * len(dataset.train.labels) + FORWARD_SHARE * evaluated)
+    return per_image * (settings.epochs * train_images + FORWARD_SHARE * evaluated)
 
 
 def _head(split: Split, count: int) -> Split:

@@ -102,13 +102,13 @@ class Planner:
 
     def _digest(self, spec: DatasetSpec) -> str:
         if spec not in self._digests:
-            # Images are shifted while training, not in the cache.
-            untranslated = spec.model_copy(update={"translate": 0}) if spec.translate else spec
-            if untranslated not in self._digests:
-                loaded = load_dataset(untranslated, self._data_dir, DecodingLines(spec.title))
+            # Images are shifted and labels shuffled while training, not in the cache.
+            whole = spec.model_copy(update={"translate": 0, "shuffle_labels": False})
+            if whole not in self._digests:
+                loaded = load_dataset(whole, self._data_dir, DecodingLines(whole.title))
                 _check_shifts(self._opened.study.measure, loaded)
-                self._digests[untranslated] = loaded.digest
-            self._digests[spec] = self._digests[untranslated]
+                self._digests[whole] = loaded.digest
+            self._digests[spec] = self._digests[whole]
         return self._digests[spec]
 
 

@@ -7,7 +7,7 @@ reported. Validation serves every choice; the test set is looked at once, at the
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,14 +16,14 @@ from torch import nn
 
 import layers
 from harness import checkpoint, from_conv, provenance
-from harness.data import Dataset, DeviceSplit, HeldSplit, Shelf, offsets
+from harness.data import Dataset, DeviceSplit, Shelf, device_splits
 from harness.evaluation import evaluate, resolve_precision
 from harness.measuring import measured
 from harness.seeds import derive_seed
 from harness.training_step import TrainingStep, make_optimizer
 from harness.trial import Checkpoint, Record, Trial, blank_result
 from results.schema import EpochRecord, TrialResult, TrialStatus
-from studies.schema import DatasetSpec, Training, TrialConfig
+from studies.schema import Training, TrialConfig
 
 CODE_EPOCH = 1
 """Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
@@ -55,7 +55,7 @@ def train(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     model = network = _build(trial.config, dataset, device)
-    result = _describe(trial, dataset, device, model, started)
+    result = _describe(trial, dataset, splits, device, model, started)
     yield result
 
     precision = resolve_precision(settings.precision, device)
@@ -172,24 +172,18 @@ def _build(config: TrialConfig, dataset: Dataset, device: torch.device) -> nn.Mo
     return on_device.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def device_splits(spec: DatasetSpec, seed: int, dataset: Dataset, shelf: Shelf) -> dict[str, DeviceSplit]:
-    """Train, validation and test of `dataset`, which `spec` names, as trials of `seed` see them."""
-    pixels = spec.translate
-
-    def ready(name: str, held: HeldSplit) -> DeviceSplit:
-        shifts = offsets(len(held.labels), pixels, seed, name) if pixels else None
-        return DeviceSplit(held, dataset.scaling, shifts)
-
-    return {name: ready(name, held) for name, held in shelf.splits(dataset).items()}
-
-
 def _peak_memory_bytes(device: torch.device, bytes_of_others: int) -> int | None:
     """What the trial itself took of a GPU at most, what is kept there of other data sets aside."""
     return torch.cuda.max_memory_allocated(device) - bytes_of_others if device.type == "cuda" else None
 
 
 def _describe(
-    trial: Trial, dataset: Dataset, device: torch.device, model: nn.Module, started: datetime
+    trial: Trial,
+    dataset: Dataset,
+    splits: Mapping[str, DeviceSplit],
+    device: torch.device,
+    model: nn.Module,
+    started: datetime,
 ) -> TrialResult:
     costs = layers.cost(model, dataset.image_shape)
     device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else provenance.cpu_name()
@@ -198,9 +192,9 @@ def _describe(
         precision=resolve_precision(trial.config.train.precision, device),
         image_height=dataset.image_shape[1],
         image_width=dataset.image_shape[2],
-        train_images=len(dataset.train.labels),
-        validation_images=len(dataset.validation.labels),
-        test_images=len(dataset.test.labels),
+        train_images=splits["train"].count,
+        validation_images=splits["validation"].count,
+        test_images=splits["test"].count,
         parameters=costs.parameters,
         flops_per_image=costs.flops_per_image,
         device=device_name,

@@ -63,6 +63,8 @@ def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
         dataset=config.dataset.title,
         dataset_name=config.dataset.name or str(config.dataset.path),
         translate=config.dataset.translate,
+        draw=config.dataset.draw if config.dataset.draw != "first" else None,
+        shuffle_labels=config.dataset.shuffle_labels,
         label=config.dataset.label,
         data_digest=trial.data_digest,
         network=config.network,

@@ -12,10 +12,11 @@ import torch
 
 from harness import plugins
 from harness.allocator import keep_freed_memory
-from harness.data import Dataset, Shelf, load_dataset
+from harness.data import Dataset, Shelf, as_loaded, load_dataset
 from harness.training import train
 from harness.trial import Checkpoint, Record, Trial, blank_result, stopped_result
 from results.schema import EpochRecord, TrialResult, TrialStatus
+from studies import DatasetSpec
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Worker:
         # Ray leaves CUDA_VISIBLE_DEVICES unset for an actor without GPUs, which would then see all of them.
         use_gpu = settings.gpus > 0 and torch.cuda.is_available()
         self._device = torch.device("cuda" if use_gpu else "cpu")
-        self._datasets: dict[str, Dataset] = {}
+        self._datasets: dict[DatasetSpec, Dataset] = {}
         self._shelf = Shelf(self._device)
 
     def run(self, trial: Trial, resume: Checkpoint | None = None) -> Iterator[tuple[Record, ...]]:
@@ -117,9 +118,9 @@ class Worker:
 
     def _dataset(self, trial: Trial) -> Dataset:
         spec = trial.config.dataset
-        key = spec.model_dump_json(exclude={"translate"})
+        key = as_loaded(spec)
         if key not in self._datasets:
-            self._datasets[key] = load_dataset(spec, self._settings.data_dir)
+            self._datasets[key] = load_dataset(key, self._settings.data_dir)
         dataset = self._datasets[key]
         if dataset.digest != trial.data_digest:
             raise RuntimeError(

@@ -40,6 +40,14 @@ TRIAL_COLUMNS = (
     _must("dataset_name", _TEXT, "Its name alone, or the path of a folder: `celeba`."),
     _must("translate", _INT32, "How far images are shifted at most, at random, each way.", "pixels"),
     _may("label", _TEXT, "The attribute that is learned, where a data set has several: `Smiling`."),
+    _may(
+        "draw", _TEXT, "`seed` where each seed draws its own training images; null where the first are taken."
+    ),
+    _may(
+        "shuffle_labels",
+        pa.bool_(),
+        "Whether training and validation labels are permuted by seed; null is no.",
+    ),
     _may("image_height", _INT32, "Rows of an image as it was trained on.", "pixels"),
     _may("image_width", _INT32, "Columns of an image as it was trained on.", "pixels"),
     _may("train_images", _INT64, "Images in the training split that were used.", "images"),
@@ -56,7 +64,9 @@ TRIAL_COLUMNS = (
     _must("placement", _TEXT, "Which layers are replaced: `1+3`; empty where none is."),
     _must("options", _TEXT, "The layer's further options, as JSON."),
     _must(
-        "seed", _INT64, "Seeds initial weights, order of images and shifts; trials of one seed are paired."
+        "seed",
+        _INT64,
+        "Seeds initial weights, order of images, shifts and draws; trials of one seed are paired.",
     ),
     _must("epochs", _INT32, "Epochs asked for.", "epochs"),
     _must("batch_size", _INT32, "Images in a step.", "images"),

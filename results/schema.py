@@ -125,6 +125,8 @@ class TrialResult:
     started_at: datetime
     ended_at: datetime
     search_number: int | None = None
+    draw: str | None = None
+    shuffle_labels: bool | None = None
     image_height: int | None = None
     image_width: int | None = None
     train_images: int | None = None

@@ -152,7 +152,7 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     dataset = dataset_spec(settings["dataset"], f"{where}.dataset", catalogue)
     dataset = _limited(dataset, study)
     return TrialConfig(
-        dataset=_updated(dataset, settings, "dataset", where),
+        dataset=_drawable(_updated(dataset, settings, "dataset", where), where),
         network=network,
         kind=kind,
         rank=rank,
@@ -184,10 +184,21 @@ def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec
 
 
 def _limited(dataset: DatasetSpec, study: Study) -> DatasetSpec:
-    """The study's limits and size where the data set has none of its own."""
+    """The study's limits, size and draw where the data set has none of its own."""
     limits = {key: getattr(study, key) for key in ("train_images", "evaluation_images", "size")}
-    open_limits = {key: limit for key, limit in limits.items() if limit and getattr(dataset, key) is None}
-    return _changed(dataset, tuple(open_limits.items()))
+    taken_over = {key: limit for key, limit in limits.items() if limit and getattr(dataset, key) is None}
+    if "draw" not in dataset.model_fields_set and study.draw != dataset.draw:
+        taken_over["draw"] = study.draw
+    return _changed(dataset, tuple(taken_over.items()))
+
+
+def _drawable(dataset: DatasetSpec, where: str) -> DatasetSpec:
+    if dataset.draw == "seed" and dataset.train_images is None:
+        raise StudyError(
+            f"{where}.dataset.draw: 'seed' needs the number of images to draw; "
+            f"give {dataset.title} `train_images` or `draw: first`"
+        )
+    return dataset
 
 
 def with_seed(cell: TrialConfig, seed: int) -> TrialConfig:

@@ -27,6 +27,9 @@ class Catalogue:
     """Layer kind -> the options (`layer.share`) that it takes, each with its default."""
 
 
+Draw = Literal["first", "seed"]
+
+
 class DatasetSpec(Model):
     """A data set by its name or by the path of a Parquet folder, and what is done to it."""
 
@@ -35,11 +38,15 @@ class DatasetSpec(Model):
     translate: Annotated[Whole, Field(ge=0)] = 0
     label: str | None = None
     train_images: Annotated[Whole, Field(ge=1)] | None = None
-    """The first so many training images, after validation was taken off."""
+    """So many training images, after validation was taken off; which, `draw` says."""
     evaluation_images: Annotated[Whole, Field(ge=1)] | None = None
     """The first so many validation and so many test images."""
     size: Size | None = None
     """(H, W) that images are shrunk to when they are decoded; None leaves them as the data set has them."""
+    draw: Draw = "first"
+    """The first `train_images`, or as many drawn anew for each seed, stratified by label."""
+    shuffle_labels: bool = False
+    """Training and validation labels are permuted by seed (a null); test labels stay."""
 
     @model_validator(mode="after")
     def _is_one(self) -> "DatasetSpec":
@@ -62,7 +69,7 @@ class DatasetSpec(Model):
         }
 
 
-_LATER_KEYS = ("size",)
+_LATER_KEYS = ("size", "draw", "shuffle_labels")
 
 
 class Training(Model):
@@ -232,7 +239,8 @@ class Study(Model):
     train_images: Annotated[Whole, Field(ge=1)] | None = None
     evaluation_images: Annotated[Whole, Field(ge=1)] | None = None
     size: Size | None = None
-    """Limits and size for every data set that has none of its own."""
+    draw: Draw = "first"
+    """Limits, size and draw for every data set that has none of its own."""
     network: str = "three_layer"
     layer: dict[str, OptionValue] = {}
     grid: list[dict[str, Any]] = []

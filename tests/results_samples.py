@@ -49,6 +49,8 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "started_at": START,
         "ended_at": START + timedelta(seconds=9),
         "search_number": 7,
+        "draw": "seed",
+        "shuffle_labels": True,
         "image_height": 32,
         "image_width": 32,
         "train_images": 1000,

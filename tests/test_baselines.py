@@ -17,8 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from harness import baselines
 from harness.baselines import C_GRID, measure_baseline
-from harness.data import Dataset, Shelf, Split, load_dataset
-from harness.training import device_splits
+from harness.data import Dataset, Shelf, Split, device_splits, load_dataset
 from results.datasets import Baseline
 from results.store import Store
 from studies import DatasetSpec

@@ -1,6 +1,5 @@
 """Images shrunk as they are decoded: alike in every layout, part of what a trial is, and never enlarged."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +22,6 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def cells(text: str, *overrides: str) -> list[TrialConfig]:
     return expand(parsed(text, *overrides), CATALOGUE)
-
-
-def data_folder(name: str) -> Path:
-    folder = Path(os.environ.get("LRLC_DATA", ""))
-    if "LRLC_DATA" not in os.environ or not (folder / name).is_dir():
-        pytest.skip(f"no {name} in LRLC_DATA")
-    return folder
 
 
 @pytest.mark.parametrize("size", [(14, 14), (7, 28), (28, 4)])
@@ -87,10 +79,11 @@ def test_enlarging_is_refused_in_a_line(size: tuple[int, int], tmp_path: Path, o
 
 
 @pytest.mark.parametrize(("name", "size"), [("cifar10", 16), ("mnist", 14), ("utkface", 16)])
-def test_real_images_keep_their_mean(name: str, size: int) -> None:
-    folder = data_folder(name)
-    whole = load_dataset(DatasetSpec(name=name, evaluation_images=200), folder)
-    small = load_dataset(DatasetSpec(name=name, evaluation_images=200, size=(size, size)), folder)
+def test_real_images_keep_their_mean(name: str, size: int, data_dir: Path) -> None:
+    if not (data_dir / name).is_dir():
+        pytest.skip(f"no {name} in LRLC_DATA")
+    whole = load_dataset(DatasetSpec(name=name, evaluation_images=200), data_dir)
+    small = load_dataset(DatasetSpec(name=name, evaluation_images=200, size=(size, size)), data_dir)
     assert small.image_shape[1:] == (size, size)
     np.testing.assert_array_equal(small.test.labels, whole.test.labels)
     means = (split.images.mean(axis=(1, 2)) for split in (small.test, whole.test))

@@ -35,7 +35,15 @@ STORED = sorted(OLDER.glob("v*/older"))
 """Stores as `lrlc run older.yaml --serial` of an earlier commit left them."""
 TRIALS_OF_OLDER = 6
 LACKING = {
-    "v1": {"weights_spatial_std", "weights_image_std", "resumed_epochs", "image_height", "image_width"}
+    "v1": {
+        "weights_spatial_std",
+        "weights_image_std",
+        "resumed_epochs",
+        "image_height",
+        "image_width",
+        "draw",
+        "shuffle_labels",
+    }
 }
 """Columns added since."""
 LACKING_TABLES = {"v1": {"correct", "spectra", "shifts", "equivariance"}}

@@ -21,24 +21,35 @@ from studies.titles import Title
 def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | None = None) -> Dataset:
     """Decode (once per machine) and map the data set, with its validation split and its limits applied.
 
+    What the seed decides comes later (`device_splits`): with `draw: seed` the training split is whole here.
     `progress` is told of the decoding, if this process does it. Raises DataError where files are missing or wrong.
     """
     found = find_source(spec, data_dir)
     arrays = decoded(cache_name(spec), found, progress)
     train, validation = with_validation(spec, arrays, found.validation_fraction)
-    if spec.train_images is not None:
+    if spec.draw == "seed":
+        _check_enough(spec, train)
+    elif spec.train_images is not None:
         _check_mixed(spec, "train", train, f"the first {spec.train_images:,}")
     if spec.evaluation_images is not None:
         _check_mixed(spec, "test", arrays.test, f"the first {spec.evaluation_images:,}")
     return Dataset(
         title=spec.title,
-        train=train.head(spec.train_images),
+        train=train if spec.draw == "seed" else train.head(spec.train_images),
         validation=validation.head(spec.evaluation_images),
         test=arrays.test.head(spec.evaluation_images),
         num_classes=arrays.num_classes,
         scaling=found.scaling,
         digest=arrays.digest,
     )
+
+
+def as_loaded(spec: DatasetSpec) -> DatasetSpec:
+    """What is left of `spec` for loading: equal for trials that share the arrays and differ in what the seed does."""
+    seeded: dict[str, object] = {"translate": 0, "shuffle_labels": False}
+    if spec.draw == "seed":
+        seeded |= {"draw": "first", "train_images": None}
+    return spec.model_copy(update=seeded)
 
 
 def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source:
@@ -84,6 +95,16 @@ def with_validation(spec: DatasetSpec, arrays: Decoded, fraction: float) -> tupl
         raise DataError(f"{spec.title}: {len(train.labels)} training images are too few to hold some out")
     _check_mixed(spec, "train", train, f"the first {fraction:.0%} for validation")
     return Split(train.images[held_out:], train.labels[held_out:]), train.head(held_out)
+
+
+def _check_enough(spec: DatasetSpec, train: Split) -> None:
+    """DataError where there are fewer images than a seed is to draw."""
+    asked = spec.train_images or 0
+    if asked > len(train.labels):
+        raise DataError(
+            f"{spec.title}: cannot draw {asked:,} of {len(train.labels):,} training images; "
+            f"give a `train_images` up to {len(train.labels):,}"
+        )
 
 
 def _check_mixed(spec: DatasetSpec, name: str, split: Split, taken: str) -> None:

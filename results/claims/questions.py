@@ -9,7 +9,7 @@ import pandas as pd
 
 from results.claims.cells import of_cells
 from results.claims.evidence import Claim
-from results.figures.naming import dataset_name
+from results.figures.naming import dataset_name, setting_name
 from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from studies.titles import Title
 
@@ -109,7 +109,7 @@ def _panels(rows: pd.DataFrame) -> list[_Panel]:
         return [_Panel("", rows)]
     return [
         _Panel(
-            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in zip(varying, key, strict=True)),
+            ", ".join(setting_name(name, value) for name, value in zip(varying, key, strict=True)),
             part,
         )
         for key, part in rows.groupby(varying, dropna=False, sort=False)

@@ -42,6 +42,13 @@ def short_kind_name(kind: str) -> str:
     return SHORT_KIND_NAMES.get(kind, kind)
 
 
+def setting_name(name: str, value: object) -> str:
+    """A setting of training that tells panels apart: 'learning rate 0.1', 'images drawn by seed'."""
+    if name == "draw":
+        return "images drawn by seed" if value == "seed" else "first images"
+    return f"{name.replace('_', ' ')} {f'{value:.10g}' if isinstance(value, float) else value}"
+
+
 def dataset_name(name: str) -> str:
     """'celeba:Smiling@16+t8' as 'CelebA Smiling 16×16, shifted ≤ 8 px'; a folder by its last part."""
     title = Title.parse(name)

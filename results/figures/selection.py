@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from results.datasets import DatasetSummary
+from results.figures.naming import setting_name
 from results.importance import Importance
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
@@ -122,9 +123,7 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
                 f"its trials on {dataset} differ in {told} ({len(combinations)} combinations)"
             )
         for key, part in combinations:
-            varied = [
-                f"{name.replace('_', ' ')} {_shown(value)}" for name, value in zip(varying, key, strict=True)
-            ]
+            varied = [setting_name(name, value) for name, value in zip(varying, key, strict=True)]
             found.append(Panel(str(dataset), ", ".join(varied), part))
     finished = [panel for panel in found if (panel.rows["status"] == TrialStatus.FINISHED).any()]
     if len(finished) > MOST_PANELS:
@@ -149,7 +148,3 @@ def _varies(values: "pd.Series[Any]") -> bool:
     """Whether two values differ, a null from any other; to count them would take ten times as long."""
     first = values.iloc[0]
     return not bool((values.isna() if pd.isna(first) else values == first).all())
-
-
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

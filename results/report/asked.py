@@ -50,8 +50,15 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
         blocks += [Text("The layers:"), Definitions(known)]
     blocks.append(Text(TRAINING))
     if not rows.empty:
-        blocks.append(Definitions({name.replace("_", " "): several(rows[name]) for name in MEASURED}))
+        blocks.append(Definitions(_measured(rows)))
     return Section("What was asked", blocks)
+
+
+def _measured(rows: pd.DataFrame) -> dict[str, str]:
+    found = {name.replace("_", " "): several(rows[name]) for name in MEASURED if name != "draw"}
+    if (rows["draw"] == "seed").any():
+        found["train images"] += ", drawn anew for each seed"
+    return found
 
 
 def _grid(blocks: Iterable[Mapping[str, Any]]) -> Table:
@@ -92,7 +99,8 @@ def _dataset(spec: Any) -> str:
     """'CelebA Smiling, shifted ≤ 8 px (400 training images)'."""
     if not isinstance(spec, Mapping):
         return dataset_name(str(spec))
-    limit = f" ({spec['train_images']:,} training images)" if spec.get("train_images") else ""
+    drawn = ", drawn anew for each seed" if spec.get("draw") == "seed" else ""
+    limit = f" ({spec['train_images']:,} training images{drawn})" if spec.get("train_images") else ""
     return dataset_name(str(Title.of(spec))) + limit
 
 

@@ -17,6 +17,7 @@ CONFIDENCE = 0.95
 LAYER_SETTINGS = ("kind", "rank", "placement", "options")
 TRAINING_SETTINGS = (
     "train_images",
+    "draw",
     "epochs",
     "batch_size",
     "learning_rate",

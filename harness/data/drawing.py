@@ -1,0 +1,39 @@
+"""What the seed does to a split: which training images are drawn, and labels permuted for a null."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.dataset import Labels
+from harness.seeds import derive_seed
+
+Rows = NDArray[np.int64]
+
+
+def drawn(labels: Labels, count: int, seed: int) -> Rows:
+    """(count,) rising positions of the training images that `seed` draws: a function of labels and seed alone.
+
+    Without repetition, and stratified: each label in proportion to its images, whole numbers by largest remainder
+    (of equal ones the lower label's). More images of the same seed hold those of fewer, up to one image a label.
+    ValueError where there are fewer than `count`.
+    """
+    if count > len(labels):
+        raise ValueError(f"cannot draw {count:,} of {len(labels):,} images")
+    generator = np.random.default_rng(derive_seed(seed, "draw"))
+    in_order = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    by_label = np.split(in_order, np.cumsum(sizes)[:-1])
+    shares = zip(by_label, _shares(sizes, count), strict=True)
+    return np.sort(np.concatenate([generator.permutation(rows)[:share] for rows, share in shares]))
+
+
+def shuffled(labels: Labels, seed: int, split: str) -> Labels:
+    """`labels` of a split in an order that has nothing to do with the images, the same for a seed."""
+    return np.random.default_rng(derive_seed(seed, "shuffle_labels", split)).permutation(labels)
+
+
+def _shares(sizes: Rows, count: int) -> Rows:
+    """How many of each group, `count` in all, in proportion to their `sizes`."""
+    shares, remainders = np.divmod(sizes.astype(np.int64) * count, sizes.sum())
+    largest = np.argsort(-remainders, kind="stable")[: count - shares.sum()]
+    shares[largest] += 1
+    return shares
