@@ -18,6 +18,9 @@ class Cells(Model):
     placement: list[str] = []
     """As in the tables, '1+3'; any where none is named."""
     layer: dict[str, OptionValue] = {}
+    """Options that are set so, where this is not their default."""
+    defaults: dict[str, OptionValue] = {}
+    """Options that are left at their default; written as `layer` in a study's file."""
 
 
 class _Claim(Model):

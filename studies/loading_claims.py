@@ -33,13 +33,33 @@ def _cells(given: object, where: str, places: int, catalogue: Catalogue) -> obje
     kind = cells.get("kind")
     if kind not in catalogue.kinds:
         raise StudyError(f"{where}.kind: unknown layer kind {kind!r}; {nearest(str(kind), catalogue.kinds)}")
+    full = (
+        {**cells, **_options(cells["layer"], f"{where}.layer", str(kind), catalogue)}
+        if "layer" in cells
+        else cells
+    )
     if "placement" not in cells:
-        return cells
+        return full
     try:
         named = placements(cells["placement"], places)
     except ValueError as error:
         raise StudyError(f"{where}.placement: {error}") from None
-    return {**cells, "placement": ["+".join(map(str, placement)) for placement in named]}
+    return {**full, "placement": ["+".join(map(str, placement)) for placement in named]}
+
+
+def _options(given: object, where: str, kind: str, catalogue: Catalogue) -> dict[str, Any]:
+    """`layer` and `defaults`: a trial's row holds those of its options alone that are not at their default."""
+    if not isinstance(given, dict):
+        raise StudyError(f"{where}: expected a mapping, got {given!r}")
+    taken = catalogue.options.get(kind, {})
+    for name in given:
+        if name not in taken:
+            raise StudyError(f"{where}.{name}: {kind} does not take it; {nearest(name, taken)}")
+    defaults = {name: value for name, value in given.items() if value == taken[name]}
+    return {
+        "layer": {name: value for name, value in given.items() if name not in defaults},
+        "defaults": defaults,
+    }
 
 
 def _check_datasets(given: object, where: str, catalogue: Catalogue) -> None:

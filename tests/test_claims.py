@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 from processes import rows as rows_of
 from results_samples import result, study
+from studies_samples import HEAD, parsed
 
 from harness.claims_cli import as_json
 from harness.progress import print_json
 from results.claims import COLUMNS, Finding, Verdict, judge, judge_rows, seed_order
-from results.claims.cells import CHOOSING_SEEDS
+from results.claims.cells import CHOOSING_SEEDS, cells_name, of_cells
 from results.schema import TrialStatus, to_tables
 from results.store import Store
 
@@ -180,6 +181,41 @@ def test_a_matched_layer_has_the_rank_that_was_chosen_for_ours() -> None:
     claim = {**DIFFERENCE, "theirs": {"kind": "wide_conv"}}
     assert only(rows, {**claim, "matched": True}).verdict == Verdict.SUPPORTED
     assert only(rows, claim).verdict == Verdict.CONTRADICTED
+
+
+def test_a_matched_layer_without_a_rank_stands_in_the_place_that_was_chosen_for_ours() -> None:
+    conv = runs(80)
+    ours = [
+        table({("mnist", "lrlc", 2): conv + gain}).assign(placement=at) for at, gain in (("1", 1), ("3", 3))
+    ]
+    local = table({("mnist", "locally_connected", None): conv}).assign(kind="locally_connected")
+    theirs = [
+        local.assign(placement="1", test_accuracy=local["test_accuracy"] + 0.09),  # best, but elsewhere
+        local.assign(placement="3", options='{"start": "keras"}'),
+        local.assign(placement="3", test_accuracy=local["test_accuracy"] - 0.05),
+    ]
+    for part in theirs:
+        part["validation_accuracy"] = part["test_accuracy"]
+    rows = pd.concat([*ours, *theirs])
+    claim = {**DIFFERENCE, "ours": {"kind": "lrlc"}, "theirs": {"kind": "locally_connected"}}
+    found = only(rows, {**claim, "matched": True})
+    assert found.verdict == Verdict.SUPPORTED
+    assert found.effect is not None
+    assert found.effect.mean == pytest.approx(3, abs=0.5)
+    assert found.chosen == "LRLC layer 3; local start keras"
+    assert only(rows, claim).verdict == Verdict.CONTRADICTED
+
+
+def test_a_claim_names_cells_by_options_at_their_default_too() -> None:
+    text = "grid: {kind: lrlc, rank: 2}\nclaims: {name: C, test: trend, ours: {kind: lrlc, layer: {share: both}}}"
+    (claim,) = parsed(f"{HEAD}{text}").claims
+    rows = table({("mnist", "lrlc", 2): runs(80)})
+    rows["options"] = np.where(rows["seed"] < 4, '{"share": "rows"}', '{"normalize": "l2"}')
+    ours = claim.ours.model_dump()
+    assert set(of_cells(rows, ours)["seed"]) == {4, 5, 6, 7, 8, 9}
+    assert cells_name(ours) == "LRLC (share both)"
+    ours = {"kind": "lrlc", "layer": {"share": "rows"}}
+    assert set(of_cells(rows, ours)["seed"]) == {0, 1, 2, 3}
 
 
 def test_a_change_compares_a_difference_on_two_data_sets() -> None:
@@ -412,6 +448,10 @@ def test_claims_of_a_study_without_any(lrlc: Lrlc, tiny_study: Path, tmp_path: P
             "claims[0].ours.placement: 4 is outside the network",
         ),
         ("{name: C, test: difference, ours: lrlc, theirs: conv, direction: equal}", "'equal' needs a margin"),
+        (
+            "{name: C, test: trend, ours: {kind: lrlc, layer: {shar: rows}}}",
+            "claims[0].ours.layer.shar: lrlc does not take it; did you mean 'share'?",
+        ),
     ],
 )
 def test_a_wrong_claim_is_one_line(lrlc: Lrlc, tiny_study: Path, claim: str, said: str) -> None:

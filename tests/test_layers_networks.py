@@ -20,12 +20,18 @@ def count(model):
     return sum(p.numel() for p in model.parameters())
 
 
+PLACEMENTS = [("three_layer", (1,)), ("three_layer", (2, 3)), ("three_layer", (1, 2, 3))]
+PLACEMENTS += [("resnet50", (1, 4)), ("resnet50", (2, 3))]
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("placement", [(1,), (2, 3), (1, 2, 3)])
-def test_every_kind_trains_at_every_placement(kind, placement):
-    model = build(kind, placement=placement)
+@pytest.mark.parametrize(("network", "placement"), PLACEMENTS)
+def test_every_kind_trains_at_every_placement(kind, network, placement):
+    """At 32x31 the stages of resnet50 end with a map of 1x1."""
+    image = IMAGE if network == "three_layer" else (3, 32, 31)
+    model = build(kind, 2, placement, network, image)
     layers.initialise(model, 1)
-    x = torch.randn(4, *IMAGE)
+    x = torch.randn(4, *image, generator=torch.Generator().manual_seed(0))
     loss = torch.nn.functional.cross_entropy(model(x), torch.tensor([0, 1, 2, 3]))
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

@@ -1,7 +1,7 @@
 """A claim's cells: rows chosen by layer settings, laid out by seed, and of several cells the one best on validation."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from results.statistics import LAYER_SETTINGS
 CHOOSING_SEEDS = 3
 _ACCURACIES = ("test_accuracy", "validation_accuracy")
 Cells = Mapping[str, Any]
-"""`kind`, `rank` and `placement` (lists, any if empty) and `layer` (options that must be set so)."""
+"""`kind`, `rank` and `placement` (lists, any if empty), `layer` (options that must be set so) and `defaults` (options
+that must be left at their default)."""
 
 
 def of_cells(rows: pd.DataFrame, cells: Cells) -> pd.DataFrame:
@@ -24,12 +25,17 @@ def of_cells(rows: pd.DataFrame, cells: Cells) -> pd.DataFrame:
     for name in ("rank", "placement"):
         if cells.get(name):
             wanted &= rows[name].isin(cells[name])
-    if cells.get("layer"):
+    given, left = cells.get("layer") or {}, cells.get("defaults") or {}
+    if given or left:
         texts = {text: json.loads(text) for text in rows["options"].unique()}
-        fitting = [text for text, options in texts.items() if cells["layer"].items() <= options.items()]
+        fitting = [text for text, options in texts.items() if _fits(options, given, left)]
         wanted &= rows["options"].isin(fitting)
     found: pd.DataFrame = rows[wanted]
     return found
+
+
+def _fits(options: Mapping[str, Any], given: Mapping[str, Any], left: Collection[str]) -> bool:
+    return given.items() <= options.items() and not options.keys() & set(left)
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,14 @@ class Side:
         )
         return Side(test, validation, settings)
 
-    def matching(self, other: "Side") -> "Side":
-        """This side's cells in the order of the other's, by rank and placement; empty columns where there is none."""
-        places = {_place(settings): column for column, settings in enumerate(self.settings)}
-        columns = [places.get(_place(settings), -1) for settings in other.settings]
-        test, validation = (table.reindex(columns=columns) for table in (self.test, self.validation))
-        return Side(test, validation, other.settings)
+    def beside(self, other: "Side") -> "Side":
+        """The cells in the place of the one chosen for `other`, and of its rank, where these have a place or a rank."""
+        if not other.settings:
+            return self
+        chosen = other.settings[choose(other).column]
+        columns = [column for column, settings in enumerate(self.settings) if _is_beside(settings, chosen)]
+        test, validation = self.test.iloc[:, columns], self.validation.iloc[:, columns]
+        return Side(test, validation, tuple(self.settings[column] for column in columns))
 
 
 @dataclass(frozen=True)
@@ -113,11 +121,7 @@ def chosen_name(side: Side) -> str:
 
 def pair(ours: Side, theirs: Side, *, matched: bool) -> pd.DataFrame:
     """Columns `ours` and `theirs` by seed, where both have finished; `matched` takes theirs of ours' rank and place."""
-    if matched:
-        theirs, choice = theirs.matching(ours), choose(ours)
-        sides = picked(ours.test, choice), picked(theirs.test, choice)
-    else:
-        sides = chosen(ours), chosen(theirs)
+    sides = chosen(ours), chosen(theirs.beside(ours) if matched else theirs)
     return pd.concat(dict(zip(("ours", "theirs"), sides, strict=True)), axis=1, join="inner").dropna()
 
 
@@ -129,7 +133,9 @@ def cells_name(cells: Cells) -> str:
         said.append(f"rank {ranks[0]}" if len(ranks) == 1 else f"rank {_listed(ranks)}")
     if len(places) == 1:
         said.append(_layers(places[0]))
-    said += [f"{name} {value}" for name, value in (cells.get("layer") or {}).items()]
+    said += [
+        f"{name} {value}" for key in ("layer", "defaults") for name, value in (cells.get(key) or {}).items()
+    ]
     name = short_kind_name(cells["kind"])
     return f"{name} ({', '.join(said)})" if said else name
 
@@ -150,5 +156,7 @@ def _listed(ranks: Sequence[int]) -> str:
     return ", ".join(map(str, ranks[:-1])) + f" or {ranks[-1]}"
 
 
-def _place(settings: Mapping[str, Any]) -> tuple[float, str]:
-    return float(settings["rank"]), str(settings["placement"])
+def _is_beside(settings: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    ranks, places = (settings["rank"], other["rank"]), (settings["placement"], other["placement"])
+    same_rank = any(pd.isna(rank) for rank in ranks) or ranks[0] == ranks[1]
+    return same_rank and ("" in places or places[0] == places[1])

@@ -207,7 +207,11 @@ def _chosen(claim: Claim, of_parts: Sequence[Mapping[str, Side]]) -> str:
         f"{short_kind_name(claim[name]['kind'])} {chosen}"
         for sides in of_parts
         for name, side in sides.items()
-        if not (name == "theirs" and claim["matched"]) and (chosen := chosen_name(side))
+        if (
+            chosen := chosen_name(
+                side.beside(sides["ours"]) if name == "theirs" and claim["matched"] else side
+            )
+        )
     ]
     return "; ".join(dict.fromkeys(told))
 

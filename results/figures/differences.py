@@ -95,7 +95,8 @@ def _choice(line: Line, rows: pd.DataFrame, finished: pd.DataFrame) -> tuple[Sid
     ranked = finished[(finished["placement"] == place) & (finished["rank"] != 1)]
     ours = Side.of(ranked, {"kind": MATCHED_TO})
     if kind == MATCHED and ours.settings:
-        matched, choice = side.matching(ours), choose(ours)
+        matched = side.beside(ours)
+        choice = Choice(choose(matched).column, choose(ours).seeds)
         if len(picked(matched.test, choice)):
             return matched, choice
     return side, choose(side)
