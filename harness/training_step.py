@@ -65,7 +65,7 @@ class TrainingStep:
 
     def _set_learning_rate(self, learning_rate: float) -> None:
         for group in self._optimizer.param_groups:
-            rate = learning_rate * group["factor"]
+            rate = learning_rate * group.get("factor", 1.0)  # checkpoints of earlier versions have none
             if isinstance(group["lr"], Tensor):  # a captured step reads it from there
                 group["lr"].fill_(rate)
             else:

@@ -42,7 +42,7 @@ def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator
             say(f"the budget of {budget_hours:g} h is spent; the same command goes on")
             return
         more = session.planner.grid(seed_order(study.seeds, following)[look:])
-        trials = tuple(dict.fromkeys([*trials, *concerned(more, still_open)]))
+        trials = tuple({trial.id: trial for trial in [*trials, *concerned(more, still_open)]}.values())
 
 
 def concerned(trials: tuple[Trial, ...], questions: list[Question]) -> list[Trial]:
