@@ -347,6 +347,23 @@ def data_fetch(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataD
     print(fetch(name, data))
 
 
+@data_app.command("pack")
+def data_pack(
+    study: StudyName,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; name it with --data there.")],
+    overrides: Overrides = None,
+    profile: ProfileName = None,
+    data: DataDir = None,
+) -> None:
+    """Write a study's data sets, decoded, into a folder for a machine that has not their files."""
+    from harness.catalogue import open_study
+    from harness.data import pack_dataset
+    from harness.planning import studied_datasets
+
+    for spec in studied_datasets(open_study(study, profile=profile, overrides=overrides or [])):
+        print(pack_dataset(spec, data, out))
+
+
 def _best(store: Any, study: Any) -> list[dict[str, Any]]:
     from results.pareto import as_records, best
 

@@ -205,9 +205,8 @@ class RunSession:
         if search is not None:
             store.write_importance(search.importance(), self.profile)
         store.compact()
-        note_baselines(
-            store, specs, self.data_dir, min(self.study.seeds)
-        )  # last: workers are gone, rows are safe
+        if not self.is_of_pilots:  # last: workers are gone, rows are safe
+            note_baselines(store, specs, self.data_dir, min(self.study.seeds))
 
     def _gpus(self, available: float) -> float:
         """The GPUs a trial asks for: what the study says, else one where there are any."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.catalogue import OpenedStudy
 from harness.data import Dataset, load_dataset
+from harness.data.loading import packed_title
 from harness.progress import DecodingLines
 from harness.reuse import Lent, lent_rows
 from harness.training import CODE_EPOCH
@@ -22,6 +23,7 @@ from studies import (
     Setting,
     StudyError,
     TrialConfig,
+    expand,
     pilots,
     trial_id,
     tuned_grid,
@@ -121,6 +123,15 @@ def _check_shifts(measure: Measure, dataset: Dataset) -> None:
                 f"measure.shifts: {pixels} pixels move the {height}x{width} images of {dataset.title} out of sight; "
                 f"give less than {min(height, width)}"
             )
+
+
+def studied_datasets(opened: OpenedStudy) -> list[DatasetSpec]:
+    """The data sets of a study's grid and search, each once for all that is done to it once it is decoded."""
+    configs = expand(opened.study, opened.catalogue)
+    specs = [config.dataset for config in configs]
+    if opened.study.search is not None:
+        specs.append(opened.study.search.dataset)
+    return list({packed_title(spec): spec for spec in specs}.values())
 
 
 def settled_ids(store: Store, *, retry: Collection[TrialStatus] = ()) -> set[str]:

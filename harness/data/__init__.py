@@ -7,7 +7,7 @@ from harness.data.drawing import drawn, shuffled
 from harness.data.errors import DataError
 from harness.data.folders import folder_source, image_folder_source, parquet_source
 from harness.data.listing import check, describe_datasets
-from harness.data.loading import as_loaded, load_dataset
+from harness.data.loading import as_loaded, load_dataset, pack_dataset
 from harness.data.registry import DATASETS, dataset
 from harness.data.shelf import HeldSplit, Shelf
 from harness.data.source import RawSplit, Source
@@ -34,6 +34,7 @@ __all__ = [
     "image_folder_source",
     "load_dataset",
     "offsets",
+    "pack_dataset",
     "parquet_source",
     "shift",
     "shuffled",

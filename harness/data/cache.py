@@ -56,13 +56,13 @@ def cache_dir() -> Path:
 
 def cached(name: str, source: Source) -> Decoded | None:
     """The arrays of `source`, if it was decoded before and its entry is whole."""
-    return _open(_entry(name, source))
+    return open_folder(_entry(name, source))
 
 
 def decoded(name: str, source: Source, progress: Progress | None = None) -> Decoded:
     """The arrays of `source`, decoded by this process if by none before. Safe to call in many at once."""
     entry = _entry(name, source)
-    found = _open(entry)
+    found = open_folder(entry)
     if found is not None:
         return found
     with _cache_errors(name):
@@ -70,9 +70,9 @@ def decoded(name: str, source: Source, progress: Progress | None = None) -> Deco
         lock = FileLock(entry.with_name(f".{entry.name}.lock"))
         lock.acquire()
     try:
-        if (found := _open(entry)) is None:
+        if (found := open_folder(entry)) is None:
             _write(name, source, entry, progress)
-            found = _open(entry)
+            found = open_folder(entry)
     finally:
         lock.release()
     if found is None:
@@ -115,8 +115,14 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _open(entry: Path) -> Decoded | None:
-    """The entry's arrays; None where it is not there or not whole."""
+def decoded_folder(name: str, source: Source) -> Path:
+    """Where the decoded arrays of `source` lie, for a copy."""
+    decoded(name, source)
+    return _entry(name, source)
+
+
+def open_folder(entry: Path) -> Decoded | None:
+    """The arrays of an entry; None where it is not there or not whole."""
     try:
         meta: dict[str, Any] = json.loads((entry / "meta.json").read_text())
         splits = {}

@@ -11,6 +11,7 @@ from harness.data.content import Progress
 from harness.data.dataset import Dataset, Split
 from harness.data.errors import DataError
 from harness.data.folders import folder_source
+from harness.data.packed import Packed, pack, packed
 from harness.data.registry import known
 from harness.data.shrink import shrunk
 from harness.data.source import Source
@@ -24,8 +25,12 @@ def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | 
     What the seed decides comes later (`device_splits`): with `draw: seed` the training split is whole here.
     `progress` is told of the decoding, if this process does it. Raises DataError where files are missing or wrong.
     """
-    found = find_source(spec, data_dir)
-    arrays = decoded(cache_name(spec), found, progress)
+    found = packed(packed_title(spec), data_dir)
+    if found is None:
+        source = find_source(spec, data_dir)
+        arrays = decoded(cache_name(spec), source, progress)
+        found = Packed(arrays, source.validation_fraction, source.scaling)
+    arrays = found.arrays
     train, validation = with_validation(spec, arrays, found.validation_fraction)
     if spec.draw == "seed":
         _check_enough(spec, train)
@@ -50,6 +55,19 @@ def as_loaded(spec: DatasetSpec) -> DatasetSpec:
     if spec.draw == "seed":
         seeded |= {"draw": "first", "train_images": None}
     return spec.model_copy(update=seeded)
+
+
+def pack_dataset(spec: DatasetSpec, data_dir: Path | None, out: Path) -> Path:
+    """Write the data set, decoded, into the folder `out`, where `load_dataset` finds it; returns where it lies.
+
+    It is packed whole: limits, draws and shifts apply as ever.
+    """
+    return pack(packed_title(spec), cache_name(spec), find_source(spec, data_dir), out)
+
+
+def packed_title(spec: DatasetSpec) -> str:
+    """What tells packed data sets apart: what is decoded, not what is done to it afterwards."""
+    return str(Title(spec.name or Path(str(spec.path)).name, label=spec.label, size=spec.size))
 
 
 def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source:
