@@ -30,6 +30,9 @@ LocalBackward = Callable[[Tensor, Tensor, Tensor, Geometry, Needs], tuple[Tensor
 
 TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
+TRITON_RANKS = 16
+"""The kernels unroll their loops over the banks: with more, compiling takes long and registers spill."""
+
 LARGEST_IMAGE = 2**31 // 256
 """Elements of an image and of its output: the kernels' offsets inside a block of images have 32 bits."""
 
@@ -106,7 +109,8 @@ def _family(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> st
     if _triton(x, basis.shape[0] // weights.shape[1], geometry):
         if wanted == "triton" or x.device.type != "cuda":
             return "triton"
-        names = ("triton", "filters", "banks") if forms else ("triton", "banks")
+        names: tuple[str, ...] = ("triton",) if weights.shape[1] <= TRITON_RANKS else ()
+        names += ("filters", "banks") if forms else ("banks",)
         return _fastest("combined", names, _combined_family, (x, basis, weights), geometry)
     if not forms or x.device.type != "cpu":
         return "banks"

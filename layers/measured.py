@@ -1,4 +1,4 @@
-"""The fastest of several kernels on this GPU, measured at a shape's first call and remembered.
+"""The fastest of several kernels on a device, measured at a shape's first call and remembered.
 
 A choice is kept in the process and as a small file in the cache, so that every process of this machine, and every later
 run, makes the same one: of several that measure at once, the first to write its file decides.
@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import RLock
@@ -41,11 +42,15 @@ def choose(question: str, candidates: Mapping[str, Work], device: torch.device, 
     with _lock:
         if question not in _choices:
             if (found := _recall(question, candidates)) is None:
-                if torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing():
+                if torch.compiler.is_compiling() or _capturing(device):
                     return default
                 found = _remember(question, _measure(candidates, device))
             _choices[question] = found
         return _choices[question]
+
+
+def _capturing(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def _measure(candidates: Mapping[str, Work], device: torch.device) -> dict[str, float]:
@@ -71,6 +76,11 @@ def _measure(candidates: Mapping[str, Work], device: torch.device) -> dict[str, 
 
 
 def _milliseconds(work: Work, count: int, device: torch.device) -> float:
+    if device.type != "cuda":
+        started = time.perf_counter()
+        for _ in range(count):
+            work()
+        return 1e3 * (time.perf_counter() - started)
     with torch.cuda.device(device):
         start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -95,10 +105,12 @@ def _remember(question: str, milliseconds: dict[str, float]) -> str:
             file.write(text)
         try:
             os.link(private, path)
+        except FileExistsError:
+            if (first := _recall(question, milliseconds)) is not None:
+                return first
+            os.replace(private, path)  # damaged, or of candidates that are no more
         finally:
-            os.unlink(private)
-    except FileExistsError:
-        return _recall(question, milliseconds) or choice
+            Path(private).unlink(missing_ok=True)
     except OSError as problem:
         log.warning("the choice of kernels is not kept (%s)", problem)
     return choice

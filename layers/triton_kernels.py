@@ -10,11 +10,11 @@ import torch
 import triton
 from torch import Tensor
 
-from layers import triton_dependent, triton_local
+from layers import triton_dependent, triton_local, triton_tiles
 from layers.geometry import Geometry
 from layers.plain import split_banks
 from layers.triton_launch import launch
-from layers.triton_tiles import programs, tiles_of
+from layers.triton_tiles import precision, programs
 
 FORWARD, BACKWARD = (0, 3, 4, 2, 1), (0, 3, 4, 1, 2)
 """Orders of a basis (K, C_out, C_in, kh, kw): source channels, then target channels innermost."""
@@ -75,7 +75,7 @@ def local_backward(
         of_x = into.permute(0, 3, 1, 2)
     if needs[1]:
         of_filters = torch.empty_like(filters, memory_format=torch.contiguous_format)
-        tiles = tiles_of("filter_gradient", precision(x.dtype), len(x), filters.shape[1], grad.shape[1])
+        tiles = triton_tiles.filter_gradient(x, len(x), filters.shape[1], grad.shape[1])
         count = (
             filters.shape[0] * triton.cdiv(filters.shape[1], tiles.R) * triton.cdiv(grad.shape[1], tiles.T)
         )
@@ -99,7 +99,7 @@ def _apply(
     """The target from the source, by each position's filter: `filters` itself, or formed from banks by `maps`."""
     K = 0 if maps is None else maps.shape[2]
     (N, TH, TW, TC), R = target.shape, geometry.kernel_size[0] * geometry.kernel_size[1] * source.shape[3]
-    tiles = tiles_of("apply", precision(source.dtype), N, R, TC, K)
+    tiles = triton_tiles.apply(source, N, R, TC, K)
     launch(
             triton_local.apply_kernel, TH * TW * triton.cdiv(N, tiles.rows) * triton.cdiv(TC, tiles.T),
         source, filters, source if maps is None else maps, target, *_sizes(source, target, geometry),
@@ -114,7 +114,7 @@ def _fixed_gradients(
     (N, TH, TW, TC), K = grad.shape, maps.shape[2]
     banks = _banks(basis, K, FORWARD)
     R = banks[0, ..., 0].numel()
-    tiles = tiles_of("fixed_bank_gradient", precision(x.dtype), N, R, TC, K)
+    tiles = triton_tiles.fixed_bank_gradient(x, N, R, TC, K)
     tiles_t = triton.cdiv(TC, tiles.T)
     units = TH * TW * triton.cdiv(N, tiles.rows)
     run, runs = programs(x, units, triton.cdiv(R, tiles.R) * tiles_t)
@@ -134,7 +134,7 @@ def _dependent_output(
     """y (N, H', W', C_out) in place; with `grad`, instead the gradient of the maps (N, P, K)."""
     TC, K, M, taps = y.shape[3], maps.shape[2], y.shape[:3].numel(), basis.shape[2] * basis.shape[3]
     KP = triton.next_power_of_2(K)
-    tiles = tiles_of("dependent_output", precision(x.dtype), M, x.shape[3], TC, KP)
+    tiles = triton_tiles.dependent_output(x, M, x.shape[3], TC, KP)
     tiles_t = triton.cdiv(TC, tiles.T)
     target = y if grad is None else maps.new_empty(tiles_t, *maps.shape)
     launch(
@@ -150,7 +150,7 @@ def _dependent_input_gradient(
     grad: Tensor, basis: Tensor, maps: Tensor, into: Tensor, geometry: Geometry
 ) -> None:
     TC, K, M = into.shape[3], maps.shape[2], into.shape[:3].numel()
-    tiles = tiles_of("dependent_input_gradient", precision(grad.dtype), M, grad.shape[3], TC, K)
+    tiles = triton_tiles.dependent_input_gradient(grad, M, grad.shape[3], TC, K)
     launch(
         triton_dependent.input_gradient_kernel, triton.cdiv(M, tiles.rows) * triton.cdiv(TC, tiles.T),
         grad, _side_by_side(basis, K, BACKWARD), maps, into, M, *_sizes(grad, into, geometry)[1:],
@@ -166,7 +166,7 @@ def _dependent_gradients(
     (kh, kw), C, KP = geometry.kernel_size, x.shape[3], triton.next_power_of_2(K)
     of_banks, of_maps = basis, maps
     if needs[1]:
-        tiles = tiles_of("dependent_bank_gradient", precision(x.dtype), M, C, TC, KP)
+        tiles = triton_tiles.dependent_bank_gradient(x, M, C, TC, KP)
         count = kh * kw * triton.cdiv(C, tiles.R) * triton.cdiv(TC, tiles.T)
         run, runs = programs(x, triton.cdiv(M, tiles.rows), count)
         parts = maps.new_empty(runs, kh, kw, C, K, TC)
@@ -192,13 +192,6 @@ def _constants(geometry: Geometry, source: Tensor, target: Tensor) -> dict[str, 
     values = (*geometry.kernel_size, *geometry.stride, *geometry.dilation)
     channels = {"SC": source.shape[3], "TC": target.shape[3], "PRECISION": precision(source.dtype)}
     return dict(zip(names, values, strict=True)) | channels
-
-
-def precision(dtype: torch.dtype) -> str:
-    """How float32 is multiplied: in TF32 where torch's convolutions are, else as three products in TF32."""
-    if dtype != torch.float32:
-        return "ieee"
-    return "tf32" if torch.backends.cudnn.allow_tf32 else "tf32x3"
 
 
 def _nhwc(x: Tensor) -> Tensor:

@@ -6,6 +6,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -17,6 +20,7 @@ class Launch:
     constants: dict[str, Any]
 
 
+_target: ContextVar[int] = ContextVar("target", default=90)
 _record: ContextVar[list[Launch] | None] = ContextVar("record", default=None)
 
 
@@ -28,12 +32,21 @@ def launch(kernel: Any, programs: int, *arguments: Any, **constants: Any) -> Non
         record.append(Launch(kernel, programs, arguments, constants))
 
 
+def capability(x: Tensor) -> int:
+    """The compute capability that kernels for `x` are made for, ten times: 90 for 9.0."""
+    if x.device.type != "cuda":
+        return _target.get()
+    major, minor = torch.cuda.get_device_capability(x.device)
+    return 10 * major + minor
+
+
 @contextmanager
-def recorded() -> Iterator[list[Launch]]:
-    """The launches made inside, none of which runs: tensors may be on the meta device."""
+def recorded(target: int) -> Iterator[list[Launch]]:
+    """The launches made inside for that compute capability, none of which runs: tensors may be on the meta device."""
     launches: list[Launch] = []
-    token = _record.set(launches)
+    tokens = _record.set(launches), _target.set(target)
     try:
         yield launches
     finally:
-        _record.reset(token)
+        _record.reset(tokens[0])
+        _target.reset(tokens[1])

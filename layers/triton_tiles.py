@@ -1,4 +1,7 @@
-"""Tile sizes of the Triton kernels: at least 16, which tl.dot needs; at most what registers and shared memory hold."""
+"""Tile sizes of the Triton kernels: at least 16, which tl.dot needs; at most what registers and shared memory hold.
+
+Found by compiling ahead (`lrlc bench kernels`): without spills, and so that two programs or more fit a multiprocessor.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +9,8 @@ from typing import Any
 import torch
 import triton
 from torch import Tensor
+
+from layers.triton_launch import capability
 
 
 @dataclass(frozen=True)
@@ -15,8 +20,8 @@ class Tiles:
     rows: int
     R: int
     T: int
-    warps: int = 8
     stages: int = 3
+    warps: int = 8
     registers: int | None = None
     """The most registers a thread may take, where the compiler would take a few more than two programs allow."""
 
@@ -27,36 +32,86 @@ class Tiles:
         return sizes | limit | {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": True}
 
 
-def tiles_of(kernel: str, precision: str, rows: int, R: int, T: int, K: int = 0) -> Tiles:
-    """The tiles of `kernel` for a problem of this size; K banks, where the kernel's tiles depend on them."""
-    wide, thrice = precision.startswith("tf32"), precision == "tf32x3"
-    half = 2 if wide else 1
-    if kernel == "apply":
-        tall = rows > 128 and T <= 64 and not wide
-        stages = 3 if (K <= 2 and not wide) or tall else 2
-        return Tiles(
-            _fit(rows, 256 if tall else 64 if thrice else 128),
-            _fit(R, 32 if wide or tall else 64),
-            _fit(T, 64),
-            stages=stages,
-        )
-    if kernel == "filter_gradient":
-        return Tiles(_fit(rows, 64 // half), _fit(R, 64 if thrice else 128), _fit(T, 64))
-    if kernel == "fixed_bank_gradient":
-        return Tiles(
-            _fit(rows, 128 // half),
-            _fit(R, 64),
-            _fit(T, 64 if K <= 3 and not thrice else 32),
-            stages=2,
-            registers=None if thrice else 128,
-        )
-    if kernel == "dependent_output":
-        return Tiles(_fit(rows, 64 if thrice else 128), _fit(R, 64 // half), max(1, _fit(T * K, 128) // K))
-    if kernel == "dependent_input_gradient":
-        return Tiles(_fit(rows, 64 if thrice else 128), _fit(R, 16 if wide and K > 2 else 32), _fit(T, 64))
-    if kernel == "dependent_bank_gradient":
-        return Tiles(_fit(rows, 64 // half), _fit(R, 64), max(1, _fit(T * K, 64 if thrice else 128) // K))
-    raise ValueError(kernel)
+def precision(dtype: torch.dtype) -> str:
+    """How float32 is multiplied: in TF32 where torch's convolutions are, else as three products in TF32."""
+    if dtype != torch.float32:
+        return "ieee"
+    return "tf32" if torch.backends.cudnn.allow_tf32 else "tf32x3"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What tiles depend on beside the problem: 4-byte numbers, each product as three, tensor cores before Hopper's
+    (whose operands pass through registers).
+    """
+
+    wide: bool
+    thrice: bool
+    older: bool
+
+    @classmethod
+    def of(cls, x: Tensor) -> "Setting":
+        how = precision(x.dtype)
+        return cls(how != "ieee", how == "tf32x3", capability(x) < 90)
+
+    @property
+    def warps(self) -> int:
+        """Half as many where a thread needs more than half of the registers."""
+        return 4 if self.thrice else 8
+
+
+def apply(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_local.apply_kernel."""
+    s = Setting.of(x)
+    if images > 128 and channels <= 64 and not s.wide and not s.older:
+        return Tiles(256, _fit(R, 32), _fit(channels, 64))
+    shallow = K > 2 or s.wide  # tiles of all K banks wait in shared memory
+    rows = 64 if s.thrice or (s.older and K > 4) else 128
+    stages = 2 if shallow else 3
+    return Tiles(_fit(images, rows), _fit(R, 32 if s.wide else 64), _fit(channels, 64), stages)
+
+
+def filter_gradient(x: Tensor, images: int, R: int, channels: int) -> Tiles:
+    """Of triton_local.filter_gradient_kernel."""
+    s = Setting.of(x)
+    narrow = s.thrice or (s.wide and s.older)
+    rows = 32 if s.wide else 64
+    return Tiles(_fit(images, rows), _fit(R, 64 if narrow else 128), _fit(channels, 64), warps=s.warps)
+
+
+def fixed_bank_gradient(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_local.bank_gradient_kernel: a program keeps K sums of R x T."""
+    s = Setting.of(x)
+    most = 32 if K > 3 or s.thrice or (s.wide and s.older and K > 1) else 64
+    if K > 8 or (K > 4 and s.wide and (s.older or s.thrice)):
+        most = 16
+    rows, limit = 64 if s.wide else 128, None if s.thrice else 128
+    return Tiles(_fit(images, rows), _fit(R, 64), _fit(channels, most), 2, s.warps, limit)
+
+
+def dependent_output(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_dependent.output_kernel, K a power of two."""
+    s = Setting.of(x)
+    rows, columns = 64 if s.thrice else 128, 64 if s.older else 128
+    T = max(1, _fit(channels * K, columns) // K)
+    return Tiles(_fit(pixels, rows), _fit(R, 32 if s.wide else 64), T, warps=s.warps)
+
+
+def dependent_input_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_dependent.input_gradient_kernel."""
+    s = Setting.of(x)
+    narrow = s.wide and K > 2
+    rows = 64 if s.thrice or (s.older and K > 2 and not s.wide) else 128
+    most = 32 if s.thrice and K > 4 else 64
+    return Tiles(_fit(pixels, rows), _fit(R, 16 if narrow else 32), _fit(channels, most), warps=s.warps)
+
+
+def dependent_bank_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_dependent.bank_gradient_kernel, K a power of two."""
+    s = Setting.of(x)
+    rows = 16 if s.thrice else 32 if s.wide else 64
+    T = max(1, _fit(channels * K, 64 if s.thrice or s.older else 128) // K)
+    return Tiles(_fit(pixels, rows), _fit(R, 64), T, 3, s.warps, 128 if s.older else None)
 
 
 def programs(x: Tensor, units: int, tiles: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from test_layers_exact import assert_rounded, assert_same, gradients, make_combined, naive, problems
 
 import layers
-from layers import cpp_build, cpp_kernels, dispatch, ops, portable
+from layers import cpp_build, cpp_kernels, dispatch, ops, portable, unfolded
 
 KERNELS = {
     "portable": (portable.combined, portable.combined_backward),
@@ -22,6 +22,7 @@ KERNELS = {
     "cpp": (cpp_kernels.combined, cpp_kernels.combined_backward),
 }
 LOCAL = {
+    "unfolded": (unfolded.local, unfolded.local_backward),
     "portable": (portable.local, portable.local_backward),
     "cpp": (cpp_kernels.local, cpp_kernels.local_backward),
 }

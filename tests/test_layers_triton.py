@@ -39,6 +39,20 @@ for size, kernel, stride, padding, dilation, counts in shapes[: 1 if sys.argv[1]
         weight = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).view(y.shape).to(dtype)
         found = triton_kernels.combined_backward(weight, *tensors, geometry, (True, True, True))
         assert_same([y, *found], expected, tolerance)
+        again = triton_kernels.combined_backward(weight, *tensors, geometry, (True, True, True))
+        assert all(torch.equal(a, b) for a, b in zip(found, again))
+    N, C_in, C_out, _ = counts
+    P, R = geometry.output_size[0] * geometry.output_size[1], geometry.kernel_size[0] * geometry.kernel_size[1] * C_in
+    x, filters = torch.randn(N, C_in, *size, dtype=dtype), torch.randn(P, R, C_out, dtype=dtype)
+
+    def local(x, filters):
+        shape = (*geometry.output_size, *geometry.kernel_size, C_in, C_out)
+        return reference.local(x, filters.view(shape).permute(0, 1, 5, 4, 2, 3), geometry)
+
+    y = triton_kernels.local(x, filters, geometry)
+    weight = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).view(y.shape).to(dtype)
+    found = triton_kernels.local_backward(weight, x, filters, geometry, (True, True))
+    assert_same([y, *found], gradients(local, [x.double(), filters.double()]), tolerance)
 """
 
 

@@ -1,5 +1,6 @@
-"""`lrlc bench layers | training | overhead | tables`."""
+"""`lrlc bench layers | kernels | training | overhead | tables`."""
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -71,6 +72,41 @@ def bench_layers(
     found = [measure_layers(Setting(size), wanted, device) for size in batch or [128]]
     _show(device, found, [_layers_table(each) for each in found], as_json)
     if not all(choice.holds for each in found for choice in each.choices):
+        raise typer.Exit(1)
+
+
+@bench_app.command("kernels")
+def bench_kernels(
+    target: Annotated[str, typer.Option(help="sm_80, sm_90 or sm_100.")] = "sm_90",
+    batch: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 128,
+    channels: Annotated[int, typer.Option(min=1, help="Channels of the input.")] = 64,
+    out: Annotated[int, typer.Option(min=1, help="Channels of the output.")] = 64,
+    size: Annotated[int, typer.Option(min=3, help="Height and width of the input.")] = 32,
+    padding: Annotated[str, typer.Option(help="valid or same.")] = "valid",
+    ranks: Ranks = "2,4,7",
+    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+    tf32: Annotated[
+        bool, typer.Option(help="float32 in TF32, as torch's convolutions are by default.")
+    ] = True,
+    only: Annotated[
+        list[str] | None, typer.Option(help="fixed, dependent or local; repeat for several.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if registers spill to memory.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compile the Triton kernels for a GPU that need not be here; show registers, memory and the least time."""
+    from harness.bench.kernels import DTYPES, KINDS, Problem, kernel_table, measure_kernels
+
+    if dtype not in DTYPES:
+        raise UserError(f"--dtype: {dtype!r} is none of {', '.join(DTYPES)}")
+    if unknown := set(only or ()) - set(KINDS):
+        raise UserError(f"--only: {min(unknown)!r} is none of {', '.join(KINDS)}")
+    if importlib.util.find_spec("triton") is None:
+        raise UserError("lrlc bench kernels: Triton is not installed here (pip install triton)")
+    problem = Problem(batch, channels, out, size, padding, dtype, tf32)
+    found = measure_kernels(problem, _whole_numbers("--ranks", ranks), only or KINDS, target)
+    _show(_prepare(None), found, [kernel_table(found, target)], as_json)
+    if check and any(row.compiled.stack for row in found):
         raise typer.Exit(1)
 
 

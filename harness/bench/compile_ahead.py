@@ -1,5 +1,6 @@
 """Compile recorded Triton launches for a GPU that need not be here, and read what each block of theirs takes."""
 
+import importlib.util
 import re
 import subprocess
 from collections import Counter
@@ -52,7 +53,7 @@ def compile_launch(launch: Launch, capability: int) -> Compiled:
     fixed = {
         name: value
         for name, value in given.items()
-        if name in constants or (isinstance(value, int) and value == 1)
+        if name in constants or (isinstance(value, int) and value == 1 and name not in general)
     }
     source = ASTSource(
         fn=launch.kernel,
@@ -100,12 +101,12 @@ def _aligned(value: Any) -> bool:
 
 
 def _cuobjdump(option: str, file: str) -> str:
-    return subprocess.run([cuobjdump(), option, file], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([tools()[1], option, file], capture_output=True, text=True, check=True).stdout
 
 
 @cache
-def cuobjdump() -> str:
-    """The disassembler that Triton brings."""
-    import triton
-
-    return str(Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump")
+def tools() -> tuple[str, str]:
+    """The assembler and the disassembler that Triton brings, whether or not they are here."""
+    found = importlib.util.find_spec("triton")
+    folder = Path(found.origin if found and found.origin else "triton").parent / "backends/nvidia/bin"
+    return str(folder / "ptxas"), str(folder / "cuobjdump")

@@ -163,7 +163,7 @@ def check(operator: Operator, shape: Shape, dtype: str, by: str) -> Check:
 
 
 def _relative(found: Tensor, exact: Tensor) -> float:
-    error = float((found.double() - exact).norm() / exact.norm().clamp_min(1e-30))
+    error = float((found.detach().double() - exact.detach()).norm() / exact.detach().norm().clamp_min(1e-30))
     return error if error == error else float("inf")
 
 

@@ -1,0 +1,88 @@
+"""Kernels chosen by measurement: the fastest is taken, remembered by every process, and nothing is measured twice."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import layers
+from layers import measured
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LRLC_CACHE", str(tmp_path))
+    monkeypatch.setattr(measured, "_choices", {})
+    return tmp_path
+
+
+def work(size, calls=None):
+    """A matrix product of this size, counted in `calls`."""
+    x = torch.randn(size, size)
+    calls = calls if calls is not None else []
+    return lambda: calls.append(size) or x @ x
+
+
+def test_the_fastest_candidate_is_chosen_reported_and_kept(cache):
+    assert measured.choose("q", {"slow": work(512), "fast": work(8)}, CPU, "slow") == "fast"
+    assert layers.chosen_backends() == {"q": "fast"}
+    (file,) = (cache / "choices").iterdir()
+    kept = json.loads(file.read_text())
+    assert (kept["question"], kept["choice"]) == ("q", "fast")
+    assert kept["milliseconds"]["fast"] < kept["milliseconds"]["slow"]
+
+
+def test_a_later_process_repeats_the_choice_without_measuring(cache):
+    code = (
+        "import torch; from layers import measured; a, b = torch.randn(8, 8), torch.randn(512, 512); "
+        "measured.choose('q', {'one': lambda: a @ a, 'other': lambda: b @ b}, torch.device('cpu'), 'other')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    calls = []
+    candidates = {"one": work(512, calls), "other": work(8, calls)}
+    assert measured.choose("q", candidates, CPU, "other") == "one"
+    assert calls == []
+
+
+def test_of_two_processes_that_measure_at_once_the_first_decides(cache):
+    assert measured._remember("q", {"first": 1.0, "second": 2.0}) == "first"
+    assert measured._remember("q", {"second": 1.0, "first": 2.0}) == "first"
+
+
+def test_a_candidate_that_fails_here_is_left_out_with_a_line_in_the_log(cache, caplog):
+    def too_large():
+        raise RuntimeError("out of resource: shared memory")
+
+    assert measured.choose("q", {"large": too_large, "small": work(8)}, CPU, "large") == "small"
+    assert "large kernels not used: out of resource: shared memory" in caplog.text
+
+
+def test_a_choice_may_ask_for_another_while_it_is_measured(cache):
+    def nested():
+        return measured.choose("inner", {"a": work(8)}, CPU, "a")
+
+    assert measured.choose("outer", {"b": nested}, CPU, "b") == "b"
+    assert layers.chosen_backends() == {"inner": "a", "outer": "b"}
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", '{"question": "q", "choice": "gone"}', '{"question": "another"}']
+)
+def test_a_damaged_file_is_measured_anew(cache, damage):
+    measured.choose("q", {"a": work(8)}, CPU, "a")
+    (file,) = (cache / "choices").iterdir()
+    file.write_text(damage)
+    measured._choices.clear()
+    assert measured.choose("q", {"b": work(8)}, CPU, "b") == "b"
+    assert json.loads(file.read_text())["choice"] == "b"
+
+
+def test_a_cache_that_cannot_be_written_costs_only_the_memory(cache, monkeypatch, caplog):
+    (cache / "file").write_text("")
+    monkeypatch.setenv("LRLC_CACHE", str(cache / "file"))
+    assert measured.choose("q", {"a": work(8)}, CPU, "a") == "a"
+    assert "the choice of kernels is not kept" in caplog.text
