@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from data_samples import (
     LABELS,
     MNIST,
@@ -22,9 +23,11 @@ from data_samples import (
     write_parquet,
 )
 from PIL import Image
+from torch.nn import functional as F
 
 from harness.data import DataError, Dataset, describe_datasets, load_dataset
 from harness.data.fetch import fetch
+from harness.data.tf_bicubic import resize_bicubic
 from studies import DatasetSpec
 
 
@@ -94,6 +97,29 @@ def test_celeba_is_cut_split_and_labelled_as_specified(
     assert smiles.digest != dataset.digest
     with pytest.raises(DataError, match="no attribute 'Bald'; it has Male, Smiling"):
         load_dataset(DatasetSpec(name="celeba", label="Bald"), tmp_path)
+
+
+def test_plain_celeba_is_the_same_cut_shrunk_as_tensorflow_1_does(tmp_path: Path) -> None:
+    as_celeba(tmp_path / "celeba")
+    plain, usual = (load_dataset(DatasetSpec(name=name), tmp_path) for name in ("celeba_plain", "celeba"))
+    assert plain.train.labels.tolist() == usual.train.labels.tolist()
+    with Image.open(tmp_path / "celeba/img_align_celeba/000001.jpg") as image:
+        face = np.asarray(image.convert("RGB"))[40:178, 20:158]
+    # grid_sample has the kernel of TensorFlow's op; it reads where it is told, not at pixel centres.
+    places = torch.arange(32) * (138 / 32) / 137 * 2 - 1
+    grid = torch.stack(torch.meshgrid(places, places, indexing="xy"), -1)[None]
+    pixels = torch.tensor(face, dtype=torch.float32).permute(2, 0, 1)[None]
+    read = F.grid_sample(pixels, grid, "bicubic", "border", align_corners=True)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(plain.train.images[0], read.clamp(0, 255), atol=0.51)
+    assert (plain.train.images != usual.train.images).any()
+
+
+def test_tensorflows_resize_is_reproduced() -> None:
+    """Numbers that tf.image.resize_bicubic gave for 0..8, as iwyoo/bicubic_interp-tensorflow prints them."""
+    image = np.arange(9).reshape(3, 3, 1).astype(np.uint8) * 16
+    printed = np.array([[0, 0.40625, 1, 1.59375, 2, 2.09375]])
+    rows = np.array([[0], [1.21875], [3], [4.78125], [6], [6.28125]])
+    np.testing.assert_array_equal(resize_bicubic(image, (6, 6))[..., 0], np.rint(16 * (printed + rows)))
 
 
 def test_celeba_from_the_hub_is_cut_alike(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_a_damaged_celeba_zip_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        (DatasetSpec(name="nope"), "unknown data set 'nope'; known: celeba, cifar10, digits"),
+        (DatasetSpec(name="nope"), "unknown data set 'nope'; known: celeba, celeba_plain, cifar10, digits"),
         (
             DatasetSpec(name="digits", label="colour"),
             "digits: has one kind of label, 'colour' cannot be chosen",

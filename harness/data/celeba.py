@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ PLACES = ("", "Anno", "Eval", "Img")
 
 DECODING = Decoding(mode="RGB", crop=(20, 40, 158, 178), size=(32, 32))
 """Top 40, left 20, 138x138 of the 178x218 aligned image, bicubic to 32x32 (SCIENCE, 'The data')."""
+PLAIN_DECODING = replace(DECODING, antialias=False)
 
 
 def celeba_files(folder: Path) -> list[Path] | None:
@@ -35,7 +37,7 @@ def celeba_files(folder: Path) -> list[Path] | None:
     return [*lists, images]
 
 
-def read_celeba(files: list[Path], attribute: str) -> Mapping[str, RawSplit]:
+def read_celeba(files: list[Path], attribute: str, decoding: Decoding) -> Mapping[str, RawSplit]:
     """The official splits with `attribute` as the label (1 where it is present)."""
     attribute_file, partition_file, images = files
     labels, places = _attribute(attribute_file, attribute), _partition(partition_file)
@@ -45,7 +47,7 @@ def read_celeba(files: list[Path], attribute: str) -> Mapping[str, RawSplit]:
     for code, split in SPLITS.items():
         names = sorted(name for name in labels if places[name] == code)
         chosen = np.array([labels[name] for name in names], np.int64)
-        splits[split] = RawSplit.encoded(chosen, _images(images, names), DECODING)
+        splits[split] = RawSplit.encoded(chosen, _images(images, names), decoding)
     return splits
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from harness.data.dataset import Images
 from harness.data.errors import DataError
+from harness.data.tf_bicubic import resize_bicubic
 from harness.errors import first_line
 
 DECODED_TOGETHER = 512
@@ -32,13 +33,15 @@ class Decoding:
     """From an encoded image to an array: crop (left, top, right, bottom), then bicubic to `size` (H, W).
 
     `cover` first scales the shorter side to that length and cuts out the centre. `mode` is 'L', 'RGB', or None for
-    grey where the image is grey. Bicubic is Pillow's, which averages over the source pixels when it shrinks.
+    grey where the image is grey. Bicubic is Pillow's, which averages over the source pixels when it shrinks; without
+    `antialias` it is TensorFlow 1's, which does not.
     """
 
     mode: str | None = None
     crop: tuple[int, int, int, int] | None = None
     size: tuple[int, int] | None = None
     cover: int | None = None
+    antialias: bool = True
 
     def __call__(self, encoded: bytes) -> Images:
         """(H, W, C) uint8; ValueError where the bytes are no image."""
@@ -51,7 +54,10 @@ class Decoding:
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error and more
             raise ValueError(f"no readable image ({first_line(error)})") from error
         array = np.asarray(image)
-        return array[..., None] if array.ndim == 2 else array
+        channelled = array[..., None] if array.ndim == 2 else array
+        if self.size and not self.antialias:
+            return resize_bicubic(channelled, self.size)
+        return channelled
 
     def _shaped(self, opened: Image.Image) -> Image.Image:
         if opened.mode.startswith(DEEP_MODES):
@@ -63,7 +69,7 @@ class Decoding:
             image = image.crop(self.crop)
         if self.cover and self.size:
             return _centre(image, self.cover, self.size)
-        if self.size and image.size != (self.size[1], self.size[0]):
+        if self.size and self.antialias and image.size != (self.size[1], self.size[0]):
             return image.resize((self.size[1], self.size[0]), Image.Resampling.BICUBIC)
         return image
 

@@ -45,13 +45,14 @@ BY_HAND = {
 
 
 def fetch(name: str, data_dir: Path) -> Path:
-    """Put the data set under `data_dir/name` and return that folder.
+    """Put the data set under `data_dir/name` (or the name whose files it shares) and return that folder.
 
     Raises DataError, with the files to place by hand, where there is no hub, no network or no open copy.
     """
     entry = known(name)
     if not entry.needs_folder:
         raise DataError(f"{name}: needs no files, nothing is to be fetched")
+    name = entry.folder
     folder = data_dir / name
     by_hand = f"put {BY_HAND.get(name, 'its files')} into {folder}"
     if name not in ORIGINS:

@@ -140,7 +140,8 @@ def _pieces(images: np.ndarray, labels: Labels) -> RawSplit:
 
 def _describe(name: str, data_dir: Path | None) -> DatasetStatus:
     about, spec = DATASETS[name].summary, DatasetSpec(name=name)
-    where = str(data_dir / name) if data_dir is not None and DATASETS[name].needs_folder else None
+    entry = DATASETS[name]
+    where = str(data_dir / entry.folder) if data_dir is not None and entry.needs_folder else None
     try:
         source = find_source(spec, data_dir)
         if cached(name, source) is None:

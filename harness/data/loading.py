@@ -83,13 +83,13 @@ def _source(spec: DatasetSpec, data_dir: Path | None) -> Source:
     if spec.path is not None:
         return folder_source(folder_of(spec.path, data_dir), spec.label)
     entry = known(str(spec.name))
-    folder = (data_dir or Path()) / entry.name
+    folder = (data_dir or Path()) / entry.folder
     if entry.needs_folder:
         if data_dir is None:
             raise DataError(f"{entry.name}: no data folder; give --data DIR or set LRLC_DATA")
         if not folder.is_dir():
             raise DataError(
-                f"{entry.name}: no folder {folder}; `lrlc data fetch {entry.name}` makes it or says what to put there"
+                f"{entry.name}: no folder {folder}; `lrlc data fetch {entry.folder}` makes it or says what to put there"
             )
     found = entry.read(folder, spec.label)
     return replace(found, settings=f"{found.settings} {entry.version}")

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.celeba import ATTRIBUTES, DECODING, IMAGES, PARTITION, celeba_files, read_celeba
+from harness.data.celeba import (
+    ATTRIBUTES,
+    DECODING,
+    IMAGES,
+    PARTITION,
+    PLAIN_DECODING,
+    celeba_files,
+    read_celeba,
+)
 from harness.data.cifar import ARCHIVE, FOLDER, cifar_files, read_cifar
 from harness.data.decoding import Decoding
 from harness.data.errors import DataError, missing
@@ -71,18 +79,28 @@ def cifar10(folder: Path, label: str | None) -> Source:
 @dataset("celeba", shows_people=True)
 def celeba(folder: Path, label: str | None) -> Source:
     """Aligned faces, cropped and resized to 32x32 RGB, to [0, 1]; official split; an attribute (Male) as label."""
+    return _celeba(folder, label, DECODING)
+
+
+@dataset("celeba_plain", shows_people=True, folder="celeba")
+def celeba_plain(folder: Path, label: str | None) -> Source:
+    """The images of celeba shrunk without antialiasing, as TensorFlow 1's resize_bicubic does."""
+    return _celeba(folder, label, PLAIN_DECODING)
+
+
+def _celeba(folder: Path, label: str | None, decoding: Decoding) -> Source:
     attribute = label or "Male"
     files = celeba_files(folder)
     if files is not None:
         return Source(
             files,
-            lambda: read_celeba(files, attribute),
+            lambda: read_celeba(files, attribute, decoding),
             num_classes=2,
             scaling=ZERO_TO_ONE,
-            settings=f"{DECODING} {attribute}",
+            settings=f"{decoding} {attribute}",
             layout=f"{files[-1].name} and lists",
         )
-    if found := parquet_source(folder, attribute, DECODING, classes=2):
+    if found := parquet_source(folder, attribute, decoding, classes=2):
         return found
     raise missing(
         folder, f"{IMAGES} (a folder or .zip with {ATTRIBUTES} and {PARTITION}) nor train-*.parquet"

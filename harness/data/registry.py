@@ -22,6 +22,8 @@ class NamedDataset:
     source: str
     summary: str
     needs_folder: bool
+    folder: str
+    """Below the data folder; data sets that read the same files share one."""
     shows_people: bool
     """Whether its images are of people: none of them is copied into tables, which may be published."""
     version: str
@@ -32,12 +34,12 @@ DATASETS: dict[str, NamedDataset] = {}
 
 
 def dataset(
-    name: str, *, needs_folder: bool = True, shows_people: bool = False
+    name: str, *, needs_folder: bool = True, shows_people: bool = False, folder: str | None = None
 ) -> Callable[[Registered], Registered]:
     """Register a reader `(folder, label) -> Source` as the data set `name`.
 
-    `folder` is DATA/name, which must exist unless `needs_folder` is False (data that come with a package). With
-    `shows_people` no image of it is kept beside the results, only the mean of all.
+    The reader is given DATA/name (DATA/`folder` where that is named), which must exist unless `needs_folder` is False
+    (data that come with a package). With `shows_people` no image of it is kept beside the results, only their mean.
     """
 
     def register(read: Registered) -> Registered:
@@ -48,7 +50,9 @@ def dataset(
             raise DataError(f"the data set {name!r} of {source} is already registered by {taken.source}")
         summary = (read.__doc__ or "").strip().partition("\n")[0]
         version = _version(source)
-        DATASETS[name] = NamedDataset(name, read, source, summary, needs_folder, shows_people, version)
+        DATASETS[name] = NamedDataset(
+            name, read, source, summary, needs_folder, folder or name, shows_people, version
+        )
         return read
 
     return register

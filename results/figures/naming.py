@@ -29,6 +29,7 @@ DATASET_NAMES = {
     "fashion_mnist": "Fashion-MNIST",
     "cifar10": "CIFAR-10",
     "celeba": "CelebA",
+    "celeba_plain": "CelebA, not antialiased",
     "utkface": "UTKFace",
     "imagenet": "ImageNet",
 }
