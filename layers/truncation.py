@@ -2,7 +2,7 @@
 
 Row p of the matrix X (P, D) is all that is used at output position p: P = H'*W', D = C_out*C_in*kh*kw. With the left
 singular vectors U_R of its R largest singular values the nearest matrix of rank R is U_R U_R^T X (Eckart and Young
-1936).
+1936). Relaxed convolution's X is a product W B of its weights W (P, K) and banks B; there U_R U_R^T W is as good.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from layers.local import LocallyConnected2d
+from layers.relaxed import RelaxedConv2d
+
+LocalLayer = LocallyConnected2d | RelaxedConv2d
+"""Layers whose filters may differ freely from position to position, the latter's within the span of its banks."""
 
 _COLUMNS_AT_ONCE = 4096
 """Columns of X that are turned to float64 together."""
@@ -26,19 +30,18 @@ class FilterSpectrum:
     left: Tensor
 
 
-def local_layers(model: nn.Module) -> dict[str, LocallyConnected2d]:
-    """The modules whose filters differ freely from position to position, by name."""
-    found = ((name, module) for name, module in model.named_modules())
-    return {name: module for name, module in found if isinstance(module, LocallyConnected2d)}
+def local_layers(model: nn.Module) -> dict[str, LocalLayer]:
+    """The locally connected layers and relaxed convolutions of a network, by module name."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, LocalLayer)}
 
 
 @torch.no_grad()
-def filter_spectrum(layer: LocallyConnected2d) -> FilterSpectrum:
+def filter_spectrum(layer: LocalLayer) -> FilterSpectrum:
     """The singular value decomposition of the layer's filters, in float64 on the CPU.
 
     By the eigenvalues of the smaller of X X^T and X^T X: values under 1e-8 of the largest are rounding.
     """
-    matrix = layer.filters.flatten(1)
+    matrix = _filters(layer)
     tall = matrix.shape[0] > matrix.shape[1]
     gram = _gram(matrix.T if tall else matrix).cpu()
     squares, vectors = torch.linalg.eigh(gram)
@@ -49,15 +52,31 @@ def filter_spectrum(layer: LocallyConnected2d) -> FilterSpectrum:
 
 
 @contextmanager
-def truncated(layer: LocallyConnected2d, spectrum: FilterSpectrum, rank: int) -> Iterator[None]:
+def truncated(layer: LocalLayer, spectrum: FilterSpectrum, rank: int) -> Iterator[None]:
     """Within, the layer's filters are those of the given rank that are nearest to its own."""
-    own = layer.filters.data
-    left = spectrum.left[:, :rank].to(own)
+    left = spectrum.left[:, :rank]
+    parameter = layer.combining.table if isinstance(layer, RelaxedConv2d) else layer.filters
+    assert parameter is not None
+    own = parameter.data
     try:
-        layer.filters.data = (left @ (left.T @ own.flatten(1))).view_as(own)
+        parameter.data = _projected(left.to(own), own, positions_last=isinstance(layer, RelaxedConv2d))
         yield
     finally:
-        layer.filters.data = own
+        parameter.data = own
+
+
+def _projected(left: Tensor, values: Tensor, positions_last: bool) -> Tensor:
+    """U U^T X for `left` U (P, R), and `values` (P, ...) or (K, H', W')."""
+    rows = values.flatten(1).T if positions_last else values.flatten(1)  # (P, ...)
+    nearest = left @ (left.T @ rows)
+    return (nearest.T if positions_last else nearest).reshape(values.shape)
+
+
+def _filters(layer: LocalLayer) -> Tensor:
+    """X (P, D), its columns in any order."""
+    if isinstance(layer, RelaxedConv2d):
+        return layer.local_filters().flatten(0, 1).flatten(1)
+    return layer.filters.flatten(1)
 
 
 def _gram(rows: Tensor) -> Tensor:

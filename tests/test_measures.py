@@ -188,6 +188,21 @@ def test_a_truncated_network_has_the_accuracy_of_one_with_the_nearest_filters(
     assert len(set(recomputed)) > 1
 
 
+def test_a_relaxed_convolution_is_truncated_within_its_banks() -> None:
+    torch.manual_seed(0)
+    layer = layers.RelaxedConv2d(3, 5, 3, input_size=(7, 6), rank=4)
+    torch.nn.init.normal_(layer.combining.table)
+    own = layer.local_filters().detach()
+    spectrum = layers.filter_spectrum(layer)
+    u, s, vt = np.linalg.svd(own.double().flatten(0, 1).flatten(1).numpy(), full_matrices=False)
+    assert spectrum.singular_values.numpy() == pytest.approx(s, abs=1e-5)
+    assert spectrum.singular_values[4:].max() < 1e-5
+    with layers.truncated(layer, spectrum, 2):
+        nearest = (u[:, :2] * s[:2]) @ vt[:2]
+        np.testing.assert_allclose(layer.local_filters().detach().reshape(20, -1), nearest, atol=1e-5)
+    assert torch.equal(layer.local_filters(), own)
+
+
 @pytest.mark.parametrize("channels", [2, 40])  # fewer filter weights than positions, and more
 def test_a_layer_truncated_to_a_rank_has_the_nearest_filters_of_that_rank(channels: int) -> None:
     torch.manual_seed(0)

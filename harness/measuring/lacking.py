@@ -7,7 +7,7 @@ from results.schema import TrialStatus
 from results.store import Store
 from studies import Measure
 
-LOCAL = ("locally_connected",)
+LOCAL = ("locally_connected", "relaxed_conv")
 """Kinds that have a spectrum wherever they are placed."""
 
 

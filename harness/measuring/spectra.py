@@ -1,4 +1,6 @@
-"""The effective rank of trained locally connected layers: singular values, and accuracy after truncation."""
+"""The effective rank of trained locally connected layers and relaxed convolutions: singular values, and accuracy after
+truncation.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -20,7 +22,7 @@ TEST_IMAGES = 2_000
 def spectra(
     model: nn.Module, splits: Mapping[str, DeviceSplit], batch_size: int, precision: str, whole: Scores
 ) -> Iterator[SpectrumValue]:
-    """The singular values of each locally connected layer, with accuracies at RANKS and at the full rank.
+    """The singular values of each layer whose filters differ between positions, with accuracies at RANKS and at the full rank.
 
     One layer at a time is truncated. `whole` are the scores of the network as it is on the whole test split.
     """
