@@ -18,8 +18,8 @@ ROWS = {
     "and filter bank, and per mapped image where the weights depend on the image.",
     "correct": "One row per finished trial: which test images it classified right. Trials of one data set are tested "
     "on the same images in the same order.",
-    "spectra": "How far locally connected layers and relaxed convolutions are of low rank: one row per singular value of each "
-    "such layer of a finished trial, where its study asks for `measure: {effective_rank: true}`.",
+    "spectra": "How far locally connected layers and relaxed convolutions are of low rank: one row per singular value "
+    "of each such layer of a finished trial, where its study asks for `measure: {effective_rank: true}`.",
     "shifts": "What moving the test images does: one row per distance that the study names under `measure: {shifts: "
     "[...]}`. The images are moved before they are classified, never while training.",
     "equivariance": "How far each placed layer of a finished trial is from moving its output along with its input: one "

@@ -106,29 +106,30 @@ class Store:
 
     def curves(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per epoch of the committed trials, or of `trial_ids` alone."""
-        return self._companion("curves", trial_ids)
+        return self.companion("curves", trial_ids)
 
     def weights(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per map of combining weights of the committed trials, or of `trial_ids` alone."""
-        return self._companion("weights", trial_ids)
+        return self.companion("weights", trial_ids)
 
     def correct(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """Which test images each trial classified right; `results.correct.correct_matrix` unpacks the bits."""
-        return self._companion("correct", trial_ids)
+        return self.companion("correct", trial_ids)
 
     def spectra(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per singular value of a locally connected layer's filters."""
-        return self._companion("spectra", trial_ids)
+        return self.companion("spectra", trial_ids)
 
     def shifts(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per distance by which a trial's test images were moved."""
-        return self._companion("shifts", trial_ids)
+        return self.companion("shifts", trial_ids)
 
     def equivariance(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per layer and distance by which its input was moved."""
-        return self._companion("equivariance", trial_ids)
+        return self.companion("equivariance", trial_ids)
 
-    def _companion(self, table: str, trial_ids: Collection[str] | None) -> pd.DataFrame:
+    def companion(self, table: str, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+        """The rows of a table beside `trials`, by its name: of the committed trials, or of `trial_ids` alone."""
         return _to_pandas(self._read(table, trial_ids=trial_ids), SCHEMAS[table])
 
     def table(self, name: str) -> pa.Table:

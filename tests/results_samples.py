@@ -143,6 +143,37 @@ def translated(shifts: Iterable[int] = (2, 8), seeds: int = 3) -> list[TrialResu
     return found
 
 
+def measured(rows: Iterable[TrialResult]) -> list[TrialResult]:
+    """The same rows as a study leaves them that asks for every measurement: layers that share less lose more."""
+    found = []
+    for row in rows:
+        local = {"conv": 0.0, "locally_connected": 1.0}.get(row.kind, 0.3)
+        accuracy, noise = row.test_accuracy or 0.0, random.Random(row.trial_id)
+        moved = [
+            ShiftAccuracy(p, "zero", 2000, accuracy - 0.02 * p * (1 + local) - noise.uniform(0, 0.01) * p)
+            for p in (0, 1, 2, 4)
+        ]
+        errors = [
+            EquivarianceError(f"layer{n}", p, local * p / 4 if str(n) in row.placement else 0.0)
+            for n, p in product((1, 2, 3), (1, 2, 4))
+        ]
+        values = _spectrum(accuracy) if row.kind == "locally_connected" else ()
+        found.append(replace(row, shifts=tuple(moved), equivariance=tuple(errors), spectra=values))
+    return found
+
+
+def _spectrum(accuracy: float) -> tuple[SpectrumValue, ...]:
+    """Of 36 positions, most of whose energy lies in the first three."""
+    values = np.array([8.0, 5.0, 3.0, *np.linspace(1, 0.5, 33)])
+    energy = np.cumsum(values**2) / np.sum(values**2)
+    evaluated = (1, 2, 3, 4, 5, 6, 7, 10, 15, 25, 36)
+    return tuple(
+        SpectrumValue("layer3", rank, value, share, reached, reached)
+        for rank, (value, share) in enumerate(zip(values.tolist(), energy.tolist(), strict=True), 1)
+        for reached in [accuracy * share if rank in evaluated else None]
+    )
+
+
 def searched() -> list[TrialResult]:
     """A search's suggestions, each of two seeds; one lost a seed."""
     rows = study(("mnist",), 2, (1, 2, 4), ("1", "3"))

@@ -13,12 +13,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from report_samples import small_store
-from results_samples import noted, result, searched, study, translated, tuned
+from results_samples import measured, noted, result, searched, study, translated, tuned
 from scipy import stats
 
 from results.export import export_tables
 from results.figures import FIGURES, NothingToDraw, Selection, draw_all, render
-from results.figures.style import look, spread
+from results.figures.style import kind_colour, look, spread
 from results.importance import Importance
 from results.schema import SCHEMAS, TrialResult, to_tables
 from results.statistics import binomial_sd, paired_difference, summarise
@@ -41,7 +41,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def full_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Rows for every figure there is."""
     store = small_store(tmp_path_factory.mktemp("full"))
-    rows = study(("utkface",), 3, (2, 4), ("1", "3")) + translated()
+    rows = measured(study(("utkface",), 3, (2, 4), ("1", "3"))) + translated()
     store.commit(
         [*rows, *(replace(row, trial_id=f"s{row.trial_id}", dataset="digits") for row in searched())]
     )
@@ -55,7 +55,9 @@ def full_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def selected(rows: list[TrialResult], importance: Sequence[Importance] = ()) -> Selection:
     tables = {name: table.to_pandas() for name, table in to_tables(rows).items()}
-    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], importance=importance)
+    return Selection.of_frames(
+        tables["trials"], tables["curves"], tables["weights"], importance=importance, measurements=tables
+    )
 
 
 def frames(**chosen: object) -> Selection:
@@ -127,8 +129,14 @@ def test_few_seeds_are_drawn(seeds: int, tmp_path: Path) -> None:
     selection = frames(**{**TINY, "seeds": seeds})
     drawn = draw_all(selection, tmp_path, ["png"])
     assert set(drawn.skipped) == {
-        "translated", "placement_rank", "alignment", "search_history", "search_importance", "tuning"
-    }  # fmt: skip
+        "translated",
+        "placement_rank",
+        "alignment",
+        "search_history",
+        "search_importance",
+        "tuning",
+        *NOT_IN_THE_REFERENCE,
+    }
     dial = study(("utkface",), seeds, (2,), ("1", "3")) + translated(seeds=seeds)
     drawn = draw_all(selected(dial), tmp_path, ["png"], only=["translated"])
     assert [path.name for path in drawn.paths] == ["translated.png"]
@@ -320,14 +328,62 @@ def test_figures_are_chosen_by_name(store: Store, tmp_path: Path) -> None:
         draw_all(store, tmp_path, only=["parto"])
 
 
+NOT_IN_THE_REFERENCE = {"effective_rank", "test_shift"}
+"""Figures of measurements that no study in results/reference asked for; the gallery describes them without an image."""
+
+
 def test_the_gallery_shows_every_figure() -> None:
     docs = Path(__file__).parent.parent / "docs"
     page = (docs / "gallery.md").read_text()
+    assert set(re.findall(r"### (\w+)\n\n    lrlc plot \w+ --only \1\n", page)) == set(FIGURES)
     shown = re.findall(r"### (\w+)\n\n    lrlc plot \w+ --only (\w+)\n\n!\[[^]]+\]\((images/\S+)\)", page)
-    assert {name for name, _, _ in shown} == set(FIGURES)
+    assert {name for name, _, _ in shown} == set(FIGURES) - NOT_IN_THE_REFERENCE
     for name, drawn, image in shown:
         assert name == drawn
         assert (docs / image).stat().st_size < 1_000_000
+
+
+def test_truncated_layers_are_drawn_at_the_ranks_that_were_evaluated_and_end_at_the_layer_itself() -> None:
+    from results.figures import effective_rank
+
+    rows = measured(study(("mnist", "cifar10"), 3, (2,), ("3",), local_placements=("3",)))
+    with look():
+        figure = effective_rank.draw(selected(rows))
+    assert len(figure.axes) == 4
+    own = [row for row in rows if row.kind == "locally_connected" and row.dataset == "mnist"]
+    (drawn,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert drawn.get_xdata().tolist() == [1, 2, 3, 4, 5, 6, 7, 10, 15, 25, 36]
+    mean = 100 * sum(row.test_accuracy or 0 for row in own) / len(own)
+    assert drawn.get_ydata()[-1] == pytest.approx(mean)
+    energies = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 36]
+    assert [line.get_ydata()[-1] for line in energies] == pytest.approx([100, 100])  # and of the dotted line
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["locally connected, layer 3"]
+
+
+def test_accuracy_on_moved_images_starts_at_the_accuracy_and_a_convolution_moves_along() -> None:
+    from results.figures import shifted_test
+
+    rows = measured(study(("mnist",), 3, (2,), ("3",), ("lrlc",), wide_ranks=()))
+    with look():
+        figure = shifted_test.draw(selected(rows))
+    above, below = figure.axes
+    by_colour = {bars.lines[0].get_color(): bars.lines[0] for bars in above.containers}
+    for kind in ("conv", "lrlc", "locally_connected"):
+        accuracies = [100 * (row.test_accuracy or 0) for row in rows if row.kind == kind]
+        drawn = by_colour[kind_colour(kind)].get_ydata()
+        assert drawn[0] == pytest.approx(sum(accuracies) / len(accuracies))
+        assert (drawn[1:] < drawn[:-1]).all()
+    errors = {bars.lines[0].get_color(): bars.lines[0].get_ydata().tolist() for bars in below.containers}
+    assert errors[kind_colour("conv")] == [0, 0, 0]
+    assert errors[kind_colour("locally_connected")] == [0, 0, 0.25]
+    assert "moved by 1 pixel" in below.get_xlabel()
+
+
+def test_a_study_that_asked_for_no_measurement_says_so(store: Store, tmp_path: Path) -> None:
+    skipped = draw_all(store, tmp_path, ["png"], only=["effective_rank", "test_shift"]).skipped
+    assert "does not ask for measure.effective_rank" in skipped["effective_rank"]
+    assert "does not ask for measure.shifts" in skipped["test_shift"]
 
 
 def test_a_search_over_many_settings_is_not_pooled_into_one_line() -> None:

@@ -22,7 +22,7 @@ TEST_IMAGES = 2_000
 def spectra(
     model: nn.Module, splits: Mapping[str, DeviceSplit], batch_size: int, precision: str, whole: Scores
 ) -> Iterator[SpectrumValue]:
-    """The singular values of each layer whose filters differ between positions, with accuracies at RANKS and at the full rank.
+    """The singular values of each local layer, with accuracies at RANKS and at the full rank.
 
     One layer at a time is truncated. `whole` are the scores of the network as it is on the whole test split.
     """

@@ -31,6 +31,8 @@ FIGURES: Mapping[str, str] = {
     "alignment": "results.figures.alignment",
     "combining_weights": "results.figures.combining_weights",
     "combining_weights_by_image": "results.figures.combining_weights_by_image",
+    "effective_rank": "results.figures.effective_rank",
+    "test_shift": "results.figures.shifted_test",
     "learning_curves": "results.figures.learning_curves",
     "tuning": "results.figures.tuning",
     "search_history": "results.figures.search_history",

@@ -8,8 +8,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from results.figures import style
 from results.figures.naming import KIND_NAMES, kind_name
-from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
-from results.schema import TrialStatus
+from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, best_cells, panels
 from results.statistics import LAYER_SETTINGS
 
 CAPTION = (
@@ -62,12 +61,7 @@ def draw(selection: Selection) -> Figure:
 
 def _chosen(panel: Panel, selection: Selection) -> dict[str, pd.DataFrame]:
     """By kind: the curves of its best cell."""
-    finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
-    best: dict[str, pd.DataFrame] = {}
-    for layer, rows in cells(finished):
-        kind = str(layer["kind"])
-        if kind not in best or rows["validation_accuracy"].mean() > best[kind]["validation_accuracy"].mean():
-            best[kind] = rows
+    best = best_cells(panel)
     curves = selection.curves([trial_id for rows in best.values() for trial_id in rows["trial_id"]])
     found = {kind: curves[curves["trial_id"].isin(rows["trial_id"])] for kind, rows in best.items()}
     return {kind: of_kind for kind, of_kind in found.items() if not of_kind.empty}

@@ -10,7 +10,7 @@ import pandas as pd
 from results.datasets import DatasetSummary
 from results.figures.naming import setting_name
 from results.importance import Importance
-from results.schema import TrialStatus
+from results.schema import SCHEMAS, TrialStatus
 from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from results.store import Store
 from results.tuning import Tuned
@@ -33,6 +33,11 @@ TEXTS_OF_FEW = frozenset(
 """Text columns with few different values; a figure that names its columns gets them as pandas categories."""
 
 
+def _no_rows(table: str, trial_ids: Collection[str]) -> pd.DataFrame:
+    rows: pd.DataFrame = SCHEMAS[table].empty_table().to_pandas()
+    return rows
+
+
 @dataclass(frozen=True)
 class Selection:
     """The rows that a figure speaks of."""
@@ -43,6 +48,8 @@ class Selection:
     """Learning curves of these trial ids."""
     weights: Callable[[Collection[str]], pd.DataFrame]
     """Weight maps of these trial ids."""
+    measurements: Callable[[str, Collection[str]], pd.DataFrame] = _no_rows
+    """What else was measured of trials: the rows that a table (`spectra`, `shifts`, ...) has of these trial ids."""
     read_datasets: Callable[[], Mapping[str, DatasetSummary]] = dict
     """What is noted of the data sets, by title."""
     importance: Sequence[Importance] = ()
@@ -71,8 +78,15 @@ class Selection:
         def read(columns: Collection[str] | None) -> pd.DataFrame:
             return store.planned_trials(profile, columns, TEXTS_OF_FEW.intersection(columns or ()))
 
-        importance, tuning = store.importance(profile), store.tuning(profile)
-        return Selection(read, store.curves, store.weights, store.datasets, importance, tuning)
+        return Selection(
+            read_trials=read,
+            curves=store.curves,
+            weights=store.weights,
+            measurements=store.companion,
+            read_datasets=store.datasets,
+            importance=store.importance(profile),
+            tuning=store.tuning(profile),
+        )
 
     @staticmethod
     def of_frames(
@@ -82,8 +96,10 @@ class Selection:
         datasets: Mapping[str, DatasetSummary] | None = None,
         importance: Sequence[Importance] = (),
         tuning: Sequence[Tuned] = (),
+        measurements: Mapping[str, pd.DataFrame] | None = None,
     ) -> "Selection":
-        """Frames with the columns of the three tables."""
+        """Frames with the columns of their tables; `measurements` by table, for those beside curves and weights."""
+        given = measurements or {}
 
         def chosen(table: pd.DataFrame) -> Callable[[Collection[str]], pd.DataFrame]:
             return lambda ids: table[table["trial_id"].isin(list(ids))]
@@ -91,7 +107,17 @@ class Selection:
         def read(columns: Collection[str] | None) -> pd.DataFrame:
             return trials if columns is None else trials[list(columns)]
 
-        return Selection(read, chosen(curves), chosen(weights), lambda: datasets or {}, importance, tuning)
+        return Selection(
+            read_trials=read,
+            curves=chosen(curves),
+            weights=chosen(weights),
+            measurements=lambda table, ids: (
+                chosen(given[table])(ids) if table in given else _no_rows(table, ids)
+            ),
+            read_datasets=lambda: datasets or {},
+            importance=importance,
+            tuning=tuning,
+        )
 
 
 @dataclass(frozen=True)
@@ -135,6 +161,16 @@ def cells(rows: pd.DataFrame) -> Iterator[tuple[dict[str, object], pd.DataFrame]
     """The layer settings of each cell of a panel, and its rows."""
     for key, part in _groups(rows, LAYER_SETTINGS):
         yield dict(zip(LAYER_SETTINGS, key, strict=True)), part
+
+
+def best_cells(panel: Panel) -> dict[str, pd.DataFrame]:
+    """By kind, the finished rows of the cell with the best mean validation accuracy."""
+    best: dict[str, pd.DataFrame] = {}
+    for layer, rows in cells(panel.rows[panel.rows["status"] == TrialStatus.FINISHED]):
+        kind = str(layer["kind"])
+        if kind not in best or rows["validation_accuracy"].mean() > best[kind]["validation_accuracy"].mean():
+            best[kind] = rows
+    return best
 
 
 def _groups(rows: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:

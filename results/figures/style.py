@@ -1,7 +1,8 @@
 """How all figures look: one column or a page wide, colour-blind safe, and told apart without colour too."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf, isnan
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -14,10 +15,13 @@ from matplotlib.lines import Line2D
 from results.figures.naming import dataset_name
 from results.figures.selection import Panel
 from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS, unfinished
+from results.statistics import LAYER_SETTINGS, Summary, unfinished
 
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 """Widths of one column and of a page of two."""
+
+ACROSS = 3
+"""Most panels side by side."""
 
 INK, GREY, FAINT = "#222222", "#767676", "#D9D9D9"
 
@@ -106,6 +110,47 @@ def grid(
     figure = Figure(figsize=(width, panel_height * down + below), layout="constrained")
     axes = [figure.add_subplot(down, across, index + 1) for index in range(count)]
     return figure, axes
+
+
+def stacked(
+    count: int, *, heights: tuple[float, float], below: float
+) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """A figure with `count` columns of two panels, one above the other, ACROSS at most side by side.
+
+    `heights` of the two, and of what is `below` them for a legend, are in inches.
+    """
+    across = min(count, ACROSS)
+    bands = -(-count // across)
+    width = {1: COLUMN_INCHES, 2: 5.4}.get(across, PAGE_INCHES)
+    figure = Figure(figsize=(width, sum(heights) * bands + below), layout="constrained")
+    places = figure.add_gridspec(2 * bands, across, height_ratios=[*heights] * bands)
+    pairs = []
+    for number in range(count):
+        band, column = divmod(number, across)
+        above, under = (figure.add_subplot(places[2 * band + row, column]) for row in (0, 1))
+        pairs.append((above, under))
+    return figure, pairs
+
+
+def half_width(summary: Summary) -> float:
+    """Of the interval; 0 at one seed, which has none."""
+    return 0.0 if isnan(summary.high) else summary.high - summary.mean
+
+
+def limits(
+    found: Iterable[Summary], least: float, within: tuple[float, float] = (-inf, inf)
+) -> tuple[float, float]:
+    """Room for every mean and, up to half as much again, for intervals: at two seeds they run off.
+
+    `least` is the smallest range that is taken for one; intervals are shown `within` what the values can be.
+    """
+    known = list(found)
+    low, high = min(each.mean for each in known), max(each.mean for each in known)
+    span = max(high - low, least)
+    lowest = max(within[0], min(each.mean - half_width(each) for each in known))
+    highest = min(within[1], max(each.mean + half_width(each) for each in known))
+    low, high = max(lowest, low - 0.5 * span), min(highest, high + 0.5 * span)
+    return low - 0.05 * span, high + 0.05 * span
 
 
 def title(axes: Axes, panel: Panel, counts: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """Gain over convolution as the images are translated, and what convolution itself then reaches."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,24 +52,18 @@ def draw(selection: Selection) -> Figure:
     dials = [dial for dial in dials if dial.gains]
     if not dials:
         raise NothingToDraw("no data set has gains over convolution at two translations")
-    across = min(len(dials), 3)
-    bands = -(-len(dials) // across)
-    width = {1: style.COLUMN_INCHES, 2: 5.4}.get(across, style.PAGE_INCHES)
-    figure = Figure(figsize=(width, 2.9 * bands + 0.4), layout="constrained")
-    places = figure.add_gridspec(2 * bands, across, height_ratios=[3, 1] * bands)
-    for number, dial in enumerate(dials):
-        band, column = divmod(number, across)
-        above = figure.add_subplot(places[2 * band, column])
-        below = figure.add_subplot(places[2 * band + 1, column], sharex=above)
+    figure, pairs = style.stacked(len(dials), heights=(2.175, 0.725), below=0.4)
+    for number, (dial, (above, below)) in enumerate(zip(dials, pairs, strict=True)):
+        below.sharex(above)
         _draw_gains(above, dial)
         _draw_reference(below, dial)
         style.title(above, dial.panel, _note(dial))
-        if column == 0:
+        if number % style.ACROSS == 0:
             above.set_ylabel("gain over conv (points)")
             below.set_ylabel("conv (%)")
-    kinds = _in_order([kind for dial in dials for kind in dial.gains])
-    columns = min(len(kinds), across + 1)
-    handles = style.row_major([_handle(kind) for kind in kinds], columns)
+    kinds = kinds_in_order([kind for dial in dials for kind in dial.gains])
+    columns = min(len(kinds), min(len(dials), style.ACROSS) + 1)
+    handles = style.row_major([kind_handle(kind) for kind in kinds], columns)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
     return figure
 
@@ -87,7 +81,7 @@ def _untranslated(trials: pd.DataFrame) -> "pd.Series[str]":
 def _dial(panel: Panel) -> _Dial:
     reference: dict[int, pd.Series[float]] = {}
     gains: dict[str, dict[int, pd.Series[float]]] = {}
-    kinds = _in_order([kind for kind in panel.rows["kind"] if kind != REFERENCE])
+    kinds = kinds_in_order([kind for kind in panel.rows["kind"] if kind != REFERENCE])
     for shift, rows in panel.rows.groupby("translate"):
         conv = Side.of(rows, {"kind": REFERENCE})
         own = chosen(conv)
@@ -176,12 +170,15 @@ def _note(dial: _Dial) -> str:
     return style.seeds_note(dial.panel.rows, counts)
 
 
-def _in_order(kinds: list[str]) -> list[str]:
+def kinds_in_order(kinds: Iterable[str]) -> list[str]:
+    """Each once, as every legend names them."""
+    kinds = list(dict.fromkeys(kinds))
     known = [kind for kind in reversed(KIND_NAMES) if kind in kinds]
     return known + sorted(set(kinds) - set(KIND_NAMES))
 
 
-def _handle(kind: str) -> Line2D:
+def kind_handle(kind: str) -> Line2D:
+    """A kind's entry in a legend of lines."""
     return Line2D(
         [],
         [],

@@ -1,0 +1,142 @@
+"""What moving the test images does to a trained network, and which of its layers move along."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from results.figures import style
+from results.figures.pareto import MARKERS
+from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, best_cells, panels
+from results.figures.translated import LINES, kind_handle, kinds_in_order
+from results.schema import TrialStatus
+from results.statistics import LAYER_SETTINGS, Summary, summarise
+
+CAPTION = (
+    "Above: accuracy of the trained networks on test images that are moved by so many pixels (up, down, left and "
+    "right, black coming in). Below: the equivariance error of each layer, how far its output for an input that is "
+    "moved by the smallest of these distances is from its moved output, over the norm of that; a convolution has none. "
+    "Means and 95% t intervals over seeds. Of each layer kind the cell with the best mean validation accuracy is shown."
+)
+TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy", "test_images")
+ASIDE = 0.015
+"""Between the marks of two kinds, as a share of the furthest distance."""
+APART = 0.1
+"""Between the marks of two kinds, where two layers are 1 apart."""
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """One data set: by kind, accuracies (%) by distance and errors by layer, a Summary over seeds each."""
+
+    panel: Panel
+    accuracies: Mapping[str, Mapping[int, Summary]]
+    errors: Mapping[str, Mapping[str, Summary]]
+    distance: int
+    """In pixels, of the errors."""
+    images: int
+    seeds: tuple[int, ...]
+
+
+def draw(selection: Selection) -> Figure:
+    """A column per data set; raises NothingToDraw where no trial was tested on moved images."""
+    found = [moved for panel in panels(selection.trials) if (moved := _moved(panel, selection)) is not None]
+    if not found:
+        raise NothingToDraw("no trial was tested on moved images: its study does not ask for measure.shifts")
+    figure, pairs = style.stacked(len(found), heights=(2.1, 1.3), below=0.45)
+    for number, (moved, (above, below)) in enumerate(zip(found, pairs, strict=True)):
+        style.title(above, moved.panel, _note(moved))
+        _draw_lines(above, {kind: dict(rows) for kind, rows in moved.accuracies.items()})
+        above.set_xlabel("test images moved by (pixels)")
+        _draw_errors(below, moved)
+        if number % style.ACROSS == 0:
+            above.set_ylabel("test accuracy (%)")
+            below.set_ylabel("equivariance error")
+    kinds = kinds_in_order(kind for moved in found for kind in moved.accuracies)
+    columns = min(len(kinds), min(len(found), style.ACROSS) + 1)
+    handles = style.row_major([kind_handle(kind) for kind in kinds], columns)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
+    return figure
+
+
+def _moved(panel: Panel, selection: Selection) -> _Moved | None:
+    finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
+    shifts = selection.measurements("shifts", finished["trial_id"])
+    tested = finished[finished["trial_id"].isin(shifts["trial_id"])]
+    if tested.empty:
+        return None
+    best = best_cells(replace(panel, rows=tested))
+    errors = selection.measurements("equivariance", tested["trial_id"])
+    distance = int(errors["pixels"].min()) if len(errors) else 0
+    errors = errors[errors["pixels"] == distance]
+    order = kinds_in_order(best)
+    return _Moved(
+        panel,
+        {kind: _summaries(_of(shifts, best[kind]), "pixels", "test_accuracy", 100.0) for kind in order},
+        {kind: _summaries(_of(errors, best[kind]), "layer", "error") for kind in order},
+        distance,
+        int(shifts["images"].max()),
+        tuple(len(rows) for rows in best.values()),
+    )
+
+
+def _of(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    return table[table["trial_id"].isin(rows["trial_id"])]
+
+
+def _summaries(rows: pd.DataFrame, by: str, value: str, scale: float = 1.0) -> dict[Any, Summary]:
+    return {key: summarise(scale * part[value]) for key, part in rows.groupby(by, sort=False)}
+
+
+def _draw_lines(ax: Axes, by_kind: Mapping[str, Mapping[int, Summary]]) -> None:
+    furthest = max((place for rows in by_kind.values() for place in rows), default=1)
+    for number, (kind, rows) in enumerate(by_kind.items()):
+        aside = ASIDE * furthest * (number - (len(by_kind) - 1) / 2)
+        _draw_kind(
+            ax, kind, [place + aside for place in sorted(rows)], [rows[place] for place in sorted(rows)]
+        )
+    accuracies = (each for rows in by_kind.values() for each in rows.values())
+    ax.set_ylim(*style.limits(accuracies, least=1.0, within=(0, 100)))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(6))
+
+
+def _draw_errors(ax: Axes, moved: _Moved) -> None:
+    names = list(dict.fromkeys(name for rows in moved.errors.values() for name in rows))
+    for number, (kind, rows) in enumerate(moved.errors.items()):
+        aside = APART * (number - (len(moved.errors) - 1) / 2)
+        places = [names.index(name) + aside for name in rows]
+        _draw_kind(ax, kind, places, list(rows.values()), joined=False)
+    ax.set_xticks(range(len(names)), [name.removeprefix("layer") for name in names])
+    ax.set_xlim(-0.5, max(len(names), 1) - 0.5)
+    if names:
+        _, top = style.limits((each for rows in moved.errors.values() for each in rows.values()), least=0.01)
+        ax.set_ylim(-0.06 * top, 1.03 * top)
+    ax.set_xlabel(f"layer, its input moved by {moved.distance} pixel{'s' if moved.distance > 1 else ''}")
+
+
+def _draw_kind(
+    ax: Axes, kind: str, places: list[float], found: list[Summary], *, joined: bool = True
+) -> None:
+    ax.errorbar(
+        places,
+        [each.mean for each in found],
+        yerr=[style.half_width(each) for each in found],
+        color=style.kind_colour(kind),
+        linestyle=LINES.get(kind, "-") if joined else "",
+        marker=MARKERS.get(kind, "X"),
+        markersize=4,
+        linewidth=1.1,
+        elinewidth=0.8,
+    )
+
+
+def _note(moved: _Moved) -> str:
+    low, high = min(moved.seeds), max(moved.seeds)
+    seeds = f"{low}" if low == high else f"{low} to {high}"
+    images = f"{moved.images:,} test images"
+    return ", ".join([f"{seeds} seed{'s' if high > 1 else ''}", images])
