@@ -113,16 +113,16 @@ class Resources(Model):
 class Measure(Model):
     """What is measured of each trained network beside its accuracy; never part of a trial's identity."""
 
-    shifts: Annotated[list[Annotated[Whole, Field(ge=0)]], Listed] = []
+    shifts: Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], Listed] = ()
     """Distances in pixels by which test images, and the inputs of each placed layer, are moved."""
     effective_rank: bool = False
     """Singular values of locally connected layers' filters, and accuracy with the filters truncated."""
 
     @field_validator("shifts")
     @classmethod
-    def _each_once(cls, value: list[int]) -> list[int]:
+    def _each_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(value)) < len(value):
-            raise ValueError(f"{value} names a distance twice")
+            raise ValueError(f"{list(value)} names a distance twice")
         return value
 
 

@@ -222,7 +222,7 @@ def test_moved_test_images_are_those_that_numpy_moves(trials: dict[str, Trial]) 
     trial = trials["conv"]
     dataset = dataset_of(trial)
     model, splits = network(trial, dataset), splits_of(dataset)
-    row = measured(blank_result(trial), model, splits, 64, "float32", Measure(shifts=[0, 1, 3]))
+    row = measured(blank_result(trial), model, splits, 64, "float32", Measure(shifts=(0, 1, 3)))
     test = dataset.test
     right = []
     for rows, columns in ((slice(3, None), slice(None)), (slice(None), slice(3, None))):
@@ -243,7 +243,7 @@ def test_moved_test_images_are_those_that_numpy_moves(trials: dict[str, Trial]) 
 def errors_of(trial: Trial, model: nn.Module) -> dict[str, list[float]]:
     """By layer, for 1 and 2 pixels."""
     splits = splits_of(dataset_of(trial))
-    row = measured(blank_result(trial), model, splits, 64, "float32", Measure(shifts=[2, 1, 0]))
+    row = measured(blank_result(trial), model, splits, 64, "float32", Measure(shifts=(2, 1, 0)))
     return {
         layer: [each.error for each in sorted(group, key=lambda each: each.pixels)]
         for layer, group in groupby(row.equivariance, key=lambda each: each.layer)
@@ -289,6 +289,7 @@ def test_what_is_measured_is_no_part_of_a_trial_and_a_row_without_it_is_told(
     lrlc(*words)
     asked = ["measure.shifts=[0, 1]", "measure.effective_rank=true"]
     told = lrlc(*words, *asked, "seeds=2").stderr
+    assert len(set(open_run(str(tiny_study), asked, None, str(tmp_path), None).plan.trials)) == 6  # hashable
     assert "2 finished trials without measure.shifts: trained before it was asked for" in told
     assert "1 finished trial without measure.effective_rank: trained before it was asked for" in told
     store = Store(tmp_path / "runs/tiny")
