@@ -179,7 +179,8 @@ class RunSession:
             say(
                 f"{counted(len(lent.trial_ids), 'trial')} taken from {lent.store.root}, trained there already"
             )
-        for key, count in lacking(store, plan.trials, self.study.measure).items():
+        measured = () if self.is_of_pilots else plan.trials
+        for key, count in lacking(store, measured, self.study.measure).items():
             say(f"{counted(count, 'finished trial')} without measure.{key}: trained before it was asked for")
         store.write_study(self.study.described(), self.profile, self.overrides)
         store.write_plan(self.profile, self.staged)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -91,11 +91,15 @@ class Planner:
         """The pilots of each group of cells; none where the study tunes nothing."""
         found = pilots(self._opened.study, self._opened.catalogue)
         return tuple(
-            PilotTrials(
-                each, {setting: tuple(map(self.trial, tried)) for setting, tried in each.trials.items()}
-            )
+            PilotTrials(each, {setting: self._tried(setting, each) for setting in each.trials})
             for each in found
         )
+
+    def _tried(self, setting: Setting, of_group: Pilots) -> tuple[Trial, ...]:
+        """The pilots of a setting, which are labelled by it; what a study measures is measured of its grid."""
+        label = ", ".join(f"{axis.partition('.')[2].replace('_', ' ')} {value}" for axis, value in setting)
+        trials = map(self.trial, of_group.trials[setting])
+        return tuple(replace(trial, tries=label, measure=Measure()) for trial in trials)
 
     def length_check(self, grid: Iterable[Trial]) -> tuple[Trial, ...]:
         """The trials with fewer epochs that go with these of the grid; none where the study asks for no check."""

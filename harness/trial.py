@@ -21,6 +21,8 @@ class Trial:
     search_number: int | None = None
     measure: Measure = field(default_factory=Measure)
     """What the study asks to be measured at its end; no part of its identity."""
+    tries: str = ""
+    """Of a pilot, the setting that it tries: 'learning rate 0.1'."""
     attempts: int = 1
     deaths: int = 0
     """Attempts that ended with the worker's death, nodes that went as a whole aside."""
@@ -30,11 +32,12 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """For people: 'mnist lrlc rank 4 layers 1+2+3 seed 0'."""
+        """For people: 'mnist lrlc rank 4 layers 1+2+3 seed 0', of a pilot with what it tries before the seed."""
         config = self.config
         rank = f" rank {config.rank}" if config.rank else ""
         placement = f" layers {'+'.join(map(str, config.placement))}" if config.placement else ""
-        return f"{config.dataset.title} {config.kind}{rank}{placement} seed {config.seed}"
+        tries = f" {self.tries}" if self.tries else ""
+        return f"{config.dataset.title} {config.kind}{rank}{placement}{tries} seed {config.seed}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The tables as plain files, for other tools."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ DATABASE = "lrlc.duckdb"
 
 def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
     """Write the tables in the format `to`, whole, and return the paths: `out/trials`, `curves` and so on, or one
-    database `out/lrlc.duckdb` with all of them.
+    database `out/lrlc.duckdb` with all of them. With them goes `plans`, which says what each trial was trained for.
 
     In CSV a map of weights is a JSON list, and bits are hexadecimal digits. Raises StoreError for an unknown format
     or one that is not installed.
@@ -36,10 +36,17 @@ def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
 
 def _files(to: str, write: Callable[[pa.Table, BinaryIO], None], store: Store, out: Path) -> list[Path]:
     paths = []
-    for name in reversed(TABLES):
+    for name, table in _tables(store):
         paths.append(out / f"{name}.{to}")
-        locate(paths[-1]).replace(partial(write, store.table(name)))
+        locate(paths[-1]).replace(partial(write, table))
     return paths
+
+
+def _tables(store: Store) -> Iterator[tuple[str, pa.Table]]:
+    """The trials first."""
+    for name in reversed(TABLES):
+        yield name, store.table(name)
+    yield "plans", store.plans()
 
 
 def _write_csv(table: pa.Table, file: BinaryIO) -> None:
@@ -68,8 +75,8 @@ def _database(store: Store, out: Path) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=out, prefix=".duckdb-") as hidden:
             with duckdb.connect(f"{hidden}/{DATABASE}") as database:
-                for name in reversed(TABLES):
-                    _add_table(database, name, store.table(name))
+                for name, table in _tables(store):
+                    _add_table(database, name, table)
                 database.execute("CHECKPOINT")  # closing writes the file too, but keeps a full disk to itself
             locate(f"{hidden}/{DATABASE}").move_to(locate(path))
     except (duckdb.Error, OSError) as error:
@@ -82,7 +89,7 @@ def _add_table(database: "DuckDBPyConnection", name: str, rows: pa.Table) -> Non
     database.register("arrow_rows", rows)
     database.execute(f"CREATE TABLE {name} AS SELECT * FROM arrow_rows")
     database.unregister("arrow_rows")
-    for column in TABLES[name]:
+    for column in TABLES.get(name, ()):
         meaning = column.meaning.replace("'", "''")
         database.execute(f"""COMMENT ON COLUMN {name}."{column.name}" IS '{meaning}'""")
 

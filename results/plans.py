@@ -125,6 +125,16 @@ def read_all(root: Location) -> dict[str, PlanFile]:
     return plans
 
 
+def joined(read: Mapping[str, PlanFile]) -> pa.Table:
+    """One table of these plans, with the column `profile` before theirs."""
+    tables = [pa.schema([("profile", pa.string()), *_SCHEMA]).empty_table()]
+    for profile, file in sorted(read.items()):
+        names = pa.array([profile] * len(file.table), pa.string())
+        columns = [names, *(file.table[name].cast(pa.string()) for name in _SCHEMA.names)]
+        tables.append(pa.table(columns, schema=tables[0].schema))
+    return pa.concat_tables(tables)
+
+
 def mask(rows: pd.DataFrame, tuned: "pd.Series[str]") -> pd.DataFrame:
     """The rows with TUNED in place of the settings that were tuned; `rows` have a column `trial_id`."""
     of_row = rows["trial_id"].map(tuned).fillna("")

@@ -105,7 +105,10 @@ def _files() -> str:
 
 def _plans() -> str:
     columns = (plans.__doc__ or "").partition("\n\n")[2].strip()
-    return f"{columns}\n\n{_words('stage', plans.Stage)}"
+    exported = (
+        "`lrlc export` writes the plans of all profiles as one table, `plans`, with a column `profile`."
+    )
+    return f"{columns}\n\n{_words('stage', plans.Stage)}\n{exported}\n"
 
 
 if __name__ == "__main__":

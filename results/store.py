@@ -253,6 +253,10 @@ class Store:
         planned = self._plan_file(profile)
         return None if planned is None else planned.plan()
 
+    def plans(self) -> pa.Table:
+        """The plans of all profiles: `profile`, `trial_id`, `stage` and `tuned`."""
+        return plans.joined(plans.read_all(self.root))
+
     def _plan_file(self, profile: str | None) -> PlanFile | None:
         known = plans.read_all(self.root)
         if profile is None:

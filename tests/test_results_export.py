@@ -10,6 +10,7 @@ from results_samples import START, result
 
 from results.columns import TRIAL_COLUMNS
 from results.export import export_tables
+from results.plans import Stage, StagedPlan
 from results.schema import SCHEMAS, TrialStatus
 from results.store import Store, StoreError
 
@@ -41,6 +42,22 @@ def test_a_database_holds_every_table_with_its_types(store: Store, tmp_path: Pat
         comments = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'trials'"
         meanings = {column.name: column.meaning for column in TRIAL_COLUMNS}
         assert dict(database.sql(comments).fetchall()) == meanings
+
+
+def test_plans_say_what_each_trial_was_trained_for(store: Store, tmp_path: Path) -> None:
+    store.write_plan(
+        "cpu", StagedPlan({Stage.GRID: ["a", "b"], Stage.TUNE: ["c"]}, {"b": ("learning_rate",)})
+    )
+    store.write_plan(None, ["c"])
+    (path,) = export_tables(store, tmp_path, "duckdb")
+    with duckdb.connect(str(path), read_only=True) as database:
+        joined = "SELECT profile, stage, tuned, status FROM plans JOIN trials USING (trial_id)"
+        assert database.sql(f"{joined} ORDER BY trial_id, profile").fetchall() == [
+            ("cpu", "grid", None, "finished"),
+            ("cpu", "grid", "learning_rate", "finished"),
+            ("cpu", "tune", None, "diverged"),
+            ("default", "grid", None, "diverged"),
+        ]
 
 
 def test_an_earlier_database_is_replaced(store: Store, tmp_path: Path) -> None:

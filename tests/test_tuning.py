@@ -40,6 +40,22 @@ claims:
 """
 
 
+PICKY = """
+from layers import layer_kind
+from layers.registry import LAYER_KINDS
+
+
+@layer_kind("picky")
+def picky(in_channels, out_channels, kernel_size, *, size=3, input_size, stride=1, padding=0, bias=True):
+    if size == 1 and in_channels > 4:
+        raise RuntimeError("no such size")
+    return LAYER_KINDS["conv"].build(
+        in_channels, out_channels, kernel_size, input_size=input_size, stride=stride, padding=padding, bias=bias
+    )
+"""
+"""A plugin: a kind with an option, of which one value fails once a network is built."""
+
+
 @pytest.fixture
 def tuned_study(tmp_path: Path) -> Path:
     path = tmp_path / "tuned.yaml"
@@ -144,12 +160,40 @@ def test_a_run_that_was_stopped_among_its_pilots_trains_only_what_is_missing(
     before = rows(root)
     assert 1 <= len(before) < 12
     assert Store(root).plan(stage=Stage.GRID) == set()
-    assert "pilots" in lrlc("status", tuned_study).stdout
+    assert "these are pilots" in lrlc("status", tuned_study).stdout
+    assert json.loads(lrlc("plan", tuned_study, *words[1:], "--json").stdout)["pilots_missing"] == 12 - len(
+        before
+    )
     assert Store(root).planned_trials().empty
     lrlc("run", tuned_study, *words)
     after = rows(root)
     assert len(after) == 12 + 6 + 3
     pd.testing.assert_frame_equal(after.loc[before.index], before)
+
+
+def test_pilots_that_broke_leave_the_choice_to_others_and_are_retried_when_asked(
+    lrlc: Lrlc, tuned_study: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "picky.py").write_text(PICKY)
+    text = tuned_study.read_text().replace("name: tuned", "name: tuned\nplugins: [picky.py]")
+    tuned_study.write_text(text)
+    words = [
+        "grid={kind: picky}",
+        "length_check=null",
+        "tune.grid={layer.size: [1, 2]}",
+        "tune.seeds=1",
+        "seeds=1",
+    ]
+    said = lrlc("run", tuned_study, "--serial", *words).stderr
+    assert "failed: digits picky layers 1+2+3 size 1 seed 1000000: RuntimeError: no such size" in said
+    assert "tuned: digits picky: size 2" in said
+    first = rows(tmp_path / "runs/tuned")
+    assert dict(first["status"].value_counts()) == {"finished": 2, "failed": 1}
+    again = lrlc("retry", tuned_study, "--serial", *words).stderr
+    assert again.count("failed: digits picky") == 1  # once, not in each phase
+    second = rows(tmp_path / "runs/tuned")
+    newer = second["ended_at"] > first["ended_at"]
+    assert dict(newer) == dict(first["status"] == "failed")
 
 
 def test_a_watcher_waits_for_the_grid_after_its_pilots(
