@@ -56,7 +56,7 @@ def _tuned(pilots: PilotTrials, accuracies: Mapping[str, float]) -> Tuned:
         options=json.dumps(options, sort_keys=True),
         rank=config.rank,
         placement="+".join(map(str, config.placement)),
-        trained={"train_images": config.dataset.train_images, **training},
+        trained={"train_images": config.dataset.train_images, "draw": config.dataset.draw, **training},
         pilot_epochs=short.train.epochs,
         tried=tuple(tried),
     )
