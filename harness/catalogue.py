@@ -85,7 +85,7 @@ def _fault(kind: layers.LayerKind, options: Sequence[tuple[str, OptionValue]], e
     rank = {"rank": 1} if kind.ranked else {}
     try:
         with torch.device("meta"):
-            kind.build(4, 4, 3, input_size=(8, 8), **rank, **from_conv.layer_options(options))
+            kind.build(64, 64, 3, input_size=(8, 8), **rank, **from_conv.layer_options(options))
     except layers.LayerError as error:
         return str(error)
     return from_conv.fault(options, epochs)

@@ -15,9 +15,10 @@ from torch.nn import functional as F
 
 from layers.combining import GlorotConv2d
 from layers.convolution import he_uniform_
+from layers.errors import check_counts
 from layers.functional import autocast
 from layers.geometry import Padding, Pair, make_geometry
-from layers.lrlc import check_counts, check_input
+from layers.lrlc import check_input
 from layers.registry import layer_kind
 
 
@@ -47,7 +48,7 @@ class CondConv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        check_counts(in_channels, out_channels, rank)
+        check_counts(in_channels=in_channels, out_channels=out_channels, rank=rank)
         self.in_channels, self.out_channels, self.rank, self.padding = (
             in_channels,
             out_channels,

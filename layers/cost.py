@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 class Cost:
     """`flops_per_image` is the forward work that each image adds, `flops_per_batch` what a batch shares.
 
-    One multiply-add is 2 FLOPs; convolutions and matrix products count, element-wise work does not. A fixed
+    One multiply-add is 2 FLOPs; convolutions and matrix products count, element-wise work does not, except for what
+    a module's method `uncounted_flops_per_image()` says that it does in place of a matrix product. A fixed
     LRLC layer costs an image one convolution; forming its filters, K multiply-adds per filter element and
     position, is done once a batch. Input-dependent LRLC costs K convolutions and its weights' network.
     """
@@ -32,7 +33,7 @@ def cost(module: nn.Module, input_size: tuple[int, int, int]) -> Cost:
     )  # one image could be either kind of work
     per_image = three - two
     parameters = sum(p.numel() for p in module.parameters())
-    return Cost(parameters, per_image, two - 2 * per_image)
+    return Cost(parameters, per_image + _uncounted(module), two - 2 * per_image)
 
 
 def activation_bytes(module: nn.Module, input_size: tuple[int, int, int]) -> int:
@@ -57,6 +58,11 @@ def _kept_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
         output = module(torch.empty(shape, device="meta"))
     del output
     return sum(size for size, _ in kept.values())
+
+
+def _uncounted(module: nn.Module) -> int:
+    methods = [getattr(part, "uncounted_flops_per_image", None) for part in module.modules()]
+    return sum(method() for method in methods if callable(method))
 
 
 def _flops(module: nn.Module, shape: tuple[int, ...]) -> int:

@@ -27,3 +27,16 @@ def check_factor(name: str, given: object) -> None:
     """LayerError unless `given` is a finite number above 0."""
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
         raise LayerError(f"{name} must be a number above 0, not {given!r}")
+
+
+def check_strength(name: str, given: object) -> None:
+    """LayerError unless `given` is a finite number of at least 0."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < inf:
+        raise LayerError(f"{name} must be a number of at least 0, not {given!r}")
+
+
+def check_counts(**counts: object) -> None:
+    """LayerError unless each argument, by its name, is an int of at least 1."""
+    for name, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise LayerError(f"{name} must be an int of at least 1, not {value!r}")

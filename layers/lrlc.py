@@ -19,7 +19,7 @@ from layers.combining import (
     check_choice,
 )
 from layers.convolution import Convolution2d, as_plain_conv, he_uniform_
-from layers.errors import LayerError, check_factor, check_flag
+from layers.errors import LayerError, check_counts, check_factor, check_flag
 from layers.functional import combine
 from layers.geometry import Geometry, Padding, Pair, make_geometry
 from layers.plain import split_banks
@@ -77,7 +77,7 @@ class LowRankLocallyConnected2d(nn.Module):
         logits_lr: float = 1.0,
     ) -> None:
         super().__init__()
-        check_counts(in_channels, out_channels, rank)
+        check_counts(in_channels=in_channels, out_channels=out_channels, rank=rank)
         check_flag("spatial_bias", spatial_bias)
         check_factor("logits_lr", logits_lr)
         check_choice("start_logits", start_logits, LOGIT_STARTS)
@@ -293,13 +293,6 @@ def check_input(x: Tensor, channels: int, size: tuple[int, int]) -> None:
         raise LayerError(
             f"the layer was built for inputs of {size[0]}x{size[1]}, not {x.shape[2]}x{x.shape[3]}"
         )
-
-
-def check_counts(in_channels: int, out_channels: int, rank: int) -> None:
-    """LayerError unless each is at least 1."""
-    for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("rank", rank)):
-        if value < 1:
-            raise LayerError(f"{name} must be an int of at least 1, not {value!r}")
 
 
 def _geometries(

@@ -3,14 +3,11 @@
 Most layers have none, and nothing is added then.
 """
 
-from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-
-from layers.errors import LayerError
 
 
 def penalty(model: nn.Module) -> Tensor | None:
@@ -23,18 +20,11 @@ def penalty(model: nn.Module) -> Tensor | None:
     return sum(terms[1:], terms[0]) if terms else None
 
 
-def check_strength(name: str, value: object) -> float:
-    """`value` as a float; LayerError unless it is a number of at least 0."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
-        raise LayerError(f"{name} must be a number of at least 0, not {value!r}")
-    return float(value)  # type: ignore[arg-type]
-
-
 def neighbour_differences(values: Tensor) -> Tensor:
-    """How much `values` (H', W', ...) differ between neighbouring positions, a scalar.
+    """How far apart the `values` (H', W', ...) of neighbouring positions are, a scalar.
 
-    The mean absolute difference between rows plus that between columns; 0 along an axis of one position.
+    The sum of absolute differences of two neighbours, as a mean over the pairs above each other plus a mean over
+    the pairs beside each other; 0 along an axis of one position.
     """
     return _NeighbourDifferences.apply(values)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -74,5 +64,6 @@ class _NeighbourDifferences(torch.autograd.Function):
 
 
 def _pairs(values: Tensor) -> tuple[int, int]:
-    """How many pairs of neighbours there are between rows and between columns, at least 1."""
-    return max(1, values[1:].numel()), max(1, values[:, 1:].numel())
+    """How many pairs of positions are above and beside each other, at least 1."""
+    H, W = values.shape[:2]
+    return max(1, (H - 1) * W), max(1, H * (W - 1))

@@ -6,12 +6,12 @@ https://arxiv.org/abs/2201.11969.
     y[n,:,i,j] = sum_k w[k,i,j] * (x conv F_k)[n,:,i,j]
 
 Against LRLC's fixed weights: one table (K, H', W'), shared along no axis and not normalised, which starts at 1/K, and
-a penalty on differences between neighbouring positions:
+a penalty on differences between neighbouring positions, with means over the pairs of neighbours:
 
-    penalty * (mean |w[:,i+1,j] - w[:,i,j]| + mean |w[:,i,j+1] - w[:,i,j]|)
+    penalty * (mean sum_k |w[k,i+1,j] - w[k,i,j]| + mean sum_k |w[k,i,j+1] - w[k,i,j]|)
 
-Their code takes the mean over the tables of all layers (of one size there), this one over each layer's; it squares
-the term before it is added to the loss, the formula in the paper does not, nor does this one.
+The authors' code takes means over k and over the network's layers too, so that their alpha is K times this strength in
+a network of one such layer, and squares the term before it is added to the loss, which the paper's formula does not.
 """
 
 import torch
@@ -19,14 +19,15 @@ from torch import Tensor, nn
 
 from layers.combining import FixedCombiningWeights
 from layers.convolution import he_uniform_
+from layers.errors import check_counts, check_strength
 from layers.functional import combine
 from layers.geometry import Padding, Pair, make_geometry
-from layers.lrlc import check_counts, check_input
-from layers.penalty import check_strength, neighbour_differences
+from layers.lrlc import check_input
+from layers.penalty import neighbour_differences
 from layers.plain import split_banks
 from layers.registry import layer_kind
 
-PENALTY = 0.1
+PENALTY = 0.01
 """Assumed. The authors' scripts use 0 for translation, 1e-5 for rotation and 1e-6 for scale, with Adam."""
 
 
@@ -55,9 +56,10 @@ class RelaxedConv2d(nn.Module):
         penalty: float = PENALTY,
     ) -> None:
         super().__init__()
-        check_counts(in_channels, out_channels, rank)
+        check_counts(in_channels=in_channels, out_channels=out_channels, rank=rank)
         self.in_channels, self.out_channels, self.rank = in_channels, out_channels, rank
-        self.strength, self.padding = check_strength("penalty", penalty), padding
+        check_strength("penalty", penalty)
+        self.strength, self.padding = penalty, padding
         self.geometry = make_geometry(input_size, kernel_size, stride, padding, dilation)
         self.input_size, self.output_size = self.geometry.input_size, self.geometry.output_size
         self.basis = nn.Parameter(torch.empty(rank * out_channels, in_channels, *self.geometry.kernel_size))
@@ -77,7 +79,7 @@ class RelaxedConv2d(nn.Module):
         return y if self.bias is None else y + self.bias[:, None, None].to(y.dtype)
 
     def penalty(self) -> Tensor:
-        """`strength` times the mean differences of the combining weights, a scalar."""
+        """`strength` times the mean difference between neighbouring combining weights, a scalar."""
         return self.strength * neighbour_differences(self.combining()[0].permute(1, 2, 0))
 
     def local_filters(self) -> Tensor:

@@ -23,6 +23,18 @@ def local(x: Tensor, filters: Tensor, geometry: Geometry) -> Tensor:
     return _at_each_position(x, lambda i, j: filters[i, j][None], geometry)
 
 
+def involved(x: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
+    """x (N, C, H, W), kernels (N, G, kh*kw, H', W') -> (N, C, H', W'): each channel by its group's kernel."""
+    C = x.shape[1]
+    channel = torch.eye(C, dtype=x.dtype)
+    maps = kernels.repeat_interleave(C // kernels.shape[1], 1).unflatten(2, geometry.kernel_size)
+
+    def filters(i: int, j: int) -> Tensor:  # (N, C, C, kh, kw), diagonal in the channels
+        return torch.einsum("ncab,cd->ncdab", maps[..., i, j], channel)
+
+    return _at_each_position(x, filters, geometry)
+
+
 def _at_each_position(x, filters, geometry: Geometry) -> Tensor:
     top, bottom, left, right = geometry.padding
     padded = F.pad(x, (left, right, top, bottom))

@@ -115,7 +115,10 @@ def test_cost_counts_multiply_adds_by_the_formula(kind):
     layer = layers.LAYER_KINDS[kind].build(16, 64, 3, input_size=(10, 10), **options)
     found = layers.cost(layer, (16, 10, 10))
     one = 2 * 64 * 9 * 16 * 64
-    per_image = {"coord_conv": one // 16 * 18, "lrlc_input_dependent": 3 * one}.get(kind, one)
+    dear = {"coord_conv": one // 16 * 18, "lrlc_input_dependent": 3 * one, "residual_pathway": 2 * one}
+    per_image = dear.get(kind, one)
+    if kind == "involution":  # 1x1 to values; 1x1 to 16 channels and to 9 taps of 4 groups; the taps
+        per_image = 2 * (100 * 16 * 64 + 64 * (16 * 16 + 16 * 36 + 64 * 9))
     # the routing, and the mixing of three banks
     extra = 2 * 16 * 3 + 2 * 3 * 64 * 16 * 9 if kind == "cond_conv" else 0
     if kind == "lrlc_input_dependent":

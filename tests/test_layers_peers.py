@@ -4,9 +4,11 @@ import pytest
 import reference_layers as reference
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_layers_exact import assert_same, gradients, problems
 
 import layers
+from layers.involution import apply_kernels, centres
 from layers.penalty import neighbour_differences
 from results.figures import style
 from results.figures.naming import KIND_NAMES, SHORT_KIND_NAMES
@@ -84,6 +86,84 @@ def test_conditional_convolution_mixes_its_banks_for_each_image(problem):
     assert_exact(layer, x, naive)
 
 
+@settings(max_examples=20, deadline=None)
+@given(problem=problems())
+def test_constrained_local_connectivity_is_local_connectivity(problem):
+    layer, x = build(layers.ConstrainedLocallyConnected2d, problem)
+    shape = (*problem[0].output_size, *problem[0].kernel_size, x.shape[1], layer.out_channels)
+
+    def naive(x, filters, bias):
+        return reference.local(x, filters.view(shape).permute(0, 1, 5, 4, 2, 3), problem[0]) + bias
+
+    assert_exact(layer, x, naive)
+
+
+@settings(max_examples=20, deadline=None)
+@given(problem=problems())
+def test_a_residual_pathway_is_a_convolution_plus_local_connectivity(problem):
+    layer, x = build(layers.ResidualPathway2d, problem)
+    shape = (*problem[0].output_size, *problem[0].kernel_size, x.shape[1], layer.out_channels)
+
+    def naive(x, convolution_weight, convolution_bias, local_filters):
+        filters = local_filters.view(shape).permute(0, 1, 5, 4, 2, 3) + convolution_weight
+        return reference.local(x, filters, problem[0]) + convolution_bias[:, None, None]
+
+    assert_exact(layer, x, naive)
+    expected = reference.local(x, layer.local_filters(), problem[0]) + layer.convolution.bias[:, None, None]
+    assert_same([layer(x)], [expected], 1e-10)
+
+
+@settings(max_examples=20, deadline=None)
+@given(problem=problems(), groups=st.integers(1, 3))
+def test_an_involution_applies_a_kernel_of_each_position_and_group(problem, groups):
+    geometry, (N, C_in, C, _), seed = problem
+    grouped = (geometry, (N, C_in, C * groups, 1), seed)
+    layer, x = build(layers.Involution2d, grouped, group_channels=C, reduction=2)
+    values, kernels = layer.value(x), layer.kernels(x)
+    taps = geometry.kernel_size[0] * geometry.kernel_size[1]
+    assert kernels.shape == (N, groups, taps, *geometry.output_size)
+    assert_same(
+        gradients(lambda *tensors: apply_kernels(*tensors, geometry), (values, kernels)),
+        gradients(lambda *tensors: reference.involved(*tensors, geometry), (values, kernels)),
+        1e-10,
+    )
+    expected = reference.involved(values, kernels, geometry) + layer.bias[:, None, None]
+    assert_same([layer(x)], [expected], 1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(problem=problems())
+def test_the_kernels_of_an_involution_are_made_from_what_stands_at_each_centre(problem):
+    geometry, (N, C, _, _), seed = problem
+    torch.manual_seed(seed)
+    x = torch.randn(N, C, *geometry.input_size, dtype=torch.float64)
+    found = centres(x, geometry)
+    padded = torch.zeros(N, C, 40, 40, dtype=x.dtype)  # the image from (10, 10) on
+    padded[:, :, 10 : 10 + x.shape[2], 10 : 10 + x.shape[3]] = x
+    (top, _, left, _), (sh, sw) = geometry.padding, geometry.stride
+    inside = [x.shape[2] + 10, x.shape[3] + 10]
+    for i in range(geometry.output_size[0]):
+        for j in range(geometry.output_size[1]):
+            row = 10 + i * sh - top + (geometry.extent[0] - 1) // 2
+            column = 10 + j * sw - left + (geometry.extent[1] - 1) // 2
+            bottom, right = (max(at + 1, min(at + step, end)) for at, step, end in zip(
+                (row, column), (sh, sw), inside, strict=True
+            ))  # fmt: skip
+            expected = padded[:, :, row:bottom, column:right].mean((2, 3))
+            torch.testing.assert_close(found[:, :, i, j], expected)
+
+
+def test_an_involution_of_as_many_channels_takes_its_input_as_it_is():
+    parts = dict(layers.Involution2d(64, 64, 3, input_size=8).named_parameters())
+    assert not any(name.startswith("value") for name in parts)
+    assert parts["reduce.weight"].shape == (16, 64, 1, 1)
+    assert parts["expand.weight"].shape == (4 * 9, 16, 1, 1)
+    wider = layers.Involution2d(3, 64, 3, input_size=8)
+    assert wider.value.weight.shape == (64, 3, 1, 1)
+    assert wider.reduce.weight.shape == (16, 3, 1, 1)
+    assert layers.Involution2d(3, 8, 3, input_size=8).groups == 1
+
+
 def test_relaxed_convolution_starts_as_the_mean_of_its_banks():
     layer = layers.RelaxedConv2d(3, 5, 3, input_size=(8, 7), rank=4)
     layers.initialise(layer, 3)
@@ -127,8 +207,8 @@ def test_relaxed_convolutions_show_their_combining_weights():
     assert layers.combining_weight_maps(conditional, torch.randn(2, *IMAGE)) == {}
 
 
-@pytest.mark.parametrize("shape", [(4, 5, 2, 3), (4, 5), (1, 5, 2), (4, 1, 2), (1, 1, 2)])
-def test_neighbour_differences_are_means_over_the_pairs_of_each_axis(shape):
+@pytest.mark.parametrize("shape", [(4, 5, 2, 3), (4, 5, 1), (1, 5, 2), (4, 1, 2), (1, 1, 2)])
+def test_neighbour_differences_are_sums_averaged_over_the_pairs_of_each_axis(shape):
     torch.manual_seed(0)
     values = torch.randn(shape, dtype=torch.float64)
 
@@ -136,7 +216,8 @@ def test_neighbour_differences_are_means_over_the_pairs_of_each_axis(shape):
         total = values.new_zeros(())
         for axis in (0, 1):
             if values.shape[axis] > 1:
-                total = total + values.diff(dim=axis).abs().mean()
+                differences = values.diff(dim=axis).abs()
+                total = total + differences.flatten(2).sum(2).mean()
         return total + 0 * values.sum()
 
     assert_same(gradients(neighbour_differences, [values]), gradients(naive, [values]), 1e-12)
@@ -146,8 +227,27 @@ def test_the_penalty_of_relaxed_convolution_is_its_strength_times_the_difference
     layer = layers.RelaxedConv2d(2, 3, 3, input_size=(6, 5), rank=2, penalty=0.5)
     torch.nn.init.normal_(layer.combining.table)
     table = layer.combining.table
-    expected = 0.5 * (table.diff(dim=1).abs().mean() + table.diff(dim=2).abs().mean())
+    expected = 0.5 * (table.diff(dim=1).abs().sum(0).mean() + table.diff(dim=2).abs().sum(0).mean())
     torch.testing.assert_close(layer.penalty(), expected)
+
+
+def test_the_penalty_of_constrained_local_connectivity_is_that_of_its_filters():
+    layer = layers.ConstrainedLocallyConnected2d(2, 3, 3, input_size=(6, 5), penalty=0.5)
+    filters = layer.local_filters().flatten(2)  # (H', W', C_out*C_in*kh*kw)
+    expected = 0.5 * (filters.diff(dim=0).abs().sum(2).mean() + filters.diff(dim=1).abs().sum(2).mean())
+    torch.testing.assert_close(layer.penalty(), expected)
+    shared = layers.ConstrainedLocallyConnected2d(2, 3, 3, input_size=(6, 5), start="shared")
+    assert shared.penalty() == 0
+
+
+def test_the_penalty_of_a_residual_pathway_is_stronger_on_what_is_not_shared():
+    layer = layers.ResidualPathway2d(2, 3, 3, input_size=(6, 5), bias=False)
+    squares = [path.square().sum() for path in (layer.convolution.weight, layer.local.filters)]
+    torch.testing.assert_close(layer.penalty(), 1e-4 * squares[0] + 1e-2 * squares[1])
+    set_apart = layers.ResidualPathway2d(
+        2, 3, 3, input_size=(6, 5), bias=False, conv_penalty=0, local_penalty=3
+    )
+    torch.testing.assert_close(set_apart.penalty(), 3 * set_apart.local.filters.square().sum())
 
 
 def test_the_penalty_of_a_network_is_the_sum_over_its_layers():
@@ -167,6 +267,21 @@ WRONG = {
     ),
     "penalty must be a number of at least 0, not nan": lambda: _layer(
         layers.RelaxedConv2d, penalty=float("nan")
+    ),
+    "local_penalty must be a number of at least 0, not -0.1": lambda: layers.ResidualPathway2d(
+        3, 4, 3, input_size=8, local_penalty=-0.1
+    ),
+    "penalty must be a number of at least 0, not True": lambda: layers.ConstrainedLocallyConnected2d(
+        3, 4, 3, input_size=8, penalty=True
+    ),
+    "unknown start 'zero'; known: he, keras, shared": lambda: layers.ConstrainedLocallyConnected2d(
+        3, 4, 3, input_size=8, start="zero"
+    ),
+    "group_channels (=12) must divide out_channels (=64)": lambda: layers.Involution2d(
+        3, 64, 3, input_size=8, group_channels=12
+    ),
+    "reduction must be an int of at least 1, not 0": lambda: layers.Involution2d(
+        3, 64, 3, input_size=8, reduction=0
     ),
     "rank must be an int of at least 1, not 0": lambda: _layer(layers.CondConv2d, rank=0),
     "8x8, not 9x8": lambda: _layer(layers.RelaxedConv2d)(torch.zeros(1, 3, 9, 8)),

@@ -12,6 +12,9 @@ KIND_NAMES = {
     "relaxed_conv": "relaxed convolution",
     "cond_conv": "CondConv",
     "position_map": "position map",
+    "constrained_local": "locally connected, constrained",
+    "residual_pathway": "residual pathway prior",
+    "involution": "involution",
 }
 SHORT_KIND_NAMES = {
     "conv": "conv",
@@ -23,6 +26,9 @@ SHORT_KIND_NAMES = {
     "relaxed_conv": "relaxed conv",
     "cond_conv": "CondConv",
     "position_map": "position map",
+    "constrained_local": "constrained local",
+    "residual_pathway": "RPP",
+    "involution": "involution",
 }
 DATASET_NAMES = {
     "mnist": "MNIST",

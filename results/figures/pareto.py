@@ -36,6 +36,9 @@ MARKERS = {
     "relaxed_conv": "p",
     "cond_conv": "<",
     "position_map": "h",
+    "constrained_local": "*",
+    "residual_pathway": ">",
+    "involution": "d",
 }
 WIDE = 8.0
 """Costs that differ by this factor are drawn on a log scale."""

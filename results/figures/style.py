@@ -48,6 +48,9 @@ KIND_COLOURS = {
     "relaxed_conv": "#117733",
     "cond_conv": "#AA4499",
     "position_map": "#A5761D",
+    "constrained_local": "#44AA99",
+    "residual_pathway": "#661100",
+    "involution": "#CC6677",
 }
 Stroke = Literal["-"] | tuple[float, tuple[float, ...]]
 LINE_STYLES: dict[str, Stroke] = {

@@ -16,6 +16,10 @@ LAYERS = {
     "shared along rows and columns, with a penalty on differences between neighbouring positions",
     "cond_conv": "conditionally parameterised convolution: K filter banks, mixed for each image by a small network and "
     "used at all its positions",
+    "constrained_local": "locally connected, with a penalty on differences between neighbouring positions' filters",
+    "residual_pathway": "residual pathway prior: a convolution plus a locally connected path, which a stronger "
+    "penalty holds near zero",
+    "involution": "a kernel for every position, made from the image there and shared over the channels of a group",
     "position_map": "a convolution with one learned map per channel added to its output",
 }
 NETWORKS = {

@@ -1,0 +1,93 @@
+"""The constrained locally connected layer: a filter for every position, held near those of its neighbours.
+
+Wang, Walters, Yu: "Approximately Equivariant Networks for Imperfectly Symmetric Dynamics", ICML 2022,
+https://arxiv.org/abs/2201.11969; their baseline for relaxed convolution (see relaxed.py).
+
+The layer is LocallyConnected2d; with F(i,j) its filters and |.| the sum of absolute values, its penalty has means over
+the pairs of neighbours:
+
+    penalty * (mean |F(i+1,j) - F(i,j)| + mean |F(i,j+1) - F(i,j)|)
+
+The authors' code takes the mean over a filter's elements too, so that their alpha is this strength times
+kh * kw * C_in * C_out, and squares the term before it is added to the loss.
+"""
+
+from torch import Tensor, nn
+
+from layers.errors import check_strength
+from layers.geometry import Padding, Pair
+from layers.local import LocallyConnected2d
+from layers.penalty import neighbour_differences
+from layers.registry import layer_kind
+
+PENALTY = 0.01
+"""Assumed: no script of the authors that could be found trains this layer."""
+
+
+class ConstrainedLocallyConnected2d(LocallyConnected2d):
+    """x (N, C_in, H, W) -> y (N, C_out, H', W'), y(i,j) = filter(i,j) on x's patch at (i,j) + bias(:,i,j).
+
+    Arguments and parameters as `LocallyConnected2d`, and
+    penalty: strength of the penalty on differences between neighbouring filters, at least 0.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        input_size: Pair,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        bias: bool = True,
+        start: str = "he",
+        penalty: float = PENALTY,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            input_size=input_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=bias,
+            start=start,
+        )
+        check_strength("penalty", penalty)
+        self.strength = penalty
+
+    def penalty(self) -> Tensor:
+        """`strength` times the mean difference between neighbouring filters, a scalar."""
+        return self.strength * neighbour_differences(self.filters.view(*self.output_size, -1))
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, penalty={self.strength:g}"
+
+
+@layer_kind("constrained_local", from_conv=True)
+def _constrained_local(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Pair,
+    *,
+    input_size: Pair,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    bias: bool = False,
+    start: str = "he",
+    penalty: float = PENALTY,
+) -> nn.Module:
+    return ConstrainedLocallyConnected2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        input_size=input_size,
+        stride=stride,
+        padding=padding,
+        bias=bias,
+        start=start,
+        penalty=penalty,
+    )

@@ -1,0 +1,121 @@
+"""The residual pathway prior: a convolution beside a path without sharing, which a stronger prior holds near zero.
+
+Finzi, Benton, Wilson: "Residual Pathway Priors for Soft Equivariance Constraints", NeurIPS 2021,
+https://arxiv.org/abs/2112.01388.
+
+    y = x conv F + x local G,   penalty = conv_penalty * sum F^2 + local_penalty * sum G^2
+
+The penalties are Gaussian priors: the smaller variance of G says that the layer is a convolution unless the data speak
+against it. The paper's free path is a dense layer; here it is a locally connected one, which differs from the
+convolution in sharing alone (and whose parameters fit into memory at these sizes).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from layers.convolution import Convolution2d
+from layers.errors import check_strength
+from layers.geometry import Padding, Pair
+from layers.local import LocallyConnected2d
+from layers.registry import layer_kind
+
+CONV_PENALTY, LOCAL_PENALTY = 1e-4, 1e-2
+"""As in the authors' experiments on CIFAR-10 (conv_wd, basic_wd), which are of SGD, momentum .9 and cosine decay."""
+
+
+class ResidualPathway2d(nn.Module):
+    """x (N, C_in, H, W) -> y (N, C_out, H', W'), y = convolution(x) + local(x).
+
+    Arguments as `Convolution2d`, and
+    input_size: (H, W) of the inputs; other sizes raise LayerError.
+    conv_penalty, local_penalty: what a squared parameter of each path costs, at least 0.
+
+    Parameters: `convolution` with a bias, if there is one, and `local` without. Both start He uniform and so
+    equally strong, as in the authors' code.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        input_size: Pair,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        bias: bool = True,
+        conv_penalty: float = CONV_PENALTY,
+        local_penalty: float = LOCAL_PENALTY,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        check_strength("conv_penalty", conv_penalty)
+        check_strength("local_penalty", local_penalty)
+        self.conv_strength, self.local_strength = conv_penalty, local_penalty
+        self.convolution = Convolution2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=bias,
+        )
+        self.local = LocallyConnected2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            input_size=input_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=False,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.local(x) + self.convolution(x)  # type: ignore[no-any-return]
+
+    def penalty(self) -> Tensor:
+        """The weighted sums of squares of the two paths' parameters, a scalar."""
+        return self.conv_strength * _squares(self.convolution) + self.local_strength * _squares(self.local)
+
+    def local_filters(self) -> Tensor:
+        """The filter at each position, both paths together, (H', W', C_out, C_in, kh, kw)."""
+        return self.local.local_filters() + self.convolution.weight
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.convolution.kernel_size}, "
+            f"conv_penalty={self.conv_strength:g}, local_penalty={self.local_strength:g}"
+        )
+
+
+def _squares(path: nn.Module) -> Tensor:
+    return torch.stack([parameter.square().sum() for parameter in path.parameters()]).sum()
+
+
+@layer_kind("residual_pathway")
+def _residual_pathway(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Pair,
+    *,
+    input_size: Pair,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    bias: bool = False,
+    conv_penalty: float = CONV_PENALTY,
+    local_penalty: float = LOCAL_PENALTY,
+) -> nn.Module:
+    return ResidualPathway2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        input_size=input_size,
+        stride=stride,
+        padding=padding,
+        bias=bias,
+        conv_penalty=conv_penalty,
+        local_penalty=local_penalty,
+    )
