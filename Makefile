@@ -42,7 +42,7 @@ chaos: $(VENV)/installed
 
 # How often the verdicts of 2,000 simulated studies with a known truth are wrong (half an hour).
 coverage: $(VENV)/installed
-	LRLC_SIMULATED_STUDIES=2000 $(BIN)/python -m pytest -m coverage -s tests/test_claims.py
+	LRLC_SIMULATED_STUDIES=2000 $(BIN)/python -m pytest -m coverage -s tests/test_claims_coverage.py
 
 # The figures that the docs show, from the committed tables.
 DRAW = $(BIN)/lrlc plot $(1) --results results/reference --out docs/images/$(1) --format png $(2:%=--only %)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from harness.progress import aligned
-from results.claims import Finding, Judged
+from results.claims import Finding, Judged, seeds_name
 from results.statistics import Summary
 
 HEAD = ("", "", "effect (95% interval)", "seeds", "p", "visible", "test noise")
@@ -21,12 +21,18 @@ def shown(judged: Sequence[Judged]) -> list[str]:
     lines = ["  " + columns[0]]
     for claim in judged:
         lines += ["", f"{claim.name} {claim.verdict.upper()}: {claim.says}"]
+        compared = ""
         for finding in claim.findings:
-            chosen = f" (chosen: {finding.chosen})" if finding.chosen else ""
-            lines += [f"  {finding.comparison}{chosen}", "  " + next(table)]
-            if finding.note:
-                lines.append(f"      {finding.note}")
+            if (comparison := f"  {finding.comparison}{_chosen(finding)}") != compared:
+                lines.append(comparison)
+            compared = comparison
+            lines.append("  " + next(table))
+            lines += [f"      {said}" for said in (finding.beside, finding.note) if said]
     return lines
+
+
+def _chosen(finding: Finding) -> str:
+    return f" (seeds {seeds_name(finding.chose)} chose {finding.chosen})" if finding.chosen else ""
 
 
 def _cells(finding: Finding) -> tuple[str, ...]:
@@ -34,7 +40,7 @@ def _cells(finding: Finding) -> tuple[str, ...]:
         f"  {finding.where}",
         finding.verdict,
         effect(finding.effect, finding.unit) if finding.effect else "",
-        str(finding.seeds) if finding.seeds else "",
+        f"{finding.seeds} ({seeds_name(finding.reporting)})" if finding.seeds else "",
         p_value(finding.p),
         "" if finding.smallest_visible is None else f"{finding.smallest_visible:.2f}",
         "" if finding.test_noise is None else f"{finding.test_noise:.2f}",

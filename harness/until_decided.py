@@ -10,7 +10,7 @@ from harness.errors import UserError
 from harness.phases import pilots_first
 from harness.progress import say
 from harness.trial import Trial, blank_result
-from results.claims import COLUMNS, Question, Verdict, findings, looks_of, of_cells, seed_order
+from results.claims import COLUMNS, Asked, Question, Verdict, findings, of_cells, seed_order
 
 
 def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator[RunSession]:
@@ -25,15 +25,15 @@ def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator
         raise UserError(
             "--until-decided: the study needs claims, and decision.looks: the numbers of seeds to judge them at"
         )
-    began, described = time.monotonic(), study.described()
-    looks = looks_of(described)
+    began, asked = time.monotonic(), Asked.of(study.described())
+    looks = asked.looks
     session = yield from pilots_first(session)
     trials = session.planner.grid(seed_order(study.seeds, looks[0]))
     for look, following in zip(looks, [*looks[1:], None], strict=True):
         say(f"look at {look} seeds: {len(trials)} trials in all")
         yield session.of_grid(trials)
         rows = session.store.planned_trials(session.profile, COLUMNS)
-        found = findings(described, rows, session.store.weights)
+        found = findings(asked, rows, session.store.weights)
         still_open = [question for question, each in found if each.verdict == Verdict.UNDECIDED]
         say(f"{len(found) - len(still_open)} of {len(found)} tests of claims decided")
         if not still_open or following is None:
@@ -52,7 +52,6 @@ def concerned(trials: tuple[Trial, ...], questions: list[Question]) -> list[Tria
     wanted = pd.Series(False, index=rows.index)
     for question in questions:
         of_titles = rows[rows["dataset"].isin(question.titles)]
-        for side in ("ours", "theirs"):
-            if side in question.claim:
-                wanted[of_cells(of_titles, question.claim[side]).index] = True
+        for cells in question.claim.sides.values():
+            wanted[of_cells(of_titles, cells).index] = True
     return [trial for trial, is_wanted in zip(trials, wanted, strict=True) if is_wanted]

@@ -19,7 +19,13 @@ from results.files import Location
 from results.schema import TrialStatus
 from results.statistics import CELL, Summary, summarise
 from results.statistics.interaction import difference_of_gains
-from results.statistics.paired import equivalence_p, holm, sign_flip_p, smallest_sign_flip_p
+from results.statistics.paired import (
+    FEWEST_FOR_EQUIVALENCE,
+    equivalence_p,
+    holm,
+    sign_flip_p,
+    smallest_sign_flip_p,
+)
 
 NEEDED = ("dataset", "kind", "test_accuracy")
 WORDS = {"rank": "", "placement": "", "network": "three_layer", "options": "{}"}
@@ -167,7 +173,7 @@ def _by_seed(rows: pd.DataFrame) -> "pd.Series[float]":
 
 def _paired(differences: Any, margin: float | None) -> _Tested:
     n = len(differences)
-    p_margin = equivalence_p(differences, margin) if margin is not None and n > 1 else math.nan
+    p_margin = equivalence_p(differences, margin) if margin is not None else math.nan
     return _Tested(
         summarise(differences),
         "paired by seed",
@@ -202,11 +208,9 @@ def _from_summaries(first: Summary, second: Summary, margin: float | None) -> _T
 
 
 def _within(summary: Summary, margin: float | None) -> float:
-    """p of two one-sided t tests from a mean and its standard error, with n - 1 degrees of freedom."""
-    if margin is None or summary.n < 2 or math.isnan(summary.sd):
+    """p of two one-sided t tests from a mean and its standard error, with n - 1 degrees of freedom; NaN if refused."""
+    if margin is None or summary.n < FEWEST_FOR_EQUIVALENCE or math.isnan(summary.sd) or summary.sd == 0:
         return math.nan
-    if summary.sd == 0:
-        return float(abs(summary.mean) >= margin)
     from scipy.special import stdtr
 
     return float(stdtr(summary.n - 1, -(margin - abs(summary.mean)) * math.sqrt(summary.n) / summary.sd))

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from studies.fields import Listed, Model, OptionValue, Real, Whole
 
 Names = Annotated[list[str], Listed]
+Direction = Literal["higher", "lower", "not_lower", "equal"]
 
 
 class Cells(Model):
@@ -30,12 +31,27 @@ class _Claim(Model):
     """The statement, for the table of verdicts; the first of a name suffices."""
     ours: Cells
 
+    @property
+    def expects(self) -> Direction:
+        """Where the effect lies if the claim is right."""
+        return "higher"
+
+    @property
+    def tolerance(self) -> float:
+        """The margin; 0 without one."""
+        return 0.0
+
+    @property
+    def sides(self) -> dict[str, Cells]:
+        """`ours`, and `theirs` where the claim compares."""
+        return {"ours": self.ours}
+
 
 class _Compared(_Claim):
     theirs: Cells
     matched: bool = False
     """Theirs has the rank and placement of ours."""
-    direction: Literal["higher", "lower", "not_lower", "equal"] = "higher"
+    direction: Direction = "higher"
     margin: Annotated[Real, Field(gt=0)] | None = None
     """In points of accuracy: differences within it do not count in practice."""
 
@@ -45,26 +61,46 @@ class _Compared(_Claim):
             raise ValueError(f"direction {self.direction!r} needs a margin, in points of accuracy")
         return self
 
+    @property
+    def expects(self) -> Direction:
+        return self.direction
+
+    @property
+    def tolerance(self) -> float:
+        return self.margin or 0.0
+
+    @property
+    def sides(self) -> dict[str, Cells]:
+        return {"ours": self.ours, "theirs": self.theirs}
+
 
 class Difference(_Compared):
     """Ours against theirs, on each data set (the study's, if none is named)."""
 
-    test: Literal["difference"]
+    test: Literal["difference"] = "difference"
     datasets: Names = []
 
 
 class Change(_Compared):
     """The difference on `after` against that on `before`: pair by pair if as many, else all pairs."""
 
-    test: Literal["change"]
+    test: Literal["change"] = "change"
     before: Names
     after: Names
+
+
+class Interaction(_Compared):
+    """The difference on the data sets `higher_on` against that on those of `than_on`, seed by seed."""
+
+    test: Literal["interaction"] = "interaction"
+    higher_on: Names
+    than_on: Names
 
 
 class BestRank(_Claim):
     """The best rank is higher on the data sets `higher_on` than on those of `than_on`."""
 
-    test: Literal["best_rank"]
+    test: Literal["best_rank"] = "best_rank"
     higher_on: Names
     than_on: Names
 
@@ -72,22 +108,26 @@ class BestRank(_Claim):
 class Trend(_Claim):
     """Accuracy rises, or falls, along rank."""
 
-    test: Literal["trend"]
+    test: Literal["trend"] = "trend"
     direction: Literal["higher", "lower"] = "higher"
     datasets: Names = []
 
+    @property
+    def expects(self) -> Direction:
+        return self.direction
+
 
 class Smooth(_Claim):
-    """The learned combining weights vary more smoothly over the image than their shuffled rows and columns."""
+    """The learned combining weights vary more smoothly over the image than those learned from shuffled labels."""
 
-    test: Literal["smooth"]
+    test: Literal["smooth"] = "smooth"
     datasets: Names = []
 
 
 class Cost(_Claim):
     """What ours costs as a multiple of theirs."""
 
-    test: Literal["cost"]
+    test: Literal["cost"] = "cost"
     theirs: Cells
     metric: Literal["parameters", "flops_per_image", "train_seconds", "peak_memory_bytes"]
     at_most: Annotated[Real, Field(gt=0)] | None = None
@@ -100,9 +140,22 @@ class Cost(_Claim):
             raise ValueError("give either at_most or at_least, a multiple of theirs")
         return self
 
+    @property
+    def expects(self) -> Direction:
+        return "higher" if self.at_most is None else "lower"
+
+    @property
+    def bound(self) -> float:
+        """The multiple of theirs that ours may just cost."""
+        return self.at_most or self.at_least or 0.0
+
+    @property
+    def sides(self) -> dict[str, Cells]:
+        return {"ours": self.ours, "theirs": self.theirs}
+
 
 Claim = Annotated[
-    Difference | Change | BestRank | Trend | Smooth | Cost,
+    Difference | Change | Interaction | BestRank | Trend | Smooth | Cost,
     Field(discriminator="test"),
 ]
 DATASET_KEYS = ("datasets", "before", "after", "higher_on", "than_on")

@@ -53,6 +53,13 @@ def test_differences_within_the_margin_are_practically_equal() -> None:
     assert found["lrlc", "2"].outcome == Outcome.EQUAL
 
 
+def test_two_seeds_that_coincide_are_not_practically_equal() -> None:
+    two = [each for each in trials() if each.seed < 2]
+    moved = [replace(each, test_accuracy=(each.test_accuracy or 0) + 0.001) for each in two]
+    found = by_layer(compare(frame(moved), frame(two), margin=1.0))
+    assert {cell.outcome for cell in found.values()} == {Outcome.UNDECIDED}
+
+
 def test_five_seeds_are_undecided_without_a_p() -> None:
     few = [each for each in trials(0.004) if each.seed < 5]
     found = by_layer(compare(frame(few), frame(trials())))["lrlc", "2"]

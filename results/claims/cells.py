@@ -1,7 +1,8 @@
 """A claim's cells: rows chosen by layer settings, laid out by seed, and of several cells the one best on validation."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,31 +12,35 @@ import pandas as pd
 from results.figures.naming import short_kind_name
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS
+from studies.claims import Cells
 
 CHOOSING_SEEDS = 3
 _ACCURACIES = ("test_accuracy", "validation_accuracy")
-Cells = Mapping[str, Any]
-"""`kind`, `rank` and `placement` (lists, any if empty), `layer` (options that must be set so) and `defaults` (options
-that must be left at their default)."""
+Settings = Mapping[str, Any]
+"""Of one cell: kind, rank, placement and options, as in the tables."""
 
 
 def of_cells(rows: pd.DataFrame, cells: Cells) -> pd.DataFrame:
     """The rows of these cells, however they ended."""
-    wanted = rows["kind"] == cells["kind"]
-    for name in ("rank", "placement"):
-        if cells.get(name):
-            wanted &= rows[name].isin(cells[name])
-    given, left = cells.get("layer") or {}, cells.get("defaults") or {}
-    if given or left:
+    wanted = rows["kind"] == cells.kind
+    if cells.rank:
+        wanted &= rows["rank"].isin(cells.rank)
+    if cells.placement:
+        wanted &= rows["placement"].isin(cells.placement)
+    if cells.layer or cells.defaults:
         texts = {text: json.loads(text) for text in rows["options"].unique()}
-        fitting = [text for text, options in texts.items() if _fits(options, given, left)]
+        fitting = [text for text, options in texts.items() if _fits(options, cells)]
         wanted &= rows["options"].isin(fitting)
     found: pd.DataFrame = rows[wanted]
     return found
 
 
-def _fits(options: Mapping[str, Any], given: Mapping[str, Any], left: Collection[str]) -> bool:
-    return given.items() <= options.items() and not options.keys() & set(left)
+def _fits(options: Mapping[str, Any], cells: Cells) -> bool:
+    return cells.layer.items() <= options.items() and not options.keys() & cells.defaults.keys()
+
+
+def has_finished(rows: pd.DataFrame) -> bool:
+    return bool((rows["status"] == TrialStatus.FINISHED).any())
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Side:
 
     test: pd.DataFrame
     validation: pd.DataFrame
-    settings: tuple[Mapping[str, Any], ...]
+    settings: tuple[Settings, ...]
 
     @staticmethod
     def of(rows: pd.DataFrame, cells: Cells) -> "Side":
@@ -76,6 +81,8 @@ class Choice:
 
     column: int
     seeds: "pd.Index[int]"
+    chose: "pd.Index[int]"
+    """The seeds that chose, and may not."""
 
 
 def choose(side: Side) -> Choice:
@@ -89,7 +96,7 @@ def choose(side: Side) -> Choice:
     table = side.validation
     first = min(CHOOSING_SEEDS, len(table) // 2) if table.shape[1] > 1 else 0
     means = table.iloc[: max(first, 1)].mean().fillna(-np.inf)
-    return Choice(int(np.argmax(means)) if len(means) else 0, table.index[first:])
+    return Choice(int(np.argmax(means)) if len(means) else 0, table.index[first:], table.index[:first])
 
 
 def picked(table: pd.DataFrame, choice: Choice) -> "pd.Series[float]":
@@ -112,31 +119,61 @@ def chosen_name(side: Side) -> str:
         return ""
     settings = side.settings[choose(side).column]
     said = {
-        "rank": "" if pd.isna(settings["rank"]) else f"rank {settings['rank']:.0f}",
+        "rank": f"rank {rank}" if (rank := rank_of(settings)) else "",
         "placement": _layers(str(settings["placement"])),
         "options": _options(str(settings["options"])),
     }
     return ", ".join(text for name, text in said.items() if name in varying and text)
 
 
-def pair(ours: Side, theirs: Side, *, matched: bool) -> pd.DataFrame:
-    """Columns `ours` and `theirs` by seed, where both have finished; `matched` takes theirs of ours' rank and place."""
-    sides = chosen(ours), chosen(theirs.beside(ours) if matched else theirs)
-    return pd.concat(dict(zip(("ours", "theirs"), sides, strict=True)), axis=1, join="inner").dropna()
+def chosen_settings(side: Side) -> Settings | None:
+    """Of the cell that `chosen` speaks of; None where the side has none."""
+    return side.settings[choose(side).column] if side.settings else None
+
+
+def pair(ours: Side, theirs: Side) -> pd.DataFrame:
+    """Columns `ours` and `theirs`, the chosen cells' test accuracies, by the seeds that may report both."""
+    sides = {"ours": chosen(ours), "theirs": chosen(theirs)}
+    return pd.concat(sides, axis=1, join="inner").dropna()
+
+
+def rows_of_cell(rows: pd.DataFrame, settings: Settings, seeds: Iterable[int]) -> pd.DataFrame:
+    """The finished rows of one cell, one for each of these seeds, by seed."""
+    wanted = (rows["status"] == TrialStatus.FINISHED) & rows["seed"].isin(list(seeds))
+    for name in LAYER_SETTINGS:
+        is_none = name == "rank" and rank_of(settings) is None
+        wanted &= rows[name].isna() if is_none else rows[name] == settings[name]
+    return rows[wanted].drop_duplicates("seed", keep="last").set_index("seed", drop=False).sort_index()
+
+
+def rank_of(settings: Settings) -> int | None:
+    """None for a kind without one, which a table may write as NaN."""
+    rank = settings["rank"]
+    return None if rank is None or math.isnan(rank) else int(rank)
+
+
+def seeds_name(seeds: Iterable[int]) -> str:
+    """'3 to 8', or '0, 2, 5'; of many only the ends of each run: '0 to 4, 7'."""
+    runs: list[list[int]] = []
+    for seed in sorted({int(seed) for seed in seeds}):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    said = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(said)
 
 
 def cells_name(cells: Cells) -> str:
     """'LRLC (rank 2 to 7, layer 3)'."""
-    ranks, places = sorted(cells.get("rank") or []), list(cells.get("placement") or [])
+    ranks, places = sorted(cells.rank), cells.placement
     said = []
     if ranks:
         said.append(f"rank {ranks[0]}" if len(ranks) == 1 else f"rank {_listed(ranks)}")
     if len(places) == 1:
         said.append(_layers(places[0]))
-    said += [
-        f"{name} {value}" for key in ("layer", "defaults") for name, value in (cells.get(key) or {}).items()
-    ]
-    name = short_kind_name(cells["kind"])
+    said += [f"{name} {value}" for name, value in [*cells.layer.items(), *cells.defaults.items()]]
+    name = short_kind_name(cells.kind)
     return f"{name} ({', '.join(said)})" if said else name
 
 
@@ -156,7 +193,6 @@ def _listed(ranks: Sequence[int]) -> str:
     return ", ".join(map(str, ranks[:-1])) + f" or {ranks[-1]}"
 
 
-def _is_beside(settings: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    ranks, places = (settings["rank"], other["rank"]), (settings["placement"], other["placement"])
-    same_rank = any(pd.isna(rank) for rank in ranks) or ranks[0] == ranks[1]
-    return same_rank and ("" in places or places[0] == places[1])
+def _is_beside(settings: Settings, other: Settings) -> bool:
+    ranks, places = (rank_of(settings), rank_of(other)), (settings["placement"], other["placement"])
+    return (None in ranks or ranks[0] == ranks[1]) and ("" in places or places[0] == places[1])

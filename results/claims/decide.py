@@ -1,25 +1,42 @@
-"""From evidence to verdicts, with error rates over all tests of a study and over all looks at it.
+"""From evidence to verdicts, with error rates over all tests that are asked together and over all looks at them.
 
-Over everything that a study claims, the chance of one wrong difference is at most alpha, and likewise that of one
-wrong equivalence. At each look (a number of seeds set beforehand) Holm's correction runs over all tests at alpha /
-looks; those that were decided at an earlier look take part with the p value they had then. (Until a true null is first
-rejected it stands in the correction with its present p value, so that rejection needs alpha / looks / nulls there.)
+Over everything that is asked, the chance of one wrong difference is at most alpha, and likewise that of one wrong
+equivalence. At each look (a number of seeds set beforehand) Holm's correction runs over the p values of all tests,
+each times its study's number of looks; a test that was decided at an earlier look takes part with the p value it had
+then. (Until a true null is first rejected it stands in the correction with its present p value, so that rejection
+needs alpha / looks / nulls there.)
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from results.claims.evidence import TESTS, Claim, Evidence, Maps
+from results.claims.asked import Asked
+from results.claims.evidence import Evidence, Maps
 from results.claims.questions import Question
+from results.claims.settle import what_settles
+from results.claims.tests import evidence_of
 from results.claims.verdicts import Finding, Verdict
-from results.statistics import Summary
-from results.statistics.paired import holm, seeds_for_sign_flip, seeds_to_see, smallest_visible
+from results.statistics.paired import holm
+from results.statistics.power import smallest_visible
+from studies.claims import BestRank, Claim, Cost
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question, the study that asks it, and where the maps of its trials are."""
+
+    question: Question
+    asked: Asked
+    maps: Maps
+
+    @property
+    def looks(self) -> list[int]:
+        return self.asked.looks
 
 
 @dataclass(frozen=True)
 class _Looked:
-    """A question at one look, at so many `seeds`; it is `complete` once all its cells have rows for them."""
+    """A case at one look, at so many `seeds`; it is `complete` once all its cells have rows for them."""
 
     evidence: Evidence
     seeds: int
@@ -34,145 +51,108 @@ class _Looked:
         return self.verdict != Verdict.UNDECIDED or not self.complete
 
 
-def decide(
-    questions: Sequence[Question], seeds: Sequence[int], looks: Sequence[int], alpha: float, maps: Maps
-) -> list[Finding]:
-    """A finding for each question; `seeds` are in the order in which they are added, and go as far as the last look."""
-    level = alpha / len(looks)
+def decide(cases: Sequence[Case], alpha: float) -> list[Finding]:
+    """A finding for each case."""
     state: list[_Looked] = []
-    for look in looks:
-        state = [
-            state[position] if state and state[position].is_final else _look(question, seeds[:look], maps)
-            for position, question in enumerate(questions)
-        ]
-        state = _judged(questions, state, level)
-    share = level / len(questions)
-    return [_finding(*each, share, looks) for each in zip(questions, state, strict=True)]
+    for number in range(max((len(case.looks) for case in cases), default=0)):
+        state = [_at(case, number, state[at] if state else None) for at, case in enumerate(cases)]
+        state = _judged(cases, state, alpha)
+    return [
+        _finding(case, looked, alpha / len(case.looks) / len(cases))
+        for case, looked in zip(cases, state, strict=True)
+    ]
 
 
-def _look(question: Question, seeds: Sequence[int], maps: Maps) -> _Looked:
-    evidence = TESTS[question.claim["test"]](question.claim, question.of_seeds(seeds), maps)
+def _at(case: Case, number: int, before: _Looked | None) -> _Looked:
+    """The case at this look; as before where it is final, or its study has no further look."""
+    if before is not None and (before.is_final or number >= len(case.looks)):
+        return before
+    seeds = case.asked.seed_order[: case.looks[number]]
+    question = case.question
+    evidence = evidence_of(question.claim, question.of_seeds(seeds), case.maps)
     return _Looked(evidence, len(seeds), question.has_all(seeds))
 
 
-def _judged(questions: Sequence[Question], state: Sequence[_Looked], level: float) -> list[_Looked]:
+def _judged(cases: Sequence[Case], state: Sequence[_Looked], alpha: float) -> list[_Looked]:
     """Holm's correction over all tests, then a verdict for those that have none yet."""
-    different = holm([looked.evidence.p for looked in state])
-    margins = [looked.evidence.p_margin for looked in state]
-    within = holm([math.nan if p is None else p for p in margins])
-    found = []
-    for question, looked, p, p_margin in zip(questions, state, different, within, strict=True):
-        if looked.verdict != Verdict.UNDECIDED or not looked.complete or looked.evidence.effect is None:
-            found.append(looked)
-            continue
-        is_refused = looked.evidence.smallest_p > level / len(state)
-        decided = _verdict(question.claim, looked.evidence, 1.0 if is_refused else p, p_margin, level)
-        told = None if is_refused else p
-        if _direction(question.claim) in ("not_lower", "equal"):
-            told = p_margin
-        note = _within_note(question.claim, decided, p_margin <= level)
-        found.append(replace(looked, verdict=decided, p=told, note=note))
-    return found
+    looks = [len(case.looks) for case in cases]
+    p_values = [looked.evidence.p for looked in state]
+    different = holm([p.different * count for p, count in zip(p_values, looks, strict=True)])
+    within = holm([p.within * count for p, count in zip(p_values, looks, strict=True)])
+    corrected = zip(different, within, strict=True)
+    return [
+        _decided(case, looked, *p, alpha, alpha / len(case.looks) / len(cases))
+        for case, looked, p in zip(cases, state, corrected, strict=True)
+    ]
 
 
-def _verdict(claim: Claim, evidence: Evidence, p: float, p_margin: float, level: float) -> Verdict:
-    """What the corrected p values say of the claim's direction; a difference within the margin does not count."""
-    direction, sign = _direction(claim), _sign(claim, evidence)
-    is_different = p <= level and sign != 0
-    is_within = evidence.p_margin is not None and p_margin <= level
-    if direction == "not_lower":
-        if is_within:
-            return Verdict.SUPPORTED
-        return Verdict.CONTRADICTED if is_different and sign < 0 else Verdict.UNDECIDED
-    if direction == "equal":
-        if is_within:
-            return Verdict.SUPPORTED
-        return Verdict.CONTRADICTED if is_different else Verdict.UNDECIDED
-    if is_within:
-        return Verdict.CONTRADICTED
-    if not is_different:
-        return Verdict.UNDECIDED
-    return Verdict.SUPPORTED if (sign > 0) == (direction == "higher") else Verdict.CONTRADICTED
+def _decided(
+    case: Case, looked: _Looked, different: float, within: float, alpha: float, share: float
+) -> _Looked:
+    """With a verdict and the corrected p behind it; an uncorrected p has to reach `share` to be sure of one."""
+    claim, evidence = case.question.claim, looked.evidence
+    is_open = looked.verdict == Verdict.UNDECIDED and looked.complete and not evidence.refused
+    if not is_open or evidence.effect is None:
+        return looked
+    is_refused = evidence.p.smallest > share
+    verdict, p = _verdict(claim, evidence, 1.0 if is_refused else different, within, alpha)
+    note = ""
+    if verdict == Verdict.CONTRADICTED and within <= alpha:
+        note = f"practically equal: within ±{claim.tolerance:g} points"
+    is_untested = is_refused and verdict == Verdict.UNDECIDED and claim.expects in ("higher", "lower")
+    return replace(looked, verdict=verdict, p=None if evidence.is_counted or is_untested else p, note=note)
 
 
-def _direction(claim: Claim) -> str:
-    if claim["test"] == "cost":
-        return "lower" if claim["at_most"] is not None else "higher"
-    return str(claim.get("direction", "higher"))
+def _verdict(
+    claim: Claim, evidence: Evidence, different: float, within: float, alpha: float
+) -> tuple[Verdict, float]:
+    """What the corrected p values say of where the claim expects the effect, and the p that says it.
+
+    A difference within the margin does not count. Of an undecided one it is the p that came nearest to deciding it.
+    """
+    if within <= alpha:
+        supports = claim.expects in ("not_lower", "equal")
+        return (Verdict.SUPPORTED if supports else Verdict.CONTRADICTED), within
+    if different <= alpha:
+        side = "higher" if evidence.p.above <= evidence.p.below else "lower"
+        return (Verdict.SUPPORTED if claim.expects == side else Verdict.CONTRADICTED), different
+    return Verdict.UNDECIDED, min(different, within)
 
 
-def _sign(claim: Claim, evidence: Evidence) -> float:
-    assert evidence.effect is not None
-    if claim["test"] == "cost":
-        bound = claim["at_most"] if claim["at_most"] is not None else claim["at_least"]
-        distance = evidence.effect.mean - bound
-        return (
-            distance if distance else -1.0 if claim["at_most"] is not None else 1.0
-        )  # the bound itself is allowed
-    return evidence.effect.mean
-
-
-def _within_note(claim: Claim, verdict: Verdict, is_within: bool) -> str:
-    if verdict == Verdict.CONTRADICTED and is_within and claim.get("margin") is not None:
-        return f"practically equal: within ±{claim['margin']:g} points"
-    return ""
-
-
-def _finding(question: Question, looked: _Looked, level: float, looks: Sequence[int]) -> Finding:
-    evidence, claim = looked.evidence, question.claim
-    effect = evidence.effect
+def _finding(case: Case, looked: _Looked, level: float) -> Finding:
+    """`level` is that of one test's share."""
+    evidence, claim = looked.evidence, case.question.claim
+    effect, note = evidence.effect, looked.note
+    if looked.verdict == Verdict.UNDECIDED and not note:
+        note = evidence.missing or evidence.refused or _open_note(case, looked, level)
     visible = None
-    if effect is not None and effect.n > 1 and evidence.unit != "ranks" and claim["test"] != "cost":
+    if effect is not None and effect.n > 1 and not isinstance(claim, BestRank | Cost):
         visible = smallest_visible(effect.sd, effect.n, level)
     return Finding(
-        where=question.where,
+        where=case.question.where,
         comparison=evidence.comparison,
         chosen=evidence.chosen or None,
         verdict=looked.verdict,
         effect=effect,
         unit=evidence.unit,
         seeds=effect.n if effect is not None else 0,
+        reporting=evidence.seeds,
+        chose=evidence.chose,
         p=looked.p,
-        margin=claim.get("margin"),
+        margin=claim.tolerance or None,
         smallest_visible=visible,
         test_noise=evidence.test_noise,
         correlation=evidence.correlation,
         superiority=evidence.superiority,
-        note=looked.note
-        or (_settles(claim, looked, level, looks) if looked.verdict == Verdict.UNDECIDED else ""),
+        beside=evidence.beside,
+        note=note,
     )
 
 
-def _settles(claim: Claim, looked: _Looked, level: float, looks: Sequence[int]) -> str:
-    """What would settle it, for one test's share of the level."""
-    evidence, effect = looked.evidence, looked.evidence.effect
-    if effect is None:
-        return evidence.missing
+def _open_note(case: Case, looked: _Looked, level: float) -> str:
+    """What an undecided case waits for."""
     if not looked.complete:
         return f"judged at {looked.seeds} seeds, of which rows are missing"
-    needed = seeds_for_sign_flip(level)
-    if looked.p is None:
-        return (
-            f"{effect.n} reporting seeds cannot show a difference (smallest possible p {evidence.smallest_p:.2g}, "
-            f"needed {level:.2g}): {needed} could"
-        )
-    found = [
-        count
-        for count in (seeds_to_see(effect.mean, effect.sd, level), _to_fit(claim, effect, level))
-        if count
-    ]
-    if not found or claim["test"] in ("best_rank", "cost"):
-        return "more seeds may settle it"
-    wanted = max(min(found), needed, effect.n + 1)
-    later = next((look for look in looks if look > looked.seeds), None)
-    now = f"; the next look is at {later}" if later else ""
-    return f"about {wanted:,} reporting seeds would settle it, if the effect is as it looks{now}"
-
-
-def _to_fit(claim: Claim, effect: Summary, level: float) -> int | None:
-    """Seeds that would show the effect to lie within the margin, if it does."""
-    margin = claim.get("margin")
-    if margin is None:
-        return None
-    inside = margin + effect.mean if claim["direction"] == "not_lower" else margin - abs(effect.mean)
-    return seeds_to_see(inside, effect.sd, 2 * level) if inside > 0 else None
+    said = what_settles(case.question.claim, looked.evidence, level, is_refused=looked.p is None)
+    later = next((look for look in case.looks if look > looked.seeds), None)
+    return f"{said}; the next look is at {later}" if later else said

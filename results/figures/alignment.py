@@ -12,11 +12,12 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullL
 from matplotlib.transforms import ScaledTranslation
 
 from results.claims.cells import Side, pair
-from results.claims.evidence import rank_table
+from results.claims.ranks import rank_table
 from results.figures import style
 from results.figures.naming import dataset_name, kind_name
 from results.figures.selection import PANEL, NothingToDraw, Selection, panels
 from results.statistics import LAYER_SETTINGS, Summary, summarise
+from studies.claims import Cells
 from studies.titles import Title
 
 CAPTION = (
@@ -50,13 +51,13 @@ class _Point:
     rows: pd.DataFrame
 
     def difference(self, ours: str, theirs: str) -> Summary | None:
-        sides = [Side.of(self.rows, {"kind": kind}) for kind in (ours, theirs)]
-        pairs = pair(*sides, matched=False)
+        sides = [Side.of(self.rows, Cells(kind=kind)) for kind in (ours, theirs)]
+        pairs = pair(*sides)
         return summarise(pairs["ours"] - pairs["theirs"]) if len(pairs) else None
 
     def best_rank(self, kind: str) -> Summary | None:
         """Without an interval: it is one of few numbers."""
-        ranks, table = rank_table(self.rows, {"kind": kind}, "validation")
+        ranks, table = rank_table(self.rows, Cells(kind=kind), "validation")
         if len(ranks) < 2 or not len(table):
             return None
         best = float(ranks[int(np.argmax(table.mean(axis=0)))])

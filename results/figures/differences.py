@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,19 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from results.claims.cells import Choice, Side, choose, chosen, picked
+from results.claims.cells import Choice, Side, choose, chosen, picked, rank_of, seeds_name
 from results.figures import style
 from results.figures.naming import KIND_NAMES, short_kind_name
 from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, panels
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, Summary, summarise
+from studies.claims import Cells
 
 CAPTION = (
     "Difference in test accuracy from a plain convolution trained with the same seed: "
     "mean and 95% t interval over seeds, a faint dot each, or a faint bar for the middle 90% of many. "
     "Of several ranks the first seeds choose one on validation, and do not report it; the wide convolution is, where "
     "it was trained, that of as many parameters as the LRLC in the same place. "
-    "Right: the rank, and the parameters of the whole network."
+    "Right: the rank and the parameters of the whole network. A star: the rank was chosen, and the seeds named above "
+    "report."
 )
 REFERENCE, MATCHED, MATCHED_TO = "conv", "wide_conv", "lrlc"
 MEASURES = ("test_accuracy", "validation_accuracy", "parameters", "test_images")
@@ -40,6 +42,8 @@ class _Contrast:
     parameters: float
     per_seed: "pd.Series[float]"
     """In points, ours minus convolution's."""
+    is_chosen: bool
+    """Whether other seeds chose the rank."""
 
     @property
     def difference(self) -> Summary:
@@ -61,22 +65,23 @@ def draw(selection: Selection) -> Figure:
     figure, axes = style.grid(len(found), panel_height=0.75 + 0.2 * len(lines))
     for position, (ax, (panel, contrasts)) in enumerate(zip(axes, found, strict=True)):
         _draw_panel(ax, contrasts, lines, named=position % 3 == 0)
-        style.title(ax, panel, style.seeds_note(panel.rows, [len(each.per_seed) for each in contrasts]))
+        style.title(ax, panel, _note(panel, contrasts))
     return figure
 
 
 def _contrasts(panel: Panel) -> list[_Contrast]:
     finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
-    theirs = chosen(Side.of(finished, {"kind": REFERENCE}))
+    theirs = chosen(Side.of(finished, Cells(kind=REFERENCE)))
     found = []
     for line, rows in _by_line(finished[finished["kind"] != REFERENCE]).items():
         side, choice = _choice(line, rows, finished)
         per_seed = (picked(side.test, choice) - theirs).dropna()
         if not len(per_seed):
             continue
-        rank = side.settings[choice.column]["rank"]
-        parameters = rows.loc[rows["rank"].eq(rank) | rows["rank"].isna(), "parameters"].iloc[0]
-        found.append(_Contrast(line, None if pd.isna(rank) else int(rank), float(parameters), per_seed))
+        rank = rank_of(side.settings[choice.column])
+        of_rank = rows if rank is None else rows[rows["rank"] == rank]
+        parameters = of_rank["parameters"].iloc[0]
+        found.append(_Contrast(line, rank, float(parameters), per_seed, bool(len(choice.chose))))
     return found
 
 
@@ -91,12 +96,12 @@ def _by_line(rows: pd.DataFrame) -> dict[Line, pd.DataFrame]:
 def _choice(line: Line, rows: pd.DataFrame, finished: pd.DataFrame) -> tuple[Side, Choice]:
     """Of a line's ranks the one that its first seeds choose; of matched ones that of what they are matched to."""
     kind, place, _ = line
-    side = Side.of(rows, {"kind": kind})
+    side = Side.of(rows, Cells(kind=kind))
     ranked = finished[(finished["placement"] == place) & (finished["rank"] != 1)]
-    ours = Side.of(ranked, {"kind": MATCHED_TO})
+    ours = Side.of(ranked, Cells(kind=MATCHED_TO))
     if kind == MATCHED and ours.settings:
         matched = side.beside(ours)
-        choice = Choice(choose(matched).column, choose(ours).seeds)
+        choice = replace(choose(ours), column=choose(matched).column)
         if len(picked(matched.test, choice)):
             return matched, choice
     return side, choose(side)
@@ -139,9 +144,8 @@ def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[Line], named: 
         ax.errorbar(
             summary.mean, height, xerr=half, color=colour, marker="o", markersize=3.6, linewidth=1.0, zorder=3
         )
-        rank = f"rank {contrast.rank}, " if contrast.rank else ""
         ax.annotate(
-            rank + _count(contrast.parameters),
+            _beside(contrast),
             (1.02, height),
             xycoords=("axes fraction", "data"),
             fontsize=5.5,
@@ -156,6 +160,19 @@ def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[Line], named: 
     ax.set_xlim(*_limits(contrasts))
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.set_xlabel("difference from conv (points)")
+
+
+def _beside(contrast: _Contrast) -> str:
+    """'rank 4*, 187 k'; the star where other seeds chose the rank."""
+    rank = f"rank {contrast.rank}, " if contrast.rank else ""
+    return f"{rank.replace(',', '*,') if contrast.is_chosen else rank}{_count(contrast.parameters)}"
+
+
+def _note(panel: Panel, contrasts: list[_Contrast]) -> str:
+    """'6 to 9 seeds, 1,000 test images; * seeds 3 to 8': how many, and which report where others chose."""
+    counted = style.seeds_note(panel.rows, [len(each.per_seed) for each in contrasts])
+    seeds = {int(seed) for each in contrasts if each.is_chosen for seed in each.per_seed.index}
+    return f"{counted}; * seeds {seeds_name(seeds)}" if seeds and len(seeds) <= MOST_DOTS else counted
 
 
 def _limits(contrasts: list[_Contrast]) -> tuple[float, float]:

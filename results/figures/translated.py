@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from results.claims.cells import Cells, Side, chosen, pair
+from results.claims.cells import Side, chosen, pair
 from results.figures import style
 from results.figures.naming import KIND_NAMES, kind_name
 from results.figures.pareto import MARKERS
 from results.figures.selection import NothingToDraw, Panel, Selection, panels
 from results.statistics import Summary, summarise
+from studies.claims import Cells
 from studies.titles import Title
 
 CAPTION = (
@@ -83,13 +84,13 @@ def _dial(panel: Panel) -> _Dial:
     gains: dict[str, dict[int, pd.Series[float]]] = {}
     kinds = kinds_in_order([kind for kind in panel.rows["kind"] if kind != REFERENCE])
     for shift, rows in panel.rows.groupby("translate"):
-        conv = Side.of(rows, {"kind": REFERENCE})
+        conv = Side.of(rows, Cells(kind=REFERENCE))
         own = chosen(conv)
         if own.empty:
             continue
         reference[int(str(shift))] = own
         for kind in kinds:
-            both = pair(Side.of(rows, _cells(panel.rows, kind)), conv, matched=False)
+            both = pair(Side.of(rows, _cells(panel.rows, kind)), conv)
             if len(both):
                 gains.setdefault(kind, {})[int(str(shift))] = both["ours"] - both["theirs"]
     return _Dial(panel, reference, {kind: found for kind, found in gains.items() if len(found) > 1})
@@ -97,8 +98,8 @@ def _dial(panel: Panel) -> _Dial:
 
 def _cells(rows: pd.DataFrame, kind: str) -> Cells:
     """A kind's cells, without rank 1, a convolution by another name, where there are others."""
-    ranks = sorted(rows.loc[rows["kind"] == kind, "rank"].dropna().unique())
-    return {"kind": kind, "rank": [rank for rank in ranks if rank > 1] or ranks}
+    ranks = sorted({int(rank) for rank in rows.loc[rows["kind"] == kind, "rank"].dropna()})
+    return Cells(kind=kind, rank=[rank for rank in ranks if rank > 1] or ranks)
 
 
 def _draw_gains(ax: Axes, dial: _Dial) -> None:

@@ -1,16 +1,15 @@
 """What rank does within a data set, and whether a layer's gain depends on the data set."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from results.claims.cells import Side, chosen
-from results.claims.evidence import rank_table
+from results.claims.ranks import rank_table
 from results.figures import NothingToDraw
 from results.figures.naming import dataset_name, kind_name
 from results.figures.selection import Panel, panels
@@ -21,6 +20,7 @@ from results.statistics import binomial_sd
 from results.statistics.interaction import difference_of_gains, interaction_p
 from results.statistics.paired import holm
 from results.statistics.ranks import RankSummary, summarise_ranks
+from studies.claims import Cells
 
 REFERENCE = "conv"
 RANKS = (
@@ -83,7 +83,7 @@ def _along(found: Sequence[Panel]) -> list[list[Cell]]:
     lines = []
     for kind, placement in _layers(found):
         for panel in found:
-            cells: Mapping[str, Any] = {"kind": kind, "placement": [placement]}
+            cells = Cells(kind=kind, placement=[placement])
             ranks, validation = rank_table(panel.rows, cells, "validation")
             _, test = rank_table(panel.rows, cells, "test")
             if len(ranks) > 1 and len(test) > 1 and len(test) == len(validation):
@@ -147,6 +147,6 @@ def _across(found: Sequence[Panel]) -> list[list[Cell]]:
 
 
 def _gains(rows: pd.DataFrame, kind: str, placement: str) -> npt.NDArray[np.float64]:
-    ours = chosen(Side.of(rows, {"kind": kind, "placement": [placement]}))
-    theirs = chosen(Side.of(rows, {"kind": REFERENCE}))
+    ours = chosen(Side.of(rows, Cells(kind=kind, placement=[placement])))
+    theirs = chosen(Side.of(rows, Cells(kind=REFERENCE)))
     return np.asarray((ours - theirs).dropna(), dtype=np.float64)

@@ -5,12 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from results.claims import Finding, Verdict, findings, looks_of
+from results.claims import Asked, Finding, Verdict, findings
 from results.figures.naming import KIND_NAMES
 from results.markup.content import Block, Bullets, Cell, Section, Text
 from results.report.verdicts import evidence, how_to_read, notes_of
 from results.schema import TrialStatus
 from results.statistics import binomial_sd
+from studies.claims import Cells, Decision, Difference
 
 REFERENCE, MATCHED = "conv", "wide_conv"
 OURS_TO_MATCH = ("lrlc", "lrlc_input_dependent")
@@ -27,17 +28,10 @@ def section(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Section]:
     """One section; none where no kind shares a data set with a convolution, of one seed, or where a search chose."""
     if study.get("search") or len(study.get("seeds") or []) < 2 or rows.empty:
         return []
-    asked = {
-        "datasets": study.get("datasets") or [],
-        "grid": study.get("grid") or [],
-        "seeds": study["seeds"],
-        "decision": {"alpha": _alpha(study), "looks": [_first_look(study)]},
-        "claims": list(_claims(rows)),
-    }
-    found = findings(asked, rows, lambda ids: pd.DataFrame()) if asked["claims"] else []
-    if not found:
+    asked = _asked(study, rows)
+    told = [each for _, each in findings(asked, rows, lambda ids: pd.DataFrame())]
+    if not told:
         return []
-    told = [each for _, each in found]
     table = evidence("Kind against kind", told, _outcome)
     open_ones = notes_of([each for each in told if each.verdict == Verdict.UNDECIDED])
     blocks: list[Block] = [Text(HOW_TO_READ), table, *([Bullets(open_ones)] if open_ones else [])]
@@ -45,44 +39,38 @@ def section(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Section]:
     return [Section("Between kinds", [*blocks, *explained])]
 
 
-def _claims(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _asked(study: Mapping[str, Any], rows: pd.DataFrame) -> Asked:
+    """The comparisons, at the first look's seeds, which every cell has: later looks add some to undecided claims."""
+    asked = Asked.of(study)
+    return Asked(
+        claims=tuple(_claims(rows)),
+        datasets=asked.datasets,
+        names=asked.names,
+        seeds=asked.seeds,
+        decision=Decision(alpha=asked.decision.alpha, looks=asked.looks[:1]),
+    )
+
+
+def _claims(rows: pd.DataFrame) -> Iterator[Difference]:
     """A difference for each kind on each data set, its margin the test set's noise there."""
     finished = rows[rows["status"] == TrialStatus.FINISHED]
     for title, of_title in finished.groupby("dataset", sort=False):
         kinds = set(of_title["kind"])
         known = [kind for kind in KIND_NAMES if kind in kinds] + sorted(kinds - set(KIND_NAMES))
-        usual = {"name": "", "says": "", "test": "difference", "direction": "higher", "matched": False}
-        usual |= {"datasets": [str(title)], "margin": _noise(of_title)}
-        for ours in known:
-            if ours != REFERENCE and REFERENCE in kinds:
-                yield {
-                    **usual,
-                    "ours": {"kind": ours, **_relaxed(of_title, ours)},
-                    "theirs": {"kind": REFERENCE},
-                }
-            if ours in OURS_TO_MATCH and (places := _places_of(of_title, MATCHED)):
-                yield {
-                    **usual,
-                    "ours": {"kind": ours, **places},
-                    "theirs": {"kind": MATCHED},
-                    "matched": True,
-                }
+        shared: dict[str, Any] = {"name": "", "datasets": [str(title)], "margin": _noise(of_title)}
+        for kind in known:
+            ours = Cells(kind=kind, rank=_ranks(of_title, kind))
+            if kind != REFERENCE and REFERENCE in kinds:
+                yield Difference(ours=ours, theirs=Cells(kind=REFERENCE), **shared)
+            if kind in OURS_TO_MATCH and (ranks := _ranks(of_title, MATCHED)):
+                places = sorted(of_title.loc[of_title["kind"] == MATCHED, "placement"].unique())
+                at_places = Cells(kind=kind, rank=ranks, placement=places)
+                yield Difference(ours=at_places, theirs=Cells(kind=MATCHED), matched=True, **shared)
 
 
-def _relaxed(rows: pd.DataFrame, kind: str) -> dict[str, Any]:
-    """A kind's ranks over 1, which is a convolution by another name; empty where it has no others."""
-    ranks = sorted({int(rank) for rank in rows.loc[rows["kind"] == kind, "rank"].dropna() if rank > 1})
-    return {"rank": ranks} if ranks else {}
-
-
-def _places_of(rows: pd.DataFrame, kind: str) -> dict[str, Any]:
-    """The ranks over 1 and the placements that a kind has been trained at; empty if it has none."""
-    relaxed = _relaxed(rows, kind)
-    return (
-        {**relaxed, "placement": sorted(rows.loc[rows["kind"] == kind, "placement"].unique())}
-        if relaxed
-        else {}
-    )
+def _ranks(rows: pd.DataFrame, kind: str) -> list[int]:
+    """A kind's ranks over 1, which is a convolution by another name; none where it has no others."""
+    return sorted({int(rank) for rank in rows.loc[rows["kind"] == kind, "rank"].dropna() if rank > 1})
 
 
 def _noise(finished: pd.DataFrame) -> float | None:
@@ -90,15 +78,6 @@ def _noise(finished: pd.DataFrame) -> float | None:
     if images.empty:
         return None
     return 100 * binomial_sd(float(finished["test_accuracy"].mean()), int(images.iloc[0])) or None
-
-
-def _alpha(study: Mapping[str, Any]) -> float:
-    return float((study.get("decision") or {}).get("alpha", 0.05))
-
-
-def _first_look(study: Mapping[str, Any]) -> int:
-    """The seeds that every cell has: later looks add some to undecided claims alone."""
-    return looks_of(study)[0] if study.get("decision") else len(study["seeds"])
 
 
 def _outcome(finding: Finding) -> Cell:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from results.claims import Finding, Judged
+from results.claims import Finding, Judged, seeds_name
 from results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
 from results.report.text import chance, estimate, number, words
 
@@ -11,8 +11,9 @@ CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
 HOW_TO_READ = {
     "chosen": "of several ranks or places, the one that the first seeds chose on validation; the others report",
     "effect": "its mean over seeds, with Student's t interval",
-    "p": "corrected for the number of comparisons (Holm); none where so few seeds could not have given one under the "
-    "study's level, or where no test was needed",
+    "seeds": "how many report, and which",
+    "p": "of the test that decided, or came nearest, corrected for the number of comparisons (Holm) and of looks; "
+    "none where so few seeds could not have given one under the study's level, or where no test was needed",
     "margin": "differences within it do not count in practice",
     "smallest visible": "the smallest true effect that so many seeds find four times in five",
     "test noise": "what the choice of test images alone does to an accuracy, as a standard deviation; more seeds do "
@@ -59,8 +60,8 @@ def notes_of(findings: Sequence[Finding]) -> list[str]:
     """'MNIST, CIFAR-10; LRLC minus conv: ...': what is said alike of several data sets is said once."""
     places: dict[tuple[str, str], list[str]] = {}
     for one in findings:
-        if one.note:
-            places.setdefault((one.comparison, one.note), []).append(one.where)
+        for note in filter(None, (one.beside, one.note)):
+            places.setdefault((one.comparison, note), []).append(one.where)
     return [f"{', '.join(where)}; {comparison}: {note}" for (comparison, note), where in places.items()]
 
 
@@ -98,16 +99,28 @@ def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Findin
     return Table(caption, [columns[at] for at in told], rows)
 
 
+def _chosen(finding: Finding) -> str:
+    """'LRLC rank 4, by seeds 0 to 2'."""
+    by = f", by seeds {seeds_name(finding.chose)}" if finding.chose else ""
+    return f"{finding.chosen}{by}" if finding.chosen else ""
+
+
+def _seeds(finding: Finding) -> Cell:
+    """'6 (3 to 8)': how many report, and which."""
+    named = seeds_name(finding.reporting)
+    return Cell(f"{finding.seeds} ({named})" if named else str(finding.seeds), finding.seeds)
+
+
 def _line(finding: Finding, named: str) -> list[Cell]:
     """The cells of what was tested; `named` is the unit where the headers do not name it."""
     form = "z.2f" if finding.unit == "points" else "z.3g"
     return [
         words(finding.where),
         words(finding.comparison),
-        words(finding.chosen or ""),
+        words(_chosen(finding)),
         estimate(finding.effect, f"+{form}"),
         words(named),
-        number(finding.seeds, "d"),
+        _seeds(finding),
         chance(finding.p),
         number(finding.margin, form),
         number(finding.smallest_visible, form),

@@ -33,6 +33,29 @@ def difference_of_gains(
     return summary, float(found.pvalue)
 
 
+def welch_p(ours: npt.ArrayLike, theirs: npt.ArrayLike, bound: float = 0.0) -> float:
+    """Two-sided p that the means of two independent samples differ by `bound`, by Welch's t (1947)."""
+    from scipy.stats import ttest_ind
+
+    left, right = np.asarray(ours, dtype=np.float64) - bound, np.asarray(theirs, dtype=np.float64)
+    if np.ptp(left) == np.ptp(right) == 0:  # no spread: t is infinite
+        return float(left.mean() == right.mean())
+    return float(ttest_ind(left, right, equal_var=False).pvalue)
+
+
+def welch_above_p(ours: npt.ArrayLike, theirs: npt.ArrayLike, bound: float) -> float:
+    """One-sided p of Welch's t: small if the mean of ours exceeds that of theirs by more than `bound`.
+
+    NaN, a test that is refused, where neither sample has a spread.
+    """
+    from scipy.stats import ttest_ind
+
+    left, right = np.asarray(ours, dtype=np.float64) - bound, np.asarray(theirs, dtype=np.float64)
+    if np.ptp(left) == np.ptp(right) == 0:
+        return math.nan
+    return float(ttest_ind(left, right, equal_var=False, alternative="greater").pvalue)
+
+
 def interaction_p(gains: Sequence[npt.ArrayLike]) -> float:
     """p that the mean gains of several data sets are one: Welch's analysis of variance (1951) of gains.
 

@@ -1,4 +1,4 @@
-"""Tests of paired differences, seed by seed, and what they could have seen.
+"""Tests of paired differences, seed by seed.
 
 `differences` are n values, ours minus theirs with the same seed, in any unit; NaNs are not allowed. The exact test
 is Fisher's sign flip (The Design of Experiments, 1935, section 21); equivalence is shown by two one-sided t tests
@@ -6,23 +6,22 @@ is Fisher's sign flip (The Design of Experiments, 1935, section 21); equivalence
 """
 
 import math
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-POWER = 0.8
 MOST_EXACT = 16
 """With more seeds signs are drawn at random: 65,536 ways to flip 16 are enough."""
-MOST_SEEDS = 1000
+FEWEST_FOR_EQUIVALENCE = 5
+"""Accuracies are counts of images: differences of fewer seeds coincide by chance, and then seem to have no spread."""
 
 
-def sign_flip_p(differences: npt.ArrayLike) -> float:
-    """Two-sided p of a mean of zero: the share of sign flips with a mean at least as far from it; NaN for none."""
+def sign_flip_p(differences: npt.ArrayLike, bound: float = 0.0) -> float:
+    """Two-sided p of a mean of `bound`: the share of sign flips with a mean at least as far from it; NaN for none."""
     from scipy.stats import permutation_test
 
-    known = np.asarray(differences, dtype=np.float64)
+    known = np.asarray(differences, dtype=np.float64) - bound
     if len(known) < 2:
         return 1.0 if len(known) else math.nan
     found = permutation_test(
@@ -52,20 +51,38 @@ def superiority(differences: npt.ArrayLike) -> float:
 
 
 def equivalence_p(differences: npt.ArrayLike, margin: float) -> float:
-    """p of two one-sided t tests: small if the mean difference lies within -margin..margin."""
-    return max(above_p(differences, -margin), above_p(-np.asarray(differences, dtype=np.float64), -margin))
+    """p of two one-sided t tests: small if the mean difference lies within -margin..margin; NaN where it is refused."""
+    return max(
+        not_lower_p(differences, margin), not_lower_p(-np.asarray(differences, dtype=np.float64), margin)
+    )
+
+
+def not_lower_p(differences: npt.ArrayLike, margin: float) -> float:
+    """p of a one-sided t test: small if the mean difference is over -margin.
+
+    NaN, a test that is refused, under FEWEST_FOR_EQUIVALENCE seeds and where the differences have no spread.
+    """
+    known = np.asarray(differences, dtype=np.float64)
+    if len(known) < FEWEST_FOR_EQUIVALENCE or has_no_spread(known):
+        return math.nan
+    return above_p(known, -margin)
 
 
 def above_p(differences: npt.ArrayLike, bound: float) -> float:
-    """p of a one-sided t test: small if the mean difference is over `bound` (non-inferiority: -margin)."""
+    """p of a one-sided t test: small if the mean difference is over `bound`."""
     from scipy.stats import ttest_1samp
 
     known = np.asarray(differences, dtype=np.float64)
     if len(known) < 2:
         return math.nan
-    if np.ptp(known) <= 1e-12 * max(1.0, float(np.abs(known).max())):  # no spread: t is infinite
+    if has_no_spread(known):  # t is infinite
         return 0.0 if known.mean() > bound else 1.0
     return float(ttest_1samp(known, bound, alternative="greater").pvalue)
+
+
+def has_no_spread(values: npt.NDArray[np.float64]) -> bool:
+    """Whether values coincide, rounding aside."""
+    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -79,49 +96,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
     corrected = np.empty_like(known)
     corrected[order] = np.minimum(stepped, 1.0)
     return [float(p) for p in corrected]
-
-
-def smallest_visible(sd: float, n: int, alpha: float = 0.05, power: float = POWER) -> float:
-    """The true difference that a paired t test of n seeds finds with this power; NaN under 2 seeds.
-
-    `sd` is the standard deviation of the differences.
-    """
-    from scipy.optimize import brentq
-
-    if n < 2 or math.isnan(sd):
-        return math.nan
-    power_of = _power_of_t()
-    highest = 1.0
-    while power_of(highest, n, alpha) < power and highest < 1e6:
-        highest *= 2
-    return sd * float(brentq(lambda effect: power_of(effect, n, alpha) - power, 0.0, highest, xtol=1e-6))
-
-
-def seeds_to_see(difference: float, sd: float, alpha: float = 0.05, power: float = POWER) -> int | None:
-    """Seeds with which a paired t test finds such a true difference with this power; None beyond 1,000."""
-    if math.isnan(sd) or difference == 0:
-        return None
-    power_of = _power_of_t()
-    effect = abs(difference) / sd if sd else math.inf
-    if effect > 100:
-        return 2
-    low, high = 2, MOST_SEEDS
-    if power_of(effect, high, alpha) < power:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power_of(effect, middle, alpha) >= power else (middle + 1, high)
-    return low
-
-
-def _power_of_t() -> Callable[[float, int, float], float]:
-    """(effect in sd, n, alpha) -> power of a two-sided one-sample t test."""
-    from statsmodels.stats.power import ttest_power
-
-    def power_of(effect: float, n: int, alpha: float) -> float:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scipy's noncentral t says where it loses digits, far out
-            found = float(ttest_power(effect, n, alpha, df=n - 1))
-        return 1.0 if math.isnan(found) and effect > 1 else found
-
-    return power_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from results.statistics.paired import above_p, holm
+from results.statistics.paired import holm, not_lower_p
 
 DRAWS = 10_000
 Table = npt.NDArray[np.float64]
@@ -52,10 +52,13 @@ def page_p(table: Table) -> float:
 
 
 def sufficient_rank(ranks: Sequence[int], test: Table, best: int, margin: float, alpha: float) -> int:
-    """The smallest rank shown to be less than `margin` below the best column, by Holm-corrected paired t tests."""
+    """The smallest rank shown to be less than `margin` below the best column, by Holm-corrected paired t tests.
+
+    The best rank itself where the seeds are too few to show it of another.
+    """
     if best == 0:
         return ranks[0]
-    p_values = holm([above_p(test[:, column] - test[:, best], -margin) for column in range(best)])
+    p_values = holm([not_lower_p(test[:, column] - test[:, best], margin) for column in range(best)])
     return next((rank for rank, p in zip(ranks, p_values, strict=False) if p <= alpha), ranks[best])
 
 

@@ -1,0 +1,52 @@
+"""Claims of cost: what ours takes as a multiple of theirs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from results.claims.cells import cells_name, of_cells
+from results.claims.evidence import Compared, Evidence, PValues, nobody, sided
+from results.schema import TrialStatus
+from results.statistics import summarise
+from results.statistics.paired import above_p
+from studies.claims import Cells, Cost
+
+COUNTED = ("parameters", "flops_per_image")
+"""Metrics that have no chance in them; the others are measured."""
+
+
+def cost(claim: Cost, parts: Sequence[pd.DataFrame]) -> Evidence:
+    """Ours as a multiple of theirs, seed by seed: of several cells the dearest of ours and the cheapest of theirs."""
+    (rows,) = parts
+    said = f"{claim.metric.replace('_', ' ')} of {cells_name(claim.ours)} over {cells_name(claim.theirs)}"
+    ours, theirs = (_told(rows, cells, claim.metric) for cells in (claim.ours, claim.theirs))
+    by_seed = [each.groupby("seed")[claim.metric] for each in (ours, theirs)]
+    ratios = (by_seed[0].max() / by_seed[1].min()).dropna()
+    if ratios.empty:
+        return Evidence(said, "times", missing=nobody(claim, rows) or f"no row tells its {claim.metric}")
+    effect, bound = summarise(ratios), claim.bound
+    compared = (Compared(ours[ours["seed"].isin(ratios.index)], theirs),)
+    if claim.metric in COUNTED and np.ptp(ratios) == 0:
+        effect = replace(effect, low=effect.mean, high=effect.mean)
+        return Evidence(
+            said, "times", effect, _counted(claim, effect.mean), is_counted=True, compared=compared
+        )
+    if len(ratios) < 2:
+        return Evidence(said, "times", effect, PValues(smallest=1.0), compared=compared)
+    logs = np.log(ratios / bound)
+    p = sided(logs.mean(), (0.0, 0.0), lambda _: 2 * min(above_p(logs, 0.0), above_p(-logs, 0.0)))
+    return Evidence(said, "times", effect, p, compared=compared)
+
+
+def _told(rows: pd.DataFrame, cells: Cells, metric: str) -> pd.DataFrame:
+    """Finished rows of the cells that have the number."""
+    found = of_cells(rows, cells)
+    return found[(found["status"] == TrialStatus.FINISHED) & found[metric].notna()]
+
+
+def _counted(claim: Cost, ratio: float) -> PValues:
+    """Certain, either way; the bound itself is allowed."""
+    is_low = ratio < claim.bound or (ratio == claim.bound and claim.expects == "lower")
+    return PValues(below=0.0) if is_low else PValues(above=0.0)

@@ -1,0 +1,43 @@
+"""What would settle an undecided test: how many seeds, if the effect is as it looks."""
+
+from results.claims.evidence import Evidence, no_difference
+from results.statistics import Summary
+from results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_flip
+from results.statistics.power import MOST_SEEDS, seeds_to_see
+from studies.claims import BestRank, Claim, Cost
+
+
+def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: bool) -> str:
+    """In words, for a test whose p must reach `level`; `is_refused` if no p of so few seeds could."""
+    effect = evidence.effect
+    assert effect is not None
+    needed = seeds_for_sign_flip(level)
+    if is_refused:
+        return (
+            f"{effect.n} reporting seeds cannot show a difference (smallest possible p {evidence.p.smallest:.2g}, "
+            f"needed {level:.2g}): {needed} could"
+        )
+    if isinstance(claim, BestRank | Cost):
+        return "more seeds may settle it"
+    counts = [count for count in (_to_differ(claim, effect, level), _to_fit(claim, effect, level)) if count]
+    if not counts:
+        return f"more than {MOST_SEEDS:,} reporting seeds would be needed, if the effect is as it looks"
+    return f"about {max(min(counts), effect.n + 1):,} reporting seeds would settle it, if the effect is as it looks"
+
+
+def _to_differ(claim: Claim, effect: Summary, level: float) -> int | None:
+    """Seeds that would show the effect to be a difference, if it is one."""
+    low, high = no_difference(claim.expects, claim.tolerance)
+    distance = effect.mean - high if effect.mean > high else low - effect.mean
+    if distance <= 0 or (count := seeds_to_see(distance, effect.sd, level)) is None:
+        return None
+    return max(count, seeds_for_sign_flip(level))
+
+
+def _to_fit(claim: Claim, effect: Summary, level: float) -> int | None:
+    """Seeds that would show the effect to lie within the margin, if it does."""
+    if not (margin := claim.tolerance):
+        return None
+    inside = margin + effect.mean if claim.expects == "not_lower" else margin - abs(effect.mean)
+    count = seeds_to_see(inside, effect.sd, 2 * level) if inside > 0 else None
+    return None if count is None else max(count, FEWEST_FOR_EQUIVALENCE)

@@ -1,0 +1,31 @@
+"""Which function answers which test of a claim."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from results.claims.comparisons import change, difference, interaction
+from results.claims.cost import cost
+from results.claims.evidence import Evidence, Maps
+from results.claims.ranks import best_rank, trend
+from results.claims.smooth import smooth
+from studies.claims import BestRank, Change, Claim, Cost, Difference, Interaction, Smooth, Trend
+
+
+def evidence_of(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
+    """What the rows say of a claim; `parts` holds those of each data set that its test looks at."""
+    match claim:
+        case Difference():
+            return difference(claim, parts)
+        case Change():
+            return change(claim, parts)
+        case Interaction():
+            return interaction(claim, parts)
+        case BestRank():
+            return best_rank(claim, parts)
+        case Trend():
+            return trend(claim, parts)
+        case Smooth():
+            return smooth(claim, parts, maps)
+        case Cost():
+            return cost(claim, parts)
