@@ -199,11 +199,9 @@ def test_every_kind_has_a_verdict_against_convolution_and_at_matched_parameters(
     }
     assert found["local minus conv"]["verdict"] == "worse"
     assert found["LRLC (rank 2 or 4) minus conv"]["verdict"] == "better"
-    assert found["LRLC (rank 2 or 4) minus conv"]["chosen"] == "LRLC rank 4, layer 3"
-    assert (found["LRLC (rank 2 or 4) minus conv"]["seeds"], found["local minus conv"]["seeds"]) == (
-        "9",
-        "12",
-    )
+    assert found["LRLC (rank 2 or 4) minus conv"]["chosen"] == "LRLC rank 4, layer 3, by seeds 0 to 2"
+    assert found["LRLC (rank 2 or 4) minus conv"]["seeds"] == "9 (3 to 11)"
+    assert found["local minus conv"]["seeds"] == "12 (0 to 11)"
     assert all(line["smallest visible"] and line["test noise"] and line["r"] for line in found.values())
     store.write_study({**grid, "seeds": [0, 1, 2, 3, 4]})
     page = write_report(store, tmp_path / "report.html").read_text()
