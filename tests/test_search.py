@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from processes import rows
 
-from harness.commands import open_run, plan_study
+from harness.commands import Slots, open_run, plan_study
 from harness.errors import UserError
 from results.figures import draw_all
 from results.store import Store
@@ -59,7 +59,7 @@ def run(hunt: Path, root: Path) -> Run:
 
     def run_here(*overrides: str, profile: str | None = None) -> list[FrozenTrial]:
         session = open_run(str(hunt), list(overrides), profile, str(root.parent), None)
-        session.run(session.executor(serial=True, address="local", max_in_flight=None))
+        session.run(session.executor(Slots(serial=True)))
         return suggestions(root)
 
     return run_here
