@@ -1,6 +1,7 @@
 """A trial on its way through the harness, and the row it leaves when nothing is known yet."""
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -91,6 +92,7 @@ def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
         git_dirty=provenance.code().git_dirty,
         versions=provenance.versions(),
         host=provenance.host(),
+        backend=os.environ.get("LRLC_BACKEND"),
         started_at=now,
         ended_at=now,
     )

@@ -134,6 +134,11 @@ TRIAL_COLUMNS = (
     _may("git_dirty", pa.bool_(), "Whether the code had uncommitted changes."),
     _must("versions", _TEXT, "Versions of Python and the libraries, as JSON."),
     _must("host", _TEXT, "The machine that trained it."),
+    _may(
+        "backend",
+        _TEXT,
+        "`LRLC_BACKEND` where it was set: which kernels local layers used.",
+    ),
     _may("device", _TEXT, "The GPU's or CPU's name."),
     _must("started_at", _TIME, "When its last worker began."),
     _must("ended_at", _TIME, "When it ended."),

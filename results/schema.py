@@ -155,6 +155,7 @@ class TrialResult:
     versions: str = "{}"
     host: str = ""
     device: str | None = None
+    backend: str | None = None
     curve: tuple[EpochRecord, ...] = ()
     weights: tuple[WeightMap, ...] = ()
     correct: tuple[CorrectImages, ...] = ()
