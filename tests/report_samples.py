@@ -98,6 +98,7 @@ def small_store(folder: Path) -> Store:
         "network": "three_layer",
         "grid": [{"kind": "conv"}, {"kind": ["lrlc"], "rank": [1, 2, 4], "placement": [[3], [1, 2]]}],
         "seeds": [0, 1, 2],
+        "measure": {"shifts": [0, 2], "effective_rank": True},
     }
     store.write_study(described, "smoke", ["train.epochs=10"])
     store.write_plan("smoke", [row.trial_id for row in rows] + ["not yet"])

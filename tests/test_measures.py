@@ -303,6 +303,34 @@ def test_what_is_measured_is_no_part_of_a_trial_and_a_row_without_it_is_told(
     assert rows.loc[of_local, "kind"] == "locally_connected"
 
 
+BLINKERED = """
+from layers import Convolution2d, layer_kind
+
+class Blinkered(Convolution2d):
+    def forward(self, x):
+        if not (self.training or x.is_meta) and (x[:, :, 0] == x[0, 0, 0, 0]).all():
+            raise RuntimeError("cannot look at moved images")
+        return super().forward(x)
+
+@layer_kind("blinkered")
+def blinkered(in_channels, out_channels, kernel_size, *, input_size, stride=1, padding=0, bias=False):
+    return Blinkered(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=bias)
+"""
+
+
+def test_a_measurement_that_fails_fails_its_trial_with_its_curve_and_no_other(
+    lrlc: Callable[..., subprocess.CompletedProcess[str]], tiny_study: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "blinkered.py").write_text(BLINKERED)
+    asked = ["plugins=[blinkered.py]", "grid={kind: [blinkered, conv], placement: 1}", "measure.shifts=[1]"]
+    lrlc("run", tiny_study, "--serial", *WORDS, *asked)
+    store = Store(tmp_path / "runs/tiny")
+    rows = store.trials().set_index("kind")
+    assert rows["status"].to_dict() == {"blinkered": "failed", "conv": "finished"}
+    assert "cannot look at moved images" in rows.loc["blinkered", "error"]
+    assert len(store.curves([rows.loc["blinkered", "trial_id"]])) == 2
+
+
 def test_a_shift_by_the_whole_image_is_refused_before_anything_runs(
     lrlc: Callable[..., subprocess.CompletedProcess[str]], tiny_study: Path, tmp_path: Path
 ) -> None:

@@ -148,6 +148,7 @@ def test_the_report_says_what_was_asked_found_and_failed(html: str) -> None:
     said = texts("dd", html)
     assert "MNIST, shifted ≤ 8 px (400 training images)" in said
     assert "train.epochs=10" in said
+    assert "accuracy on test images moved by 0, 2 pixels; effective rank of local layers" in said
     assert "one filter bank, the same at every position of the image" in said
     assert "torch 2.13.0" in said
     assert "0, 1, 2, 3" in said

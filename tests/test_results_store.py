@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from results_samples import result
@@ -232,6 +233,19 @@ def test_a_part_written_before_a_column_existed_reads_as_null_there(store: Store
         "old": True,
         "new": False,
     }
+
+
+def test_rows_of_another_study_come_with_all_that_was_measured(store: Store) -> None:
+    other = Store(store.root.parent / "other")
+    other.commit([result("wanted"), result("not wanted")])
+    store.commit([result("own")])
+    store.copy_from(other, ["wanted"])
+    store.compact()
+    for table in SCHEMAS:
+        copied = store.table(table).filter(pc.equal(store.table(table)["trial_id"], "wanted"))
+        assert len(copied) > 0
+        assert copied.equals(other.table(table).filter(pc.equal(other.table(table)["trial_id"], "wanted")))
+        assert set(store.table(table)["trial_id"].to_pylist()) == {"own", "wanted"}
 
 
 DISK_FULL = """

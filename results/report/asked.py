@@ -39,6 +39,7 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
         "layer options": _pairs(study.get("layer") or {}),
         "seeds": ", ".join(map(str, study.get("seeds") or [])),
         "tuned by kind": _tune(study.get("tune") or {}),
+        "measured as well": _more_measured(study.get("measure") or {}),
         "length check": _length_check(study.get("length_check") or {}),
     }
     blocks: list[Block] = [Definitions({term: text for term, text in entries.items() if text})]
@@ -141,6 +142,16 @@ def _epochs(asked: int | str) -> str:
 
 def _alternatives(values: Sequence[object]) -> str:
     return f"{', '.join(map(str, values[:-1]))} or {values[-1]}"
+
+
+def _more_measured(measure: Mapping[str, Any]) -> str:
+    """'accuracy on test images moved by 0, 1, 2 pixels; effective rank of local layers'."""
+    shifts = ", ".join(map(str, measure.get("shifts") or ()))
+    parts = [
+        f"accuracy on test images moved by {shifts} pixels" if shifts else "",
+        "effective rank of local layers" if measure.get("effective_rank") else "",
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def _pairs(settings: Mapping[str, object]) -> str:
