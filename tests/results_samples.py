@@ -78,6 +78,7 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "git_dirty": False,
         "versions": '{"torch": "2.13.0"}',
         "host": "node1",
+        "backend": "portable",
         "device": "cpu",
         "curve": curve,
         "weights": weights,

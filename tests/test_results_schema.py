@@ -43,6 +43,7 @@ LACKING = {
         "image_width",
         "draw",
         "shuffle_labels",
+        "backend",
     }
 }
 """Columns added since."""
