@@ -8,7 +8,7 @@ are compared they read `tuned`. A trial that two stages ask for has two rows.
 import io
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote
@@ -78,8 +78,8 @@ class PlanFile:
         table = self._of(stage)
         if table["tuned"].null_count == len(table):
             return pd.Series(dtype="object")
-        told = table.filter(pc.is_valid(table["tuned"]))
-        series: pd.Series[str] = told.to_pandas().set_index("trial_id")["tuned"]
+        told = table.filter(pc.is_valid(table["tuned"])).select(["trial_id", "tuned"])
+        series: pd.Series[str] = told.to_pandas().set_index("trial_id")["tuned"].astype(object)
         return series
 
     def plan(self) -> StagedPlan:
@@ -92,19 +92,18 @@ class PlanFile:
         return StagedPlan(stages, tuned)
 
     def _of(self, stage: Stage | None) -> pa.Table:
-        return self.table if stage is None else self.table.filter(pc.equal(self.table["stage"], str(stage)))
+        if stage is None:
+            return self.table
+        is_of_stage = pc.equal(self.table["stage"], str(stage))
+        return self.table if pc.all(is_of_stage).as_py() else self.table.filter(is_of_stage)
 
 
 def write(root: Location, profile: str, plan: StagedPlan) -> None:
     """Keep the plan in place of the profile's earlier one."""
-    rows = [
-        (trial_id, str(stage), ",".join(plan.tuned.get(trial_id, ())) or None)
-        for stage in Stage
-        for trial_id in sorted(set(plan.stages.get(stage, ())))
-    ]
     told = json.dumps({"profile": profile, "written_ns": time.time_ns()}).encode()
-    columns = [pa.array(column, pa.string()) for column in _columns(rows)]
-    table = pa.table(columns, schema=_SCHEMA.with_metadata({_PLAN_KEY: told}))
+    of_stages = [_of_stage(stage, sorted(set(ids)), plan.tuned) for stage, ids in plan.stages.items()]
+    table = pa.concat_tables([_SCHEMA.empty_table(), *of_stages])
+    table = table.replace_schema_metadata({_PLAN_KEY: told})
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     path = root / FOLDER / f"{quote(profile, safe='')}{SUFFIX}"
@@ -117,7 +116,8 @@ def read_all(root: Location) -> dict[str, PlanFile]:
     folder = root / FOLDER
     for name in folder.names(SUFFIX):
         try:
-            table = pq.read_table(io.BytesIO((folder / f"{name}{SUFFIX}").read()))
+            content = io.BytesIO((folder / f"{name}{SUFFIX}").read())
+            table = pq.read_table(content, read_dictionary=["stage", "tuned"])
             told = json.loads(table.schema.metadata[_PLAN_KEY])
             plans[told["profile"]] = PlanFile(told["written_ns"], _filled(table))
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
@@ -144,12 +144,12 @@ def mask(rows: pd.DataFrame, tuned: "pd.Series[str]") -> pd.DataFrame:
     return rows
 
 
-def _columns(rows: Iterable[tuple[str, str, str | None]]) -> list[list[str | None]]:
-    columns: list[list[str | None]] = [[], [], []]
-    for row in rows:
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    return columns
+def _of_stage(stage: str, ids: Sequence[str], tuned: Mapping[str, Collection[str]]) -> pa.Table:
+    names = [",".join(tuned.get(trial_id, ())) or None for trial_id in ids] if tuned else pa.nulls(len(ids))
+    return pa.table(
+        [pa.array(ids, pa.string()), pa.repeat(str(stage), len(ids)), pa.array(names, pa.string())],
+        schema=_SCHEMA,
+    )
 
 
 def _filled(table: pa.Table) -> pa.Table:
