@@ -4,8 +4,6 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 import layers
 from harness import from_conv, plugins
 from harness.data import DATASETS
@@ -72,20 +70,24 @@ def catalogue() -> Catalogue:
 
 
 def _check_options(study: Study, known: Catalogue, source: str) -> None:
-    """Build one small layer for each kind with options: only the layer knows which values it takes."""
+    """Only the layers know which values their options take."""
     cells = expand(study.model_copy(update={"seeds": study.seeds[:1]}), known)
     cells += [tried[0] for of_group in pilots(study, known) for tried in of_group.trials.values()]
     asked = {(cell.kind, cell.options, cell.train.epochs) for cell in cells if cell.options}
     for kind, options, epochs in sorted(asked, key=str):
         if fault := _fault(layers.LAYER_KINDS[kind], options, epochs):
             raise StudyError(f"{source}: layer: {kind}: {fault}")
+    searched = study.search.space.kind if study.search else ()
+    if study.layer.get("match") == "train_seconds" and "width" not in study.layer:
+        for kind in set(searched) & known.matched.keys():
+            raise StudyError(
+                f"{source}: layer.match: the width of {kind} cannot be measured for a search; give layer.width"
+            )
 
 
 def _fault(kind: layers.LayerKind, options: Sequence[tuple[str, OptionValue]], epochs: int) -> str | None:
-    rank = {"rank": 1} if kind.ranked else {}
     try:
-        with torch.device("meta"):
-            kind.build(64, 64, 3, input_size=(8, 8), **rank, **from_conv.layer_options(options))
+        layers.check_options(kind, from_conv.layer_options(options))
     except layers.LayerError as error:
         return str(error)
     return from_conv.fault(options, epochs)
@@ -94,7 +96,7 @@ def _fault(kind: layers.LayerKind, options: Sequence[tuple[str, OptionValue]], e
 def _options(kind: layers.LayerKind) -> dict[str, object]:
     """The keywords of a kind's builder beyond those every network passes, with their defaults.
 
-    A matched kind's are those of the kind it is matched to that can change its size.
+    A matched kind's are those of the kind it is matched to that can change its size, and how it is matched.
     """
     sized = layers.LAYER_KINDS[kind.matched_to or kind.name]
     parameters = inspect.signature(sized.build).parameters.values()
@@ -102,6 +104,8 @@ def _options(kind: layers.LayerKind) -> dict[str, object]:
     if kind.matched_to:
         passed |= sized.learning_options
     options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in passed}
+    if kind.matched_to:
+        options |= layers.match_options(kind)
     return {**options, from_conv.FROM_CONV: 0} if kind.from_conv else options
 
 

@@ -27,6 +27,7 @@ from harness.progress import Display, counted, say
 from harness.search_space import SearchSpace
 from harness.trial import Trial
 from harness.tuning import choices, settled
+from harness.widths import Widths
 from harness.worker import WorkerSettings, thread_count
 from results.plans import Stage, StagedPlan
 from results.schema import TrialStatus
@@ -185,6 +186,7 @@ class RunSession:
         store.write_study(self.study.described(), self.profile, self.overrides)
         store.write_plan(self.profile, self.staged)
         store.write_tuning(self.choices, self.profile)
+        store.write_widths(list(self.planner.widths.used.values()))
         specs = [trial.config.dataset for trial in plan.trials]
         if self.search is not None:
             specs.append(self.search.dataset)
@@ -244,7 +246,7 @@ def open_run(
     store = Store(place_to_write(results) / opened.study.name)
     refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
     _check_storage(opened.study)
-    planner = Planner(opened, data)
+    planner = Planner(opened, data, widths=_widths(opened.study, store))
     pilots = _all_of(planner.pilots())
     plan = Plan.of(pilots, store, retry=retry)
     staged = StagedPlan({Stage.TUNE: _ids(pilots)})
@@ -264,8 +266,8 @@ def plan_study(
     """Compare the study with its table and forecast the rest; writes nothing."""
     opened = open_study(name, profile=profile, overrides=overrides)
     _check_search(opened.study)
-    planner = Planner(opened, data)
     store = Store(place_of_results(results) / opened.study.name)
+    planner = Planner(opened, data, widths=_widths(opened.study, store))
     groups = planner.pilots()
     known = settled(groups, store)
     planner = planner.with_chosen(choices(known, store)[0])
@@ -296,6 +298,10 @@ def plan_study(
         from_rows=expected.from_rows,
         from_probes=expected.from_probes,
     )
+
+
+def _widths(study: Study, store: Store) -> Widths:
+    return Widths.of(store, threads=thread_count(study.resources.cpus))
 
 
 def _check_search(study: Study) -> None:

@@ -1,6 +1,5 @@
 """How long the missing trials will take: from rows of like trials, else from a few timed batches."""
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from harness.data import Dataset, Split, as_loaded, load_dataset
-from harness.training import train
+from harness.data import Dataset, as_loaded, load_dataset
+from harness.probe import probe as timed
 from harness.trial import Trial
-from results.schema import EpochRecord
 
 PROBED_BATCHES = 2
 FORWARD_SHARE = 1 / 3
@@ -22,9 +19,6 @@ FORWARD_SHARE = 1 / 3
 UNLIKE = ("seed", "placement", "options")
 """What two trials may differ in and still take about as long; and of their training settings:"""
 UNLIKE_IN_TRAINING = ("learning_rate", "momentum", "warmup_epochs")
-
-PROBED_RATE = 1e-6
-"""The learning rate of timed batches: that of a pilot may diverge."""
 
 
 @dataclass(frozen=True)
@@ -78,25 +72,6 @@ def _probe(trial: Trial, dataset: Dataset) -> float:
     """Train on a few batches twice and scale the second, warm pass to the whole trial."""
     settings, asked = trial.config.train, trial.config.dataset
     train_images = (asked.train_images if asked.draw == "seed" else None) or len(dataset.train.labels)
-    images = PROBED_BATCHES * settings.batch_size
-    short = dataclasses.replace(
-        dataset,
-        train=_head(dataset.train, images),
-        validation=_head(dataset.validation, 1),
-        test=_head(dataset.test, 1),
-    )
-    config = dataclasses.replace(
-        trial.config,
-        dataset=asked.model_copy(update={"draw": "first"}),
-        train=settings.model_copy(update={"epochs": 2, "learning_rate": PROBED_RATE}),
-    )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    records = train(dataclasses.replace(trial, config=config), short, device)
-    warm = [record for record in records if isinstance(record, EpochRecord)][-1]
-    per_image = warm.seconds / len(short.train.labels)
+    _, per_image = timed(trial, dataset, PROBED_BATCHES, epochs=2)
     evaluated = settings.epochs * len(dataset.validation.labels) + len(dataset.test.labels)
     return per_image * (settings.epochs * train_images + FORWARD_SHARE * evaluated)
-
-
-def _head(split: Split, count: int) -> Split:
-    return Split(split.images[:count], split.labels[:count])

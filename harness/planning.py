@@ -7,12 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.catalogue import OpenedStudy
-from harness.data import Dataset, load_dataset
+from harness.data import Dataset, as_loaded, load_dataset
 from harness.data.loading import packed_title
 from harness.progress import DecodingLines
 from harness.reuse import Lent, lent_rows
 from harness.training import CODE_EPOCH
 from harness.trial import Trial
+from harness.widths import Widths
 from results.schema import BROKEN, TrialStatus
 from results.store import Store
 from studies import (
@@ -47,24 +48,31 @@ class PilotTrials:
 class Planner:
     """Gives configurations their identity: it knows the data's digests, the code epoch and the plugins.
 
-    `chosen` are the settings of a study that tunes, as far as its pilots have chosen them.
+    `chosen` are the settings of a study that tunes, as far as its pilots have chosen them; `widths` those of layers
+    that are matched by training time.
     """
 
     def __init__(
-        self, opened: OpenedStudy, data_dir: Path | None, chosen: Mapping[Group, Setting] | None = None
+        self,
+        opened: OpenedStudy,
+        data_dir: Path | None,
+        chosen: Mapping[Group, Setting] | None = None,
+        widths: Widths | None = None,
     ) -> None:
         self._opened, self._data_dir, self._chosen = opened, data_dir, chosen or {}
+        self.widths = widths or Widths()
         self._digests: dict[DatasetSpec, str] = {}
 
     def with_chosen(self, chosen: Mapping[Group, Setting]) -> "Planner":
         """This planner with these settings."""
-        planner = Planner(self._opened, self._data_dir, chosen)
+        planner = Planner(self._opened, self._data_dir, chosen, self.widths)
         planner._digests = self._digests
         return planner
 
     def trial(self, config: TrialConfig, search_number: int | None = None) -> Trial:
         """The trial that `config` defines; the first of a data set decodes it into the cache."""
         digest = self._digest(config.dataset)
+        config = self.widths.resolved(config, lambda: load_dataset(as_loaded(config.dataset), self._data_dir))
         identity = trial_id(
             config,
             data_digest=digest,

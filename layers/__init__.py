@@ -14,8 +14,9 @@ from layers.involution import Involution2d
 from layers.local import LocallyConnected2d
 from layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
 from layers.maps import combining_weight_maps
+from layers.matching import match_of, match_options, nearest_width
 from layers.measured import chosen_backends
-from layers.networks import build_network
+from layers.networks import build_network, check_options
 from layers.parameter_groups import parameter_groups
 from layers.penalty import penalty
 from layers.places import placed_layers
@@ -50,6 +51,7 @@ __all__ = [
     "ResidualPathway2d",
     "activation_bytes",
     "build_network",
+    "check_options",
     "chosen_backends",
     "combining_weight_maps",
     "cost",
@@ -59,6 +61,9 @@ __all__ = [
     "layer_kind",
     "local_layers",
     "lrlc_conv2d",
+    "match_of",
+    "match_options",
+    "nearest_width",
     "network",
     "parameter_groups",
     "penalty",

@@ -9,7 +9,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from layers.errors import unknown
+from layers.errors import check_choice
 
 SHARES = ("both", "rows", "columns", "none")
 NORMALIZATIONS = ("softmax", "l2", "none")
@@ -155,12 +155,6 @@ class GlorotConv2d(nn.Conv2d):
             self.weight.uniform_(-bound, bound)
             if self.bias is not None:
                 self.bias.zero_()
-
-
-def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
-    """LayerError unless `given` is one of `choices`."""
-    if given not in choices:
-        raise unknown(name, str(given), choices)
 
 
 def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -40,3 +40,9 @@ def check_counts(**counts: object) -> None:
     for name, value in counts.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise LayerError(f"{name} must be an int of at least 1, not {value!r}")
+
+
+def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
+    """LayerError unless `given` is one of `choices`."""
+    if given not in choices:
+        raise unknown(name, str(given), choices)

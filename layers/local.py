@@ -5,9 +5,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from layers.combining import check_choice
 from layers.convolution import Convolution2d, as_plain_conv, he_uniform_
-from layers.errors import check_flag
+from layers.errors import check_choice, check_flag
 from layers.functional import local_conv2d
 from layers.geometry import Padding, Pair, make_geometry
 from layers.lrlc import check_input

@@ -16,10 +16,9 @@ from layers.combining import (
     RANDOM_LOGITS_STD,
     FixedCombiningWeights,
     InputDependentCombiningWeights,
-    check_choice,
 )
 from layers.convolution import Convolution2d, as_plain_conv, he_uniform_
-from layers.errors import LayerError, check_counts, check_factor, check_flag
+from layers.errors import LayerError, check_choice, check_counts, check_factor, check_flag
 from layers.functional import combine
 from layers.geometry import Geometry, Padding, Pair, make_geometry
 from layers.plain import split_banks

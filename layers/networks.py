@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from layers.cost import cost
 from layers.errors import LayerError, unknown
 from layers.geometry import Padding, make_geometry
+from layers.matching import Match, match_of, nearest_width
 from layers.places import mark_placed
 from layers.registry import LayerKind, Network, find_kind, find_network, network
 
@@ -48,18 +50,16 @@ def build_network(
     image_shape (C, H, W); `rank` for ranked kinds and for kinds matched to one; `options` go to the layers'
     builder (for a matched kind: to the kind it is matched to). A matched kind's placed layers are widened by
     one common factor, so that the network's parameter count is as near as whole channels allow to that of the
-    other kind. LayerError for unknown names, a rank that is missing or under 1, and places that the network
-    does not have.
+    other kind; its options also have `matched_to`, another kind than usual; `match`: 'parameters', 'flops' (of the
+    forward pass, per image) or 'train_seconds'; and `width`, the channels of the narrowest placed layer, with which
+    nothing is matched and which 'train_seconds' needs.
+    LayerError for unknown names, a rank that is missing or under 1, and places that the network does not have.
     """
     entry, layer = find_network(name), find_kind(kind)
     places = tuple(range(1, entry.placements + 1)) if placement is None else tuple(placement)
     plan = _Plan(entry, image_shape, num_classes, layer, rank, places, dict(options or {}))
     _check(plan)
-    if layer.matched_to is None:
-        return plan.build()
-    target = replace(plan, kind=find_kind(layer.matched_to))
-    _check(target)
-    return _matched(replace(plan, options={}), target.parameters())
+    return plan.build() if layer.matched_to is None else _matched(plan, match_of(layer, plan.options))
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,13 @@ class _Plan:
     def build(self) -> nn.Module:
         return self.network.build(self.image_shape, self.num_classes, self.layer)
 
-    def parameters(self) -> int:
+    def cost(self, match: str) -> int:
+        """Parameters, or FLOPs of an image."""
         with torch.device("meta"):
-            return sum(p.numel() for p in self.build().parameters())
+            model = self.build()
+        if match == "flops":
+            return cost(model, self.image_shape).flops_per_image
+        return sum(p.numel() for p in model.parameters())
 
     def layer(
         self, position: int, in_channels: int, out_channels: int, kernel_size: int, **arguments: Any
@@ -102,20 +106,20 @@ class _Plan:
         return self.kind.build(in_channels, width, kernel_size, **arguments, **self.options)
 
 
-def _matched(plan: _Plan, target: int) -> nn.Module:
-    """The plan at the width whose parameter count is nearest to `target` (the narrower of two as near)."""
-    base = _narrowest_placed(plan)
-
-    def at(width: int) -> _Plan:
-        return replace(plan, width=width, base_width=base)
-
-    low, high = 1, 2
-    while at(high).parameters() <= target:
-        low, high = high, 2 * high
-    while high - low > 1:  # at(low) <= target < at(high), unless low is 1
-        middle = (low + high) // 2
-        low, high = (middle, high) if at(middle).parameters() <= target else (low, middle)
-    return min(at(low), at(high), key=lambda p: abs(p.parameters() - target)).build()
+def _matched(plan: _Plan, match: Match) -> nn.Module:
+    """The plan, of a matched kind, at its width."""
+    target = replace(plan, kind=match.to, options=match.options)
+    _check(target)
+    if match.width is None and match.by == "train_seconds":
+        raise LayerError(
+            f"{plan.kind.name} matched by train_seconds needs a width: seconds are measured beforehand"
+        )
+    plain = replace(plan, options={})
+    plain = replace(plain, base_width=_narrowest_placed(plain))
+    width = match.width or nearest_width(
+        lambda tried: replace(plain, width=tried).cost(match.by), target.cost(match.by)
+    )
+    return replace(plain, width=width).build()
 
 
 def _narrowest_placed(plan: _Plan) -> int:
@@ -156,6 +160,18 @@ def _options(build: Callable[..., nn.Module]) -> list[str] | None:
         return None
     common = {"input_size", "stride", "padding", "rank"}
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in common]
+
+
+def check_options(kind: LayerKind, options: Mapping[str, object]) -> None:
+    """LayerError unless layers of `kind` take these options, found by building a small one."""
+    if kind.matched_to:
+        match = match_of(kind, options)
+        kind, options = match.to, match.options
+    if (accepted := _options(kind.build)) is not None and (wrong := options.keys() - set(accepted)):
+        raise unknown(f"option of {kind.name}", min(wrong), accepted)
+    arguments: dict[str, Any] = {**options, "rank": 1} if kind.ranked else {**options}
+    with torch.device("meta"):
+        kind.build(64, 64, 3, input_size=(8, 8), **arguments)
 
 
 class Classifier(nn.Linear):

@@ -19,10 +19,10 @@ class LayerKind:
 
     `build(in_channels, out_channels, kernel_size, *, input_size, stride=1, padding=0, bias=False, **options)`
     makes the layer; a `ranked` kind is also given `rank`. The module it returns has `out_channels`. A kind
-    `matched_to` another is widened to that one's parameter count. `learning_options` are those that change how the
-    layer starts or learns but neither its size nor its cost: a kind matched to this one does not take them. A layer
-    of a `from_conv` kind has `start_from_conv(conv: Convolution2d)` (see `take_over`). `source` is the file that
-    registers it.
+    `matched_to` another is widened to what that one costs (see `build_network`). `learning_options` are those that
+    change how the layer starts or learns but neither its size nor its cost: a kind matched to this one does not take
+    them. A layer of a `from_conv` kind has `start_from_conv(conv: Convolution2d)` (see `take_over`). `source` is the
+    file that registers it.
     """
 
     name: str

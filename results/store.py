@@ -6,6 +6,7 @@
 <root>/datasets/<title>.parquet  its data sets in brief, for figures
 <root>/importance.json           how much each parameter of a search mattered, per profile
 <root>/tuning.json               the settings that pilots chose for each kind, per profile
+<root>/widths.json               widths that were measured for kinds matched by training time
 <root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
 <root>/damaged/                  the files of parts that could not be read when a run began
 """
@@ -20,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results import compaction, datasets, plans
+from results import compaction, datasets, plans, widths
 from results.datasets import DatasetSummary
 from results.errors import StoreError
 from results.files import Location, locate
@@ -30,6 +31,7 @@ from results.plans import PlanFile, Stage, StagedPlan
 from results.schema import COMPANIONS, SCHEMAS, TrialResult, TrialStatus, to_tables
 from results.trial_ids import among
 from results.tuning import Tuned
+from results.widths import MeasuredWidth
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 
@@ -276,6 +278,16 @@ class Store:
     def datasets(self) -> dict[str, DatasetSummary]:
         """What was noted of data sets, by title."""
         return datasets.read(self.root)
+
+    def write_widths(self, found: Sequence[MeasuredWidth]) -> None:
+        """Keep measured widths; StoreError where one was meanwhile measured otherwise."""
+        if found:
+            self._before_writing()
+            widths.write(self.root, found)
+
+    def widths(self) -> list[MeasuredWidth]:
+        """The widths that were measured for trials of this study."""
+        return widths.read(self.root)
 
     def write_study(
         self, described: Mapping[str, Any], profile: str | None = None, overrides: Sequence[str] = ()

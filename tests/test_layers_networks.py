@@ -81,6 +81,37 @@ def test_wide_conv_is_the_width_nearest_to_the_lrlc_network(rank, placement):
     assert count(wide) == at_width(nearest)
 
 
+@pytest.mark.parametrize("placement", [(2,), (1, 3)])
+def test_a_wide_conv_may_have_the_flops_of_another_kind(placement):
+    def flops(kind, **options):
+        return layers.cost(build(kind, 3, placement, **options), IMAGE).flops_per_image
+
+    dependent = {"matched_to": "lrlc_input_dependent", "match": "flops"}
+    found = build("wide_conv", 3, placement, **dependent).get_submodule(f"layer{placement[0]}").out_channels
+    target = flops("lrlc_input_dependent")
+    nearest = min(
+        range(found - 5, found + 6), key=lambda width: abs(flops("wide_conv", width=width) - target)
+    )
+    assert found == nearest > 64
+    # An image costs fixed weights one convolution: what they cost more is shared by the batch.
+    fixed = build("wide_conv", 3, placement, match="flops")
+    assert count(fixed) == count(build("conv"))
+
+
+def test_a_width_that_is_given_is_the_width():
+    wide = build("wide_conv", 3, (3,), width=100, match="train_seconds")
+    assert wide.layer3.out_channels == 100
+    stages = build("wide_conv", 3, (2, 3), "resnet50", (3, 32, 32), width=100)
+    assert stages.get_submodule("stage2.block1.middle").out_channels == 100
+    assert stages.get_submodule("stage3.block1.middle").out_channels == 200
+
+
+@pytest.mark.parametrize("target", [0, 1, 7, 8.4, 8.6, 1000])
+def test_the_nearest_width(target):
+    assert layers.nearest_width(float, target) == min(range(1, 1100), key=lambda width: abs(width - target))
+    assert abs(layers.nearest_width(float, target, within=0.1) - target) <= max(1, 0.1 * target)
+
+
 def test_layers_that_two_networks_share_start_equal():
     plain, mixed = build("conv"), build("lrlc", placement=(2,))
     layers.initialise(plain, 7)
@@ -206,6 +237,19 @@ WRONG = {
     "lrlc needs a rank of at least 1, not 0": {"kind": "wide_conv", "rank": 0},
     "unknown option of lrlc 'shared'; did you mean 'share'": {
         "kind": "lrlc", "rank": 2, "options": {"shared": "rows"},
+    },
+    "unknown match 'flop'; did you mean 'flops'": {"kind": "wide_conv", "rank": 2, "options": {"match": "flop"}},
+    "width must be a number of channels of at least 1, not 0": {
+        "kind": "wide_conv", "rank": 2, "options": {"width": 0},
+    },
+    "wide_conv matched by train_seconds needs a width": {
+        "kind": "wide_conv", "rank": 2, "options": {"match": "train_seconds"},
+    },
+    "matched_to must be a kind with a rank, not 'conv'": {
+        "kind": "wide_conv", "rank": 2, "options": {"matched_to": "conv"},
+    },
+    "unknown option of lrlc_input_dependent 'share'": {
+        "kind": "wide_conv", "rank": 2, "options": {"matched_to": "lrlc_input_dependent", "share": "rows"},
     },
     "lrlc needs a placement": {"kind": "lrlc", "rank": 2, "placement": ()},
 }  # fmt: skip

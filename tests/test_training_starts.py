@@ -116,7 +116,8 @@ def test_keys_at_their_default_and_keys_without_effect_make_no_new_trial(trial) 
         (
             "{kind: wide_conv, rank: 2, layer.from_conv: 0.5}",
             [],
-            "grid[0].layer.from_conv: no kind here takes it; known: normalize, share, spatial_bias",
+            "grid[0].layer.from_conv: no kind here takes it; "
+            "known: match, matched_to, normalize, share, spatial_bias, width",
         ),
         (
             "{kind: lrlc, rank: 2, layer.logits_lr: fast}",

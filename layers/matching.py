@@ -1,0 +1,56 @@
+"""The width at which a network costs what another does, for kinds that are matched to another kind."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from layers.errors import LayerError, check_choice
+from layers.registry import LayerKind, find_kind
+
+MATCHES = ("parameters", "flops", "train_seconds")
+"""What a matched kind is matched by. Seconds are measured, not counted: whoever builds the network gives the width."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """How a layer of a matched kind gets its width; `options` are the rest, those of the kind it is matched `to`."""
+
+    to: LayerKind
+    by: str
+    width: int | None
+    options: Mapping[str, object]
+
+
+def match_options(kind: LayerKind) -> dict[str, object]:
+    """The options that a matched kind has of its own, with their defaults."""
+    return {"match": MATCHES[0], "matched_to": kind.matched_to, "width": None}
+
+
+def match_of(kind: LayerKind, options: Mapping[str, object]) -> Match:
+    """What the options of a matched kind ask for; LayerError where they may not be so."""
+    own = {
+        **match_options(kind),
+        **{name: value for name, value in options.items() if name in match_options(kind)},
+    }
+    to, width = find_kind(str(own["matched_to"])), own["width"]
+    check_choice("match", str(own["match"]), MATCHES)
+    if not to.ranked:
+        raise LayerError(f"matched_to must be a kind with a rank, not {to.name!r}")
+    if isinstance(width, bool) or not isinstance(width, int | None) or (width is not None and width < 1):
+        raise LayerError(f"width must be a number of channels of at least 1, not {width!r}")
+    return Match(
+        to, str(own["match"]), width, {name: value for name, value in options.items() if name not in own}
+    )
+
+
+def nearest_width(cost_at: Callable[[int], float], target: float, *, within: float = 0.0) -> int:
+    """The width whose cost is nearest to `target` (the narrower of two as near); `cost_at` rises with the width.
+
+    Widths that differ by less than the share `within` are not told apart.
+    """
+    low, high = 1, 2
+    while cost_at(high) <= target:
+        low, high = high, 2 * high
+    while high - low > max(1, within * low):  # cost_at(low) <= target < cost_at(high), unless low is 1
+        middle = (low + high) // 2
+        low, high = (middle, high) if cost_at(middle) <= target else (low, middle)
+    return min(low, high, key=lambda width: abs(cost_at(width) - target))

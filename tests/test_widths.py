@@ -1,0 +1,71 @@
+"""Widths that are matched by training time: measured once, on record, and the same trials ever after."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.commands import RunSession, open_run
+from harness.executors.serial import SerialExecutor
+from results.errors import StoreError
+from results.store import Store
+from studies import StudyError
+
+BLOCK = "grid={kind: wide_conv, rank: 4, placement: [3], layer.match: train_seconds}"
+FEW = ["seeds=2", "train_images=100", "evaluation_images=50", "train.epochs=1"]
+
+
+def planned(study: Path, *words: str) -> RunSession:
+    return open_run(str(study), [BLOCK, *FEW, *words], None, str(study.parent / "runs"), None)
+
+
+def widths(session: RunSession) -> set[object]:
+    return {dict(trial.config.options)["width"] for trial in session.plan.trials}
+
+
+def test_a_measured_width_is_part_of_the_trials_and_stays(tiny_study: Path) -> None:
+    session = planned(tiny_study)
+    (width,) = widths(session)  # one for both seeds
+    assert isinstance(width, int)
+    assert not (tiny_study.parent / "runs").exists()  # planning writes nothing
+    session.run(SerialExecutor(session._worker_settings(0)))
+    rows = Store(tiny_study.parent / "runs/tiny").trials()
+    assert [json.loads(options) for options in rows["options"]] == [
+        {"match": "train_seconds", "width": width}
+    ] * 2
+    again = planned(tiny_study)
+    assert not again.plan.missing
+    more = planned(tiny_study, "seeds=3")
+    assert widths(more) == {width}
+    assert len(more.plan.missing) == 1
+    other = planned(tiny_study, "name=other")  # in the same folder: what is on record there serves it too
+    assert not other.plan.missing
+
+
+def test_a_width_on_record_serves_whatever_is_faster_now(tiny_study: Path) -> None:
+    session = planned(tiny_study)
+    (found,) = session.planner.widths.used.values()
+    store = Store(tiny_study.parent / "runs/tiny")
+    store.write_widths([replace(found, width=7, device="another machine")])
+    assert widths(planned(tiny_study)) == {7}
+    with pytest.raises(StoreError, match="a run has meanwhile measured 7 channels"):
+        store.write_widths([replace(found, width=8)])
+    (store.root / "widths.json").replace(lambda file: file.write(b"{}"))
+    with pytest.raises(StoreError, match="is not what lrlc wrote"):
+        planned(tiny_study)
+
+
+def test_a_width_that_is_given_is_not_measured(tiny_study: Path) -> None:
+    session = planned(tiny_study, "layer.width=20")
+    assert widths(session) == {20}
+    assert not session.planner.widths.used
+
+
+def test_a_width_is_not_measured_for_a_search(tiny_study: Path) -> None:
+    search = "search={dataset: digits, trials: 2, space: {kind: [conv, wide_conv], rank: [2]}}"
+    with pytest.raises(StudyError) as caught:
+        planned(tiny_study, search, "layer.match=train_seconds")
+    assert str(caught.value).endswith(
+        "layer.match: the width of wide_conv cannot be measured for a search; give layer.width"
+    )
