@@ -208,7 +208,8 @@ class RunSession:
         if search is not None:
             store.write_importance(search.importance(), self.profile)
         store.compact()
-        if not self.is_of_pilots:  # last: workers are gone, rows are safe
+        if not self.is_of_pilots:
+            # Last: rows are safe by now, and the workers gone that it would hold up.
             note_baselines(store, specs, self.data_dir, min(self.study.seeds))
 
     def _gpus(self, available: float) -> float:

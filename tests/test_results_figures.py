@@ -42,9 +42,13 @@ def full_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Rows for every figure there is."""
     store = small_store(tmp_path_factory.mktemp("full"))
     rows = measured(study(("utkface",), 3, (2, 4), ("1", "3"))) + translated()
-    store.commit(
-        [*rows, *(replace(row, trial_id=f"s{row.trial_id}", dataset="digits") for row in searched())]
-    )
+    more = [
+        replace(row, trial_id=f"{count}{row.trial_id}", dataset="fashion_mnist", train_images=count)
+        for row in study(("mnist",), 3, (2,), ("3",), wide_ranks=())
+        for count in (1000, 3000)
+    ]
+    hunted = [replace(row, trial_id=f"s{row.trial_id}", dataset="digits") for row in searched()]
+    store.commit([*rows, *more, *hunted])
     store.write_importance(IMPORTANCE, "smoke")
     store.write_tuning([tuned("mnist", "conv", 0.1), tuned("mnist", "lrlc", 0.4)], "smoke")
     for score, title in enumerate(store.trials(["dataset"])["dataset"].unique()):
@@ -130,6 +134,7 @@ def test_few_seeds_are_drawn(seeds: int, tmp_path: Path) -> None:
     drawn = draw_all(selection, tmp_path, ["png"])
     assert set(drawn.skipped) == {
         "translated",
+        "scaling",
         "placement_rank",
         "alignment",
         "search_history",

@@ -26,6 +26,7 @@ FIGURES: Mapping[str, str] = {
     "rank_vs_accuracy": "results.figures.rank_vs_accuracy",
     "differences": "results.figures.differences",
     "translated": "results.figures.translated",
+    "scaling": "results.figures.scaling",
     "placement_rank": "results.figures.placement_rank",
     "pareto": "results.figures.pareto",
     "alignment": "results.figures.alignment",

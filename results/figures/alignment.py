@@ -1,4 +1,7 @@
-"""What relaxing invariance gains against how aligned the images are, across data sets and along shifts of each."""
+"""What relaxing invariance gains against what images' positions mean, across data sets and along shifts of each.
+
+Two measures of it: how aligned the images are, and the value of position, which knows the labels.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,24 +24,29 @@ from studies.claims import Cells
 from studies.titles import Title
 
 CAPTION = (
-    "Gain over convolution against the alignment of the images: the mean correlation of two of them, 1 if all are "
-    "one. A point is a data set as trained on, with its 95% t interval over paired seeds; a line joins the shifts of "
-    "one data set, which take its alignment away (hollow: shifted). Ranks are chosen on validation, for a gain by the "
-    "first seeds, which do not report it. Layer kinds are drawn a little apart; faint intervals run off the panel."
+    "Gain over convolution against the alignment of the images (the mean correlation of two of them, 1 if all are one) "
+    "and against the value of position (what a linear classifier of pixels reaches beyond one of pooled random "
+    "convolutions). A point is a data set as trained on, with its 95% t interval over paired seeds; a line joins the "
+    "shifts of one data set, which take its alignment away (hollow: shifted). Ranks are chosen on validation, for a "
+    "gain by the first seeds, which do not report it. Layer kinds are drawn a little apart; faint intervals run off "
+    "the panel."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "translate", "status", "seed",
     "test_accuracy", "validation_accuracy", "test_images",
 )  # fmt: skip
 REFERENCE = "conv"
-KINDS = ("lrlc", "lrlc_input_dependent")
+RANKED = ("lrlc", "lrlc_input_dependent")
+KINDS = (*RANKED, "locally_connected")
+MEASURES = {"alignment": "alignment (mean correlation)", "position": "value of position (points)"}
+"""What a point's places are called on the horizontal axis."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
 """As many as there may be panels."""
 WIDE = 8.0
 """Alignments that differ by this factor are drawn on a log scale."""
 LETTERS_ACROSS, MARK_LETTERS, LEGEND_ROW_INCHES = {1: 60, 2: 92}, 9, 0.15
 """Of a legend below one panel or two; how many letters wide a mark is; how high a row."""
-APART = {KINDS[0]: -2.3, KINDS[1]: 2.3}
+APART = {"lrlc": -3.0, "lrlc_input_dependent": 3.0}
 """How far kinds move apart sideways, in typographic points: as wide as a mark, so that none hides another."""
 
 
@@ -47,7 +55,8 @@ class _Point:
     series: str
     """The data set without its shift, for a reader."""
     translate: int
-    alignment: float
+    places: Mapping[str, float]
+    """By measure; NaN where it is not known."""
     rows: pd.DataFrame
 
     def difference(self, ours: str, theirs: str) -> Summary | None:
@@ -66,7 +75,7 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Line:
-    """Points of one data set, by rising alignment, and a value with its interval for each."""
+    """Points of one data set, by rising shift, and a value with its interval for each."""
 
     series: str
     kind: str | None
@@ -75,7 +84,10 @@ class _Line:
 
 
 def draw(selection: Selection) -> Figure:
-    """Gain, fixed minus input-dependent, and best rank, as far as the rows tell of two data sets or shifts."""
+    """Gain, fixed minus input-dependent, and best rank, as far as the rows tell of two data sets or shifts.
+
+    A row of panels for each measure that is known of two of them.
+    """
     points = _points(selection)
     series = list(dict.fromkeys(point.series for point in points))
     looks = {name: MARKERS[number % len(MARKERS)] for number, name in enumerate(series)}
@@ -83,17 +95,20 @@ def draw(selection: Selection) -> Figure:
     found = {
         "Gain over convolution": [line for kind in kinds for line in _gains(points, kind)],
         "Fixed minus input-dependent": list(_gaps(points)),
-        "Best rank on validation": [line for kind in kinds for line in _best_ranks(points, kind)],
+        "Best rank on validation": [line for kind in RANKED for line in _best_ranks(points, kind)],
     }
     drawn = {name: lines for name, lines in found.items() if sum(len(line.points) for line in lines) > 1}
     if not drawn:
         raise NothingToDraw("no two data sets or shifts have a finished low-rank layer beside a convolution")
-    columns = _legend_columns(len(drawn), len(kinds) + 1, series)
+    panels_drawn = [(measure, *each) for measure in _measures(points) for each in drawn.items()]
+    across = len(drawn) if len(drawn) > 1 else len(panels_drawn)
+    columns = _legend_columns(across, len(kinds) + 1, series)
     rows = -(-(len(kinds) + 1) // columns) + -(-len(series) // columns)
-    figure, axes = style.grid(len(drawn), panel_height=2.2, below=0.2 + LEGEND_ROW_INCHES * rows)
-    for ax, (name, lines) in zip(axes, drawn.items(), strict=True):
-        _draw_panel(ax, name, lines, looks)
-        _scale([point.alignment for point in points], ax)
+    below = 0.2 + LEGEND_ROW_INCHES * rows
+    figure, axes = style.grid(len(panels_drawn), panel_height=2.2, below=below, columns=across)
+    for ax, (measure, name, lines) in zip(axes, panels_drawn, strict=True):
+        _draw_panel(ax, measure, name, lines, looks)
+        _scale(ax, measure, [place for point in points if not np.isnan(place := point.places[measure])])
     _legend(figure, kinds, looks, columns)
     return figure
 
@@ -108,12 +123,21 @@ def _points(selection: Selection) -> list[_Point]:
         first = panel.rows.iloc[0]
         name = dataset_name(str(replace(Title.parse(panel.dataset), translate=0)))
         series = f"{name}, {panel.detail}" if panel.detail else name
-        found.append(_Point(series, int(first["translate"]), noted.alignment, panel.rows))
+        baseline = selection.baseline(panel.dataset, panel.rows)
+        position = baseline.value_of_position if baseline else None
+        places = {"alignment": noted.alignment, "position": np.nan if position is None else 100 * position}
+        found.append(_Point(series, int(first["translate"]), places, panel.rows))
     if not found:
         raise NothingToDraw("its run noted no alignment of its data sets; running it again does")
     if len(datasets) < 2:
         raise NothingToDraw("it takes two data sets, or a shifted one, to compare alignments")
-    return sorted(found, key=lambda point: point.alignment)
+    return sorted(found, key=lambda point: point.places["alignment"])
+
+
+def _measures(points: Sequence[_Point]) -> list[str]:
+    """Those that set two of the points apart."""
+    places = {measure: {point.places[measure] for point in points} for measure in MEASURES}
+    return [measure for measure in MEASURES if len([each for each in places[measure] if each == each]) > 1]
 
 
 def _gains(points: Sequence[_Point], kind: str) -> Iterator[_Line]:
@@ -123,7 +147,7 @@ def _gains(points: Sequence[_Point], kind: str) -> Iterator[_Line]:
 
 def _gaps(points: Sequence[_Point]) -> Iterator[_Line]:
     for series, of_series in _by_series(points):
-        yield _line(series, None, [(point, point.difference(*KINDS)) for point in of_series])
+        yield _line(series, None, [(point, point.difference(*RANKED)) for point in of_series])
 
 
 def _best_ranks(points: Sequence[_Point], kind: str) -> Iterator[_Line]:
@@ -133,14 +157,15 @@ def _best_ranks(points: Sequence[_Point], kind: str) -> Iterator[_Line]:
 
 def _by_series(points: Sequence[_Point]) -> Iterator[tuple[str, list[_Point]]]:
     for series in dict.fromkeys(point.series for point in points):
-        yield series, [point for point in points if point.series == series]
+        of_series = [point for point in points if point.series == series]
+        yield series, sorted(of_series, key=lambda point: point.translate)
 
 
 def _line(series: str, kind: str | None, told: Sequence[tuple[_Point, Summary | None]]) -> _Line:
     return _Line(series, kind, [(point, value) for point, value in told if value is not None])
 
 
-def _draw_panel(ax: Axes, name: str, lines: Sequence[_Line], looks: Mapping[str, str]) -> None:
+def _draw_panel(ax: Axes, measure: str, name: str, lines: Sequence[_Line], looks: Mapping[str, str]) -> None:
     is_rank = name.startswith("Best")
     if not is_rank:
         ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
@@ -148,12 +173,12 @@ def _draw_panel(ax: Axes, name: str, lines: Sequence[_Line], looks: Mapping[str,
     values = [value for line in lines for _, value in line.points]
     ax.set_ylim((-0.5, len(ranks) - 0.5) if is_rank else _limits(values))
     for line in lines:
-        _draw_line(ax, line, looks[line.series], ranks)
+        _draw_line(ax, measure, line, looks[line.series], ranks)
     if is_rank:
         ax.set_yticks(range(len(ranks)), [str(rank) for rank in ranks])
     else:
         ax.yaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel("alignment (mean correlation)")
+    ax.set_xlabel(MEASURES[measure])
     ax.set_ylabel("rank (filter banks)" if is_rank else "difference (points)")
     counts = [value.n for value in values]
     low, high = min(counts), max(counts)
@@ -168,7 +193,7 @@ def _ranks(lines: Sequence[_Line]) -> list[int]:
     """Those that were tried, best or not."""
     rows = [point.rows for line in lines for point, _ in line.points]
     return sorted(
-        {int(rank) for part in rows for rank in part.loc[part["kind"].isin(KINDS), "rank"].unique()}
+        {int(rank) for part in rows for rank in part.loc[part["kind"].isin(RANKED), "rank"].unique()}
     )
 
 
@@ -184,18 +209,19 @@ def _limits(values: Sequence[Summary]) -> tuple[float, float]:
     return float(low - 0.07 * span), float(high + 0.07 * span)
 
 
-def _draw_line(ax: Axes, line: _Line, marker: str, ranks: Sequence[int]) -> None:
+def _draw_line(ax: Axes, measure: str, line: _Line, marker: str, ranks: Sequence[int]) -> None:
     """Intervals, marks and what joins them; a rank stands at its place among `ranks`, where there are any."""
     colour = style.INK if line.kind is None else style.kind_colour(line.kind)
     apart = APART.get(line.kind or "", 0.0) / 72
     assert isinstance(ax.figure, Figure)
     moved = ax.transData + ScaledTranslation(apart, 0.0, ax.figure.dpi_scale_trans)
-    places = [point.alignment for point, _ in line.points]
-    heights = [ranks.index(int(value.mean)) if ranks else value.mean for _, value in line.points]
+    known = [(point, value) for point, value in line.points if not np.isnan(point.places[measure])]
+    places = [point.places[measure] for point, _ in known]
+    heights = [ranks.index(int(value.mean)) if ranks else value.mean for _, value in known]
     stroke = style.LINE_STYLES.get(line.kind or "", "-")
     bottom, top = ax.get_ylim()
     ax.plot(places, heights, color=colour, linestyle=stroke, linewidth=0.8, zorder=2, transform=moved)
-    for (point, value), place, height in zip(line.points, places, heights, strict=True):
+    for (point, value), place, height in zip(known, places, heights, strict=True):
         if not np.isnan(value.low):
             is_cut = value.low < bottom or value.high > top
             ends, faint = [value.low, value.high], 0.35 if is_cut else 1.0
@@ -213,18 +239,21 @@ def _draw_line(ax: Axes, line: _Line, marker: str, ranks: Sequence[int]) -> None
         )
 
 
-def _scale(alignments: Sequence[float], ax: Axes) -> None:
+def _scale(ax: Axes, measure: str, places: Sequence[float]) -> None:
     """A log scale where one data set is many times as aligned as another, which a linear one would crowd at 0."""
-    low, high = min(alignments), max(alignments)
-    if low <= 0 or high < WIDE * low:
-        ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
-        ax.xaxis.set_major_locator(MaxNLocator(4))
+    low, high = min(places), max(places)
+    if measure == "alignment" and low > 0 and high >= WIDE * low:
+        ax.set_xscale("log")
+        ax.set_xlim(low / 1.4, high * 1.4)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        ax.xaxis.set_minor_locator(NullLocator())
         return
-    ax.set_xscale("log")
-    ax.set_xlim(low / 1.4, high * 1.4)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    # By hand: marks that are moved sideways do not widen an axis by themselves.
+    low, high = min(0.0, low), max(0.0, high)
+    margin = 0.08 * (high - low)
+    ax.set_xlim(low - margin, high + margin)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def _legend_columns(panel_count: int, kind_count: int, series: Sequence[str]) -> int:
@@ -237,7 +266,11 @@ def _legend(figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], colu
     """Kinds and what a hollow mark is in the first rows, data sets below."""
     of_kinds = [
         Line2D(
-            [], [], color=style.kind_colour(kind), linestyle=style.LINE_STYLES[kind], label=kind_name(kind)
+            [],
+            [],
+            color=style.kind_colour(kind),
+            linestyle=style.LINE_STYLES.get(kind, "-"),
+            label=kind_name(kind),
         )
         for kind in kinds
     ]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from results.datasets import Baseline
 from results.figures import style
 from results.figures.naming import kind_name, short_kind_name
 from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
@@ -23,10 +24,11 @@ CAPTION = (
     "Test accuracy against the rank of spatial variation. "
     "A faint dot is a seed, a faint bar the middle 90% of many; a line joins the means, with 95% t intervals. "
     "Colour and marker say which layers were replaced, the stroke and how a mark is filled by what. "
-    "Bands are means and 95% t intervals of layers without a rank, fainter the wider they are."
+    "Bands are means and 95% t intervals of layers without a rank, fainter the wider they are. "
+    "Dashed: logistic regression on the same training pixels, which trained networks should beat."
 )
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", "test_accuracy", "test_images")
-MATCHED = "wide_conv"
+MATCHED, LINEAR = "wide_conv", "linear"
 BAR_POINTS = 2.0
 WIDEST_DODGE = 0.22
 """How far, in ranks, series move apart so that their intervals do not hide each other."""
@@ -79,8 +81,12 @@ class _Band:
 
 def draw(selection: Selection) -> Figure:
     """One panel per data set; raises NothingToDraw where no layer with a rank has finished."""
-    found = [(panel, *_split(panel)) for panel in panels(selection.trials)]
-    found = [entry for entry in found if entry[1]]
+    found = [
+        (panel, series, _with_linear(bands, selection.baseline(panel.dataset, panel.rows)))
+        for panel in panels(selection.trials)
+        for series, bands in [_split(panel)]
+        if series
+    ]
     if not found:
         raise NothingToDraw("no trial of a layer with a rank has finished")
     figure, axes = style.grid(len(found), panel_height=2.3, below=0.55)
@@ -116,6 +122,15 @@ def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
         for layer, rows in cells(finished[~has_line])
     ]
     return series, sorted(bands, key=lambda band: band.summary.mean)
+
+
+def _with_linear(bands: Sequence[_Band], noted: Baseline | None) -> Sequence[_Band]:
+    """The linear classifier among the bands; it has no seeds, so no interval."""
+    if noted is None or noted.linear_accuracy is None:
+        return bands
+    accuracy = Summary(1, 100 * noted.linear_accuracy, np.nan, np.nan, np.nan)
+    linear = _Band(LINEAR, "linear classifier", style.INK, accuracy)
+    return sorted([*bands, linear], key=lambda band: band.summary.mean)
 
 
 def _band_label(layer: dict[str, object]) -> str:
@@ -221,7 +236,8 @@ def _draw_bands(ax: Axes, bands: Sequence[_Band]) -> None:
             ax.axhspan(
                 summary.low, summary.high, color=band.colour, alpha=0.15 / max(1, 4 * share), lw=0, zorder=0
             )
-        ax.axhline(summary.mean, color=band.colour, linewidth=0.9, zorder=1)
+        stroke = "--" if band.kind == LINEAR else "-"
+        ax.axhline(summary.mean, color=band.colour, linewidth=0.9, linestyle=stroke, zorder=1)
         outside = (
             "" if low <= summary.mean <= high else f" {'↓' if summary.mean < low else '↑'} {summary.mean:.1f}"
         )

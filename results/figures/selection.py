@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from results.datasets import DatasetSummary
+from results.datasets import Baseline, DatasetSummary
 from results.figures.naming import setting_name
 from results.importance import Importance
 from results.schema import SCHEMAS, TrialStatus
@@ -61,6 +61,14 @@ class Selection:
     def datasets(self) -> Mapping[str, DatasetSummary]:
         """What is noted of the data sets, by title; nothing of those trained on by earlier versions."""
         return self.read_datasets()
+
+    def baseline(self, dataset: str, rows: pd.DataFrame) -> Baseline | None:
+        """What is noted of the subset that all finished `rows` of a data set train and test on, with these columns."""
+        finished = rows[rows["status"] == TrialStatus.FINISHED]
+        counts = [finished[name].dropna().unique() for name in ("train_images", "test_images")]
+        if dataset not in self.datasets or any(len(different) != 1 for different in counts):
+            return None
+        return self.datasets[dataset].baseline(*(int(different[0]) for different in counts))
 
     @cached_property
     def trials(self) -> pd.DataFrame:

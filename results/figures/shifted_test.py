@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from results.figures import style
+from results.figures.gains import kind_handle, kinds_in_order
 from results.figures.pareto import MARKERS
 from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, best_cells, panels
-from results.figures.translated import LINES, kind_handle, kinds_in_order
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, Summary, summarise
 
@@ -127,7 +127,7 @@ def _draw_kind(
         [each.mean for each in found],
         yerr=[style.half_width(each) for each in found],
         color=style.kind_colour(kind),
-        linestyle=LINES.get(kind, "-") if joined else "",
+        linestyle=style.LINE_STYLES.get(kind, "-") if joined else "",
         marker=MARKERS.get(kind, "X"),
         markersize=4,
         linewidth=1.1,

@@ -57,6 +57,8 @@ LINE_STYLES: dict[str, Stroke] = {
     "lrlc": "-",
     "lrlc_input_dependent": (0, (4, 1.5)),
     "wide_conv": (0, (1, 1.2)),
+    "coord_conv": (0, (4, 1, 1, 1)),
+    "locally_connected": (0, (1, 2.5)),
 }
 
 

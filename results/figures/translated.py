@@ -1,21 +1,27 @@
 """Gain over convolution as the images are translated, and what convolution itself then reaches."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from results.claims.cells import Side, chosen, pair
+from results.claims.cells import Side, chosen
 from results.figures import style
-from results.figures.naming import KIND_NAMES, kind_name
+from results.figures.gains import (
+    REFERENCE,
+    draw_kind,
+    gains_of,
+    kind_handle,
+    kinds_in_order,
+    limits,
+    relaxed,
+)
 from results.figures.pareto import MARKERS
 from results.figures.selection import NothingToDraw, Panel, Selection, panels
-from results.statistics import Summary, summarise
+from results.statistics import summarise
 from studies.claims import Cells
 from studies.titles import Title
 
@@ -25,14 +31,8 @@ CAPTION = (
     "Of several ranks or placements the first seeds choose one on validation, and do not report it. "
     "Below: the convolution's own test accuracy."
 )
-REFERENCE = "conv"
 APART = 0.11
 """Between the marks of two kinds, where two shifts are 1 apart."""
-LINES: Mapping[str, style.Stroke] = {
-    **style.LINE_STYLES,
-    "coord_conv": (0, (4, 1, 1, 1)),
-    "locally_connected": (0, (1, 2.5)),
-}
 
 
 @dataclass(frozen=True)
@@ -84,22 +84,15 @@ def _dial(panel: Panel) -> _Dial:
     gains: dict[str, dict[int, pd.Series[float]]] = {}
     kinds = kinds_in_order([kind for kind in panel.rows["kind"] if kind != REFERENCE])
     for shift, rows in panel.rows.groupby("translate"):
-        conv = Side.of(rows, Cells(kind=REFERENCE))
-        own = chosen(conv)
+        own = chosen(Side.of(rows, Cells(kind=REFERENCE)))
         if own.empty:
             continue
         reference[int(str(shift))] = own
         for kind in kinds:
-            both = pair(Side.of(rows, _cells(panel.rows, kind)), conv)
-            if len(both):
-                gains.setdefault(kind, {})[int(str(shift))] = both["ours"] - both["theirs"]
+            found = gains_of(rows, relaxed(panel.rows, kind))
+            if len(found):
+                gains.setdefault(kind, {})[int(str(shift))] = found
     return _Dial(panel, reference, {kind: found for kind, found in gains.items() if len(found) > 1})
-
-
-def _cells(rows: pd.DataFrame, kind: str) -> Cells:
-    """A kind's cells, without rank 1, a convolution by another name, where there are others."""
-    ranks = sorted({int(rank) for rank in rows.loc[rows["kind"] == kind, "rank"].dropna()})
-    return Cells(kind=kind, rank=[rank for rank in ranks if rank > 1] or ranks)
 
 
 def _draw_gains(ax: Axes, dial: _Dial) -> None:
@@ -107,46 +100,14 @@ def _draw_gains(ax: Axes, dial: _Dial) -> None:
     ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
     for number, (kind, by_shift) in enumerate(dial.gains.items()):
         aside = APART * (number - (len(dial.gains) - 1) / 2)
-        colour, places, found = style.kind_colour(kind), [], []
-        for shift, gains in sorted(by_shift.items()):
-            places.append(shifts.index(shift) + aside)
-            found.append(summarise(gains))
-            dots = np.full(len(gains), places[-1])
-            ax.scatter(dots, gains, s=5, color=colour, alpha=0.35, linewidths=0, zorder=2)
-        ax.errorbar(
-            places,
-            [each.mean for each in found],
-            yerr=[_half(each) for each in found],
-            color=colour,
-            linestyle=LINES.get(kind, "-"),
-            marker=MARKERS.get(kind, "X"),
-            markersize=4,
-            linewidth=1.1,
-            elinewidth=0.8,
-            zorder=3,
-        )
-    ax.set_ylim(*_limits(dial))
+        places = [shifts.index(shift) + aside for shift in sorted(by_shift)]
+        draw_kind(ax, kind, places, [gains for _, gains in sorted(by_shift.items())])
+    groups = [gains for by_shift in dial.gains.values() for gains in by_shift.values()]
+    ax.set_ylim(*limits(groups, always=[0.0]))
     ax.set_xlim(-0.4, len(shifts) - 0.6)
     ax.set_xticks(range(len(shifts)), [str(shift) for shift in shifts])
     ax.tick_params(axis="x", labelbottom=False)
     ax.yaxis.set_major_locator(MaxNLocator(6))
-
-
-def _half(summary: Summary) -> float:
-    return float(np.nan_to_num(summary.high - summary.mean))  # no interval at one seed
-
-
-def _limits(dial: _Dial) -> tuple[float, float]:
-    """Room for every seed and, up to half as much again, for intervals: at two seeds they run off."""
-    series = [gains for by_shift in dial.gains.values() for gains in by_shift.values()]
-    shown = np.concatenate([[0.0], *[gains.to_numpy() for gains in series]])
-    low, high = float(shown.min()), float(shown.max())
-    span = max(high - low, 0.2)
-    summaries = [summarise(gains) for gains in series]
-    lows = [each.mean - _half(each) for each in summaries]
-    highs = [each.mean + _half(each) for each in summaries]
-    low, high = max(min([low, *lows]), low - 0.5 * span), min(max([high, *highs]), high + 0.5 * span)
-    return low - 0.05 * span, high + 0.05 * span
 
 
 def _draw_reference(ax: Axes, dial: _Dial) -> None:
@@ -155,7 +116,7 @@ def _draw_reference(ax: Axes, dial: _Dial) -> None:
     ax.errorbar(
         range(len(shifts)),
         [each.mean for each in found],
-        yerr=[_half(each) for each in found],
+        yerr=[style.half_width(each) for each in found],
         color=style.kind_colour(REFERENCE),
         marker=MARKERS[REFERENCE],
         markersize=3,
@@ -169,23 +130,3 @@ def _draw_reference(ax: Axes, dial: _Dial) -> None:
 def _note(dial: _Dial) -> str:
     counts = [len(gains) for by_shift in dial.gains.values() for gains in by_shift.values()]
     return style.seeds_note(dial.panel.rows, counts)
-
-
-def kinds_in_order(kinds: Iterable[str]) -> list[str]:
-    """Each once, as every legend names them."""
-    kinds = list(dict.fromkeys(kinds))
-    known = [kind for kind in reversed(KIND_NAMES) if kind in kinds]
-    return known + sorted(set(kinds) - set(KIND_NAMES))
-
-
-def kind_handle(kind: str) -> Line2D:
-    """A kind's entry in a legend of lines."""
-    return Line2D(
-        [],
-        [],
-        color=style.kind_colour(kind),
-        linestyle=LINES.get(kind, "-"),
-        marker=MARKERS.get(kind, "X"),
-        markersize=4,
-        label=kind_name(kind),
-    )

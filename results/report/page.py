@@ -13,6 +13,7 @@ from results.report import (
     along_rank,
     asked,
     between,
+    data_sets,
     failures,
     figures,
     outcome,
@@ -44,6 +45,7 @@ def describe(
         sections=[
             *verdicts.sections(judged),
             asked.section(record, rows),
+            *data_sets.section(selection),
             *tuning.section(selection.tuning),
             figures.section(selection, image_format),
             outcome.section(rows),

@@ -1,0 +1,198 @@
+"""Accuracy, and gain over convolution, against the number of training images or of epochs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+from results.claims.cells import Side, chosen
+from results.figures import style
+from results.figures.gains import REFERENCE, draw_kind, gains_of, kind_handle, kinds_in_order, limits, relaxed
+from results.figures.naming import setting_name
+from results.figures.selection import MOST_PANELS, PANEL, NothingToDraw, Panel, Selection
+from results.schema import TrialStatus
+from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+
+CAPTION = (
+    "Above: test accuracy against the number of training images, or of epochs, on a log scale; dashed, or in words "
+    "where it is far away, is logistic regression on the same training pixels. Below: the gain over a convolution "
+    "trained with the same seed. Means and 95% t intervals over seeds, a faint dot for each gain; layer kinds are "
+    "drawn a little apart. Of several ranks or placements the first seeds choose one on validation, and do not report "
+    "it."
+)
+TRIAL_COLUMNS = (
+    *PANEL, *LAYER_SETTINGS, "status", "seed", "test_accuracy", "validation_accuracy", "test_images"
+)  # fmt: skip
+AXES = {"train_images": "training images", "epochs": "epochs"}
+APART = 0.025
+"""Between the marks of two kinds, as a share of the axis."""
+
+
+@dataclass(frozen=True)
+class _Dial:
+    """One data set at several values of an axis; by kind and value, percent or points by seed."""
+
+    panel: Panel
+    axis: str
+    accuracies: Mapping[str, Mapping[int, "pd.Series[float]"]]
+    gains: Mapping[str, Mapping[int, "pd.Series[float]"]]
+    linear: Mapping[int, float]
+    """The linear classifier's percent, where it is known."""
+
+    @property
+    def values(self) -> list[int]:
+        return sorted({value for by_value in self.accuracies.values() for value in by_value})
+
+
+def draw(selection: Selection) -> Figure:
+    """A column per data set and axis; raises NothingToDraw where neither axis takes two values."""
+    dials = [dial for dial in _dials(selection) if len(dial.values) > 1 and dial.gains]
+    if not dials:
+        raise NothingToDraw(
+            "no data set has gains over convolution at two numbers of training images or epochs"
+        )
+    if len(dials) > MOST_PANELS:
+        raise NothingToDraw(f"it would take {len(dials)} panels; {MOST_PANELS} are the most")
+    figure, pairs = style.stacked(len(dials), heights=(1.8, 1.8), below=0.5)
+    for number, (dial, (above, below)) in enumerate(zip(dials, pairs, strict=True)):
+        below.sharex(above)
+        _draw_accuracies(above, dial)
+        _draw_gains(below, dial)
+        style.title(above, dial.panel, _note(dial))
+        if number % style.ACROSS == 0:
+            above.set_ylabel("test accuracy (%)")
+            below.set_ylabel("gain over conv (points)")
+    _legend(figure, dials, most_columns=min(len(dials), style.ACROSS) + 1)
+    return figure
+
+
+def _dials(selection: Selection) -> Iterator[_Dial]:
+    trials = selection.trials
+    if trials.empty:
+        raise NothingToDraw("no trial has a row yet")
+    finished = trials[trials["status"] == TrialStatus.FINISHED]
+    for (dataset, _), rows in finished.groupby(["dataset", "network"], sort=False, observed=True):
+        varying = [name for name in TRAINING_SETTINGS if rows[name].nunique(dropna=False) > 1]
+        for axis in AXES:
+            if axis in varying:
+                for detail, part in _alike(rows, axis, varying):
+                    yield _dial(selection, Panel(str(dataset), detail, part), axis)
+                if _follow(rows, axis, varying):
+                    break
+
+
+def _alike(rows: pd.DataFrame, axis: str, varying: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows that differ in `axis` alone of what varies, and in what it sets: of fewer images more epochs."""
+    others = [name for name in varying if name != axis]
+    if _follow(rows, axis, varying):
+        ends = rows.sort_values(axis)[others].iloc[[0, -1]]
+        yield (
+            ", ".join(f"{_named(name, ends[name].iloc[0])} to {ends[name].iloc[1]}" for name in others),
+            rows,
+        )
+        return
+    for key, part in rows.groupby(others, dropna=False, sort=True):
+        yield ", ".join(_named(name, value) for name, value in zip(others, key, strict=True)), part
+
+
+def _named(name: str, value: object) -> str:
+    """'images 3000', 'epochs 24', short enough for a panel's note."""
+    return setting_name(name.removeprefix("train_"), value)
+
+
+def _follow(rows: pd.DataFrame, axis: str, varying: Sequence[str]) -> bool:
+    """Whether a value of `axis` sets all else that varies."""
+    return len(rows[list(varying)].drop_duplicates()) == rows[axis].nunique()
+
+
+def _dial(selection: Selection, panel: Panel, axis: str) -> _Dial:
+    accuracies: dict[str, dict[int, pd.Series[float]]] = {}
+    gains: dict[str, dict[int, pd.Series[float]]] = {}
+    linear: dict[int, float] = {}
+    for key, rows in panel.rows.groupby(axis):
+        value = round(float(str(key)))
+        noted = selection.baseline(panel.dataset, rows)
+        if noted is not None and noted.linear_accuracy is not None:
+            linear[value] = 100 * noted.linear_accuracy
+        for kind in panel.rows["kind"].unique():
+            cells = relaxed(panel.rows, kind)
+            if len(own := chosen(Side.of(rows, cells))):
+                accuracies.setdefault(kind, {})[value] = own
+            if kind != REFERENCE and len(found := gains_of(rows, cells)):
+                gains.setdefault(kind, {})[value] = found
+    return _Dial(panel, axis, accuracies, gains, linear)
+
+
+def _draw_accuracies(ax: Axes, dial: _Dial) -> None:
+    _draw_kinds(ax, dial, dial.accuracies, dots=False)
+    groups = [values for by_value in dial.accuracies.values() for values in by_value.values()]
+    ax.set_ylim(*limits(groups))
+    if dial.linear:
+        _draw_linear(ax, dial)
+    ax.tick_params(axis="x", labelbottom=False)
+
+
+def _draw_linear(ax: Axes, dial: _Dial) -> None:
+    """A line, unless it is so far from the networks that it would squeeze them: then in words."""
+    low, high = ax.get_ylim()
+    room, margin = 0.5 * (high - low), 0.05 * (high - low)
+    values, percents = zip(*sorted(dial.linear.items()), strict=True)
+    least, most = min(percents), max(percents)
+    if low - room <= least and most <= high + room:
+        ax.plot(values, percents, color=style.INK, linestyle="--", linewidth=0.9, zorder=1)
+        ax.set_ylim(min(low, least - margin), max(high, most + margin))
+        return
+    told = " to ".join(dict.fromkeys((f"{least:.1f}", f"{most:.1f}")))
+    # Curves rise: the corners above left and below right are free.
+    if most > high:
+        ax.text(0.02, 0.98, f"linear ↑ {told}", fontsize=6, va="top", transform=ax.transAxes)
+    else:
+        ax.text(0.99, 0.02, f"linear ↓ {told}", fontsize=6, ha="right", transform=ax.transAxes)
+
+
+def _draw_gains(ax: Axes, dial: _Dial) -> None:
+    ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
+    _draw_kinds(ax, dial, dial.gains, dots=True)
+    ax.set_ylim(*limits([values for by_value in dial.gains.values() for values in by_value.values()], [0.0]))
+    ax.set_xscale("log")
+    low, high = dial.values[0], dial.values[-1]
+    margin = (high / low) ** 0.08
+    ax.set_xlim(low / margin, high * margin)
+    ax.xaxis.set_major_locator(FixedLocator(dial.values))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(dial.values, [f"{value:,}" for value in dial.values])
+    ax.set_xlabel(AXES[dial.axis])
+
+
+def _draw_kinds(
+    ax: Axes, dial: _Dial, of_kinds: Mapping[str, Mapping[int, "pd.Series[float]"]], *, dots: bool
+) -> None:
+    kinds, span = kinds_in_order(of_kinds), np.log(dial.values[-1] / dial.values[0])
+    for number, kind in enumerate(kinds):
+        moved = np.exp(APART * span * (number - (len(kinds) - 1) / 2))
+        by_value = sorted(of_kinds[kind].items())
+        draw_kind(ax, kind, [value * moved for value, _ in by_value], [one for _, one in by_value], dots=dots)
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def _note(dial: _Dial) -> str:
+    counts = [len(gains) for by_value in dial.gains.values() for gains in by_value.values()]
+    return style.seeds_note(dial.panel.rows, counts)
+
+
+def _legend(figure: Figure, dials: Sequence[_Dial], most_columns: int) -> None:
+    handles = [
+        kind_handle(kind) for kind in kinds_in_order({kind for dial in dials for kind in dial.accuracies})
+    ]
+    if any(dial.linear for dial in dials):
+        label = "linear classifier"
+        handles.append(Line2D([], [], color=style.INK, linestyle="--", linewidth=0.9, label=label))
+    columns = min(len(handles), most_columns)
+    figure.legend(
+        handles=style.row_major(handles, columns), loc="outside lower center", ncols=columns, handlelength=3
+    )
