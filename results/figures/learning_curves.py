@@ -22,7 +22,12 @@ COLUMNS = (
     ("validation_accuracy", 100.0, "validation accuracy (%)"),
 )
 ACROSS = 3
-STROKES = {"conv": (0, (4, 1.5)), "wide_conv": (0, (1, 1.2)), "coord_conv": (0, (4, 1, 1, 1))}
+STROKES: dict[str, style.Stroke] = {
+    **style.PEER_STROKES,
+    "conv": (0, (4, 1.5)),
+    "wide_conv": (0, (1, 1.2)),
+    "coord_conv": (0, (4, 1, 1, 1)),
+}
 
 
 def draw(selection: Selection) -> Figure:

@@ -12,7 +12,7 @@ KIND_NAMES = {
     "relaxed_conv": "relaxed convolution",
     "cond_conv": "CondConv",
     "position_map": "position map",
-    "constrained_local": "locally connected, constrained",
+    "constrained_local": "constrained local",
     "residual_pathway": "residual pathway prior",
     "involution": "involution",
 }

@@ -53,7 +53,16 @@ KIND_COLOURS = {
     "involution": "#CC6677",
 }
 Stroke = Literal["-"] | tuple[float, tuple[float, ...]]
+PEER_STROKES: dict[str, Stroke] = {
+    "relaxed_conv": (0, (6, 1.5, 1, 1.5)),
+    "cond_conv": (0, (2.5, 2)),
+    "constrained_local": (0, (6, 1.5, 1, 1.5, 1, 1.5)),
+    "residual_pathway": (0, (8, 2)),
+    "involution": (0, (1, 3)),
+    "position_map": (0, (3, 1, 3, 3)),
+}
 LINE_STYLES: dict[str, Stroke] = {
+    **PEER_STROKES,
     "lrlc": "-",
     "lrlc_input_dependent": (0, (4, 1.5)),
     "wide_conv": (0, (1, 1.2)),

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from results.datasets import DatasetSummary
 from results.figures import style
-from results.figures.naming import dataset_name
+from results.figures.naming import dataset_name, short_kind_name
 from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS
@@ -23,6 +23,8 @@ from studies.titles import Title
 __all__ = ["TRIAL_COLUMNS", "Figure", "draw_maps"]
 
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy")
+LRLC = ("lrlc", "lrlc_input_dependent")
+"""Maps of other kinds say whose they are."""
 COLOURS = "cividis"
 MOST_BANKS = 8
 MOST_ROWS = 12
@@ -113,6 +115,7 @@ def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_R
         if maps.empty:
             continue
         told = [dataset_name(panel.dataset), *([panel.detail] if panel.detail else [])]
+        told += [] if first["kind"] in LRLC else [short_kind_name(str(first["kind"]))]
         name, noted = ", ".join(told).replace(", ", "\n"), selection.datasets.get(panel.dataset)
         mean = None if noted is None else noted.mean_image.round().astype(np.uint8)
         if images is not None:
