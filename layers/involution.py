@@ -118,20 +118,25 @@ def apply_kernels(values: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor
 
 
 def centres(x: Tensor, geometry: Geometry) -> Tensor:
-    """What stands at the centre of each output position, (N, C, H', W'); with a stride the mean over its steps.
+    """What stands at the centre of each output position, (N, C, H', W').
 
-    Zero where the centre lies in the padding.
+    With a stride it is the mean of the image's pixels that the stride steps over from there on; zero where there are
+    none.
     """
-    (H, W), strides = geometry.output_size, geometry.stride
-    offsets = [(extent - 1) // 2 - geometry.padding[2 * axis] for axis, extent in enumerate(geometry.extent)]
+    strides = geometry.stride
+    starts = [(extent - 1) // 2 - geometry.padding[2 * axis] for axis, extent in enumerate(geometry.extent)]
     ends = [
-        max(0, offset + (size - 1) * step + 1 - length)
-        for offset, size, step, length in zip(offsets, (H, W), strides, x.shape[2:], strict=True)
+        start + size * step - length
+        for start, size, step, length in zip(
+            starts, geometry.output_size, strides, geometry.input_size, strict=True
+        )
     ]
-    moved = F.pad(x, (-offsets[1], ends[1], -offsets[0], ends[0]))  # negative padding crops
-    if strides != (1, 1):
-        moved = F.avg_pool2d(moved, strides, ceil_mode=True, count_include_pad=False)
-    return moved[:, :, :H, :W]
+    margins = (-starts[1], ends[1], -starts[0], ends[0])  # negative padding crops
+    if strides == (1, 1):
+        return F.pad(x, margins)
+    sums = F.avg_pool2d(F.pad(x, margins), strides, divisor_override=1)
+    pixels = F.pad(x.new_ones(1, 1, *geometry.input_size), margins)
+    return sums / F.avg_pool2d(pixels, strides, divisor_override=1).clamp_min(1)
 
 
 def _groups(out_channels: int, group_channels: int) -> int:

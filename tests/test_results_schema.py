@@ -39,7 +39,6 @@ LACKING = {
         "weights_spatial_std",
         "weights_image_std",
         "resumed_epochs",
-        "backend",
         "image_height",
         "image_width",
         "draw",
