@@ -31,7 +31,7 @@ def normalize_weights(logits: Tensor, normalize: str) -> Tensor:
 
 
 class FixedCombiningWeights(nn.Module):
-    """Learned logits, shared along rows, columns, both or neither; see SCIENCE 'Combining weights, fixed'.
+    """Learned logits, shared along rows, columns, both or neither; see docs/science.md, "Combining weights, fixed".
 
     rank: K, the number of banks.
     output_size: (H', W').
@@ -95,7 +95,7 @@ class FixedCombiningWeights(nn.Module):
 class InputDependentCombiningWeights(nn.Module):
     """A multi-scale squeeze-and-excite network from x (N, C_in, H, W) to maps (N, K, H', W').
 
-    See SCIENCE 'Combining weights, input-dependent': reduce to K channels; that map, its average and its
+    See docs/science.md, "Combining weights, input-dependent": reduce to K channels; that map, its average and its
     dilated depthwise convolutions, all resized to (H', W'); squeeze, ReLU, excite, sigmoid, project to K;
     normalise.
 

@@ -2,7 +2,7 @@
 
 Elsayed, Ramachandran, Shlens, Kornblith: "Revisiting Spatial Invariance with Low-Rank Local Connectivity",
 ICML 2020, https://arxiv.org/abs/2002.02959. A layer holds K filter banks and combines them anew at every
-output position.
+output position (docs/science.md, "The layer").
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""Networks with places for layer kinds, and the one way to build them: `build_network`."""
+"""Networks with places for layer kinds, and the one way to build them: `build_network`.
+
+See docs/science.md, "The networks".
+"""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence

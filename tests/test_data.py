@@ -1,4 +1,4 @@
-"""Every layout of a data set gives the same images, cut, split and scaled as SCIENCE's table says."""
+"""Every layout of a data set gives the same images, cut, split and scaled as docs/science.md, "The data", says."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -19,7 +19,7 @@ PLACES = ("", "Anno", "Eval", "Img")
 """Its download has these folders; files laid flat are found too."""
 
 DECODING = Decoding(mode="RGB", crop=(20, 40, 158, 178), size=(32, 32))
-"""Top 40, left 20, 138x138 of the 178x218 aligned image, bicubic to 32x32 (SCIENCE, 'The data')."""
+"""Top 40, left 20, 138x138 of the 178x218 aligned image, bicubic to 32x32 (docs/science.md, "The data")."""
 PLAIN_DECODING = replace(DECODING, antialias=False)
 
 

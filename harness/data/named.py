@@ -1,4 +1,4 @@
-"""The named data sets, each with its split, crop and scaling (SCIENCE, 'The data')."""
+"""The named data sets, each with its split, crop and scaling (docs/science.md, "The data")."""
 
 from pathlib import Path
 
