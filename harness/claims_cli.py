@@ -4,18 +4,32 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from harness.progress import aligned
-from results.claims import Finding, Judged, seeds_name
+from results.claims import TALK, Finding, Judged, seeds_name
 from results.statistics import Summary
 
-HEAD = ("", "", "effect (95% interval)", "seeds", "p", "visible", "test noise")
+HEAD = ("", "", "effect (95% interval)", "over images too", "seeds", "p", "visible", "test noise")
 
 
 def as_json(judged: Sequence[Judged]) -> list[dict[str, object]]:
-    return [asdict(claim) for claim in judged]
+    return [{**asdict(claim), "by_dataset": claim.by_dataset} for claim in judged]
+
+
+def by_dataset(judged: Sequence[Judged]) -> list[str]:
+    """Lines: a verdict for each claim on each data set, and what the correction was made over."""
+    rows = [
+        (claim.name if at == 0 else "", where, verdict)
+        for claim in judged
+        for at, (where, verdict) in enumerate(claim.by_dataset.items())
+    ]
+    tests = [finding for claim in judged for finding in claim.findings]
+    studies = ", ".join(dict.fromkeys(finding.study for finding in tests))
+    lines = [f"Holm's correction over all {len(tests)} tests of {studies}", "", *aligned(rows)]
+    absent = [name for name in TALK if name not in {claim.name for claim in judged}]
+    return [*lines, *([f"not claimed here: {', '.join(absent)}"] if absent else []), ""]
 
 
 def shown(judged: Sequence[Judged]) -> list[str]:
-    """Lines: a claim, its tests in columns below, and what would settle those that are undecided."""
+    """Lines: a claim, its tests in columns below, and why they are not decided."""
     columns = aligned([HEAD, *(_cells(finding) for claim in judged for finding in claim.findings)])
     table = iter(columns[1:])
     lines = ["  " + columns[0]]
@@ -40,11 +54,16 @@ def _cells(finding: Finding) -> tuple[str, ...]:
         f"  {finding.where}",
         finding.verdict,
         effect(finding.effect, finding.unit) if finding.effect else "",
+        _interval(finding.over_images),
         f"{finding.seeds} ({seeds_name(finding.reporting)})" if finding.seeds else "",
         p_value(finding.p),
         "" if finding.smallest_visible is None else f"{finding.smallest_visible:.2f}",
         "" if finding.test_noise is None else f"{finding.test_noise:.2f}",
     )
+
+
+def _interval(found: Summary | None) -> str:
+    return f"{found.low:+.2f} to {found.high:+.2f}" if found is not None and found.low == found.low else ""
 
 
 def effect(found: Summary, unit: str) -> str:

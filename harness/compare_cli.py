@@ -2,28 +2,42 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from harness.claims_cli import p_value
 from harness.errors import UserError
 from harness.progress import aligned
-from results.compare import ComparedCell, only_in, read_csv
+from results.claims import Asked, Tables
+from results.compare import ComparedCell, Regimes, known_regime, only_in, read_csv, unknown
 from results.figures.naming import dataset_name, short_kind_name
 from results.files import locate
 from results.statistics import Summary
 from results.store import Store
+from studies.regime import Regime
 
 HEAD = ("data set", "layer", "rank", "replaced", "A, %", "B, %", "A minus B, points", "seeds", "p", "")
 
 
-def result_set(named: str, results: str) -> pd.DataFrame:
-    """The rows of a study's folder, of a study under `results`, or of a CSV file; UserError if there is none."""
+@dataclass(frozen=True)
+class ResultSet:
+    """Rows, and what is known of the regime of their cells."""
+
+    rows: pd.DataFrame
+    regimes: Regimes = unknown
+
+
+def result_set(named: str, results: str) -> ResultSet:
+    """That of a study's folder, of a study under `results`, or of a CSV file; UserError if there is none."""
     if named.endswith(".csv"):
-        return read_csv(locate(named))
+        return ResultSet(read_csv(locate(named)))
     for place in (locate(named), locate(results) / named):
         if (place / "trials").is_folder():
-            return Store(place).planned_trials()
+            store = Store(place)
+            record = store.study()
+            regime = Asked.of(record.study).regime if record else Regime()
+            return ResultSet(store.planned_trials(), known_regime(Tables.of(store), regime))
     raise UserError(f"{named}: neither a study's folder of tables, nor a study in {results}, nor a CSV file")
 
 
@@ -32,6 +46,7 @@ def shown(compared: Sequence[ComparedCell], first: pd.DataFrame, second: pd.Data
     varying = _varying(compared)
     head = [*HEAD[:4], *(name.replace("_", " ") for name in varying), *HEAD[4:]]
     lines = aligned([head, *(_line(each, varying) for each in compared)])
+    lines += dict.fromkeys(f"out of regime: {each.reason}" for each in compared if each.reason)
     lines += [
         f"not in the other set: {count} of the cells of {name}"
         for name, count in (("A", only_in(first, compared)), ("B", only_in(second, compared)))

@@ -29,6 +29,15 @@ def store_with_rows(study: str, results: str) -> Store:
     return store
 
 
+def stores_of(results: str) -> list[Store]:
+    """The stores of all studies in a results folder; UserError if there is none."""
+    folder = place_of_results(results)
+    stores = [Store(folder / name) for name in folder.names("") if (folder / name / "trials").is_folder()]
+    if not stores:
+        raise UserError(f"--results {results}: no results of any study there; `lrlc run` makes them")
+    return stores
+
+
 def place_to_write(results: str) -> Location:
     """`place_of_results`; UserError, before anything starts, where no tables can be written."""
     place = place_of_results(results)

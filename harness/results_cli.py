@@ -58,20 +58,34 @@ def report(
 
 
 def claims(
-    study: StudyName, results: ResultsDir = RESULTS, profile: ProfileName = None, as_json: AsJson = False
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY]...",
+            help="Study files or names; without any, all under --results that claim the talk's statements.",
+        ),
+    ] = None,
+    results: ResultsDir = RESULTS,
+    profile: ProfileName = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Judge the study's claims, as it was last run: supported, contradicted or undecided, with the evidence."""
-    from harness import claims_cli
-    from harness.named_store import existing_store
-    from results.claims import judge
+    """Judge studies' claims, as they were last run: supported, contradicted, undecided or out of regime, and why.
 
-    judged = judge(existing_store(study, results), profile)
+    Those of several studies share one correction, and a table of verdicts by data set stands first.
+    """
+    from harness import claims_cli
+    from harness.named_store import existing_store, stores_of
+    from results.claims import TALK, judge_together
+
+    named = [existing_store(study, results) for study in studies or ()]
+    judged = judge_together(named or stores_of(results), profile, only=() if named else TALK)
     if as_json:
         print_json(claims_cli.as_json(judged))
-    elif judged:
-        print("\n".join(claims_cli.shown(judged)))
+    elif not judged:
+        print(f"{', '.join(studies or [results])}: no claims to judge; see docs/claims.md")
     else:
-        print(f"{study}: the study names no claims; see docs/claims.md")
+        verdicts = claims_cli.by_dataset(judged) if len(named) != 1 else []
+        print("\n".join([*verdicts, *claims_cli.shown(judged)]))
 
 
 def compare(
@@ -83,18 +97,24 @@ def compare(
     margin: Annotated[
         float | None, typer.Option(min=0, help="Points of accuracy that do not count in practice.")
     ] = None,
+    any_regime: Annotated[
+        bool, typer.Option("--any-regime", help="Judge networks that are known not to be trained, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Set two result sets side by side, cell by cell: two commits, two machines, ours and published numbers."""
     from harness import compare_cli
     from results.compare import compare as compare_sets
+    from results.compare import unknown
 
     sets = [compare_cli.result_set(named, results) for named in (first, second)]
-    compared = compare_sets(sets[0], sets[1], margin=margin)
+    rows = [each.rows for each in sets]
+    regimes = (unknown, unknown) if any_regime else (sets[0].regimes, sets[1].regimes)
+    compared = compare_sets(*rows, margin=margin, regimes=regimes)
     if as_json:
         print_json([asdict(cell) for cell in compared])
     else:
-        print("\n".join(compare_cli.shown(compared, *sets)))
+        print("\n".join(compare_cli.shown(compared, *rows)))
 
 
 def export(

@@ -1,7 +1,7 @@
 """More seeds for what is undecided: `lrlc run --until-decided`, look by look, at numbers of seeds set beforehand."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from harness.errors import UserError
 from harness.phases import pilots_first
 from harness.progress import say
 from harness.trial import Trial, blank_result
-from results.claims import COLUMNS, Asked, Question, Verdict, findings, of_cells, seed_order
+from results.claims import Asked, Question, Tables, Verdict, findings, of_cells, seed_order
 
 
 def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator[RunSession]:
@@ -32,10 +32,9 @@ def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator
     for look, following in zip(looks, [*looks[1:], None], strict=True):
         say(f"look at {look} seeds: {len(trials)} trials in all")
         yield session.of_grid(trials)
-        rows = session.store.planned_trials(session.profile, COLUMNS)
-        found = findings(asked, rows, session.store.weights)
+        found = findings([(asked, Tables.of(session.store, session.profile))])
         still_open = [question for question, each in found if each.verdict == Verdict.UNDECIDED]
-        say(f"{len(found) - len(still_open)} of {len(found)} tests of claims decided")
+        say(_progress([each.verdict for _, each in found]))
         if not still_open or following is None:
             return
         if budget_hours is not None and time.monotonic() - began > 3600 * budget_hours:
@@ -43,6 +42,14 @@ def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator
             return
         more = session.planner.grid(seed_order(study.seeds, following)[look:])
         trials = tuple({trial.id: trial for trial in [*trials, *concerned(more, still_open)]}.values())
+
+
+def _progress(verdicts: Sequence[Verdict]) -> str:
+    """'3 of 7 tests of claims decided, 2 out of regime: more seeds do not help these'."""
+    out = verdicts.count(Verdict.OUT_OF_REGIME)
+    decided = len(verdicts) - out - verdicts.count(Verdict.UNDECIDED)
+    told = f"{decided} of {len(verdicts)} tests of claims decided"
+    return f"{told}, {out} out of regime: more seeds do not help these" if out else told
 
 
 def concerned(trials: tuple[Trial, ...], questions: list[Question]) -> list[Trial]:

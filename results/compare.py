@@ -6,7 +6,7 @@ prints it: `test_accuracy` is then the mean, `sd` and `seeds` say of what, where
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from results.claims.conditions import reason
+from results.claims.regime import of_cell
+from results.claims.tables import Tables
 from results.errors import StoreError
 from results.files import Location
 from results.schema import TrialStatus
@@ -26,6 +29,7 @@ from results.statistics.paired import (
     sign_flip_p,
     smallest_sign_flip_p,
 )
+from studies.regime import Regime
 
 NEEDED = ("dataset", "kind", "test_accuracy")
 WORDS = {"rank": "", "placement": "", "network": "three_layer", "options": "{}"}
@@ -42,6 +46,8 @@ class Outcome(StrEnum):
     EQUAL = "practically equal"
     """Within the margin."""
     UNDECIDED = "undecided"
+    OUT_OF_REGIME = "out of regime"
+    """One of the two is known to be no trained network: a linear classifier beats it, or its weights hardly moved."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,27 @@ class ComparedCell:
     """'paired by seed', 'unpaired' or 'against one number'."""
     p: float | None
     outcome: Outcome
+    reason: str = ""
+    """Why it is out of regime."""
+
+
+Regimes = Callable[[pd.DataFrame], str]
+"""A cell's finished rows to why they are out of regime; '' where they are not, or nothing is known."""
+
+
+def unknown(_: pd.DataFrame) -> str:
+    """Of a set without data sets and weights beside it."""
+    return ""
+
+
+def known_regime(tables: Tables, regime: Regime) -> Regimes:
+    """What a study's tables say of its cells; a condition that they lack the numbers for is passed over."""
+
+    def why(rows: pd.DataFrame) -> str:
+        found = of_cell(str(rows["dataset"].iloc[0]), rows, regime, tables)
+        return reason([each for each in found if not each.missing])
+
+    return why
 
 
 @dataclass(frozen=True)
@@ -85,11 +112,17 @@ def read_csv(path: Location) -> pd.DataFrame:
 
 
 def compare(
-    first: pd.DataFrame, second: pd.DataFrame, *, margin: float | None = None, alpha: float = 0.05
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    *,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    regimes: tuple[Regimes, Regimes] = (unknown, unknown),
 ) -> list[ComparedCell]:
     """Every cell that both sets have, in the order of the first; `margin` in points makes differences small enough.
 
-    Cells are told apart by the settings that both sets name. Raises StoreError if they share none.
+    Cells that are out of regime in one of the sets are not judged, unless identical. Cells are told apart by the
+    settings that both sets name; raises StoreError if they share none.
     """
     shared = [
         name
@@ -102,6 +135,7 @@ def compare(
         raise StoreError(f"the two sets have no cell in common; cells are told apart by {', '.join(shared)}")
     tested = [_test(ours[key], theirs[key], margin) for key in both]
     different, within = (holm([getattr(each, name) for each in tested]) for name in ("p", "p_margin"))
+    why = [_why(ours[key], theirs[key], regimes) for key in both]
     return [
         ComparedCell(
             cell=dict(zip(shared, key, strict=True)),
@@ -110,10 +144,16 @@ def compare(
             difference=each.difference,
             how=each.how,
             p=None if math.isnan(each.p) or each.smallest_p > alpha / len(both) else p,
-            outcome=_outcome(each, p, p_margin, alpha, len(both)),
+            outcome=_outcome(each, p, p_margin, alpha, len(both), is_outside=bool(outside)),
+            reason="" if each.identical else outside,
         )
-        for key, each, p, p_margin in zip(both, tested, different, within, strict=True)
+        for key, each, p, p_margin, outside in zip(both, tested, different, within, why, strict=True)
     ]
+
+
+def _why(ours: pd.DataFrame, theirs: pd.DataFrame, regimes: tuple[Regimes, Regimes]) -> str:
+    said = [why(rows) for why, rows in zip(regimes, (ours, theirs), strict=True)]
+    return "; ".join(dict.fromkeys(filter(None, said)))
 
 
 def only_in(first: pd.DataFrame, compared: Sequence[ComparedCell]) -> int:
@@ -123,11 +163,12 @@ def only_in(first: pd.DataFrame, compared: Sequence[ComparedCell]) -> int:
 
 
 def _cells(frame: pd.DataFrame, shared: Sequence[str]) -> dict[tuple[Any, ...], pd.DataFrame]:
-    """Finished rows by cell, with one spelling of each setting."""
+    """Finished rows by cell, whose settings are spelled in one way."""
     rows = frame if "status" not in frame else frame[frame["status"] == TrialStatus.FINISHED]
-    rows = rows.assign(**{name: _spelled(rows, name) for name in shared})
-    groups = rows.groupby(list(shared), sort=False, dropna=False)
-    return {key: group for key, group in groups if group["test_accuracy"].notna().any()}
+    spelled = pd.DataFrame({name: _spelled(rows, name) for name in shared})
+    groups = spelled.groupby(list(shared), sort=False, dropna=False)
+    found = {key: rows.loc[group.index] for key, group in groups}
+    return {key: cell for key, cell in found.items() if cell["test_accuracy"].notna().any()}
 
 
 def _spelled(rows: pd.DataFrame, name: str) -> "pd.Series[str]":
@@ -216,9 +257,13 @@ def _within(summary: Summary, margin: float | None) -> float:
     return float(stdtr(summary.n - 1, -(margin - abs(summary.mean)) * math.sqrt(summary.n) / summary.sd))
 
 
-def _outcome(tested: _Tested, p: float, p_margin: float, alpha: float, tests: int) -> Outcome:
+def _outcome(
+    tested: _Tested, p: float, p_margin: float, alpha: float, tests: int, *, is_outside: bool
+) -> Outcome:
     if tested.identical:
         return Outcome.IDENTICAL
+    if is_outside:
+        return Outcome.OUT_OF_REGIME
     if p_margin <= alpha:
         return Outcome.EQUAL
     if tested.smallest_p > alpha / tests or p > alpha or math.isnan(tested.p):

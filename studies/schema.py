@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from studies.claims import Claim, Decision
 from studies.fields import Listed, Model, OptionValue, Real, Size, Whole
+from studies.regime import AnyRegime, Regime
 from studies.stages import LengthCheck, Tune
 from studies.titles import Title
 
@@ -250,6 +251,7 @@ class Study(Model):
     seeds: list[Whole] = [0]
     claims: list[Claim] = []
     decision: Decision = Decision()
+    regime: AnyRegime = Regime()
     train: Training = Training()
     resources: Resources = Resources()
     measure: Measure = Measure()

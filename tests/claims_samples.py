@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from results_samples import result
 
-from results.claims import COLUMNS, Asked, Finding, Judged, judge_rows
-from results.claims.evidence import Maps
+from results.claims import Asked, Finding, Judged, Tables, judge_tables
+from results.claims.tables import COLUMNS, OfTrials
 from results.schema import to_tables
 
 LRLC = {"kind": "lrlc", "rank": [2, 4], "placement": ["3"]}
@@ -32,9 +32,10 @@ def described(
 
 
 def judged(
-    asked: dict[str, Any], rows: pd.DataFrame, maps: Maps = lambda ids: pd.DataFrame()
+    asked: dict[str, Any], rows: pd.DataFrame, maps: OfTrials = lambda ids: pd.DataFrame()
 ) -> list[Judged]:
-    return judge_rows(Asked.of(asked), rows, maps)
+    """From rows of a study that asks for no regime unless it says so."""
+    return judge_tables(Asked.of({"regime": "any", **asked}), Tables.of_rows(rows, maps))
 
 
 def only(rows: pd.DataFrame, *claims: dict[str, Any], **settings: Any) -> Finding:

@@ -17,7 +17,16 @@ TINY = {"datasets": ("mnist",), "seeds": 3, "ranks": (1, 2, 4), "placements": ("
 
 def finding(where: str, comparison: str, verdict: str, effect: Summary | None, **told: Any) -> Finding:
     """A line of evidence of which only this much, and what is told, is known."""
-    known = {"unit": "points", "seeds": 8, "reporting": (), "chose": (), "beside": "", "note": "", **told}
+    known = {
+        "unit": "points",
+        "seeds": 8,
+        "reporting": (),
+        "chose": (),
+        "regime": (),
+        "beside": "",
+        "note": "",
+        **told,
+    }
     rest = {field.name: None for field in fields(Finding) if field.name not in known}
     named = {"where": where, "comparison": comparison, "verdict": Verdict(verdict), "effect": effect}
     return Finding(**{**rest, **known, **named})

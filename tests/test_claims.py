@@ -18,7 +18,7 @@ from harness.claims_cli import as_json
 from harness.progress import print_json
 from results.claims import Verdict, judge, seed_order, seeds_name
 from results.claims.cells import CHOOSING_SEEDS, cells_name, of_cells
-from results.claims.evidence import Maps
+from results.claims.tables import OfTrials
 from results.schema import TrialStatus, to_tables
 from results.store import Store
 from studies.claims import Cells
@@ -282,7 +282,7 @@ def test_costs_are_claims_too() -> None:
     assert found[0].findings[0].p is None  # counted, not measured
 
 
-def maps_of(rows: pd.DataFrame, smooth: Collection[str]) -> Maps:
+def maps_of(rows: pd.DataFrame, smooth: Collection[str]) -> OfTrials:
     """Stored maps of combining weights: a wave for these trials, noise for the others."""
     waves = np.sin(np.arange(12)[:, None] / 3) + np.cos(np.arange(12) / 4)
 
@@ -341,6 +341,7 @@ grid:
   - kind: lrlc
     rank: 2
     placement: [3]
+regime: any
 claims:
   - {name: clear, says: A clear one, test: cost, ours: lrlc, theirs: conv, metric: parameters, at_least: 1.1}
   - {name: hard, says: A hard one, test: difference, ours: locally_connected, theirs: conv}
@@ -379,7 +380,7 @@ def test_a_verdict_of_one_seed_is_json_that_every_program_reads(
 
 def test_claims_of_a_study_without_any(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
     lrlc("run", tiny_study, "--serial", "grid={kind: conv}", "seeds=1")
-    assert "names no claims" in lrlc("claims", tiny_study).stdout
+    assert "no claims to judge" in lrlc("claims", tiny_study).stdout
     assert json.loads(lrlc("claims", tiny_study, "--json").stdout) == []
     assert judge(Store(tmp_path / "runs/tiny")) == []
     assert "needs claims" in lrlc("run", tiny_study, "--until-decided", "--serial", code=2).stderr

@@ -3,18 +3,25 @@
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from claims_samples import DIFFERENCE, described, judged, table
+from results_samples import noted
+from scipy.special import ndtr
 
-from results.claims import Finding, Verdict
+from results.claims import Asked, Finding, Tables, Verdict, judge_tables
+from results.datasets import Baseline
+from results.statistics import summarise
+from results.statistics.crossed import crossed_interval
 
 pytestmark = [pytest.mark.coverage, pytest.mark.timeout(3600)]
 
-STUDIES = int(os.environ.get("LRLC_SIMULATED_STUDIES", "30"))
+NAMES = ("mnist", "cifar10", "utkface")
+STUDIES = int(os.environ.get("LRLC_SIMULATED_STUDIES", "20"))
 """`make coverage` takes 2,000."""
 AT_MOST = 0.05 + 3 * math.sqrt(0.05 * 0.95 / STUDIES)
 """Three standard deviations of chance over 5%."""
@@ -24,7 +31,7 @@ def simulated(truth: float, seed: int, seeds: int = 10) -> pd.DataFrame:
     """Three data sets; conv, and two ranks of LRLC that are truly better by `truth` points."""
     chance = np.random.default_rng(seed)
     accuracies: dict[tuple[str, str, int | None], np.ndarray] = {}
-    for dataset in ("mnist", "cifar10", "utkface"):
+    for dataset in NAMES:
         luck = chance.normal(90, 0.4, seeds)
         accuracies[dataset, "conv", None] = luck + chance.normal(0, 0.4, seeds)
         for rank in (2, 4):
@@ -32,7 +39,7 @@ def simulated(truth: float, seed: int, seeds: int = 10) -> pd.DataFrame:
     return table(accuracies)
 
 
-THREE = {"datasets": [{"name": "mnist"}, {"name": "cifar10"}, {"name": "utkface"}]}
+THREE = {"datasets": [{"name": name} for name in NAMES]}
 
 
 def rate(truth: float, wrong: Callable[[Finding], bool], **settings: Any) -> float:
@@ -70,3 +77,78 @@ def test_layers_that_differ_by_the_margin_are_called_equal_in_at_most_5_percent_
 
 def test_a_true_difference_is_found() -> None:
     assert rate(1.5, lambda finding: finding.verdict == Verdict.SUPPORTED) > 0.9
+
+
+def test_a_study_of_trained_networks_that_are_equal_shows_a_difference_in_at_most_5_percent_of_cases() -> (
+    None
+):
+    """As above, with a linear baseline, a length check of three seeds and weights that moved."""
+
+    def wrong(finding: Finding) -> bool:
+        return finding.verdict == Verdict.SUPPORTED or (
+            finding.verdict == Verdict.CONTRADICTED and "practically equal" not in finding.note
+        )
+
+    assert share_of_studies(in_regime(0.0, 0.0), wrong, "wrong in regime, no difference") <= AT_MOST
+
+
+def test_a_true_difference_of_networks_trained_to_their_end_is_found_where_it_is_in_regime() -> None:
+    found = in_regime(1.5, 1.5)
+    outside = share_of_comparisons(found, Verdict.OUT_OF_REGIME, "out of regime though trained to the end")
+    supported = share_of_comparisons(found, Verdict.SUPPORTED, "supported, a difference of 1.5 points")
+    assert outside < 0.4
+    assert supported > 0.9 - outside
+
+
+def test_an_effect_that_still_moves_with_training_is_out_of_regime() -> None:
+    found = in_regime(1.5, 0.0)
+    assert (
+        share_of_comparisons(found, Verdict.OUT_OF_REGIME, "out of regime, half the epochs show none") > 0.8
+    )
+
+
+def in_regime(truth: float, half: float) -> list[list[Finding]]:
+    """By study: LRLC is better by `truth` points, and with half the epochs by `half`; all else is as it should be."""
+    asked = described({**DIFFERENCE, "margin": 0.5}, **THREE, length_check={"epochs": "half", "seeds": 3})
+    baseline = Baseline(1000, 360, 0.8, 1000, 0.1, 0.5, 1000, 8, 8)
+    datasets = {name: replace(noted(name, 0.1), baselines=(baseline,)) for name in NAMES}
+    studies = []
+    for seed in range(STUDIES):
+        shorter = simulated(half, seed + STUDIES).assign(epochs=1, weights_spatial_std=0.2)
+        rows = simulated(truth, seed).assign(epochs=2, weights_spatial_std=0.2)
+        tables = Tables(rows, shorter[shorter["seed"] < 3], read_datasets=lambda: datasets)
+        studies.append([each for claim in judge_tables(Asked.of(asked), tables) for each in claim.findings])
+    return studies
+
+
+def share_of_studies(studies: list[list[Finding]], wrong: Callable[[Finding], bool], what: str) -> float:
+    share = float(np.mean([any(map(wrong, found)) for found in studies]))
+    print(f"\n{share:.3f} of {len(studies)} studies: {what}")
+    return share
+
+
+def share_of_comparisons(studies: list[list[Finding]], verdict: Verdict, what: str) -> float:
+    share = float(np.mean([each.verdict == verdict for found in studies for each in found]))
+    print(f"\n{share:.3f} of the comparisons of {len(studies)} studies: {what}")
+    return share
+
+
+def test_the_interval_over_seeds_and_images_holds_the_truth_of_all_images() -> None:
+    """Nine seeds, 500 images of varying difficulty; the interval over seeds alone speaks of these images."""
+    crossed, seeds = [], []
+    for number in range(10 * STUDIES):
+        chance = np.random.default_rng(number)
+        hard, harder = chance.normal(0, 1, (2, 500))  # of an image for both, and for theirs on top
+        luck = chance.normal(0, 0.05, (2, 9, 1))
+        ours = hard + luck[0] + chance.normal(0, 0.5, (9, 500)) + 1.2 > 0
+        theirs = hard + 0.7 * harder + luck[1] + chance.normal(0, 0.5, (9, 500)) + 1.1 > 0
+        spreads = math.sqrt(1 + 0.5**2 + 0.05**2), math.sqrt(1 + 0.7**2 + 0.5**2 + 0.05**2)
+        truth = float(ndtr(1.2 / spreads[0]) - ndtr(1.1 / spreads[1]))
+        for found, held in (
+            (crossed_interval(ours, theirs), crossed),
+            (summarise(ours.mean(axis=1) - theirs.mean(axis=1)), seeds),
+        ):
+            held.append(found.low <= truth <= found.high)
+    print(f"\n{np.mean(crossed):.3f} over seeds and images, {np.mean(seeds):.3f} over seeds alone")
+    assert np.mean(crossed) >= 0.95 - 3 * math.sqrt(0.05 * 0.95 / len(crossed))
+    assert np.mean(seeds) < 0.9

@@ -12,7 +12,7 @@ TOP = Path(__file__).parent.parent
 REFERENCE = TOP / "results/reference"
 CLAIMING = ("rank_vs_accuracy", "baselines", "alignment", "translated")
 MOST_BYTES = 10_000_000
-VERDICT = "supported|contradicted|undecided"
+VERDICT = "supported|contradicted|undecided|out of regime"
 
 
 def judged() -> Iterator[Judged]:

@@ -190,6 +190,10 @@ def test_every_kind_has_a_verdict_against_convolution_and_at_matched_parameters(
     grid = {"name": "s", "datasets": [{"name": "utkface"}], "grid": [{"kind": "conv"}]}
     store.write_study({**grid, "seeds": list(range(12))})
     page = write_report(store, tmp_path / "report.html").read_text()
+    assert {line["verdict"] for line in cells_of("Kind against kind", page)} == {"out of regime"}
+    grid["regime"] = "any"
+    store.write_study({**grid, "seeds": list(range(12))})
+    page = write_report(store, tmp_path / "report.html").read_text()
     found = {line["comparison"]: line for line in cells_of("Kind against kind", page)}
     assert set(found) == {
         "CoordConv minus conv",

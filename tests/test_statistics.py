@@ -11,6 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
+from results.statistics.crossed import crossed_interval
 from results.statistics.interaction import difference_of_gains, interaction_p
 from results.statistics.paired import (
     above_p,
@@ -184,3 +185,30 @@ def test_the_bootstrapped_best_rank_is_as_sure_as_it_should_be() -> None:
     sure = [(best_columns(chance.normal(size=(8, 2)), draws=1000) == 0).mean() for _ in range(600)]
     wrong = np.mean([share > 0.975 or share < 0.025 for share in sure])
     assert 0.02 < wrong < 0.09
+
+
+def test_the_interval_over_seeds_and_images_is_that_of_crossed_random_effects() -> None:
+    """Variance components by sums of squares, as a two-way analysis of variance without replication has them."""
+    chance = np.random.default_rng(8)
+    ours, theirs = chance.random((4, 30)) < 0.8, chance.random((4, 30)) < chance.random(30)
+    differences = ours.astype(float) - theirs
+    grand, seeds, images = differences.mean(), differences.mean(axis=1), differences.mean(axis=0)
+    mean_squares = [
+        30 * ((seeds - grand) ** 2).sum() / 3,
+        4 * ((images - grand) ** 2).sum() / 29,
+        sum((differences[s, i] - seeds[s] - images[i] + grand) ** 2 for s, i in product(range(4), range(30)))
+        / (3 * 29),
+    ]
+    found = crossed_interval(ours, theirs)
+    half = math.sqrt(
+        stats.t.ppf(0.975, 3) ** 2 * mean_squares[0] / 120
+        + stats.t.ppf(0.975, 29) ** 2 * (mean_squares[1] - mean_squares[2]) / 120
+    )
+    assert (found.mean, found.high - found.mean) == (pytest.approx(grand), pytest.approx(half))
+    assert math.isnan(crossed_interval(ours[:1], theirs[:1]).low)
+
+
+def test_images_that_all_speak_alike_add_nothing_to_the_interval_over_seeds() -> None:
+    ours = np.repeat([[True], [False], [True], [True]], 50, axis=1)
+    found, seeds = crossed_interval(ours, np.zeros_like(ours)), stats.ttest_1samp([1, 0, 1, 1], 0)
+    assert (found.low, found.high) == pytest.approx(tuple(seeds.confidence_interval()))

@@ -112,6 +112,13 @@ def chosen(side: Side) -> "pd.Series[float]":
     return picked(side.test, choose(side))
 
 
+def cell_name(settings: Settings) -> str:
+    """'LRLC rank 4, layer 3'."""
+    rank = f" rank {rank}" if (rank := rank_of(settings)) else ""
+    told = [_layers(str(settings["placement"])), _options(str(settings["options"]))]
+    return ", ".join([short_kind_name(str(settings["kind"])) + rank, *filter(None, told)])
+
+
 def chosen_name(side: Side) -> str:
     """'rank 4, layer 3': what tells the chosen cell from the side's others; '' where there is one cell."""
     varying = [name for name in LAYER_SETTINGS if len({str(each[name]) for each in side.settings}) > 1]

@@ -68,12 +68,12 @@ def change(claim: Change, parts: Sequence[pd.DataFrame]) -> Evidence:
             return Evidence(said, missing=nobody(claim, rows) or "no seed has finished in both")
     if parts[0]["dataset_name"].iloc[0] == parts[1]["dataset_name"].iloc[0]:
         changes = (after.differences - before.differences).dropna()
-        return _paired(claim, said, changes, [after, before], parts[1])
+        return _paired(claim, said, changes, [before, after], parts[1])
     left, right = (np.asarray(gain.differences, dtype=np.float64) for gain in (after, before))
     effect, _ = difference_of_gains(left, right)
     return _told(
         Evidence(said, POINTS, effect, _welch(claim, left, right), test_noise=noise_of(parts[1])),
-        [after, before],
+        [before, after],
     )
 
 

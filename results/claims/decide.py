@@ -2,18 +2,24 @@
 
 Over everything that is asked, the chance of one wrong difference is at most alpha, and likewise that of one wrong
 equivalence. At each look (a number of seeds set beforehand) Holm's correction runs over the p values of all tests,
-each times its study's number of looks; a test that was decided at an earlier look takes part with the p value it had
-then. (Until a true null is first rejected it stands in the correction with its present p value, so that rejection
-needs alpha / looks / nulls there.)
+each times its study's number of looks; a test that was decided at an earlier look, or was out of regime there, takes
+part with the p value it had then. (Until a true null is first rejected it stands in the correction with its present p
+value, so that rejection needs alpha / looks / nulls there.) The regime can only take decisions away.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import pandas as pd
+
 from results.claims.asked import Asked
-from results.claims.evidence import Evidence, Maps
+from results.claims.conditions import Condition, reason
+from results.claims.evidence import Evidence
+from results.claims.images import over_images
 from results.claims.questions import Question
+from results.claims.regime import conditions
 from results.claims.settle import what_settles
+from results.claims.tables import Tables
 from results.claims.tests import evidence_of
 from results.claims.verdicts import Finding, Verdict
 from results.statistics.paired import holm
@@ -23,11 +29,11 @@ from studies.claims import BestRank, Claim, Cost
 
 @dataclass(frozen=True)
 class Case:
-    """A question, the study that asks it, and where the maps of its trials are."""
+    """A question, the study that asks it, and that study's tables."""
 
     question: Question
     asked: Asked
-    maps: Maps
+    tables: Tables
 
     @property
     def looks(self) -> list[int]:
@@ -39,11 +45,13 @@ class _Looked:
     """A case at one look, at so many `seeds`; it is `complete` once all its cells have rows for them."""
 
     evidence: Evidence
+    parts: tuple[pd.DataFrame, ...]
     seeds: int
     complete: bool
     verdict: Verdict = Verdict.UNDECIDED
     p: float | None = None
     note: str = ""
+    regime: tuple[Condition, ...] = ()
 
     @property
     def is_final(self) -> bool:
@@ -69,8 +77,9 @@ def _at(case: Case, number: int, before: _Looked | None) -> _Looked:
         return before
     seeds = case.asked.seed_order[: case.looks[number]]
     question = case.question
-    evidence = evidence_of(question.claim, question.of_seeds(seeds), case.maps)
-    return _Looked(evidence, len(seeds), question.has_all(seeds))
+    parts = question.of_seeds(seeds)
+    evidence = evidence_of(question.claim, parts, case.tables.maps)
+    return _Looked(evidence, parts, len(seeds), question.has_all(seeds))
 
 
 def _judged(cases: Sequence[Case], state: Sequence[_Looked], alpha: float) -> list[_Looked]:
@@ -81,25 +90,35 @@ def _judged(cases: Sequence[Case], state: Sequence[_Looked], alpha: float) -> li
     within = holm([p.within * count for p, count in zip(p_values, looks, strict=True)])
     corrected = zip(different, within, strict=True)
     return [
-        _decided(case, looked, *p, alpha, alpha / len(case.looks) / len(cases))
+        _of_regime(case, _decided(case, looked, *p, alpha), looked)
         for case, looked, p in zip(cases, state, corrected, strict=True)
     ]
 
 
-def _decided(
-    case: Case, looked: _Looked, different: float, within: float, alpha: float, share: float
-) -> _Looked:
-    """With a verdict and the corrected p behind it; an uncorrected p has to reach `share` to be sure of one."""
+def _of_regime(case: Case, looked: _Looked, before: _Looked) -> _Looked:
+    """With the conditions of its regime; out of it nothing is decided, whatever the numbers say."""
+    if before.verdict != Verdict.UNDECIDED or not looked.complete or looked.evidence.effect is None:
+        return looked
+    found = conditions(case.question, case.asked, looked.evidence, looked.parts, case.tables)
+    if all(condition.holds for condition in found):
+        return replace(looked, regime=found)
+    return replace(looked, verdict=Verdict.OUT_OF_REGIME, note=reason(found), regime=found)
+
+
+def _decided(case: Case, looked: _Looked, different: float, within: float, alpha: float) -> _Looked:
+    """With a verdict and the corrected p behind it; no p where the seeds are too few for any."""
     claim, evidence = case.question.claim, looked.evidence
     is_open = looked.verdict == Verdict.UNDECIDED and looked.complete and not evidence.refused
     if not is_open or evidence.effect is None:
         return looked
-    is_refused = evidence.p.smallest > share
-    verdict, p = _verdict(claim, evidence, 1.0 if is_refused else different, within, alpha)
+    verdict, p = _verdict(claim, evidence, different, within, alpha)
     note = ""
     if verdict == Verdict.CONTRADICTED and within <= alpha:
         note = f"practically equal: within ±{claim.tolerance:g} points"
-    is_untested = is_refused and verdict == Verdict.UNDECIDED and claim.expects in ("higher", "lower")
+    is_hopeless = evidence.p.smallest > alpha / len(
+        case.looks
+    )  # even with every other test rejected before it
+    is_untested = is_hopeless and verdict == Verdict.UNDECIDED and claim.expects in ("higher", "lower")
     return replace(looked, verdict=verdict, p=None if evidence.is_counted or is_untested else p, note=note)
 
 
@@ -121,7 +140,8 @@ def _verdict(
 
 def _finding(case: Case, looked: _Looked, level: float) -> Finding:
     """`level` is that of one test's share."""
-    evidence, claim = looked.evidence, case.question.claim
+    question, evidence = case.question, looked.evidence
+    claim = question.claim
     effect, note = evidence.effect, looked.note
     if looked.verdict == Verdict.UNDECIDED and not note:
         note = evidence.missing or evidence.refused or _open_note(case, looked, level)
@@ -129,7 +149,8 @@ def _finding(case: Case, looked: _Looked, level: float) -> Finding:
     if effect is not None and effect.n > 1 and not isinstance(claim, BestRank | Cost):
         visible = smallest_visible(effect.sd, effect.n, level)
     return Finding(
-        where=case.question.where,
+        study=case.asked.study,
+        where=question.where,
         comparison=evidence.comparison,
         chosen=evidence.chosen or None,
         verdict=looked.verdict,
@@ -144,6 +165,8 @@ def _finding(case: Case, looked: _Looked, level: float) -> Finding:
         test_noise=evidence.test_noise,
         correlation=evidence.correlation,
         superiority=evidence.superiority,
+        over_images=over_images(question.claim, evidence, case.tables.correct),
+        regime=looked.regime,
         beside=evidence.beside,
         note=note,
     )

@@ -1,7 +1,7 @@
 """What a claim's test found in the rows: an effect with its interval, and p values. Nothing is decided here."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,8 +14,6 @@ from results.statistics import Summary, binomial_sd
 from results.statistics.paired import equivalence_p, not_lower_p, sign_flip_p
 from studies.claims import Claim, Direction
 
-Maps = Callable[[Sequence[str]], pd.DataFrame]
-"""Trial ids to their rows of the weights table."""
 POINTS = "points"
 
 

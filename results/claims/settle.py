@@ -17,6 +17,11 @@ def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: 
             f"{effect.n} reporting seeds cannot show a difference (smallest possible p {evidence.p.smallest:.2g}, "
             f"needed {level:.2g}): {needed} could"
         )
+    if evidence.p.smallest > level:
+        return (
+            f"{effect.n} reporting seeds give a p of {evidence.p.smallest:.2g} at best, where {level:.2g} is needed "
+            f"while no other test is decided: {needed} could"
+        )
     if isinstance(claim, BestRank | Cost):
         return "more seeds may settle it"
     counts = [count for count in (_to_differ(claim, effect, level), _to_fit(claim, effect, level)) if count]

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from results.claims.cells import Side, cells_name, choose, chosen_name, rows_of_cell
-from results.claims.evidence import Compared, Evidence, Maps, flips, nobody
+from results.claims.evidence import Compared, Evidence, flips, nobody
+from results.claims.tables import OfTrials
 from results.figures.naming import short_kind_name
 from results.statistics import summarise
 from results.statistics.paired import smallest_sign_flip_p
@@ -24,7 +25,7 @@ NO_SHUFFLED = (
 Measure = Callable[[npt.NDArray[np.float64]], float]
 
 
-def smooth(claim: Smooth, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
+def smooth(claim: Smooth, parts: Sequence[pd.DataFrame], maps: OfTrials) -> Evidence:
     """Moran's I of each seed's maps minus that of the maps which the same layer learns from shuffled labels.
 
     Without trials on shuffled labels, Moran's I minus its mean over shuffled rows and columns, which decides nothing.
@@ -55,7 +56,7 @@ def smooth(claim: Smooth, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence
     return replace(found, effect=summarise(values), p=p, compared=(compared,))
 
 
-def _measured(rows: pd.DataFrame, maps: Maps, measure: Measure) -> "pd.Series[float]":
+def _measured(rows: pd.DataFrame, maps: OfTrials, measure: Measure) -> "pd.Series[float]":
     """By seed, the mean of a number over the maps of each of these trials; without trials that have none."""
     found = maps(list(rows["trial_id"])) if len(rows) else pd.DataFrame()
     if found.empty:

@@ -6,13 +6,14 @@ import pandas as pd
 
 from results.claims.comparisons import change, difference, interaction
 from results.claims.cost import cost
-from results.claims.evidence import Evidence, Maps
+from results.claims.evidence import Evidence
 from results.claims.ranks import best_rank, trend
 from results.claims.smooth import smooth
+from results.claims.tables import OfTrials
 from studies.claims import BestRank, Change, Claim, Cost, Difference, Interaction, Smooth, Trend
 
 
-def evidence_of(claim: Claim, parts: Sequence[pd.DataFrame], maps: Maps) -> Evidence:
+def evidence_of(claim: Claim, parts: Sequence[pd.DataFrame], maps: OfTrials) -> Evidence:
     """What the rows say of a claim; `parts` holds those of each data set that its test looks at."""
     match claim:
         case Difference():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from results.claims.conditions import Condition
 from results.statistics import Summary
 
 
@@ -14,12 +15,16 @@ class Verdict(StrEnum):
     CONTRADICTED = "contradicted"
     """Shown to be the other way round by more than the margin, or too small to count."""
     UNDECIDED = "undecided"
+    OUT_OF_REGIME = "out of regime"
+    """Its networks are not trained as a statement about trained networks needs; more seeds do not change that."""
 
 
 @dataclass(frozen=True)
 class Finding:
     """One test of a claim, on one data set or between two."""
 
+    study: str
+    """The study that asks."""
     where: str
     comparison: str
     """'LRLC (rank 2 to 7) minus conv'."""
@@ -45,10 +50,14 @@ class Finding:
     """Of the two sides over seeds: what pairing gained."""
     superiority: float | None
     """Probability that ours is the better one with the same seed."""
+    over_images: Summary | None
+    """The same effect, its interval over seeds and test images; None where no row tells images apart."""
+    regime: tuple[Condition, ...]
+    """The conditions that its comparison must meet to be decided, with their numbers; () where none is asked for."""
     beside: str
     """What else the rows say of it, untested: the best rank on each data set."""
     note: str
-    """What would settle an undecided one, or why a decided one is; '' where the numbers say it."""
+    """What would settle an undecided one, or why another is what it is; '' where the numbers say it."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,18 @@ class Judged:
     verdict: Verdict
     findings: tuple[Finding, ...]
 
+    @property
+    def by_dataset(self) -> dict[str, Verdict]:
+        """One verdict for each data set, or each two, that its tests speak of."""
+        places = dict.fromkeys(finding.where for finding in self.findings)
+        return {
+            where: overall([each.verdict for each in self.findings if each.where == where])
+            for where in places
+        }
+
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
-    """Of a claim's tests: contradicted if one is, supported if all are."""
+    """Of a claim's tests: contradicted if one is, else supported or out of regime if all are, else undecided."""
     if Verdict.CONTRADICTED in verdicts:
         return Verdict.CONTRADICTED
-    return Verdict.SUPPORTED if set(verdicts) == {Verdict.SUPPORTED} else Verdict.UNDECIDED
+    return verdicts[0] if len(set(verdicts)) == 1 else Verdict.UNDECIDED

@@ -1,14 +1,15 @@
 """Between kinds: each against convolution, and against a wide convolution of as many parameters, claimed or not."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from results.claims import Asked, Finding, Verdict, findings
+from results.claims import Asked, Finding, Tables, Verdict, findings
 from results.figures.naming import KIND_NAMES
 from results.markup.content import Block, Bullets, Cell, Section, Text
-from results.report.verdicts import evidence, how_to_read, notes_of
+from results.report.verdicts import evidence, how_to_read, notes_of, verdict_cell
 from results.schema import TrialStatus
 from results.statistics import binomial_sd
 from studies.claims import Cells, Decision, Difference
@@ -20,20 +21,22 @@ HOW_TO_READ = (
     "seed, whether the study claims anything of them or not. Of several cells of a kind the first three seeds choose "
     "one on validation, and do not report it. Better or worse: the exact sign-flip test says so, corrected over all "
     "lines of this table (Holm). Practically equal: shown to differ by less than the test set's own noise (two "
-    "one-sided t tests), the margin here. Undecided: neither; what would settle it stands below."
+    "one-sided t tests), the margin here. Undecided: neither; what would settle it stands below. "
+    "Out of regime: the networks are not trained as a statement about trained networks needs; why stands below."
 )
 
 
-def section(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Section]:
+def section(study: Mapping[str, Any], tables: Tables) -> list[Section]:
     """One section; none where no kind shares a data set with a convolution, of one seed, or where a search chose."""
-    if study.get("search") or len(study.get("seeds") or []) < 2 or rows.empty:
+    if study.get("search") or len(study.get("seeds") or []) < 2 or tables.rows.empty:
         return []
-    asked = _asked(study, rows)
-    told = [each for _, each in findings(asked, rows, lambda ids: pd.DataFrame())]
+    told = [each for _, each in findings([(_asked(study, tables.rows), tables)])]
     if not told:
         return []
     table = evidence("Kind against kind", told, _outcome)
-    open_ones = notes_of([each for each in told if each.verdict == Verdict.UNDECIDED])
+    open_ones = notes_of(
+        [each for each in told if each.verdict in (Verdict.UNDECIDED, Verdict.OUT_OF_REGIME)]
+    )
     blocks: list[Block] = [Text(HOW_TO_READ), table, *([Bullets(open_ones)] if open_ones else [])]
     explained = [] if study.get("claims") else how_to_read([table])  # else the verdicts above have done it
     return [Section("Between kinds", [*blocks, *explained])]
@@ -42,13 +45,8 @@ def section(study: Mapping[str, Any], rows: pd.DataFrame) -> list[Section]:
 def _asked(study: Mapping[str, Any], rows: pd.DataFrame) -> Asked:
     """The comparisons, at the first look's seeds, which every cell has: later looks add some to undecided claims."""
     asked = Asked.of(study)
-    return Asked(
-        claims=tuple(_claims(rows)),
-        datasets=asked.datasets,
-        names=asked.names,
-        seeds=asked.seeds,
-        decision=Decision(alpha=asked.decision.alpha, looks=asked.looks[:1]),
-    )
+    first_look = Decision(alpha=asked.decision.alpha, looks=asked.looks[:1])
+    return replace(asked, claims=tuple(_claims(rows)), decision=first_look)
 
 
 def _claims(rows: pd.DataFrame) -> Iterator[Difference]:
@@ -86,4 +84,4 @@ def _outcome(finding: Finding) -> Cell:
         return Cell("better", mark="supported")
     if finding.verdict == Verdict.CONTRADICTED:
         return Cell("practically equal", mark="equal") if finding.note else Cell("worse", mark="contradicted")
-    return Cell("undecided", mark="undecided")
+    return Cell(str(finding.verdict), mark=verdict_cell(finding.verdict).mark)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pandas as pd
 
-from results.claims import Judged
+from results.claims import Asked, Judged, Tables
 from results.figures import Selection
 from results.markup.content import Block, Counts, Page, Text
 from results.plans import Stage
@@ -18,6 +18,7 @@ from results.report import (
     figures,
     outcome,
     provenance,
+    regime,
     tuning,
     verdicts,
 )
@@ -44,12 +45,13 @@ def describe(
         facts=_facts(rows, record, missing),
         sections=[
             *verdicts.sections(judged),
+            *regime.sections(judged, Asked.of(record.study)),
             asked.section(record, rows),
             *data_sets.section(selection),
             *tuning.section(selection.tuning),
             figures.section(selection, image_format),
             outcome.section(rows),
-            *between.section(record.study, rows),
+            *between.section(record.study, Tables.of(store, profile)),
             *along_rank.section(rows),
             failures.section(rows, missing),
             provenance.section(rows, store, profile),

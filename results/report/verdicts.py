@@ -1,16 +1,22 @@
 """The verdicts first: each claim with its statement and how it ended, then the lines that were tested."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from results.claims import Finding, Judged, seeds_name
 from results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
 from results.report.text import chance, estimate, number, words
+from results.statistics import Summary
 
-SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
+SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?", "out of regime": "–"}
+MARKS = {"out of regime": "regime"}
+"""Looks of cells that are not named as the verdict is."""
 CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
 HOW_TO_READ = {
     "chosen": "of several ranks or places, the one that the first seeds chose on validation; the others report",
-    "effect": "its mean over seeds, with Student's t interval",
+    "effect": "its mean over seeds, with Student's t interval: for other seeds, on these test images",
+    "over images too": "the interval for other seeds and other test images: all seeds share these images, which no "
+    "number of seeds makes up for",
     "seeds": "how many report, and which",
     "p": "of the test that decided, or came nearest, corrected for the number of comparisons (Holm) and of looks; "
     "none where so few seeds could not have given one under the study's level, or where no test was needed",
@@ -29,7 +35,7 @@ def in_one_sentence(judged: Sequence[Judged]) -> str:
         return "This study names no claims, so nothing here is judged."
     counts = {verdict: sum(claim.verdict == verdict for claim in judged) for verdict in SYMBOLS}
     claims = "claim" if len(judged) == 1 else "claims"
-    others = [f"{counts[verdict]} {verdict}" for verdict in ("contradicted", "undecided") if counts[verdict]]
+    others = [f"{counts[verdict]} {verdict}" for verdict in list(SYMBOLS)[1:] if counts[verdict]]
     return ", ".join([f"{counts['supported']} of {len(judged)} {claims} supported", *others]) + "."
 
 
@@ -37,7 +43,7 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
     """The one section, or none where the study names no claims."""
     if not judged:
         return []
-    lines = [[words(claim.name), _verdict(claim.verdict), words(claim.says)] for claim in judged]
+    lines = [[words(claim.name), verdict_cell(claim.verdict), words(claim.says)] for claim in judged]
     blocks: list[Block] = [Table("Claims", CLAIMS, lines)]
     for claim in judged:
         if claim.findings:
@@ -65,13 +71,13 @@ def notes_of(findings: Sequence[Finding]) -> list[str]:
     return [f"{', '.join(where)}; {comparison}: {note}" for (comparison, note), where in places.items()]
 
 
-def _verdict(verdict: str) -> Cell:
+def verdict_cell(verdict: str) -> Cell:
     """Told apart by symbol, word and colour."""
-    return Cell(f"{SYMBOLS[verdict]} {verdict}", mark=str(verdict))
+    return Cell(f"{SYMBOLS[verdict]} {verdict}", mark=MARKS.get(verdict, str(verdict)))
 
 
 def _ending(finding: Finding) -> Cell:
-    return _verdict(finding.verdict)
+    return verdict_cell(finding.verdict)
 
 
 def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Finding], Cell]) -> Table:
@@ -84,6 +90,7 @@ def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Findin
         Column("comparison", "long"),
         Column("chosen"),
         Column(f"effect{unit} (95% interval)", "numbers"),
+        Column("over images too", "numbers"),
         Column("unit"),
         Column("seeds", "numbers"),
         Column("p", "numbers"),
@@ -97,6 +104,14 @@ def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Findin
     told = [at for at in range(len(columns)) if any(line[at].text for line in lines)]
     rows = [[line[at] for at in told] for line in lines]
     return Table(caption, [columns[at] for at in told], rows)
+
+
+def _interval(summary: Summary | None, form: str) -> Cell:
+    """'+0.12 to +0.72', sorted by its middle."""
+    if summary is None or math.isnan(summary.low):
+        return Cell("")
+    low, high = number(summary.low, form), number(summary.high, form)
+    return Cell(f"{low.text} to {high.text}", summary.mean)
 
 
 def _chosen(finding: Finding) -> str:
@@ -119,6 +134,7 @@ def _line(finding: Finding, named: str) -> list[Cell]:
         words(finding.comparison),
         words(_chosen(finding)),
         estimate(finding.effect, f"+{form}"),
+        _interval(finding.over_images, f"+{form}"),
         words(named),
         _seeds(finding),
         chance(finding.p),

@@ -1,0 +1,70 @@
+"""A condition of a comparison's regime, with its number, and in one line which of them do not hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LINEAR, LENGTH, POSITIONS, IMAGES = (
+    "beats a linear classifier",
+    "trained to its end",
+    "weights vary over positions",
+    "weights vary over images",
+)
+"""The conditions, as reports name them."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition, for one layer on one data set or (LENGTH) for the effect."""
+
+    name: str
+    where: str
+    """'UTKFace', or of an effect between two data sets 'UTKFace against CIFAR-10'."""
+    what: str
+    """'LRLC rank 4, layer 3'; of LENGTH the comparison."""
+    number: float | None
+    """Mean test accuracy in percent, change of the effect in its unit, or mean standard deviation of weights."""
+    needed: float | None
+    """What the number has to exceed, to reach (POSITIONS, IMAGES) or to stay below (LENGTH)."""
+    unit: str
+    holds: bool
+    missing: str = ""
+    """Why there is no number to compare; '' where there is one."""
+
+
+def reason(conditions: Sequence[Condition]) -> str:
+    """One line on what does not hold; '' where all do."""
+    failing = [each for each in conditions if not each.holds]
+    missing: dict[str, list[str]] = {}
+    groups: dict[tuple[str, str], list[Condition]] = {}
+    for each in failing:
+        if each.missing:
+            missing.setdefault(each.missing, []).append(each.where)
+        else:
+            groups.setdefault((each.name, each.where), []).append(each)
+    said = [_failed(group) for group in groups.values()]
+    return "; ".join([*said, *(text.format(_listed(where)) for text, where in missing.items())])
+
+
+def _failed(group: Sequence[Condition]) -> str:
+    first = group[0]
+    needed = first.needed or 0.0
+    if first.name == LENGTH:
+        return (
+            f"fewer epochs change the effect by {first.number:.2f} {first.unit}, not less than {needed:.2f}"
+        )
+    if first.name == LINEAR:
+        listed = _listed([f"{each.what} ({each.number:.1f}%)" for each in group])
+        return f"on {first.where} {listed} {_verb(group, 'does', 'do')} not beat a linear classifier ({needed:.1f}%)"
+    listed = _listed([f"{each.what} ({each.number:.3f})" for each in group])
+    over = "positions" if first.name == POSITIONS else "images"
+    return f"on {first.where} the weights of {listed} hardly vary over {over} (needed {needed:g})"
+
+
+def _verb(group: Sequence[Condition], one: str, several: str) -> str:
+    return one if len(group) == 1 else several
+
+
+def _listed(items: Sequence[str]) -> str:
+    """'a, b and c'."""
+    known = list(dict.fromkeys(items))
+    return " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known)

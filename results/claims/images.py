@@ -1,0 +1,64 @@
+"""The interval of an effect over seeds and test images, from what each trial classified right."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from results.claims.evidence import Compared, Evidence
+from results.claims.tables import OfTrials
+from results.correct import correct_matrix
+from results.statistics import Summary
+from results.statistics.crossed import image_half_width, widened
+from studies.claims import Change, Claim, Difference, Interaction
+
+SPLIT = "test"
+
+
+def over_images(claim: Claim, evidence: Evidence, correct: OfTrials) -> Summary | None:
+    """The effect, its interval widened by what the choice of test images does; None where rows do not tell images.
+
+    A data set and its translation share their images, and the change between them is made image by image; other data
+    sets have images of their own, and each its part.
+    """
+    effect = evidence.effect
+    if not isinstance(claim, Difference | Change | Interaction) or effect is None or math.isnan(effect.low):
+        return None
+    found = [_differences(compared, correct) for compared in evidence.compared]
+    known = [each for each in found if each is not None and len(each) > 1]
+    if len(known) < len(found):
+        return None
+    if len(known) == 2 and _share_images(evidence.compared) and known[0].shape == known[1].shape:
+        known = [known[1] - known[0]]
+    widths = [100 * image_half_width(each) for each in known]
+    return widened(effect, *widths)
+
+
+def _share_images(parts: Sequence[Compared]) -> bool:
+    names = [str(each.ours["dataset_name"].iloc[0]) for each in parts]
+    return len(set(names)) == 1
+
+
+def _differences(compared: Compared, correct: OfTrials) -> npt.NDArray[np.float64] | None:
+    """Ours minus theirs, (seeds, images), of the seeds that tell both; None where there are none."""
+    sides = [_by_seed(rows, correct) for rows in (compared.ours, compared.theirs) if rows is not None]
+    if len(sides) < 2:
+        return None
+    seeds = sorted(set(sides[0]) & set(sides[1]))
+    if not seeds or len({len(side[seed]) for side in sides for seed in seeds}) > 1:
+        return None
+    ours, theirs = (np.stack([side[seed] for seed in seeds]) for side in sides)
+    return ours.astype(np.float64) - theirs
+
+
+def _by_seed(rows: pd.DataFrame, correct: OfTrials) -> dict[int, npt.NDArray[np.bool_]]:
+    """By seed, which test images its trial classified right."""
+    found = correct(list(rows["trial_id"]))
+    if found.empty:
+        return {}
+    found = found[found["split"] == SPLIT].drop_duplicates("trial_id")
+    seeds = dict(zip(rows["trial_id"], rows["seed"], strict=True))
+    matrix = correct_matrix(found)
+    return {int(seeds[trial]): row for trial, row in zip(found["trial_id"], matrix, strict=True)}

@@ -1,0 +1,77 @@
+"""The length check: how far an effect moves when the same cells are trained with fewer epochs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from results.claims.asked import Asked
+from results.claims.evidence import Evidence
+from results.claims.questions import Question
+from results.claims.tables import Tables
+from results.claims.tests import evidence_of
+from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from studies.stages import share_of_epochs
+
+NO_CHECK = "no length check: add one to the study, such as length_check: {{seeds: 3}}"
+NO_ROWS = "no finished trials of the length check: `lrlc run` trains them"
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How far the effect with fewer epochs lies from that with all, over the seeds of the length check."""
+
+    change: float | None
+    missing: str = ""
+    """Why it is not known, and what to do about it."""
+
+
+def compare_lengths(
+    question: Question, asked: Asked, evidence: Evidence, parts: Sequence[pd.DataFrame], tables: Tables
+) -> Lengths:
+    """Of the cells that speak for each side, whichever seeds chose them: `parts` has the question's rows."""
+    if asked.length_check is None:
+        return Lengths(None, NO_CHECK)
+    epochs = asked.length_check.epochs
+    pairs = []
+    for title, rows, compared in zip(question.titles, parts, evidence.compared, strict=True):
+        sides = [side for side in (compared.ours, compared.theirs) if side is not None]
+        cells = {key for side in sides for key in _keys(side)}
+        full = rows[_keys(rows).isin(cells)]
+        pairs.append((full, _shortened(tables.shorter, title, full, epochs, cells)))
+    full_parts, short_parts = ([pair[at] for pair in pairs] for at in (0, 1))
+    seeds = [set(evidence_of(question.claim, each, tables.maps).seeds) for each in (full_parts, short_parts)]
+    shared = seeds[0] & seeds[1]
+    of_both = [[rows[rows["seed"].isin(shared)] for rows in each] for each in (full_parts, short_parts)]
+    longer, short = (evidence_of(question.claim, each, tables.maps).effect for each in of_both)
+    return (
+        Lengths(None, NO_ROWS) if longer is None or short is None else Lengths(abs(short.mean - longer.mean))
+    )
+
+
+def _shortened(
+    shorter: pd.DataFrame, title: str, full: pd.DataFrame, epochs: int | str, cells: set[str]
+) -> pd.DataFrame:
+    """The length check's rows of these cells, trained as `full` but for the epochs."""
+    rows = shorter[shorter["dataset"] == title]
+    if rows.empty or full.empty:
+        return rows
+    first = full.iloc[0]
+    alike = rows["epochs"] == share_of_epochs(epochs, int(first["epochs"]))
+    for name in ("network", *TRAINING_SETTINGS):
+        if name != "epochs":
+            alike &= rows[name].isna() if _is_null(first[name]) else rows[name] == first[name]
+    return rows[alike & _keys(rows).isin(cells)]
+
+
+def _is_null(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _keys(rows: pd.DataFrame) -> "pd.Series[str]":
+    """One text for each cell's layer settings."""
+    keys = pd.Series("", index=rows.index)
+    for name in LAYER_SETTINGS:
+        keys = keys + "|" + rows[name].astype("str")
+    return keys

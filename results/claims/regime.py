@@ -1,0 +1,116 @@
+"""Whether a comparison's networks are trained as the talk's are: the conditions of its regime, each with its numbers.
+
+A network that a linear classifier beats, whose effect still moves with the number of epochs, or whose combining weights
+have hardly left a constant says nothing of what its layers can do. See docs/claims.md, "The regime".
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from results.claims.asked import Asked
+from results.claims.cells import Settings, cell_name, rank_of
+from results.claims.conditions import IMAGES, LENGTH, LINEAR, POSITIONS, Condition
+from results.claims.evidence import Evidence
+from results.claims.length import Lengths, compare_lengths
+from results.claims.questions import Question
+from results.claims.spread import Spread, spread_of
+from results.claims.tables import Tables
+from results.figures.naming import dataset_name
+from results.statistics import LAYER_SETTINGS
+from studies.claims import Cost, Smooth
+from studies.regime import Regime
+
+LOW_RANK = ("lrlc", "lrlc_input_dependent")
+"""Kinds that are compared for their combining weights; a layer of another kind may have some too."""
+PER_IMAGE = "lrlc_input_dependent"
+NO_BASELINE = "no linear baseline was computed for {}: run the study again, which trains nothing"
+
+
+def conditions(
+    question: Question, asked: Asked, evidence: Evidence, parts: Sequence[pd.DataFrame], tables: Tables
+) -> tuple[Condition, ...]:
+    """What the study's regime asks of this comparison; nothing of a claim about costs.
+
+    A claim about maps is asked for trained networks whose weights moved, not for an effect that has settled.
+    """
+    regime, claim = asked.regime, question.claim
+    if isinstance(claim, Cost):
+        return ()
+    found = [
+        condition
+        for title, cell in _cells(question, evidence)
+        for condition in of_cell(title, cell, regime, tables)
+    ]
+    if regime.length and not isinstance(claim, Smooth):
+        found.append(
+            _length(question, asked, evidence, compare_lengths(question, asked, evidence, parts, tables))
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def _cells(question: Question, evidence: Evidence) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The title of a data set and the compared rows of a cell on it, for each; shuffled labels are nothing to learn."""
+    for title, compared in zip(question.titles, evidence.compared, strict=False):
+        sides = [compared.ours, compared.theirs]
+        for rows in sides[:1] if isinstance(question.claim, Smooth) else sides:
+            if rows is not None and len(rows):
+                for _, cell in rows.groupby(list(LAYER_SETTINGS), dropna=False, observed=True):
+                    yield title, cell
+
+
+def of_cell(title: str, cell: pd.DataFrame, regime: Regime, tables: Tables) -> Iterator[Condition]:
+    """What is asked of one cell's finished rows: the conditions that do not depend on what it is compared with."""
+    settings = {str(name): value for name, value in cell.iloc[0].items()}
+    if regime.linear:
+        yield _linear(title, cell, settings, tables)
+    if regime.weights_std and rank_of(settings) != 1:  # a convolution by another name
+        yield from _weights(dataset_name(title), settings, spread_of(cell, tables.maps), regime.weights_std)
+
+
+def _weights(where: str, settings: Settings, spread: Spread, needed: float) -> Iterator[Condition]:
+    kind, what = settings["kind"], cell_name(settings)
+    if kind not in LOW_RANK and spread.positions is None:
+        return
+    spreads = {POSITIONS: spread.positions}
+    if kind == PER_IMAGE:
+        spreads[IMAGES] = spread.images
+    for name, number in spreads.items():
+        missing = f"no combining weights of {what} were stored on {{}}" if number is None else ""
+        holds = number is not None and number >= needed
+        yield Condition(name, where, what, number, needed, "", holds, missing)
+
+
+def _linear(title: str, cell: pd.DataFrame, settings: Settings, tables: Tables) -> Condition:
+    where, noted = dataset_name(title), tables.datasets.get(title)
+    mean = 100 * float(cell["test_accuracy"].mean())
+    images = [_count(settings[name]) for name in ("train_images", "test_images")]
+    baseline = noted.baseline(*images) if noted else None
+    linear = baseline.linear_accuracy if baseline else None
+    if linear is None:
+        return Condition(LINEAR, where, cell_name(settings), mean, None, "%", False, NO_BASELINE)
+    return Condition(LINEAR, where, cell_name(settings), mean, 100 * linear, "%", mean > 100 * linear)
+
+
+def _length(question: Question, asked: Asked, evidence: Evidence, lengths: Lengths) -> Condition:
+    """Whether the effect changes by less than the margin or half its interval's width, whichever is more."""
+    effect = evidence.effect
+    assert effect is not None
+    half = (effect.high - effect.low) / 2
+    needed = max(question.claim.tolerance, 0.0 if math.isnan(half) else half)
+    holds = lengths.change is not None and lengths.change < needed
+    return Condition(
+        LENGTH,
+        question.where,
+        evidence.comparison,
+        lengths.change,
+        needed,
+        evidence.unit,
+        holds,
+        lengths.missing,
+    )
+
+
+def _count(images: float | None) -> int | None:
+    return None if images is None or math.isnan(images) else int(images)

@@ -1,0 +1,57 @@
+"""The tables that verdicts are made from: rows of the grid and of the length check, and what lies beside them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from results.datasets import DatasetSummary
+from results.plans import Stage
+from results.statistics import CELL
+from results.store import Store
+
+COLUMNS = (
+    "trial_id", "seed", "status", "dataset_name", *CELL, "test_accuracy", "validation_accuracy", "test_images",
+    "parameters", "flops_per_image", "train_seconds", "peak_memory_bytes", "weights_spatial_std", "weights_image_std",
+)  # fmt: skip
+
+OfTrials = Callable[[Sequence[str]], pd.DataFrame]
+"""Trial ids to their rows of a table."""
+
+
+def _none(_: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame()
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a study's rows, with COLUMNS, and the tables beside them say."""
+
+    rows: pd.DataFrame
+    """Of the grid."""
+    shorter: pd.DataFrame
+    """Of the length check: cells of the grid with fewer epochs."""
+    maps: OfTrials = _none
+    """The weights table."""
+    correct: OfTrials = _none
+    """The table of test images that were classified right."""
+    read_datasets: Callable[[], Mapping[str, DatasetSummary]] = dict
+
+    @cached_property
+    def datasets(self) -> Mapping[str, DatasetSummary]:
+        """What is noted of the data sets, by title."""
+        return self.read_datasets()
+
+    @staticmethod
+    def of(store: Store, profile: str | None = None) -> "Tables":
+        """Those of a profile's plan (None: of the plan written last)."""
+        rows = store.planned_trials(profile, COLUMNS)
+        has_shorter = bool(store.plan(profile, Stage.LENGTH))
+        shorter = store.planned_trials(profile, COLUMNS, stage=Stage.LENGTH) if has_shorter else rows[:0]
+        return Tables(rows, shorter, store.weights, store.correct, store.datasets)
+
+    @staticmethod
+    def of_rows(rows: pd.DataFrame, maps: OfTrials = _none) -> "Tables":
+        """Rows alone."""
+        return Tables(rows, rows[:0], maps)

@@ -1,0 +1,67 @@
+"""The claims of one study, or of several at once, with one correction over all their tests."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from results.claims.asked import Asked
+from results.claims.decide import Case, decide
+from results.claims.questions import Question, questions
+from results.claims.tables import Tables
+from results.claims.verdicts import Finding, Judged, overall
+from results.store import Store
+
+TALK = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
+"""Names of the claims that are the talk's statements; docs/claims.md says what each of them states."""
+
+
+def judge(store: Store, profile: str | None = None) -> list[Judged]:
+    """The claims of a profile's study (None: the one run last), in its order; none where it names none."""
+    return _judged(findings(_asked(store, profile)))
+
+
+def judge_together(
+    stores: Iterable[Store], profile: str | None = None, only: Collection[str] = ()
+) -> list[Judged]:
+    """The claims of several studies, by name, the talk's first; `only` leaves all others out.
+
+    Studies without claims, or without this profile, are passed over.
+    """
+    found = findings([asked for store in stores for asked in _asked(store, profile, only)])
+    order = sorted(_judged(found), key=lambda claim: claim.name)
+    return sorted(order, key=lambda claim: claim.name not in TALK)
+
+
+def judge_tables(asked: Asked, tables: Tables) -> list[Judged]:
+    """A study's claims, from its tables."""
+    return _judged(findings([(asked, tables)]))
+
+
+def _asked(store: Store, profile: str | None, only: Collection[str] = ()) -> list[tuple[Asked, Tables]]:
+    record = store.study(profile)
+    asked = Asked.of(record.study, only) if record is not None else None
+    return [(asked, Tables.of(store, profile))] if asked is not None and asked.claims else []
+
+
+def findings(studies: Sequence[tuple[Asked, Tables]]) -> list[tuple[Question, Finding]]:
+    """Every question of these studies' claims and what was found, corrected together."""
+    cases = [
+        Case(question, asked, tables)
+        for asked, tables in studies
+        for question in questions(asked, tables.rows)
+    ]
+    found = decide(cases, min((asked.decision.alpha for asked, _ in studies), default=0.05))
+    return [(case.question, finding) for case, finding in zip(cases, found, strict=True)]
+
+
+def _judged(found: Iterable[tuple[Question, Finding]]) -> list[Judged]:
+    by_name: dict[str, list[tuple[Question, Finding]]] = {}
+    for question, finding in found:
+        by_name.setdefault(question.claim.name, []).append((question, finding))
+    return [
+        Judged(
+            name,
+            says=next((question.claim.says for question, _ in of_name if question.claim.says), ""),
+            verdict=overall([finding.verdict for _, finding in of_name]),
+            findings=tuple(finding for _, finding in of_name),
+        )
+        for name, of_name in by_name.items()
+    ]

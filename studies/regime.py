@@ -1,0 +1,38 @@
+"""When a comparison counts: networks that are trained, to their end, and in which the manipulation happened."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from studies.fields import Model, Real
+
+ANY = "any"
+
+
+class Regime(Model):
+    """Conditions that both sides of a comparison must meet, on each of its data sets, or it is out of regime."""
+
+    linear: bool = True
+    """Mean test accuracy above that of multinomial logistic regression on the same training pixels."""
+    length: bool = True
+    """With the length check's fewer epochs the effect changes by less than the margin, or half its interval's width."""
+    weights_std: Annotated[Real, Field(ge=0)] = 0.05
+    """The least standard deviation of combining weights over positions, within a bank, and of input-dependent ones
+    over images too; 0 asks for none."""
+
+    @property
+    def is_any(self) -> bool:
+        """Whether nothing is asked for."""
+        return not (self.linear or self.length or self.weights_std)
+
+
+def _any(given: object) -> object:
+    """`any` asks for nothing."""
+    if given == ANY:
+        return Regime(linear=False, length=False, weights_std=0)
+    if not isinstance(given, dict | Regime):
+        raise ValueError(f"expected 'any' or a mapping of conditions, got {given!r}")
+    return given
+
+
+AnyRegime = Annotated[Regime, BeforeValidator(_any)]

@@ -1,0 +1,80 @@
+"""Claims of several studies at once: one correction over all their tests, one verdict a data set."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from claims_samples import CONV, described, runs, table
+from statsmodels.stats.multitest import multipletests
+
+from results.claims import Asked, Tables, Verdict, findings, judge_tables
+from results.statistics.paired import sign_flip_p
+
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+REFERENCE = Path(__file__).parent.parent / "results/reference"
+
+
+def study(name: str, gains: dict[str, float], seeds: int = 10, **settings: object) -> tuple[Asked, Tables]:
+    """A study that claims C1: LRLC gains so many points over convolution on each of its data sets."""
+    accuracies = {}
+    for at, (dataset, gain) in enumerate(gains.items()):
+        conv = runs(90, seeds, seed=at)
+        accuracies[dataset, "conv", None] = conv
+        accuracies[dataset, "lrlc", 4] = conv + gain + runs(0, seeds, 0.4, at + 50)
+    claim = {"name": "C1", "test": "difference", "ours": {"kind": "lrlc"}, "theirs": CONV}
+    told = described(claim, seeds=seeds, datasets=[{"name": dataset} for dataset in gains], **settings)
+    return Asked.of({"name": name, "regime": "any", **told}), Tables.of_rows(table(accuracies))
+
+
+def test_tests_of_several_studies_share_one_correction() -> None:
+    studies = [study("a", {"mnist": 0.35, "cifar10": 0.3}), study("b", {"utkface": 0.33})]
+    alone = [
+        finding
+        for asked, tables in studies
+        for claim in judge_tables(asked, tables)
+        for finding in claim.findings
+    ]
+    together = [finding for _, finding in findings(studies)]
+    raw = []
+    for _, tables in studies:
+        for _, rows in tables.rows.groupby("dataset", sort=False):
+            by_kind = [
+                rows[rows["kind"] == kind].set_index("seed")["test_accuracy"] for kind in ("lrlc", "conv")
+            ]
+            raw.append(sign_flip_p(100 * np.asarray(by_kind[0] - by_kind[1])))
+    assert [finding.p for finding in together] == pytest.approx(multipletests(raw, method="holm")[1])
+    assert [finding.study for finding in together] == ["a", "a", "b"]
+    assert all((joint.p or 0) >= (own.p or 0) for joint, own in zip(together, alone, strict=True))
+
+
+def test_a_study_with_looks_pays_for_them_and_another_does_not() -> None:
+    plain, looking = study("a", {"mnist": 0.5}), study("b", {"utkface": 0.5}, seeds=10, looks=(9, 10))
+    ((own,),) = (claim.findings for claim in judge_tables(*looking))
+    (one,) = (found for _, found in findings([looking]))
+    assert one.p == own.p
+    both = [found for _, found in findings([plain, looking])]
+    assert [found.verdict for found in both] == [Verdict.SUPPORTED, Verdict.SUPPORTED]
+
+
+def test_the_talk_s_table_is_printed_for_a_results_folder(lrlc: Lrlc) -> None:
+    said = lrlc("claims", "--results", REFERENCE).stdout
+    head, _, rest = said.partition("\n\n")
+    assert head == "Holm's correction over all 21 tests of rank_vs_accuracy, baselines, alignment, translated"
+    told = rest.partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in told if line[0] == "C"] == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    assert [line.split()[-1] for line in told[:-1]].count("regime") == len(told) - 2
+    assert next(line for line in told if "C6" in line).split() == ["C6", "MNIST", "undecided"]
+    assert told[-1] == "not claimed here: C7"
+    claims = json.loads(lrlc("claims", "--results", REFERENCE, "--json").stdout)
+    assert claims[0]["by_dataset"].keys() == {"MNIST", "CIFAR-10", "UTKFace"}
+    two = json.loads(lrlc("claims", "alignment", "translated", "--results", REFERENCE, "--json").stdout)
+    assert [claim["name"] for claim in two] == ["C4", "C5"]
+    assert {finding["study"] for claim in two for finding in claim["findings"]} == {"alignment", "translated"}
+
+
+def test_a_folder_without_studies_is_refused_in_one_line(lrlc: Lrlc, tmp_path: Path) -> None:
+    (line,) = lrlc("claims", "--results", tmp_path, code=2).stderr.splitlines()
+    assert line.endswith("no results of any study there; `lrlc run` makes them")

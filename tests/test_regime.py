@@ -1,0 +1,249 @@
+"""The regime: networks that are not trained, not to the end, or not what they are said to be, decide nothing."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from claims_samples import CONV, described, runs, table
+from results_samples import noted, study
+
+from results.claims import Asked, Finding, Tables, Verdict, judge, judge_tables
+from results.compare import Outcome, compare, known_regime
+from results.datasets import Baseline, DatasetSummary
+from results.schema import to_tables
+from results.store import Store
+from studies.regime import Regime
+
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+REFERENCE = Path(__file__).parent.parent / "results/reference"
+FIXED = {"kind": "lrlc", "rank": 4, "placement": ["3"]}
+CLAIM = {"test": "difference", "ours": FIXED, "theirs": CONV, "margin": 0.3}
+CHECKED = {"length_check": {"epochs": "half", "seeds": 3}}
+
+
+def summary(title: str, linear: float | None) -> DatasetSummary:
+    """A data set on which logistic regression reaches this accuracy with 1,000 training images."""
+    baseline = Baseline(1000, 360, linear, 1000, 0.1, 0.5, 1000, 8, 8)
+    return replace(noted(title, 0.1), baselines=(baseline,))
+
+
+def trained(
+    *,
+    half: float = 1.0,
+    linear: float | None = 0.9,
+    spread: float = 0.2,
+    over_images: float | None = None,
+    kind: str = "lrlc",
+) -> Tables:
+    """LRLC gains a point over a convolution at 97%, and `half` a point at half the epochs."""
+    conv = runs(97)
+    told = {"weights_spatial_std": np.nan, "weights_image_std": np.nan}
+    moved = {"weights_spatial_std": spread, "weights_image_std": over_images}
+
+    def rows(gain: float, epochs: int) -> pd.DataFrame:
+        plain = table({("mnist", "conv", None): conv}).assign(**told)
+        ours = table({("mnist", kind, 4): conv + gain + runs(0, sd=0.1, seed=2)}).assign(**moved)
+        return pd.concat([plain, ours], ignore_index=True).assign(epochs=epochs)
+
+    shorter = rows(half, 5)
+    return Tables(
+        rows(1.0, 10),
+        shorter[shorter["seed"] < 3],
+        read_datasets=lambda: {"mnist": summary("mnist", linear)},
+    )
+
+
+def only(tables: Tables, claim: dict[str, Any] = CLAIM, **settings: Any) -> Finding:
+    asked = Asked.of(described(claim, **{**CHECKED, **settings}))
+    ((finding,),) = (each.findings for each in judge_tables(asked, tables))
+    return finding
+
+
+def test_a_comparison_of_trained_networks_is_decided_with_its_conditions() -> None:
+    found = only(trained())
+    assert found.verdict == Verdict.SUPPORTED
+    told = {(each.name, each.what): each.holds for each in found.regime}
+    assert told == {
+        ("beats a linear classifier", "LRLC rank 4, layer 3"): True,
+        ("beats a linear classifier", "conv"): True,
+        ("weights vary over positions", "LRLC rank 4, layer 3"): True,
+        ("trained to its end", "LRLC (rank 4, layer 3) minus conv"): True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"linear": 0.975}, "on MNIST conv (97.0%) does not beat a linear classifier (97.5%)"),
+        ({"linear": 0.99}, "on MNIST LRLC rank 4, layer 3 (98.0%) and conv (97.0%) do not beat"),
+        ({"linear": None}, "no linear baseline was computed for MNIST: run the study again"),
+        ({"half": 0.6}, "fewer epochs change the effect by 0.40 points, not less than 0.30"),
+        (
+            {"spread": 0.049},
+            "on MNIST the weights of LRLC rank 4, layer 3 (0.049) hardly vary over positions",
+        ),
+    ],
+)
+def test_one_condition_that_does_not_hold_is_enough_and_the_numbers_stay(
+    tables: dict[str, Any], said: str
+) -> None:
+    found = only(trained(**tables))
+    assert found.verdict == Verdict.OUT_OF_REGIME
+    assert said in found.note
+    assert found.effect is not None
+    assert found.effect.mean == pytest.approx(1.0, abs=0.1)
+    assert only(trained(**tables), regime="any").verdict == Verdict.SUPPORTED
+
+
+def test_a_study_without_a_length_check_is_told_how_to_add_one() -> None:
+    found = only(trained(), length_check=None)
+    assert found.verdict == Verdict.OUT_OF_REGIME
+    assert found.note == "no length check: add one to the study, such as length_check: {seeds: 3}"
+    assert only(trained(), length_check=None, regime={"length": False}).verdict == Verdict.SUPPORTED
+    unrun = replace(trained(), shorter=trained().shorter[:0])
+    assert only(unrun).note == "no finished trials of the length check: `lrlc run` trains them"
+
+
+def test_an_effect_that_moves_less_than_its_interval_is_wide_counts_as_settled() -> None:
+    rough = trained()
+    noise = pd.Series(runs(0, 20, 0.012, 5), index=rough.rows.index)
+    rough = replace(rough, rows=rough.rows.assign(test_accuracy=rough.rows["test_accuracy"] + noise))
+    no_margin = {**CLAIM, "margin": None}
+    (length,) = (each for each in only(rough, no_margin).regime if each.name == "trained to its end")
+    assert length.needed is not None
+    assert length.needed > 0.3
+
+
+def test_input_dependent_weights_must_vary_over_images_too() -> None:
+    claim = {**CLAIM, "ours": {"kind": "lrlc_input_dependent"}}
+    assert only(trained(kind="lrlc_input_dependent", over_images=0.1), claim).verdict == Verdict.SUPPORTED
+    still = only(trained(kind="lrlc_input_dependent", over_images=0.01), claim)
+    assert (
+        "the weights of LRLC i.d. rank 4, layer 3 (0.010) hardly vary over images (needed 0.05)" in still.note
+    )
+
+
+def test_the_chosen_cells_are_those_whose_regime_counts() -> None:
+    """Rank 2, which nobody chose, lies under the linear classifier; the seeds that chose are those of the check."""
+    tables = trained()
+    worse = tables.rows[tables.rows["kind"] == "lrlc"].assign(rank=2, weights_spatial_std=0.0)
+    worse = worse.assign(test_accuracy=0.5, validation_accuracy=0.5)
+    both = replace(tables, rows=pd.concat([tables.rows, worse], ignore_index=True))
+    found = only(both, {**CLAIM, "ours": {"kind": "lrlc"}})
+    assert (found.verdict, found.chosen, found.seeds) == (Verdict.SUPPORTED, "LRLC rank 4", 7)
+
+
+def test_costs_have_no_regime() -> None:
+    cost = {"test": "cost", "ours": FIXED, "theirs": CONV, "metric": "parameters", "at_most": 3}
+    found = only(trained(linear=0.99, spread=0.0), cost, length_check=None)
+    assert (found.verdict, found.regime) == (Verdict.SUPPORTED, ())
+
+
+def test_maps_that_did_not_move_are_out_of_regime_whatever_they_look_like() -> None:
+    def maps(ids: Any) -> pd.DataFrame:
+        wave = np.sin(np.arange(12)[:, None] / 3) + np.cos(np.arange(12) / 4)
+        shape = {"layer": "layers.2.0", "bank": 0, "height": 12, "width": 12, "image": None}
+        return pd.DataFrame({"trial_id": list(ids), "values": [wave.ravel()] * len(ids), **shape})
+
+    found = only(replace(trained(spread=0.01), maps=maps), {"test": "smooth", "ours": FIXED})
+    assert found.verdict == Verdict.OUT_OF_REGIME
+    assert {each.name for each in found.regime} == {
+        "beats a linear classifier",
+        "weights vary over positions",
+    }
+
+
+def test_nothing_is_decided_by_the_untrained_networks_of_the_reference() -> None:
+    for name in ("rank_vs_accuracy", "baselines", "alignment", "translated"):
+        found = [finding for claim in judge(Store(REFERENCE / name)) for finding in claim.findings]
+        assert {finding.verdict for finding in found} <= {Verdict.OUT_OF_REGIME, Verdict.UNDECIDED}
+        compared = [finding for finding in found if "Moran" not in finding.comparison]
+        assert {finding.verdict for finding in compared} <= {Verdict.OUT_OF_REGIME}
+        assert all(finding.effect is not None for finding in compared)
+
+
+def test_rows_of_earlier_versions_are_measured_by_their_maps() -> None:
+    (found,) = (claim for claim in judge(Store(REFERENCE / "rank_vs_accuracy")) if claim.name == "C1")
+    spreads = {
+        finding.where: each.number
+        for finding in found.findings
+        for each in finding.regime
+        if each.name == "weights vary over positions"
+    }
+    assert spreads == {
+        "MNIST": pytest.approx(0.072, abs=0.001),
+        "CIFAR-10": pytest.approx(0.006, abs=0.001),
+        "UTKFace": pytest.approx(0.006, abs=0.001),
+    }
+
+
+UNTRAINED = """
+name: untrained
+datasets: digits
+train_images: 100
+evaluation_images: 100
+seeds: 2
+grid:
+  - {kind: conv}
+  - {kind: lrlc, rank: 2, placement: [3]}
+claims: {name: C, says: It helps., test: difference, ours: lrlc, theirs: conv}
+decision: {looks: [2, 3]}
+train: {epochs: 1, batch_size: 50, learning_rate: 0.001}
+"""
+
+
+def test_more_seeds_are_not_trained_for_what_is_out_of_regime(lrlc: Lrlc, tmp_path: Path) -> None:
+    path = tmp_path / "untrained.yaml"
+    path.write_text(UNTRAINED)
+    said = lrlc("run", path, "--serial", "--until-decided").stderr
+    assert "0 of 1 tests of claims decided, 1 out of regime: more seeds do not help these" in said
+    assert "look at 3 seeds" not in said
+    (claim,) = json.loads(lrlc("claims", path, "--json").stdout)
+    assert claim["verdict"] == "out of regime"
+    assert {each["name"] for each in claim["findings"][0]["regime"]} >= {"beats a linear classifier"}
+    text = lrlc("claims", path).stdout
+    assert "C OUT OF REGIME: It helps." in text
+    assert "do not beat a linear classifier" in text
+    page = (tmp_path / lrlc("report", path).stdout.strip()).read_text()
+    assert "– out of regime" in page
+    assert "Conditions of the comparisons above" in page
+    again = lrlc("run", path, "--serial", "regime=any").stderr
+    assert "4 of 4 trials done" in again  # it is no part of a trial's identity
+    assert "This study judges in any regime" in (tmp_path / lrlc("report", path).stdout.strip()).read_text()
+
+
+@pytest.mark.parametrize(
+    ("regime", "said"),
+    [
+        ("{linar: false}", "regime.linar: unknown key; did you mean 'linear'?"),
+        ("sometimes", "regime: expected 'any' or a mapping of conditions, got 'sometimes'"),
+        ("{weights_std: -1}", "regime.weights_std: Input should be greater than or equal to 0, got -1"),
+    ],
+)
+def test_a_wrong_regime_is_one_line(lrlc: Lrlc, tiny_study: Path, regime: str, said: str) -> None:
+    (line,) = lrlc("plan", tiny_study, f"regime={regime}", code=2).stderr.splitlines()
+    assert said in line
+
+
+def test_two_sets_are_not_compared_where_one_is_known_to_be_untrained() -> None:
+    rows = to_tables(study(("mnist",), 10, (4,), ("3",), ("lrlc",), wide_ranks=()))["trials"].to_pandas()
+    better = rows.assign(test_accuracy=rows["test_accuracy"].where(rows["kind"] == "conv", 0.995))
+    tables = replace(Tables.of_rows(rows), read_datasets=lambda: {"mnist": _with_images(rows)})
+    regimes = known_regime(tables, Regime())
+    found = {each.cell["kind"]: each for each in compare(better, rows, regimes=(regimes, regimes))}
+    assert found["conv"].outcome == Outcome.IDENTICAL
+    assert found["lrlc"].outcome == Outcome.OUT_OF_REGIME
+    assert "a linear classifier (99.9%)" in found["lrlc"].reason
+    assert {each.outcome for each in compare(better, rows)} <= {Outcome.IDENTICAL, Outcome.BETTER}
+
+
+def _with_images(rows: pd.DataFrame) -> DatasetSummary:
+    images = {name: int(rows[name].iloc[0]) for name in ("train_images", "test_images")}
+    baseline = replace(summary("mnist", 0.999).baselines[0], **images)
+    return replace(noted("mnist", 0.1), baselines=(baseline,))
