@@ -1,4 +1,4 @@
-"""A layer's penalty shapes what is learned, and stays out of the loss that a row reports."""
+"""A layer's penalty shapes what is learned, stays out of the loss that a row reports, and is checked with the study."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,12 @@ import pytest
 import torch
 
 import layers
+from harness.catalogue import open_study
 from harness.data import load_dataset
 from harness.training import train
 from harness.trial import Trial
 from results.schema import TrialResult
-from studies import DatasetSpec, TrialConfig
+from studies import DatasetSpec, StudyError, TrialConfig
 from studies.schema import Training
 
 DIGITS = DatasetSpec(name="digits", train_images=64, evaluation_images=32)
@@ -58,3 +59,24 @@ def test_the_reported_loss_is_the_cross_entropy_alone(constant_penalty: str) -> 
 def test_a_stronger_penalty_leaves_combining_weights_smoother() -> None:
     free, tied = (trained("relaxed_conv", 2, penalty=penalty) for penalty in (0.0, 1.0))
     assert 0 < roughness(tied) < 0.8 * roughness(free)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        (
+            "{kind: relaxed_conv, rank: 2, layer.penalty: -1}",
+            "relaxed_conv: penalty must be a number of at least 0, not -1",
+        ),
+        ("{kind: residual_pathway, layer.penalty: 1}", "no kind here takes it; did you mean 'conv_penalty'?"),
+        (
+            "{kind: involution, layer.group_channels: 12}",
+            "group_channels (=12) must divide out_channels (=64)",
+        ),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_trained(grid: str, message: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        open_study("quickstart", profile=None, overrides=[f"grid={grid}"])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
