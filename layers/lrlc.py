@@ -27,8 +27,9 @@ from layers.registry import layer_kind
 Banks = int | tuple[int, int] | Sequence[int | tuple[int, int]]
 """A kernel size or dilation: an int or a tuple for all banks, a list with one entry per bank."""
 LOGIT_STARTS = ("constant", "random")
-SPREAD = 0.1
-"""By how much banks that start from one filter differ, in standard deviations of that filter."""
+SPREAD = 1.0
+"""How far banks that start from one filter lie apart, in standard deviations of that filter; about as far as banks that
+start at random. With 0.1 they hardly separate in training: what the logits learn from is the banks' difference."""
 
 
 class LowRankLocallyConnected2d(nn.Module):

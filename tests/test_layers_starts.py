@@ -141,6 +141,7 @@ TAKING_OVER = [
     ("three_layer", "lrlc", {"rank": 1, "share": "none"}),
     ("three_layer", "lrlc_input_dependent", {"rank": 3}),
     ("three_layer", "locally_connected", {"position_bias": True}),
+    ("three_layer", "constrained_local", {}),
     ("three_layer", "coord_conv", {}),
     ("resnet50", "lrlc", {"rank": 2}),
     ("resnet50", "locally_connected", {}),
