@@ -1,0 +1,88 @@
+"""The trained networks: README and docs/trained.md tell the verdicts and accuracies that the tables give."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from results.claims import Judged, Verdict, judge_together
+from results.figures import draw_all
+from results.store import Store
+
+TOP = Path(__file__).parent.parent
+TRAINED = TOP / "results/trained"
+OF_THE_TALK = ("trained_16px", "shifted_16px", "smooth_16px")
+EVERY = (*OF_THE_TALK, "peers")
+MOST_BYTES = 6_000_000
+COLUMNS = {"MNIST 14×14": 2, "CIFAR-10 16×16": 3, "UTKFace 16×16": 4}
+
+
+@pytest.fixture(scope="module")
+def judged() -> list[Judged]:
+    return judge_together([Store(TRAINED / name) for name in OF_THE_TALK])
+
+
+def test_the_readme_gives_the_verdict_on_each_data_set(judged: list[Judged]) -> None:
+    rows = {
+        row[1][:2]: row
+        for row in ([cell.strip() for cell in line.split("|")] for line in _lines("README.md"))
+        if len(row) == 6 and re.match(r"C\d ", row[1])
+    }
+    assert rows.keys() == {"C1", "C2", "C4", "C6"}
+    for claim in judged:
+        for where, verdict in claim.by_dataset.items():
+            if claim.name in rows:
+                assert rows[claim.name][COLUMNS[where]].startswith(verdict), (claim.name, where)
+    told = {claim.name: claim for claim in judged}
+    assert told["C3"].verdict == Verdict.OUT_OF_REGIME
+    assert list(told["C5"].by_dataset.values()) == [Verdict.OUT_OF_REGIME, Verdict.UNDECIDED]
+
+
+def test_the_page_gives_each_test(judged: list[Judged]) -> None:
+    lines = _lines("docs/trained.md")
+    findings = [(claim.name, finding) for claim in judged for finding in claim.findings]
+    assert len(findings) == 22
+    for name, finding in findings:
+        assert finding.effect is not None
+        effect = f"{finding.effect.mean:+.2f} ({finding.effect.low:+.2f} to {finding.effect.high:+.2f})"
+        assert f"| {name} | {finding.comparison} | {finding.where} | {effect} | {finding.verdict} |" in lines
+
+
+def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
+    rows = Store(TRAINED / "trained_16px").planned_trials()
+    cells = rows.assign(accuracy=100 * rows["test_accuracy"]).groupby(
+        ["kind", "rank", "placement", "options", "dataset"], dropna=False
+    )["accuracy"]
+    told = " ".join(_lines("docs/trained.md"))
+    found = cells.agg(["mean", "std", "size"])
+    assert len(found) == 39
+    assert set(found["size"]) == {12}
+    for mean, std in zip(found["mean"], found["std"], strict=True):
+        assert f"| {mean:.1f} ({std:.1f}) |" in told or f"{mean:.1f} ({std:.1f}) |" in told
+
+
+def test_a_figure_of_the_page_comes_from_the_tables_to_the_byte(tmp_path: Path) -> None:
+    draw_all(Store(TRAINED / "trained_16px"), tmp_path, ["png"], only=["tuning"])
+    shown = TOP / "docs/images/trained_16px/tuning.png"
+    assert (tmp_path / "tuning.png").read_bytes() == shown.read_bytes()
+
+
+def test_the_rows_are_few_bytes_and_say_where_they_come_from() -> None:
+    assert sum(path.stat().st_size for path in TRAINED.rglob("*") if path.is_file()) < MOST_BYTES
+    for name in EVERY:
+        store = Store(TRAINED / name)
+        rows = store.trials(["git_commit", "git_dirty", "status", "device", "backend"])
+        assert rows["git_commit"].str.fullmatch("[0-9a-f]{40}").all()
+        assert not rows["git_dirty"].any()
+        assert set(rows["status"]) == {"finished"}
+        assert set(rows["backend"]) == {"triton"}
+        assert not any(len(each.examples) for each in store.datasets().values() if "utkface" in each.dataset)
+
+
+def test_there_are_as_many_trials_as_the_page_says() -> None:
+    ids = {trial for name in EVERY for trial in Store(TRAINED / name).trials(["trial_id"])["trial_id"]}
+    assert any(line.startswith(f"{len(ids):,} trials") for line in _lines("docs/trained.md"))
+
+
+def _lines(page: str) -> list[str]:
+    return (TOP / page).read_text().splitlines()
