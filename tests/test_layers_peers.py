@@ -119,6 +119,7 @@ def test_an_involution_applies_a_kernel_of_each_position_and_group(problem, grou
     geometry, (N, C_in, C, _), seed = problem
     grouped = (geometry, (N, C_in, C * groups, 1), seed)
     layer, x = build(layers.Involution2d, grouped, group_channels=C, reduction=2)
+    layer.eval()  # one value per channel has no batch statistics
     values, kernels = layer.value(x), layer.kernels(x)
     taps = geometry.kernel_size[0] * geometry.kernel_size[1]
     assert kernels.shape == (N, groups, taps, *geometry.output_size)
