@@ -195,6 +195,6 @@ def test_what_is_not_known_stays_unknown_in_the_tables(tmp_path: Path) -> None:
 def test_on_faces_position_is_worth_more_than_on_photographs(data_dir: Path) -> None:
     found = {}
     for name in ("utkface", "cifar10"):
-        spec = DatasetSpec(name=name, train_images=300, evaluation_images=200)
+        spec = DatasetSpec(name=name, size=(16, 16), train_images=1500, evaluation_images=1000)
         found[name] = measured(load_dataset(spec, data_dir), spec).value_of_position or 0.0
     assert found["utkface"] > found["cifar10"] + 0.1
