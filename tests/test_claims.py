@@ -1,29 +1,22 @@
-"""Claims: each kind of test ends as its rows say, and the command line shows it."""
+"""Claims: each kind of test ends as its rows say."""
 
-import json
-import subprocess
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
 import pytest
 from claims_samples import CONV, DIFFERENCE, LRLC, described, judged, only, pair, runs, table
-from processes import rows as rows_of
 from results_samples import study
 from studies_samples import HEAD, parsed
 
-from harness.claims_cli import as_json
-from harness.progress import print_json
-from results.claims import Verdict, judge, seed_order, seeds_name
+from results.claims import Asked, Tables, Verdict, judge_tables, seed_order, seeds_name
 from results.claims.cells import CHOOSING_SEEDS, cells_name, of_cells
 from results.claims.tables import OfTrials
 from results.schema import TrialStatus, to_tables
-from results.store import Store
+from results.statistics.crossed import crossed_interval
 from studies.claims import Cells
-
-Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.parametrize(
@@ -272,6 +265,34 @@ def test_trends_and_best_ranks_are_read_along_rank() -> None:
     assert best.effect.mean == 7 - 2
 
 
+def test_the_interval_over_images_pairs_trials_image_by_image() -> None:
+    """Which images are hard decides the difference here: seeds agree on it, other images would not."""
+    rows = table({("mnist", "conv", None): runs(60, 6), ("mnist", "lrlc", 4): runs(70, 6)})
+    chance = np.random.default_rng(3)
+    easy = {"conv": chance.random(200) < 0.6, "lrlc": chance.random(200) < 0.7}
+    right = {
+        row.trial_id: np.where(chance.random(200) < 0.02, ~easy[row.kind], easy[row.kind])
+        for row in rows.itertuples()
+    }
+
+    def correct(ids: Sequence[str]) -> pd.DataFrame:
+        bits = [np.packbits(right[trial]).tobytes() for trial in ids]
+        shuffled = np.random.default_rng(0).permutation(len(ids))
+        told = pd.DataFrame({"trial_id": list(ids), "split": "test", "images": 200, "bits": bits})
+        return told.iloc[shuffled]
+
+    accuracy = rows["trial_id"].map(lambda trial: right[trial].mean())
+    tables = replace(Tables.of_rows(rows.assign(test_accuracy=accuracy)), correct=correct)
+    asked = Asked.of({"regime": "any", **described(ONE, seeds=6)})
+    ((found,),) = (claim.findings for claim in judge_tables(asked, tables))
+    assert found.effect is not None
+    assert found.over_images is not None
+    stacked = [np.stack([right[f"mnist{kind}{seed}"] for seed in range(6)]) for kind in ("lrlc4", "convNone")]
+    expected = crossed_interval(*stacked).scaled(100)
+    assert (found.over_images.low, found.over_images.high) == pytest.approx((expected.low, expected.high))
+    assert found.over_images.high - found.over_images.low > 2 * (found.effect.high - found.effect.low)
+
+
 def test_costs_are_claims_too() -> None:
     rows = to_tables(study(("mnist",), seeds=10))["trials"].to_pandas()
     ours = {**LRLC, "placement": ["3"]}
@@ -327,92 +348,3 @@ def test_diverged_seeds_are_left_out_of_pairs_but_keep_a_study_complete() -> Non
 def test_seeds_are_added_after_the_study_s_own() -> None:
     assert seed_order([3, 1], 4) == [3, 1, 4, 5]
     assert seed_order([0, 1, 2], 2) == [0, 1]
-
-
-SEQUENTIAL = """
-name: sequential
-datasets: digits
-train_images: 200
-evaluation_images: 200
-seeds: 2
-grid:
-  - kind: [conv, locally_connected]
-    placement: [3]
-  - kind: lrlc
-    rank: 2
-    placement: [3]
-regime: any
-claims:
-  - {name: clear, says: A clear one, test: cost, ours: lrlc, theirs: conv, metric: parameters, at_least: 1.1}
-  - {name: hard, says: A hard one, test: difference, ours: locally_connected, theirs: conv}
-decision: {looks: [2, 3, 4]}
-train: {epochs: 1, batch_size: 50, learning_rate: 0.05}
-"""
-
-
-def test_seeds_are_added_only_for_what_is_undecided(lrlc: Lrlc, tmp_path: Path) -> None:
-    path = tmp_path / "sequential.yaml"
-    path.write_text(SEQUENTIAL)
-    said = lrlc("run", path, "--serial", "--until-decided").stderr
-    assert "look at 2 seeds: 6 trials in all" in said
-    assert "look at 4 seeds: 10 trials in all" in said
-    found = rows_of(tmp_path / "runs/sequential")
-    assert dict(found["kind"].value_counts()) == {"conv": 4, "locally_connected": 4, "lrlc": 2}
-    verdicts = {claim["name"]: claim for claim in json.loads(lrlc("claims", path, "--json").stdout)}
-    assert verdicts["clear"]["verdict"] == "supported"
-    assert verdicts["hard"]["verdict"] == "undecided"
-    assert verdicts["hard"]["findings"][0]["seeds"] == 4
-    again = lrlc("run", path, "--serial", "--until-decided").stderr
-    assert "1 of 2 tests of claims decided" in again
-    pd.testing.assert_frame_equal(rows_of(tmp_path / "runs/sequential"), found)
-    text = lrlc("claims", path).stdout
-    assert "clear SUPPORTED: A clear one" in text
-    assert "4 reporting seeds cannot show a difference" in text
-
-
-def test_a_verdict_of_one_seed_is_json_that_every_program_reads(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    print_json(as_json(judged(described(DIFFERENCE, seeds=1), pair(1.0, seeds=1))))
-    told = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert told[0]["findings"][0]["effect"]["low"] is None
-
-
-def test_claims_of_a_study_without_any(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
-    lrlc("run", tiny_study, "--serial", "grid={kind: conv}", "seeds=1")
-    assert "no claims to judge" in lrlc("claims", tiny_study).stdout
-    assert json.loads(lrlc("claims", tiny_study, "--json").stdout) == []
-    assert judge(Store(tmp_path / "runs/tiny")) == []
-    assert "needs claims" in lrlc("run", tiny_study, "--until-decided", "--serial", code=2).stderr
-
-
-@pytest.mark.parametrize(
-    ("claim", "said"),
-    [
-        (
-            "{name: C, test: diference, ours: conv}",
-            "claims[0].test: unknown value 'diference'; did you mean 'difference'?",
-        ),
-        ("{name: C, ours: conv}", "claims[0].test: missing, and it has no default"),
-        (
-            "{name: C, test: trend, ours: lrlx}",
-            "claims[0].ours.kind: unknown layer kind 'lrlx'; did you mean 'lrlc'?",
-        ),
-        (
-            "{name: C, test: trend, ours: lrlc, datasets: mnits}",
-            "claims[0].datasets: unknown data set 'mnits'",
-        ),
-        (
-            "{name: C, test: trend, ours: {kind: lrlc, placement: 4}}",
-            "claims[0].ours.placement: 4 is outside the network",
-        ),
-        ("{name: C, test: difference, ours: lrlc, theirs: conv, direction: equal}", "'equal' needs a margin"),
-        (
-            "{name: C, test: trend, ours: {kind: lrlc, layer: {shar: rows}}}",
-            "claims[0].ours.layer.shar: lrlc does not take it; did you mean 'share'?",
-        ),
-    ],
-)
-def test_a_wrong_claim_is_one_line(lrlc: Lrlc, tiny_study: Path, claim: str, said: str) -> None:
-    (line,) = lrlc("plan", tiny_study, f"claims=[{claim}]", code=2).stderr.splitlines()
-    assert said in line

@@ -13,11 +13,14 @@ import pytest
 from claims_samples import CONV, described, runs, table
 from results_samples import noted, study
 
+from harness.catalogue import open_study
 from results.claims import Asked, Finding, Tables, Verdict, judge, judge_tables
 from results.compare import Outcome, compare, known_regime
 from results.datasets import Baseline, DatasetSummary
 from results.schema import to_tables
 from results.store import Store
+from studies import shipped_studies
+from studies.claims import Cost, Smooth
 from studies.regime import Regime
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
@@ -216,6 +219,19 @@ def test_more_seeds_are_not_trained_for_what_is_out_of_regime(lrlc: Lrlc, tmp_pa
     again = lrlc("run", path, "--serial", "regime=any").stderr
     assert "4 of 4 trials done" in again  # it is no part of a trial's identity
     assert "This study judges in any regime" in (tmp_path / lrlc("report", path).stdout.strip()).read_text()
+
+
+def test_a_shipped_study_that_claims_something_has_what_its_regime_asks_for() -> None:
+    claiming = [
+        study
+        for name in shipped_studies()
+        if (study := open_study(name, profile=None, overrides=()).study).claims
+    ]
+    assert {study.name for study in claiming} >= {"quickstart", "rank_vs_accuracy", "baselines"}
+    for study in claiming:
+        compares = any(not isinstance(claim, Smooth | Cost) for claim in study.claims)
+        assert study.regime.is_any or study.length_check is not None or not compares, study.name
+    assert open_study("quickstart", profile=None, overrides=()).study.regime.is_any
 
 
 @pytest.mark.parametrize(

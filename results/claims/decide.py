@@ -14,13 +14,13 @@ import pandas as pd
 
 from results.claims.asked import Asked
 from results.claims.conditions import Condition, reason
+from results.claims.dispatch import evidence_of
 from results.claims.evidence import Evidence
 from results.claims.images import over_images
 from results.claims.questions import Question
 from results.claims.regime import conditions
 from results.claims.settle import what_settles
 from results.claims.tables import Tables
-from results.claims.tests import evidence_of
 from results.claims.verdicts import Finding, Verdict
 from results.statistics.paired import holm
 from results.statistics.power import smallest_visible

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from results.claims.asked import Asked
+from results.claims.dispatch import evidence_of
 from results.claims.evidence import Evidence
 from results.claims.questions import Question
 from results.claims.tables import Tables
-from results.claims.tests import evidence_of
 from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from studies.stages import share_of_epochs
 

@@ -19,6 +19,7 @@ from results.figures.naming import kind_name, short_kind_name
 from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, Summary, summarise
+from studies.titles import Title
 
 CAPTION = (
     "Test accuracy against the rank of spatial variation. "
@@ -80,12 +81,12 @@ class _Band:
 
 
 def draw(selection: Selection) -> Figure:
-    """One panel per data set; raises NothingToDraw where no layer with a rank has finished."""
+    """One panel per data set but those of shuffled labels; NothingToDraw where no layer with a rank has finished."""
     found = [
         (panel, series, _with_linear(bands, selection.baseline(panel.dataset, panel.rows)))
         for panel in panels(selection.trials)
         for series, bands in [_split(panel)]
-        if series
+        if series and not Title.parse(panel.dataset).shuffled
     ]
     if not found:
         raise NothingToDraw("no trial of a layer with a rank has finished")
