@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from harness.progress import aligned
-from results.claims import TALK, Finding, Judged, seeds_name
+from results.claims import TALK, Finding, Judged
+from results.figures.naming import seeds_name
 from results.statistics import Summary
 
 HEAD = ("", "", "effect (95% interval)", "over images too", "seeds", "p", "visible", "test noise")

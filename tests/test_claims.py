@@ -11,9 +11,10 @@ from claims_samples import CONV, DIFFERENCE, LRLC, described, judged, only, pair
 from results_samples import study
 from studies_samples import HEAD, parsed
 
-from results.claims import Asked, Tables, Verdict, judge_tables, seed_order, seeds_name
+from results.claims import Asked, Tables, Verdict, judge_tables, seed_order
 from results.claims.cells import CHOOSING_SEEDS, cells_name, of_cells
 from results.claims.tables import OfTrials
+from results.figures.naming import seeds_name
 from results.schema import TrialStatus, to_tables
 from results.statistics.crossed import crossed_interval
 from studies.claims import Cells
@@ -61,7 +62,11 @@ SHORT = np.array([-0.7, -0.2, -0.6, -0.3, -0.8, -0.4, -0.1, -0.5, -0.55])
 def test_a_loss_within_the_margin_contradicts_nothing_and_one_beyond_it_does(direction: str) -> None:
     claim = {**ONE, "direction": direction, "margin": 0.5}
     assert only(gains(*SHORT), {**ONE, "direction": "lower"}, seeds=9).verdict == Verdict.SUPPORTED
-    assert only(gains(*SHORT), claim, seeds=9).verdict == Verdict.UNDECIDED
+    short = only(gains(*SHORT), claim, seeds=9)
+    assert short.verdict == Verdict.UNDECIDED
+    assert (
+        "it lies below 0, but within 0.5 points, which do not count, or beyond is open" in short.note
+    ) == (direction == "higher")
     beyond = only(gains(*(SHORT - 0.6)), claim, seeds=9)
     assert beyond.verdict == Verdict.CONTRADICTED
     assert beyond.p is not None

@@ -481,3 +481,11 @@ def test_labels_keep_their_order_and_distance() -> None:
     assert all(later - earlier >= 0.1 - 1e-9 for earlier, later in pairwise(ordered))
     assert max(placed) <= 1.0
     assert placed[2] == 0.1
+
+
+def test_a_note_names_the_seeds_that_report_where_others_chose() -> None:
+    from results.figures.style import seeds_note
+
+    rows = frames(**{**SMALL, "datasets": ("mnist",), "seeds": 9}).trials
+    assert seeds_note(rows, [6], range(3, 9)) == "6 seeds (3 to 8), 10,000 test images"
+    assert seeds_note(rows, [9], range(9)) == "9 seeds, 10,000 test images"

@@ -5,7 +5,7 @@
 """
 
 from results.claims.asked import Asked, seed_order
-from results.claims.cells import of_cells, seeds_name
+from results.claims.cells import of_cells
 from results.claims.conditions import Condition
 from results.claims.questions import Question
 from results.claims.tables import Tables
@@ -27,5 +27,4 @@ __all__ = [
     "judge_together",
     "of_cells",
     "seed_order",
-    "seeds_name",
 ]

@@ -159,18 +159,6 @@ def rank_of(settings: Settings) -> int | None:
     return None if rank is None or math.isnan(rank) else int(rank)
 
 
-def seeds_name(seeds: Iterable[int]) -> str:
-    """'3 to 8', or '0, 2, 5'; of many only the ends of each run: '0 to 4, 7'."""
-    runs: list[list[int]] = []
-    for seed in sorted({int(seed) for seed in seeds}):
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
-    said = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
-    return ", ".join(said)
-
-
 def cells_name(cells: Cells) -> str:
     """'LRLC (rank 2 to 7, layer 3)'."""
     ranks, places = sorted(cells.rank), cells.placement

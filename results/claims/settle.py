@@ -6,6 +6,8 @@ from results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_fli
 from results.statistics.power import MOST_SEEDS, seeds_to_see
 from studies.claims import BestRank, Claim, Cost
 
+IF = "if the effect is as it looks"
+
 
 def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: bool) -> str:
     """In words, for a test whose p must reach `level`; `is_refused` if no p of so few seeds could."""
@@ -24,10 +26,20 @@ def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: 
         )
     if isinstance(claim, BestRank | Cost):
         return "more seeds may settle it"
+    astride = _astride(claim, effect)
     counts = [count for count in (_to_differ(claim, effect, level), _to_fit(claim, effect, level)) if count]
     if not counts:
-        return f"more than {MOST_SEEDS:,} reporting seeds would be needed, if the effect is as it looks"
-    return f"about {max(min(counts), effect.n + 1):,} reporting seeds would settle it, if the effect is as it looks"
+        return f"{astride}more than {MOST_SEEDS:,} reporting seeds would be needed, {IF}"
+    return f"{astride}about {max(min(counts), effect.n + 1):,} reporting seeds would settle it, {IF}"
+
+
+def _astride(claim: Claim, effect: Summary) -> str:
+    """Of an effect that lies on the wrong side of 0, that it may still lie within the margin; else ''."""
+    sign = {"higher": 1.0, "lower": -1.0}.get(claim.expects, 0.0)
+    if not claim.tolerance or max(sign * effect.low, sign * effect.high) >= 0 or not sign:
+        return ""
+    side = "below" if sign > 0 else "above"
+    return f"it lies {side} 0, but within {claim.tolerance:g} points, which do not count, or beyond is open; "
 
 
 def _to_differ(claim: Claim, effect: Summary, level: float) -> int | None:

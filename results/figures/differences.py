@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from results.claims.cells import Choice, Side, choose, chosen, picked, rank_of, seeds_name
+from results.claims.cells import Choice, Side, choose, chosen, picked, rank_of
 from results.figures import style
-from results.figures.naming import KIND_NAMES, short_kind_name
+from results.figures.naming import KIND_NAMES, seeds_name, short_kind_name
 from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, panels
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, Summary, summarise

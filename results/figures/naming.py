@@ -1,5 +1,7 @@
 """What tables call things, in words for a reader."""
 
+from collections.abc import Iterable
+
 from studies.titles import Title
 
 KIND_NAMES = {
@@ -64,3 +66,15 @@ def dataset_name(name: str) -> str:
     shift = f", shifted ≤ {title.translate} px" if title.translate else ""
     shuffled = ", labels shuffled" if title.shuffled else ""
     return " ".join(part for part in (base, title.label, size) if part) + shift + shuffled
+
+
+def seeds_name(seeds: Iterable[int]) -> str:
+    """'3 to 8', or '0, 2, 5'; of many only the ends of each run: '0 to 4, 7'."""
+    runs: list[list[int]] = []
+    for seed in sorted({int(seed) for seed in seeds}):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    said = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(said)

@@ -181,8 +181,9 @@ def _draw_kinds(
 
 
 def _note(dial: _Dial) -> str:
-    counts = [len(gains) for by_value in dial.gains.values() for gains in by_value.values()]
-    return style.seeds_note(dial.panel.rows, counts)
+    drawn = [gains for by_value in dial.gains.values() for gains in by_value.values()]
+    reporting = {int(seed) for gains in drawn for seed in gains.index}
+    return style.seeds_note(dial.panel.rows, [len(gains) for gains in drawn], reporting)
 
 
 def _legend(figure: Figure, dials: Sequence[_Dial], most_columns: int) -> None:

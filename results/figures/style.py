@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from results.figures.naming import dataset_name
-from results.figures.selection import Panel
+from results.figures.naming import dataset_name, seeds_name
+from results.figures.selection import MOST_DOTS, Panel
 from results.schema import TrialStatus
 from results.statistics import LAYER_SETTINGS, Summary, unfinished
 
@@ -177,10 +177,11 @@ def title(axes: Axes, panel: Panel, counts: str | None = None) -> None:
     )
 
 
-def seeds_note(rows: pd.DataFrame, counts: Collection[int] = ()) -> str:
+def seeds_note(rows: pd.DataFrame, counts: Collection[int] = (), reporting: Collection[int] = ()) -> str:
     """'5 seeds, 10,000 test images', and what did not finish: '3 to 5 seeds, 1 diverged'.
 
-    `counts` are the seeds behind what is drawn: those of every cell, if none are given.
+    `counts` are the seeds behind what is drawn: those of every cell, if none are given. Where not all seeds are among
+    the `reporting` ones, because others chose what is drawn, these are named: '6 seeds (3 to 8)'.
     """
     finished = rows[rows["status"] == TrialStatus.FINISHED]
     counts = counts or finished.groupby(list(LAYER_SETTINGS), dropna=False).size().tolist()
@@ -188,6 +189,8 @@ def seeds_note(rows: pd.DataFrame, counts: Collection[int] = ()) -> str:
     least, most = (f"{count / 1000:.1f} k" if count >= 1000 else f"{count}" for count in (low, high))
     seeds = least if least == most else f"{least} to {most}"
     parts = [f"{seeds} seed{'s' if high > 1 else ''}"]
+    if 0 < len(reporting) <= MOST_DOTS and len(reporting) < finished["seed"].nunique():
+        parts[0] += f" ({seeds_name(reporting)})"
     images = finished["test_images"].dropna().unique()
     if len(images) == 1:
         parts.append(f"{int(images[0]):,} test images")

@@ -128,5 +128,6 @@ def _draw_reference(ax: Axes, dial: _Dial) -> None:
 
 
 def _note(dial: _Dial) -> str:
-    counts = [len(gains) for by_shift in dial.gains.values() for gains in by_shift.values()]
-    return style.seeds_note(dial.panel.rows, counts)
+    drawn = [gains for by_shift in dial.gains.values() for gains in by_shift.values()]
+    reporting = {int(seed) for gains in drawn for seed in gains.index}
+    return style.seeds_note(dial.panel.rows, [len(gains) for gains in drawn], reporting)

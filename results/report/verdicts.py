@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 
-from results.claims import Finding, Judged, seeds_name
+from results.claims import Finding, Judged
+from results.figures.naming import seeds_name
 from results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
 from results.report.text import chance, estimate, number, words
 from results.statistics import Summary
