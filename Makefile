@@ -40,7 +40,7 @@ $(MOTO)/installed: Makefile
 chaos: $(VENV)/installed
 	LRLC_CHAOS_RUNS=$(or $(RUNS),1) $(BIN)/python -m pytest -m chaos tests/on_clusters/test_chaos.py
 
-# How often the verdicts of 2,000 simulated studies with a known truth are wrong (half an hour).
+# How often the verdicts of 2,000 simulated studies with a known truth are wrong (some hours).
 coverage: $(VENV)/installed
 	LRLC_SIMULATED_STUDIES=2000 $(BIN)/python -m pytest -m coverage -s tests/test_claims_coverage.py
 
