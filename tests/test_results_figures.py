@@ -205,9 +205,9 @@ def test_the_forest_plot_sets_lrlc_beside_a_wide_convolution_of_as_many_paramete
     rows = study(("utkface",), 8, (1, 2, 4), ("3",), ("lrlc",), wide_ranks=(2, 4, 7))
     found, texts = forest(rows)
     assert (
-        texts.count("rank 4, 186 k") == 2
+        texts.count("rank 4*, 186 k") == 2
     )  # LRLC as the first three seeds chose it, and the wide one of its rank
-    assert "5 to 8 seeds, 10,000 test images" in texts
+    assert "5 to 8 seeds, 10,000 test images; * seeds 3 to 7" in texts
     by_kind = {(row.kind, row.rank, row.seed): 100 * (row.test_accuracy or 0) for row in rows}
     for name, kind in (("LRLC (3)", "lrlc"), ("wide conv (3)", "wide_conv")):
         gains = [by_kind[kind, 4, seed] - by_kind["conv", None, seed] for seed in range(3, 8)]
@@ -417,7 +417,7 @@ def test_tables_are_exported_whole(store: Store, tmp_path: Path) -> None:
     rows = store.trials()
     for to in ("csv", "parquet"):
         paths = export_tables(store, tmp_path, to)
-        assert {path.name for path in paths} == {f"{name}.{to}" for name in SCHEMAS}
+        assert {path.name for path in paths} == {f"{name}.{to}" for name in (*SCHEMAS, "plans")}
     read = pd.read_csv(tmp_path / "trials.csv")
     assert list(read.columns) == list(rows.columns)
     assert read["test_accuracy"].tolist() == pytest.approx(rows["test_accuracy"].tolist(), nan_ok=True)
