@@ -35,6 +35,7 @@ tune:
   seeds: 2
   epochs: half
 length_check: {epochs: half, seeds: 1}
+regime: any
 claims:
   - {name: equal, test: difference, ours: {kind: lrlc, rank: 2}, theirs: conv, margin: 50, direction: equal}
 """
@@ -47,13 +48,13 @@ from layers.registry import LAYER_KINDS
 
 @layer_kind("picky")
 def picky(in_channels, out_channels, kernel_size, *, size=3, input_size, stride=1, padding=0, bias=True):
-    if size == 1 and in_channels > 4:
+    if size == 1 and in_channels == 1:
         raise RuntimeError("no such size")
     return LAYER_KINDS["conv"].build(
         in_channels, out_channels, kernel_size, input_size=input_size, stride=stride, padding=padding, bias=bias
     )
 """
-"""A plugin: a kind with an option, of which one value fails once a network is built."""
+"""A plugin: a kind with an option, of which one value fails once it meets the images' one channel."""
 
 
 @pytest.fixture
