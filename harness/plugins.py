@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UserError, first_line
+from lrlc.harness.errors import UserError, first_line
 
 
 @dataclass(frozen=True)

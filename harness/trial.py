@@ -5,9 +5,9 @@ import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from harness import provenance
-from results.schema import EpochRecord, TrialResult, TrialStatus
-from studies.schema import Measure, TrialConfig
+from lrlc.harness import provenance
+from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
+from lrlc.studies.schema import Measure, TrialConfig
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,32 @@
 """Layers between convolution and local connectivity, and networks to test them in. Imports only torch."""
 
-from layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
-from layers.cond_conv import CondConv2d
-from layers.constrained_local import ConstrainedLocallyConnected2d
-from layers.convolution import Convolution2d
-from layers.coord import CoordConv2d
-from layers.cost import Cost, activation_bytes, cost
-from layers.errors import LayerError
-from layers.functional import lrlc_conv2d
-from layers.import_tf import import_tf
-from layers.initialise import initialise
-from layers.involution import Involution2d
-from layers.local import LocallyConnected2d
-from layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
-from layers.maps import combining_weight_maps
-from layers.matching import match_of, match_options, nearest_width
-from layers.measured import chosen_backends
-from layers.networks import build_network, check_options
-from layers.parameter_groups import parameter_groups
-from layers.penalty import penalty
-from layers.places import placed_layers
-from layers.position_map import PositionMapConv2d
-from layers.registry import LAYER_KINDS, NETWORKS, LayerKind, Network, layer_kind, network
-from layers.relaxed import RelaxedConv2d
-from layers.residual_pathway import ResidualPathway2d
-from layers.resnet import resnet50
-from layers.take_over import take_over
-from layers.truncation import FilterSpectrum, filter_spectrum, local_layers, truncated
+from lrlc.layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
+from lrlc.layers.cond_conv import CondConv2d
+from lrlc.layers.constrained_local import ConstrainedLocallyConnected2d
+from lrlc.layers.convolution import Convolution2d
+from lrlc.layers.coord import CoordConv2d
+from lrlc.layers.cost import Cost, activation_bytes, cost
+from lrlc.layers.errors import LayerError
+from lrlc.layers.functional import lrlc_conv2d
+from lrlc.layers.import_tf import import_tf
+from lrlc.layers.initialise import initialise
+from lrlc.layers.involution import Involution2d
+from lrlc.layers.kernels.measured import chosen_backends
+from lrlc.layers.local import LocallyConnected2d
+from lrlc.layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
+from lrlc.layers.maps import combining_weight_maps
+from lrlc.layers.matching import match_of, match_options, nearest_width
+from lrlc.layers.networks import build_network, check_options
+from lrlc.layers.parameter_groups import parameter_groups
+from lrlc.layers.penalty import penalty
+from lrlc.layers.places import placed_layers
+from lrlc.layers.position_map import PositionMapConv2d
+from lrlc.layers.registry import LAYER_KINDS, NETWORKS, LayerKind, Network, layer_kind, network
+from lrlc.layers.relaxed import RelaxedConv2d
+from lrlc.layers.residual_pathway import ResidualPathway2d
+from lrlc.layers.resnet import resnet50
+from lrlc.layers.take_over import take_over
+from lrlc.layers.truncation import FilterSpectrum, filter_spectrum, local_layers, truncated
 
 __all__ = [
     "LAYER_KINDS",
@@ -72,3 +72,6 @@ __all__ = [
     "take_over",
     "truncated",
 ]
+
+if __name__ != "lrlc.layers":
+    raise ImportError(f"import lrlc.layers, not {__name__}: {__file__} would be a second copy of it")

@@ -9,7 +9,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from layers.errors import check_choice
+from lrlc.layers.errors import check_choice
 
 SHARES = ("both", "rows", "columns", "none")
 NORMALIZATIONS = ("softmax", "l2", "none")

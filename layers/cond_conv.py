@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from layers.combining import GlorotConv2d
-from layers.convolution import he_uniform_
-from layers.errors import check_counts
-from layers.functional import autocast
-from layers.geometry import Padding, Pair, make_geometry
-from layers.lrlc import check_input
-from layers.registry import layer_kind
+from lrlc.layers.combining import GlorotConv2d
+from lrlc.layers.convolution import he_uniform_
+from lrlc.layers.errors import check_counts
+from lrlc.layers.functional import autocast
+from lrlc.layers.geometry import Padding, Pair, make_geometry
+from lrlc.layers.lrlc import check_input
+from lrlc.layers.registry import layer_kind
 
 
 class CondConv2d(nn.Module):

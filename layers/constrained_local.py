@@ -14,11 +14,11 @@ kh * kw * C_in * C_out, and squares the term before it is added to the loss.
 
 from torch import Tensor, nn
 
-from layers.errors import check_strength
-from layers.geometry import Padding, Pair
-from layers.local import LocallyConnected2d
-from layers.penalty import neighbour_differences
-from layers.registry import layer_kind
+from lrlc.layers.errors import check_strength
+from lrlc.layers.geometry import Padding, Pair
+from lrlc.layers.local import LocallyConnected2d
+from lrlc.layers.penalty import neighbour_differences
+from lrlc.layers.registry import layer_kind
 
 PENALTY = 0.01
 """Assumed: no script of the authors that could be found trains this layer."""

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from layers.errors import LayerError
-from layers.geometry import Geometry, Padding, Pair, make_geometry
-from layers.registry import layer_kind
+from lrlc.layers.errors import LayerError
+from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry
+from lrlc.layers.registry import layer_kind
 
 
 def he_uniform_(basis: Tensor, fan_in: int) -> None:

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from layers.convolution import Convolution2d, as_plain_conv
-from layers.geometry import Padding, Pair, make_geometry
-from layers.registry import layer_kind
+from lrlc.layers.convolution import Convolution2d, as_plain_conv
+from lrlc.layers.geometry import Padding, Pair, make_geometry
+from lrlc.layers.registry import layer_kind
 
 
 class CoordConv2d(nn.Module):

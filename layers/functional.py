@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from layers import ops, plain
-from layers.errors import LayerError
-from layers.geometry import Geometry, Padding, Pair, make_geometry
+from lrlc.layers import plain
+from lrlc.layers.errors import LayerError
+from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry
+from lrlc.layers.kernels import ops
 
 
 def lrlc_conv2d(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from layers.errors import LayerError
+from lrlc.layers.errors import LayerError
 
 Pair = int | Sequence[int]
 Padding = str | int | Sequence[int]

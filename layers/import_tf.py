@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layers.errors import LayerError
-from layers.geometry import Padding, Pair
-from layers.lrlc import LowRankLocallyConnected2d
+from lrlc.layers.errors import LayerError
+from lrlc.layers.geometry import Padding, Pair
+from lrlc.layers.lrlc import LowRankLocallyConnected2d
 
 SHARES = {
     frozenset(("combining_weights_row", "combining_weights_col")): "both",

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from layers.convolution import Convolution2d
-from layers.errors import LayerError, check_counts
-from layers.functional import autocast
-from layers.geometry import Geometry, Padding, Pair, make_geometry
-from layers.lrlc import check_input
-from layers.registry import layer_kind
+from lrlc.layers.convolution import Convolution2d
+from lrlc.layers.errors import LayerError, check_counts
+from lrlc.layers.functional import autocast
+from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry
+from lrlc.layers.lrlc import check_input
+from lrlc.layers.registry import layer_kind
 
 GROUP_CHANNELS, REDUCTION = 16, 4
 """As in the authors' RedNet."""

@@ -5,12 +5,12 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from layers.convolution import Convolution2d, as_plain_conv, he_uniform_
-from layers.errors import check_choice, check_flag
-from layers.functional import local_conv2d
-from layers.geometry import Padding, Pair, make_geometry
-from layers.lrlc import check_input
-from layers.registry import layer_kind
+from lrlc.layers.convolution import Convolution2d, as_plain_conv, he_uniform_
+from lrlc.layers.errors import check_choice, check_flag
+from lrlc.layers.functional import local_conv2d
+from lrlc.layers.geometry import Padding, Pair, make_geometry
+from lrlc.layers.lrlc import check_input
+from lrlc.layers.registry import layer_kind
 
 STARTS = ("he", "keras", "shared")
 

@@ -12,17 +12,17 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from layers.combining import (
+from lrlc.layers.combining import (
     RANDOM_LOGITS_STD,
     FixedCombiningWeights,
     InputDependentCombiningWeights,
 )
-from layers.convolution import Convolution2d, as_plain_conv, he_uniform_
-from layers.errors import LayerError, check_choice, check_counts, check_factor, check_flag
-from layers.functional import combine
-from layers.geometry import Geometry, Padding, Pair, make_geometry
-from layers.plain import split_banks
-from layers.registry import layer_kind
+from lrlc.layers.convolution import Convolution2d, as_plain_conv, he_uniform_
+from lrlc.layers.errors import LayerError, check_choice, check_counts, check_factor, check_flag
+from lrlc.layers.functional import combine
+from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry
+from lrlc.layers.plain import split_banks
+from lrlc.layers.registry import layer_kind
 
 Banks = int | tuple[int, int] | Sequence[int | tuple[int, int]]
 """A kernel size or dilation: an int or a tuple for all banks, a list with one entry per bank."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
+from lrlc.layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
 
 
 def combining_weight_maps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:

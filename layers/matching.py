@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from layers.errors import LayerError, check_choice
-from layers.registry import LayerKind, find_kind
+from lrlc.layers.errors import LayerError, check_choice
+from lrlc.layers.registry import LayerKind, find_kind
 
 MATCHES = ("parameters", "flops", "train_seconds")
 """What a matched kind is matched by. Seconds are measured, not counted: whoever builds the network gives the width."""

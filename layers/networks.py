@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from layers.cost import cost
-from layers.errors import LayerError, unknown
-from layers.geometry import Padding, make_geometry
-from layers.matching import Match, match_of, nearest_width
-from layers.places import mark_placed
-from layers.registry import LayerKind, Network, find_kind, find_network, network
+from lrlc.layers.cost import cost
+from lrlc.layers.errors import LayerError, unknown
+from lrlc.layers.geometry import Padding, make_geometry
+from lrlc.layers.matching import Match, match_of, nearest_width
+from lrlc.layers.places import mark_placed
+from lrlc.layers.registry import LayerKind, Network, find_kind, find_network, network
 
 ImageShape = tuple[int, int, int]
 

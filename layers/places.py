@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from layers.geometry import Geometry
+from lrlc.layers.geometry import Geometry
 
 _GEOMETRY = "geometry_of_place"
 

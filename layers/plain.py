@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from layers.geometry import Geometry
+from lrlc.layers.geometry import Geometry
 
 
 def combined(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:

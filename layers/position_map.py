@@ -10,10 +10,10 @@ what is added to their answer depends on the position.
 import torch
 from torch import Tensor, nn
 
-from layers.convolution import Convolution2d
-from layers.geometry import Padding, Pair, make_geometry
-from layers.lrlc import check_input
-from layers.registry import layer_kind
+from lrlc.layers.convolution import Convolution2d
+from lrlc.layers.geometry import Padding, Pair, make_geometry
+from lrlc.layers.lrlc import check_input
+from lrlc.layers.registry import layer_kind
 
 
 class PositionMap(nn.Module):

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from layers.errors import LayerError, unknown
+from lrlc.layers.errors import LayerError, unknown
 
 Builder = Callable[..., nn.Module]
 Decorated = TypeVar("Decorated", bound=Builder)

@@ -17,15 +17,15 @@ a network of one such layer, and squares the term before it is added to the loss
 import torch
 from torch import Tensor, nn
 
-from layers.combining import FixedCombiningWeights
-from layers.convolution import he_uniform_
-from layers.errors import check_counts, check_strength
-from layers.functional import combine
-from layers.geometry import Padding, Pair, make_geometry
-from layers.lrlc import check_input
-from layers.penalty import neighbour_differences
-from layers.plain import split_banks
-from layers.registry import layer_kind
+from lrlc.layers.combining import FixedCombiningWeights
+from lrlc.layers.convolution import he_uniform_
+from lrlc.layers.errors import check_counts, check_strength
+from lrlc.layers.functional import combine
+from lrlc.layers.geometry import Padding, Pair, make_geometry
+from lrlc.layers.lrlc import check_input
+from lrlc.layers.penalty import neighbour_differences
+from lrlc.layers.plain import split_banks
+from lrlc.layers.registry import layer_kind
 
 PENALTY = 0.01
 """Assumed. The authors' scripts use 0 for translation, 1e-5 for rotation and 1e-6 for scale, with Adam."""

@@ -13,11 +13,11 @@ convolution in sharing alone (and whose parameters fit into memory at these size
 import torch
 from torch import Tensor, nn
 
-from layers.convolution import Convolution2d
-from layers.errors import check_strength
-from layers.geometry import Padding, Pair
-from layers.local import LocallyConnected2d
-from layers.registry import layer_kind
+from lrlc.layers.convolution import Convolution2d
+from lrlc.layers.errors import check_strength
+from lrlc.layers.geometry import Padding, Pair
+from lrlc.layers.local import LocallyConnected2d
+from lrlc.layers.registry import layer_kind
 
 CONV_PENALTY, LOCAL_PENALTY = 1e-4, 1e-2
 """As in the authors' experiments on CIFAR-10 (conv_wd, basic_wd), which are of SGD, momentum .9 and cosine decay."""

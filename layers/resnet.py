@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from layers.convolution import Convolution2d
-from layers.geometry import make_geometry
-from layers.networks import Classifier, ImageShape, LayerFactory, build_network
-from layers.registry import network
+from lrlc.layers.convolution import Convolution2d
+from lrlc.layers.geometry import make_geometry
+from lrlc.layers.networks import Classifier, ImageShape, LayerFactory, build_network
+from lrlc.layers.registry import network
 
 STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))
 """Blocks and width of each stage (He et al. 2016, table 1)."""

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from layers.convolution import Convolution2d
-from layers.errors import LayerError
-from layers.initialise import module_seed
+from lrlc.layers.convolution import Convolution2d
+from lrlc.layers.errors import LayerError
+from lrlc.layers.initialise import module_seed
 
 
 def take_over(model: nn.Module, trained: nn.Module, seed: int) -> list[str]:

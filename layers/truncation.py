@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from layers.local import LocallyConnected2d
-from layers.relaxed import RelaxedConv2d
+from lrlc.layers.local import LocallyConnected2d
+from lrlc.layers.relaxed import RelaxedConv2d
 
 LocalLayer = LocallyConnected2d | RelaxedConv2d
 """Layers whose filters may differ freely from position to position, the latter's within the span of its banks."""

@@ -1,1 +1,4 @@
 """The results room: the tables, and the statistics, figures and report that are made from them alone."""
+
+if __name__ != "lrlc.results":
+    raise ImportError(f"import lrlc.results, not {__name__}: {__file__} would be a second copy of it")

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from results.errors import StoreError
-from results.files import Location
-from results.parts import (
+from lrlc.results.errors import StoreError
+from lrlc.results.files import Location
+from lrlc.results.parts import (
     FILE,
     SUFFIX,
     Part,
@@ -30,7 +30,7 @@ from results.parts import (
     read_file,
     snapshot,
 )
-from results.schema import COMPANIONS, SCHEMAS
+from lrlc.results.schema import COMPANIONS, SCHEMAS
 
 LARGE_PART_ROWS = 100_000
 """Parts with as many trials are left as they are: merging is for the small ones."""

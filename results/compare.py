@@ -14,22 +14,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results.claims.conditions import reason
-from results.claims.regime import of_cell
-from results.claims.tables import Tables
-from results.errors import StoreError
-from results.files import Location
-from results.schema import TrialStatus
-from results.statistics import CELL, Summary, summarise
-from results.statistics.interaction import difference_of_gains
-from results.statistics.paired import (
+from lrlc.results.claims.conditions import reason
+from lrlc.results.claims.regime import of_cell
+from lrlc.results.claims.tables import Tables
+from lrlc.results.errors import StoreError
+from lrlc.results.files import Location
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import CELL, Summary, summarise
+from lrlc.results.statistics.interaction import difference_of_gains
+from lrlc.results.statistics.paired import (
     FEWEST_FOR_EQUIVALENCE,
     equivalence_p,
     holm,
     sign_flip_p,
     smallest_sign_flip_p,
 )
-from studies.regime import Regime
+from lrlc.studies.regime import Regime
 
 NEEDED = ("dataset", "kind", "test_accuracy")
 WORDS = {"rank": "", "placement": "", "network": "three_layer", "options": "{}"}

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.errors import StoreError
+from lrlc.results.errors import StoreError
 
 
 def correct_matrix(correct: pd.DataFrame) -> npt.NDArray[np.bool_]:

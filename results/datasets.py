@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results.files import Location
-from results.parts import SUFFIX
+from lrlc.results.files import Location
+from lrlc.results.parts import SUFFIX
 
 FOLDER = "datasets"
 
@@ -26,7 +26,7 @@ FOLDER = "datasets"
 class Baseline:
     """How far one subset of a data set goes without a trained network: its test accuracies, as fractions.
 
-    harness.baselines measures them on the images as trials of the summary's seed see them.
+    lrlc.harness.data.baselines measures them on the images as trials of the summary's seed see them.
     """
 
     train_images: int

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from results.errors import StoreError
-from results.files import locate
-from results.schema import TABLES
-from results.store import Store
+from lrlc.results.errors import StoreError
+from lrlc.results.files import locate
+from lrlc.results.schema import TABLES
+from lrlc.results.store import Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

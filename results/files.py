@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pyarrow import fs
 
-from results.errors import StoreError
+from lrlc.results.errors import StoreError
 
 Write = Callable[[BinaryIO], object]
 
@@ -132,12 +132,12 @@ def locate(where: "str | Path | Location") -> Location:
         return where
     scheme = urlsplit(where).scheme if isinstance(where, str) and "://" in where else ""
     if scheme == "s3":
-        from results.object_store import open_s3  # pyarrow's S3 takes 0.1 s to load
+        from lrlc.results.object_store import open_s3  # pyarrow's S3 takes 0.1 s to load
 
         return Location(*open_s3(str(where)))
     if scheme not in ("", "file"):
         raise StoreError(f"{where}: unknown scheme {scheme}://; known: a local folder, file://, s3://")
-    from results.local_files import LocalFiles
+    from lrlc.results.local_files import LocalFiles
 
     path = Path(unquote(urlsplit(str(where)).path) if scheme else where)
     return Location(LocalFiles(), path.as_posix())

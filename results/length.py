@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from results.schema import TrialStatus
-from results.statistics import CELL
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import CELL
 
 ACCURACIES = ("validation_accuracy", "test_accuracy")
 COLUMNS = (*CELL, "seed", "status", *ACCURACIES)

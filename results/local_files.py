@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from pyarrow import fs
 
-from results.errors import StoreError
+from lrlc.results.errors import StoreError
 
 if TYPE_CHECKING:
-    from results.files import Write
+    from lrlc.results.files import Write
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _ARROW = fs.LocalFileSystem()

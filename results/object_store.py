@@ -16,10 +16,10 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 import pyarrow as pa
 from pyarrow import fs
 
-from results.errors import StoreError
+from lrlc.results.errors import StoreError
 
 if TYPE_CHECKING:
-    from results.files import Write
+    from lrlc.results.files import Write
 
 SPOOL_BYTES = 64 * 2**20
 """What is written beyond this goes to a temporary file before its upload."""

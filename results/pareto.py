@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.schema import TrialStatus
-from results.statistics import CELL, TRAINING_SETTINGS
-from studies.titles import Title
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import CELL, TRAINING_SETTINGS
+from lrlc.studies.titles import Title
 
 MEASURES = ("validation_accuracy", "validation_loss", "parameters", "flops_per_image", "test_accuracy")
 

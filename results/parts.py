@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from results.errors import StoreError
-from results.files import Location
-from results.schema import COMPANIONS, SCHEMAS, TrialStatus, check_version
-from results.trial_ids import all_different
+from lrlc.results.errors import StoreError
+from lrlc.results.files import Location
+from lrlc.results.schema import COMPANIONS, SCHEMAS, TrialStatus, check_version
+from lrlc.results.trial_ids import all_different
 
 SUFFIX = ".parquet"
 PART_KEY = b"lrlc.part"

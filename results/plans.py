@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from results.files import Location
-from results.parts import SUFFIX
+from lrlc.results.files import Location
+from lrlc.results.parts import SUFFIX
 
 FOLDER = "plans"
 TUNED = "tuned"

@@ -21,7 +21,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from results.columns import (
+from lrlc.results.columns import (
     CORRECT_COLUMNS,
     CURVE_COLUMNS,
     EQUIVARIANCE_COLUMNS,
@@ -31,8 +31,8 @@ from results.columns import (
     WEIGHT_COLUMNS,
     arrow_schema,
 )
-from results.errors import StoreError
-from results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
+from lrlc.results.errors import StoreError
+from lrlc.results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
 
 SCHEMA_VERSION = 1
 VERSION_KEY = b"lrlc.schema_version"

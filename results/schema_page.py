@@ -1,4 +1,4 @@
-"""docs/schema.md, made from the code: `python -m results.schema_page` writes it."""
+"""docs/schema.md, made from the code: `python -m lrlc.results.schema_page` writes it."""
 
 import ast
 import inspect
@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from results import plans, schema, store
-from results.columns import Column
-from results.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, TrialStatus
+from lrlc.results import plans, schema, store
+from lrlc.results.columns import Column
+from lrlc.results.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, TrialStatus
 
-PAGE = Path(__file__).parent.parent / "docs" / "schema.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "schema.md"
 ROWS = {
     "trials": "One row per trial, whatever became of it.",
     "curves": "One row per epoch that a trial ran.",
@@ -28,7 +28,7 @@ ROWS = {
 PREAMBLE = """\
 # The tables
 
-*Made from the code by `python -m results.schema_page`; a test fails where the two differ.*
+*Made from the code by `python -m lrlc.results.schema_page`; a test fails where the two differ.*
 
 A study's results are tables joined by `trial_id`: {tables}.
 They are kept as Parquet files, and `lrlc export STUDY --to csv | parquet | duckdb` gives them to other tools. What

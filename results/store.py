@@ -21,17 +21,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results import compaction, datasets, plans, widths
-from results.datasets import DatasetSummary
-from results.errors import StoreError
-from results.files import Location, locate
-from results.importance import Importance
-from results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
-from results.plans import PlanFile, Stage, StagedPlan
-from results.schema import COMPANIONS, SCHEMAS, TrialResult, TrialStatus, to_tables
-from results.trial_ids import among
-from results.tuning import Tuned
-from results.widths import MeasuredWidth
+from lrlc.results import compaction, datasets, plans, widths
+from lrlc.results.datasets import DatasetSummary
+from lrlc.results.errors import StoreError
+from lrlc.results.files import Location, locate
+from lrlc.results.importance import Importance
+from lrlc.results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
+from lrlc.results.plans import PlanFile, Stage, StagedPlan
+from lrlc.results.schema import COMPANIONS, SCHEMAS, TrialResult, TrialStatus, to_tables
+from lrlc.results.trial_ids import among
+from lrlc.results.tuning import Tuned
+from lrlc.results.widths import MeasuredWidth
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from results.errors import StoreError
-from results.files import Location
+from lrlc.results.errors import StoreError
+from lrlc.results.files import Location
 
 FILE = "widths.json"
 

@@ -1,9 +1,9 @@
 """The studies: what one is (schema), how its file is read (loading), which trials it stands for (expand)."""
 
-from studies.errors import StudyError
-from studies.expand import expand, has_places, suggested_configs, trial_id
-from studies.loading import merge, parse_study, read_study, shipped_studies, study_name, study_title
-from studies.schema import (
+from lrlc.studies.errors import StudyError
+from lrlc.studies.expand import expand, has_places, suggested_configs, trial_id
+from lrlc.studies.loading import merge, parse_study, read_study, shipped_studies, study_name, study_title
+from lrlc.studies.schema import (
     Catalogue,
     DatasetSpec,
     Interval,
@@ -15,8 +15,8 @@ from studies.schema import (
     TrialConfig,
     placements,
 )
-from studies.stages import LengthCheck, Tune
-from studies.tuning import (
+from lrlc.studies.stages import LengthCheck, Tune
+from lrlc.studies.tuning import (
     Group,
     Pilots,
     Setting,
@@ -60,3 +60,6 @@ __all__ = [
     "untuned",
     "with_fewer_epochs",
 ]
+
+if __name__ != "lrlc.studies":
+    raise ImportError(f"import lrlc.studies, not {__name__}: {__file__} would be a second copy of it")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from studies.fields import Listed, Model, OptionValue, Real, Whole
+from lrlc.studies.fields import Listed, Model, OptionValue, Real, Whole
 
 Names = Annotated[list[str], Listed]
 Direction = Literal["higher", "lower", "not_lower", "equal"]

@@ -11,9 +11,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from studies.errors import StudyError, first_fault, nearest
-from studies.fields import OptionValue
-from studies.schema import Catalogue, DatasetSpec, Study, Training, TrialConfig, placements
+from lrlc.studies.errors import StudyError, first_fault, nearest
+from lrlc.studies.fields import OptionValue
+from lrlc.studies.schema import Catalogue, DatasetSpec, Study, Training, TrialConfig, placements
 
 Model = TypeVar("Model", bound=BaseModel)
 Changes = tuple[tuple[str, OptionValue], ...]

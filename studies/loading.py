@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from studies.errors import StudyError, first_fault, nearest
-from studies.expand import check_network, dataset_spec, expand
-from studies.loading_claims import full_claims
-from studies.loading_stages import check_stages, full_tune
-from studies.loading_titles import with_titles
-from studies.schema import Catalogue, Search, Study, Training, placements, seed_list
+from lrlc.studies.errors import StudyError, first_fault, nearest
+from lrlc.studies.expand import check_network, dataset_spec, expand
+from lrlc.studies.loading_claims import full_claims
+from lrlc.studies.loading_stages import check_stages, full_tune
+from lrlc.studies.loading_titles import with_titles
+from lrlc.studies.schema import Catalogue, Search, Study, Training, placements, seed_list
 
 MOST_SEEDS = 1_000_000
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from studies.claims import DATASET_KEYS
-from studies.errors import StudyError, nearest
-from studies.schema import Catalogue, placements
-from studies.titles import Title
+from lrlc.studies.claims import DATASET_KEYS
+from lrlc.studies.errors import StudyError, nearest
+from lrlc.studies.schema import Catalogue, placements
+from lrlc.studies.titles import Title
 
 
 def full_claims(given: object, places: int, catalogue: Catalogue) -> list[dict[str, Any]]:

@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from studies.errors import StudyError, nearest
-from studies.expand import GridCell, grid_cells
-from studies.schema import Catalogue, Study, Training
-from studies.stages import flat_grid, pilot_seeds, share_of_epochs
+from lrlc.studies.errors import StudyError, nearest
+from lrlc.studies.expand import GridCell, grid_cells
+from lrlc.studies.schema import Catalogue, Study, Training
+from lrlc.studies.stages import flat_grid, pilot_seeds, share_of_epochs
 
 DEFAULT_PILOT_SEEDS = 2
 FIXED = ("dataset", "network", "kind", "rank", "placement")

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from studies.claims import DATASET_KEYS, Claim
-from studies.schema import DatasetSpec, Study
-from studies.titles import Title
+from lrlc.studies.claims import DATASET_KEYS, Claim
+from lrlc.studies.schema import DatasetSpec, Study
+from lrlc.studies.titles import Title
 
 
 def with_titles(study: Study) -> Study:

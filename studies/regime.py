@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from studies.fields import Model, Real
+from lrlc.studies.fields import Model, Real
 
 ANY = "any"
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from studies.claims import Claim, Decision
-from studies.fields import Listed, Model, OptionValue, Real, Size, Whole
-from studies.regime import AnyRegime, Regime
-from studies.stages import LengthCheck, Tune
-from studies.titles import Title
+from lrlc.studies.claims import Claim, Decision
+from lrlc.studies.fields import Listed, Model, OptionValue, Real, Size, Whole
+from lrlc.studies.regime import AnyRegime, Regime
+from lrlc.studies.stages import LengthCheck, Tune
+from lrlc.studies.titles import Title
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from studies.errors import nearest
-from studies.fields import Model, OptionValue, Whole
+from lrlc.studies.errors import nearest
+from lrlc.studies.fields import Model, OptionValue, Whole
 
 SHARES = {"full": 1, "half": 2, "third": 3}
 PILOT_SEED = 1_000_000

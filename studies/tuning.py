@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from studies.expand import GridCell, expand, grid_cells, with_seed, with_settings
-from studies.fields import OptionValue
-from studies.schema import Catalogue, Study, Training, TrialConfig
-from studies.stages import LengthCheck, Tune, share_of_epochs
+from lrlc.studies.expand import GridCell, expand, grid_cells, with_seed, with_settings
+from lrlc.studies.fields import OptionValue
+from lrlc.studies.schema import Catalogue, Study, Training, TrialConfig
+from lrlc.studies.stages import LengthCheck, Tune, share_of_epochs
 
 Group = Hashable
 """What cells that share a tuned setting have in common."""

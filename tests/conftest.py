@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import run_command
 from pyarrow import fs
+from support.commands import run_command
 
 TINY_STUDY = """
 name: tiny

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from results_samples import noted, study
+from support.results_samples import noted, study
 
-from harness.data import Dataset, Split, load_dataset
-from harness.data.alignment import alignment
-from harness.dataset_summaries import summarise_dataset
-from results import datasets
-from results.datasets import DatasetSummary
-from results.figures import NothingToDraw, Selection, render
-from results.figures.style import look
-from results.schema import to_tables
-from results.store import Store
-from studies import DatasetSpec
+from lrlc.harness.data import Dataset, Split, load_dataset
+from lrlc.harness.data.alignment import alignment
+from lrlc.harness.data.summaries import summarise_dataset
+from lrlc.results import datasets
+from lrlc.results.datasets import DatasetSummary
+from lrlc.results.figures import NothingToDraw, Selection, render
+from lrlc.results.figures.style import look
+from lrlc.results.schema import to_tables
+from lrlc.results.store import Store
+from lrlc.studies import DatasetSpec
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 DIAL = (0, 1, 2, 4, 8, 16)
@@ -111,7 +111,7 @@ def test_gains_are_drawn_against_alignment_and_weights_beside_the_mean_image() -
 
 
 def test_each_way_of_training_has_lines_of_its_own() -> None:
-    from results.figures import alignment as figure
+    from lrlc.results.figures import alignment as figure
 
     both = {"mnist": noted("mnist", 0.3), "cifar10": noted("cifar10", 0.02)}
     with look():
@@ -141,8 +141,8 @@ def test_a_run_notes_its_data_sets_beside_its_tables(lrlc: Lrlc, tiny_study: Pat
 
 
 PEOPLE = """
-from harness.data.named import digits
-from harness.data.registry import dataset
+from lrlc.harness.data.named import digits
+from lrlc.harness.data.registry import dataset
 
 @dataset("portraits", needs_folder=False, shows_people=True)
 def portraits(folder, label):

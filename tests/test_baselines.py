@@ -11,16 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from numpy.typing import NDArray
-from results_samples import noted
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from support.results_samples import noted
 
-from harness import baselines
-from harness.baselines import C_GRID, measure_baseline
-from harness.data import Dataset, Shelf, Split, device_splits, load_dataset
-from results.datasets import Baseline
-from results.store import Store
-from studies import DatasetSpec
+from lrlc.harness.data import Dataset, Shelf, Split, baselines, device_splits, load_dataset
+from lrlc.harness.data.baselines import C_GRID, measure_baseline
+from lrlc.results.datasets import Baseline
+from lrlc.results.store import Store
+from lrlc.studies import DatasetSpec
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 

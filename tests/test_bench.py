@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from harness.bench.resnet import measure_resnet50
-from harness.bench.timing import interleave, ratio
-from harness.cli import app
+from lrlc.harness.bench.resnet import measure_resnet50
+from lrlc.harness.bench.timing import interleave, ratio
+from lrlc.harness.cli.app import app
 
 
 def bench(*arguments: str) -> dict[str, Any]:

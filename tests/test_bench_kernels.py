@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from harness.bench.compile_ahead import blocks_that_fit, tools
-from harness.cli import app
+from lrlc.harness.bench.compile_ahead import blocks_that_fit, tools
+from lrlc.harness.cli.app import app
 
 needs_tools = pytest.mark.skipif(
     not all(Path(tool).exists() for tool in tools()),

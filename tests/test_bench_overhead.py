@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.bench.instant import InstantRun
-from harness.bench.overhead import Measure, measured, of_longest
+from lrlc.harness.bench.instant import InstantRun
+from lrlc.harness.bench.overhead import Measure, measured, of_longest
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 

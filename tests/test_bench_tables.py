@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.bench.large_store import make_store
-from results.figures import Selection
-from results.figures.selection import cells, panels
+from lrlc.harness.bench.large_store import make_store
+from lrlc.results.figures import Selection
+from lrlc.results.figures.selection import cells, panels
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -7,17 +7,17 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 import pytest
-from claims_samples import CONV, DIFFERENCE, LRLC, described, judged, only, pair, runs, table
-from results_samples import study
-from studies_samples import HEAD, parsed
+from support.claims_samples import CONV, DIFFERENCE, LRLC, described, judged, only, pair, runs, table
+from support.results_samples import study
+from support.studies_samples import HEAD, parsed
 
-from results.claims import Asked, Tables, Verdict, judge_tables, seed_order
-from results.claims.cells import CHOOSING_SEEDS, cells_name, of_cells
-from results.claims.tables import OfTrials
-from results.figures.naming import seeds_name
-from results.schema import TrialStatus, to_tables
-from results.statistics.crossed import crossed_interval
-from studies.claims import Cells
+from lrlc.results.claims import Asked, Tables, Verdict, judge_tables, seed_order
+from lrlc.results.claims.cells import CHOOSING_SEEDS, cells_name, of_cells
+from lrlc.results.claims.tables import OfTrials
+from lrlc.results.names import seeds_name
+from lrlc.results.schema import TrialStatus, to_tables
+from lrlc.results.statistics.crossed import crossed_interval
+from lrlc.studies.claims import Cells
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from claims_samples import DIFFERENCE, described, judged, pair
-from processes import rows as rows_of
+from support.claims_samples import DIFFERENCE, described, judged, pair
+from support.processes import rows as rows_of
 
-from harness.claims_cli import as_json
-from harness.progress import print_json
-from results.claims import judge
-from results.store import Store
+from lrlc.harness.cli.claims import as_json
+from lrlc.harness.text import print_json
+from lrlc.results.claims import judge
+from lrlc.results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from claims_samples import DIFFERENCE, described, judged, table
-from results_samples import noted
 from scipy.special import ndtr
+from support.claims_samples import DIFFERENCE, described, judged, table
+from support.results_samples import noted
 
-from results.claims import Asked, Finding, Tables, Verdict, judge_tables
-from results.datasets import Baseline
-from results.statistics import summarise
-from results.statistics.crossed import crossed_interval
+from lrlc.results.claims import Asked, Finding, Tables, Verdict, judge_tables
+from lrlc.results.datasets import Baseline
+from lrlc.results.statistics import summarise
+from lrlc.results.statistics.crossed import crossed_interval
 
 pytestmark = [pytest.mark.coverage, pytest.mark.timeout(3600)]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from claims_samples import CONV, described, runs, table
 from statsmodels.stats.multitest import multipletests
+from support.claims_samples import CONV, described, runs, table
 
-from results.claims import Asked, Tables, Verdict, findings, judge_tables
-from results.statistics.paired import sign_flip_p
+from lrlc.results.claims import Asked, Tables, Verdict, findings, judge_tables
+from lrlc.results.statistics.paired import sign_flip_p
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 REFERENCE = Path(__file__).parent.parent / "results/reference"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from results_samples import study
 from scipy import stats
+from support.results_samples import study
 
-from results.compare import ComparedCell, Outcome, compare, read_csv
-from results.export import export_tables
-from results.files import locate
-from results.schema import TrialResult, to_tables
-from results.store import Store, StoreError
+from lrlc.results.compare import ComparedCell, Outcome, compare, read_csv
+from lrlc.results.export import export_tables
+from lrlc.results.files import locate
+from lrlc.results.schema import TrialResult, to_tables
+from lrlc.results.store import Store, StoreError
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = {"datasets": ("mnist",), "seeds": 10, "ranks": (2, 4), "placements": ("3",), "kinds": ("lrlc",)}

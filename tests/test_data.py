@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from data_samples import (
+from PIL import Image
+from support.data_samples import (
     LABELS,
     MNIST,
     RGB,
@@ -22,13 +23,12 @@ from data_samples import (
     python3_batch,
     write_parquet,
 )
-from PIL import Image
 from torch.nn import functional as F
 
-from harness.data import DataError, Dataset, describe_datasets, load_dataset
-from harness.data.fetch import fetch
-from harness.data.tf_bicubic import resize_bicubic
-from studies import DatasetSpec
+from lrlc.harness.data import DataError, Dataset, describe_datasets, load_dataset
+from lrlc.harness.data.fetch import fetch
+from lrlc.harness.data.tf_bicubic import resize_bicubic
+from lrlc.studies import DatasetSpec
 
 
 @pytest.fixture(autouse=True)

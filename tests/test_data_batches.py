@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from data_samples import LABELS, RGB, SMALL
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.data_samples import LABELS, RGB, SMALL
 
-from harness.data import DeviceSplit, HeldSplit, Split, offsets, shift
+from lrlc.harness.data import DeviceSplit, HeldSplit, Split, offsets, shift
 
 
 def mapped(images: np.ndarray) -> HeldSplit:

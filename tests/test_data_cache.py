@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_samples import LABELS, MNIST, as_mnist_idx, as_mnist_parquet, encoded, write_parquet
+from support.data_samples import LABELS, MNIST, as_mnist_idx, as_mnist_parquet, encoded, write_parquet
 
-from harness import plugins
-from harness.data import DataError, check, load_dataset
-from studies import DatasetSpec
+from lrlc.harness import plugins
+from lrlc.harness.data import DataError, check, load_dataset
+from lrlc.studies import DatasetSpec
 
 SPEC = DatasetSpec(name="mnist")
 
 LOAD_WHEN_TOLD = """
 import sys
 from pathlib import Path
-from harness.data import load_dataset
-from studies import DatasetSpec
+from lrlc.harness.data import load_dataset
+from lrlc.studies import DatasetSpec
 print("ready", flush=True)
 sys.stdin.readline()
 decoded = []
@@ -30,8 +30,8 @@ print(digest, len(decoded) > 0, flush=True)
 STOP_HALFWAY = """
 import sys
 from pathlib import Path
-from harness.data import load_dataset
-from studies import DatasetSpec
+from lrlc.harness.data import load_dataset
+from lrlc.studies import DatasetSpec
 def stop(*step):
     print(*step, flush=True)
     sys.stdin.readline()
@@ -114,7 +114,7 @@ def test_limits_and_translation_share_one_entry(tmp_path: Path, cache: Path) -> 
 def test_an_edited_plugin_does_not_get_the_images_it_made_before(tmp_path: Path) -> None:
     def brightness(value: int) -> int:
         text = (
-            "import numpy as np\nfrom harness.data import RawSplit, Source, dataset\n"
+            "import numpy as np\nfrom lrlc.harness.data import RawSplit, Source, dataset\n"
             "@dataset('flat', needs_folder=False)\ndef flat(folder, label):\n"
             f"    split = RawSplit.of(np.full((40, 4, 4), {value}, np.uint8), np.arange(40) % 2)\n"
             "    return Source([], lambda: {'train': split, 'test': split})\n"

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from data_samples import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from support.data_samples import (
     LABELS,
     RGB,
     SMALL,
@@ -23,13 +26,10 @@ from data_samples import (
     python2_batch,
     write_parquet,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
 
-from harness.data import DataError, Decoding, RawSplit, check, load_dataset
-from harness.data.pickled import load_arrays
-from studies import DatasetSpec
+from lrlc.harness.data import DataError, Decoding, RawSplit, check, load_dataset
+from lrlc.harness.data.pickled import load_arrays
+from lrlc.studies import DatasetSpec
 
 
 @pytest.fixture(autouse=True)

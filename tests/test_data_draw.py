@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from data_samples import LABELS, RGB, as_mnist_idx
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from studies_samples import CATALOGUE, HEAD, parsed
+from support.data_samples import LABELS, RGB, as_mnist_idx
+from support.studies_samples import CATALOGUE, HEAD, parsed
 
-from harness.commands import open_run
-from harness.data import (
+from lrlc.harness.data import (
     DataError,
     DeviceSplit,
     HeldSplit,
@@ -25,8 +24,9 @@ from harness.data import (
     offsets,
     shuffled,
 )
-from results.store import Store
-from studies import DatasetSpec, StudyError, TrialConfig, expand, trial_id
+from lrlc.harness.run.session import open_run
+from lrlc.results.store import Store
+from lrlc.studies import DatasetSpec, StudyError, TrialConfig, expand, trial_id
 
 CPU = torch.device("cpu")
 DIGITS = DatasetSpec(name="digits", train_images=200, draw="seed")
@@ -153,7 +153,7 @@ def test_rows_tell_what_was_drawn_and_all_kinds_of_a_seed_share_it(
 
 
 def test_a_forecast_counts_the_images_that_are_drawn(tiny_study: Path, tmp_path: Path) -> None:
-    from harness.forecast import forecast
+    from lrlc.harness.plan.forecast import forecast
 
     words = ["draw=seed", "grid={kind: conv}", "seeds=1", "train_images=1000", "train.epochs=1"]
     plan = open_run(str(tiny_study), words, None, str(tmp_path), None).plan

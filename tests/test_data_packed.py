@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from data_samples import as_mnist_parquet
+from support.data_samples import as_mnist_parquet
 
-from results.store import Store
+from lrlc.results.store import Store
 
 
 def test_a_packed_data_set_stands_in_for_its_files(

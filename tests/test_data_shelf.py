@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.commands import open_run
-from harness.data import Dataset, Shelf, load_dataset
-from harness.training import train
-from harness.trial import Trial
-from results.schema import TrialResult
+from lrlc.harness.data import Dataset, Shelf, load_dataset
+from lrlc.harness.run.session import open_run
+from lrlc.harness.training.train import train
+from lrlc.harness.trial import Trial
+from lrlc.results.schema import TrialResult
 
 CPU = torch.device("cpu")
 

@@ -4,14 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_samples import LABELS, MNIST, as_celeba, as_mnist_idx, as_mnist_parquet, encoded, write_parquet
 from PIL import Image
-from studies_samples import CATALOGUE, HEAD, parsed
+from support.data_samples import (
+    LABELS,
+    MNIST,
+    as_celeba,
+    as_mnist_idx,
+    as_mnist_parquet,
+    encoded,
+    write_parquet,
+)
+from support.studies_samples import CATALOGUE, HEAD, parsed
 
-from harness.data import DataError, check, load_dataset
-from harness.data.shrink import shrink
-from studies import DatasetSpec, StudyError, TrialConfig, expand, trial_id
-from studies.titles import Title
+from lrlc.harness.data import DataError, check, load_dataset
+from lrlc.harness.data.shrink import shrink
+from lrlc.studies import DatasetSpec, StudyError, TrialConfig, expand, trial_id
+from lrlc.studies.titles import Title
 
 
 @pytest.fixture

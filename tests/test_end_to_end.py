@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from processes import busy_workers, rows, start, wait_for_rows, with_patient
+from support.processes import busy_workers, rows, start, wait_for_rows, with_patient
 
-from results.store import Store
+from lrlc.results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -174,7 +174,7 @@ def test_a_serial_run_needs_no_ray_and_plots_and_reports_neither_torch_nor_optun
     blocked = tmp_path / "blocked"
 
     def run(*words: object) -> None:
-        command = [sys.executable, "-m", "harness.cli", *map(str, words)]  # with imports of its own
+        command = [sys.executable, "-m", "lrlc", *map(str, words)]  # with imports of its own
         variables = {**environment, "PYTHONPATH": str(blocked)}
         done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

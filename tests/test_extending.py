@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from results.store import Store
+from lrlc.results.store import Store
 
 DOC = Path(__file__).resolve().parent.parent / "docs/extending.md"
 

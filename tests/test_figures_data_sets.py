@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from results_samples import noted, study
+from support.results_samples import noted, study
 from test_report import cells_of
 
-from results.datasets import Baseline, DatasetSummary
-from results.figures import NothingToDraw, Selection, rank_vs_accuracy, scaling
-from results.figures import alignment as alignment_figure
-from results.figures.style import look
-from results.report import write_report
-from results.schema import TrialResult, to_tables
-from results.store import Store
+from lrlc.results.datasets import Baseline, DatasetSummary
+from lrlc.results.figures import NothingToDraw, Selection, rank_vs_accuracy, scaling
+from lrlc.results.figures import alignment as alignment_figure
+from lrlc.results.figures.style import look
+from lrlc.results.report import write_report
+from lrlc.results.schema import TrialResult, to_tables
+from lrlc.results.store import Store
 
 KINDS = ("lrlc",)
 

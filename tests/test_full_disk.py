@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from results.store import Store
+from lrlc.results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -78,7 +78,7 @@ def test_a_full_disk_under_the_journal_of_a_search_is_one_line_too(
 ) -> None:
     (tmp_path / "hunt.yaml").write_text(HUNT)
     lrlc("run", "hunt.yaml", "--serial", "search.trials=1")
-    command = shlex.join([sys.executable, "-m", "harness.cli", "run", "hunt.yaml", "--serial"])
+    command = shlex.join([sys.executable, "-m", "lrlc", "run", "hunt.yaml", "--serial"])
     limited = ["bash", "-c", f"ulimit -f 24; exec {command}"]  # KiB: the journal reaches it, no part does
     done = subprocess.run(limited, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from harness import training_step
-from harness.catalogue import open_study
-from harness.planning import Planner
-from harness.trial import Trial
-from harness.worker import Worker, WorkerSettings
-from results.schema import TrialResult
+from lrlc.harness.plan.catalogue import open_study
+from lrlc.harness.plan.planning import Planner
+from lrlc.harness.training import step as training_step
+from lrlc.harness.training.worker import Worker, WorkerSettings
+from lrlc.harness.trial import Trial
+from lrlc.results.schema import TrialResult
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 

@@ -1,6 +1,7 @@
 """The direction of imports: layers and studies know nothing of ours, results know studies, harness knows all three."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,28 +10,39 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"harness", "layers", "studies", "results"}
+"""Imported as lrlc.harness and so on."""
 FORBIDDEN = {
     "layers": OURS - {"layers"} | {"ray", "optuna", "pandas", "pyarrow", "pydantic", "numpy"},
     "studies": OURS - {"studies"} | {"ray", "optuna", "torch"},
     "results": OURS - {"results", "studies"} | {"ray", "optuna", "torch"},
 }
 RAY_ROOMS = {
-    "harness/executors/ray_pool.py",
-    "harness/runtime_env.py",
-    "harness/submit.py",
-    "harness/jobs.py",
+    "harness/run/ray_pool.py",
+    "harness/cluster/runtime_env.py",
+    "harness/cluster/submit.py",
+    "harness/cluster/jobs.py",
     "harness/bench/tune.py",
 }
 
 
 def imported(path: Path) -> set[str]:
-    found = set()
+    """Names of the packages that a file imports: ours without `lrlc.`, others by their first name."""
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module == "lrlc":
+            modules |= {f"lrlc.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.add(node.module.split(".")[0])
-    return found
+            modules.add(node.module)
+    return {module.removeprefix("lrlc.").split(".")[0] for module in modules}
+
+
+def test_our_packages_are_imported_by_their_one_name() -> None:
+    """`import layers` would be a second copy of lrlc.layers, or a user's own layers.py."""
+    bare = re.compile(r"^\s*(?:import|from) (?:harness|layers|results|studies)\b.*", re.M)
+    files = [path for package in (*OURS, "tests") for path in (ROOT / package).rglob("*.py")]
+    assert [(str(path), found) for path in files if (found := bare.findall(path.read_text()))] == []
 
 
 @pytest.mark.parametrize("package", sorted(FORBIDDEN))
@@ -51,10 +63,10 @@ def test_only_the_ray_executor_and_submit_import_ray() -> None:
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("layers", {"ray", "optuna", "pandas", "pyarrow"}),
-        ("studies", {"ray", "optuna", "torch"}),
-        ("results.store, results.figures, results.report", {"ray", "optuna", "torch"}),
-        ("harness.cli", {"ray", "optuna", "torch"}),
+        ("lrlc.layers", {"ray", "optuna", "pandas", "pyarrow"}),
+        ("lrlc.studies", {"ray", "optuna", "torch"}),
+        ("lrlc.results.store, lrlc.results.figures, lrlc.results.report", {"ray", "optuna", "torch"}),
+        ("lrlc.harness.cli.app", {"ray", "optuna", "torch"}),
     ],
 )
 def test_importing_loads_nothing_heavy(modules: str, heavy: set[str]) -> None:

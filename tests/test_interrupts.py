@@ -12,12 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from results_samples import START, result
+from support.results_samples import START, result
 
-from harness.interrupts import ECHO_SECONDS
-from harness.watch import look
-from results.schema import TrialStatus
-from results.store import Store
+from lrlc.harness.cli.interrupts import ECHO_SECONDS
+from lrlc.harness.cli.watch import look
+from lrlc.results.schema import TrialStatus
+from lrlc.results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -36,7 +36,7 @@ SLOW_PLUGIN = """
 import sys, time
 import torch
 from torch import nn
-from layers import layer_kind
+from lrlc.layers import layer_kind
 
 class Slow(nn.Conv2d):
     def forward(self, x):
@@ -71,7 +71,7 @@ def running(
     (folder / "long.yaml").write_text(LONG_STUDY.replace("KIND", kind))
     (folder / "slow.py").write_text(SLOW_PLUGIN)
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "run", "long.yaml", *words],
+        [sys.executable, "-m", "lrlc", "run", "long.yaml", *words],
         cwd=folder,
         env=environment,
         text=True,
@@ -153,7 +153,7 @@ def test_plain_lines_name_the_trials_that_diverge_or_fail(lrlc: Lrlc, tiny_study
 def test_watching_ends_by_itself_when_nothing_is_missing(
     lrlc: Lrlc, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    command = [sys.executable, "-m", "harness.cli", "status", str(tiny_study), "--watch", "0.2"]
+    command = [sys.executable, "-m", "lrlc", "status", str(tiny_study), "--watch", "0.2"]
     watching = subprocess.Popen(
         command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -173,7 +173,7 @@ def test_ctrl_c_ends_watching_in_a_terminal_quietly(
 ) -> None:
     ours, theirs = pty.openpty()
     watching = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "status", str(tiny_study), "--watch"],
+        [sys.executable, "-m", "lrlc", "status", str(tiny_study), "--watch"],
         cwd=tmp_path,
         env={**environment, "TERM": "xterm"},
         stdout=theirs,

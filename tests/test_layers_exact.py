@@ -1,14 +1,14 @@
 """Every layer against the per-position reference, gradients included."""
 
 import pytest
-import reference_layers as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import reference_layers as reference
 from torch import Tensor
 
-import layers
-from layers.geometry import make_geometry
+from lrlc import layers
+from lrlc.layers.geometry import make_geometry
 
 sizes = st.tuples(st.integers(3, 7), st.integers(3, 7))
 GEOMETRIES = {

@@ -8,13 +8,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import reference_layers as reference
 import torch
 from hypothesis import given, settings
+from support import reference_layers as reference
 from test_layers_exact import assert_rounded, assert_same, gradients, make_combined, naive, problems
 
-import layers
-from layers import cpp_build, cpp_kernels, dispatch, ops, portable, unfolded
+from lrlc import layers
+from lrlc.layers.kernels import cpp_build, cpp_kernels, dispatch, ops, portable, unfolded
 
 KERNELS = {
     "portable": (portable.combined, portable.combined_backward),
@@ -188,7 +188,7 @@ def test_a_source_that_does_not_compile_falls_back(monkeypatch, caplog, tmp_path
 
 @needs_compiler
 def test_several_processes_compile_at_once_into_one_cache(tmp_path):
-    code = "from layers.cpp_build import library; assert library() is not None"
+    code = "from lrlc.layers.kernels.cpp_build import library; assert library() is not None"
     environment = {**os.environ, "LRLC_CACHE": str(tmp_path)}
     started = time.monotonic()
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]

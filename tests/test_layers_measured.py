@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-import layers
-from layers import measured
+from lrlc import layers
+from lrlc.layers.kernels import measured
 
 CPU = torch.device("cpu")
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import layers
+from lrlc import layers
 
 IMAGE = (3, 12, 11)
 KINDS = list(layers.LAYER_KINDS)

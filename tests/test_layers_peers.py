@@ -1,19 +1,19 @@
 """The peers of the literature against their formulas, position by position; their starts and penalties."""
 
 import pytest
-import reference_layers as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import reference_layers as reference
 from test_layers_exact import assert_same, gradients, problems
 
-import layers
-from layers.involution import apply_kernels, centres
-from layers.penalty import neighbour_differences
-from results.figures import style
-from results.figures.naming import KIND_NAMES, SHORT_KIND_NAMES
-from results.figures.pareto import MARKERS
-from results.report import glossary
+from lrlc import layers
+from lrlc.layers.involution import apply_kernels, centres
+from lrlc.layers.penalty import neighbour_differences
+from lrlc.results.figures import style
+from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.names import KIND_NAMES, SHORT_KIND_NAMES
+from lrlc.results.report import glossary
 
 IMAGE = (3, 12, 11)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import layers
+from lrlc import layers
 
 IMAGE = (3, 12, 11)
 

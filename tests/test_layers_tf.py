@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import layers
-from layers.geometry import make_geometry
+from lrlc import layers
+from lrlc.layers.geometry import make_geometry
 
 MODES = [
     (share, normalize, stride, padding)

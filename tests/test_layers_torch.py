@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_layers_exact import assert_same
 
-import layers
+from lrlc import layers
 
 SIZE = (6, 7)
 LAYERS = {

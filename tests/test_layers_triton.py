@@ -18,10 +18,10 @@ needs_triton = pytest.mark.skipif(
 CHECK = """
 import sys
 import torch
-import reference_layers as reference
+from support import reference_layers as reference
 from test_layers_exact import assert_same, gradients, make_combined
-from layers import triton_kernels
-from layers.geometry import make_geometry
+from lrlc.layers.kernels import triton_kernels
+from lrlc.layers.geometry import make_geometry
 
 shapes = [  # size, kernel, stride, padding, dilation, (N, C_in, C_out, K)
     ((4, 3), (2, 3), 2, "same", 1, (18, 17, 3, 2)),
@@ -71,7 +71,7 @@ def test_triton_kernels_are_exact_at_sizes_that_no_tile_divides(dtype):
 @needs_triton
 def test_the_environment_sends_a_layer_through_triton():
     code = (
-        "import torch, layers; torch.manual_seed(0); "
+        "import torch; from lrlc import layers; torch.manual_seed(0); "
         "layer = layers.LowRankLocallyConnected2d(2, 3, 2, input_size=(3, 3), rank=2); "
         "x = torch.randn(2, 2, 3, 3, requires_grad=True); y = layer(x); y.sum().backward(); "
         "filters = layer.local_filters().detach(); "

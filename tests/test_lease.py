@@ -12,22 +12,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from results_samples import result
+from support.results_samples import result
 
-from harness import lease
-from harness.lease import Holder, Lease, running_driver
-from results.errors import StoreError
-from results.files import Location, locate
-from results.schema import SCHEMAS
-from results.store import Store
+from lrlc.harness.run import lease
+from lrlc.harness.run.lease import Holder, Lease, running_driver
+from lrlc.results.errors import StoreError
+from lrlc.results.files import Location, locate
+from lrlc.results.schema import SCHEMAS
+from lrlc.results.store import Store
 
 HOLD = """
 import sys
-from harness import lease
-from results.errors import StoreError
-from results.files import locate
-from results.store import Store
-from results_samples import result
+from lrlc.harness.run import lease
+from lrlc.results.errors import StoreError
+from lrlc.results.files import locate
+from lrlc.results.store import Store
+from support.results_samples import result
 root = locate(sys.argv[1])
 lease.HEARTBEAT_SECONDS, lease.EXPIRES_SECONDS, lease.SURE_SECONDS = map(float, sys.argv[2:])
 try:

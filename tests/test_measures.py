@@ -11,23 +11,23 @@ import pytest
 import torch
 from torch import nn
 
-import layers
-from harness.commands import open_run
-from harness.data import Dataset, DeviceSplit, HeldSplit, Shelf, Split, load_dataset
-from harness.evaluation import evaluate
-from harness.measuring import measured
-from harness.measuring.equivariance import LAYER_IMAGES, equivariance_errors
-from harness.measuring.spectra import TEST_IMAGES, VALIDATION_IMAGES
-from harness.measuring.weights import SPREAD_IMAGES
-from harness.training import network_of, train
-from harness.trial import Trial, blank_result
-from results.columns import EQUIVARIANCE_COLUMNS, SPECTRUM_COLUMNS, TRIAL_COLUMNS
-from results.correct import correct_matrix
-from results.errors import StoreError
-from results.measurements import SpectrumValue
-from results.schema import TrialResult
-from results.store import Store
-from studies import Measure
+from lrlc import layers
+from lrlc.harness.data import Dataset, DeviceSplit, HeldSplit, Shelf, Split, load_dataset
+from lrlc.harness.measuring import measured
+from lrlc.harness.measuring.equivariance import LAYER_IMAGES, equivariance_errors
+from lrlc.harness.measuring.spectra import TEST_IMAGES, VALIDATION_IMAGES
+from lrlc.harness.measuring.weights import SPREAD_IMAGES
+from lrlc.harness.run.session import open_run
+from lrlc.harness.training.evaluation import evaluate
+from lrlc.harness.training.train import network_of, train
+from lrlc.harness.trial import Trial, blank_result
+from lrlc.results.columns import EQUIVARIANCE_COLUMNS, SPECTRUM_COLUMNS, TRIAL_COLUMNS
+from lrlc.results.correct import correct_matrix
+from lrlc.results.errors import StoreError
+from lrlc.results.measurements import SpectrumValue
+from lrlc.results.schema import TrialResult
+from lrlc.results.store import Store
+from lrlc.studies import Measure
 
 CPU = torch.device("cpu")
 WORDS = ["seeds=1", "train.epochs=2", "train.learning_rate=0.2", "train_images=128", "evaluation_images=300"]
@@ -304,7 +304,7 @@ def test_what_is_measured_is_no_part_of_a_trial_and_a_row_without_it_is_told(
 
 
 BLINKERED = """
-from layers import Convolution2d, layer_kind
+from lrlc.layers import Convolution2d, layer_kind
 
 class Blinkered(Convolution2d):
     def forward(self, x):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.commands import open_run
-from harness.data import load_dataset
-from harness.packing import Packing, measured_peaks
-from harness.trial import Trial
+from lrlc.harness.data import load_dataset
+from lrlc.harness.run.session import open_run
+from lrlc.harness.training.packing import Packing, measured_peaks
+from lrlc.harness.trial import Trial
 
 GIGABYTE = 2**30
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-import layers
-from harness.catalogue import open_study
-from harness.data import load_dataset
-from harness.training import train
-from harness.trial import Trial
-from results.schema import TrialResult
-from studies import DatasetSpec, StudyError, TrialConfig
-from studies.schema import Training
+from lrlc import layers
+from lrlc.harness.data import load_dataset
+from lrlc.harness.plan.catalogue import open_study
+from lrlc.harness.training.train import train
+from lrlc.harness.trial import Trial
+from lrlc.results.schema import TrialResult
+from lrlc.studies import DatasetSpec, StudyError, TrialConfig
+from lrlc.studies.schema import Training
 
 DIGITS = DatasetSpec(name="digits", train_images=64, evaluation_images=32)
 SHORT = Training(epochs=4, batch_size=16, learning_rate=0.05)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from processes import rows, start, wait_for_rows
+from support.processes import rows, start, wait_for_rows
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -15,7 +15,7 @@ SLOW = """
 import multiprocessing
 import time
 import torch
-from layers import layer_kind
+from lrlc.layers import layer_kind
 
 
 class Slow(torch.nn.Conv2d):

@@ -10,7 +10,7 @@ import pytest
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
-from harness.optuna_setup import DEFAULTS, SAMPLERS
+from lrlc.harness.search.optuna_setup import DEFAULTS, SAMPLERS
 
 Params = list[dict[str, Any]]
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from results.claims import Judged, judge
-from results.figures import draw_all
-from results.store import Store
+from lrlc.results.claims import Judged, judge
+from lrlc.results.figures import draw_all
+from lrlc.results.store import Store
 
 TOP = Path(__file__).parent.parent
 REFERENCE = TOP / "results/reference"

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from claims_samples import CONV, described, runs, table
-from results_samples import noted, study
+from support.claims_samples import CONV, described, runs, table
+from support.results_samples import noted, study
 
-from harness.catalogue import open_study
-from results.claims import Asked, Finding, Tables, Verdict, judge, judge_tables
-from results.compare import Outcome, compare, known_regime
-from results.datasets import Baseline, DatasetSummary
-from results.schema import to_tables
-from results.store import Store
-from studies import shipped_studies
-from studies.claims import Cost, Smooth
-from studies.regime import Regime
+from lrlc.harness.plan.catalogue import open_study
+from lrlc.results.claims import Asked, Finding, Tables, Verdict, judge, judge_tables
+from lrlc.results.compare import Outcome, compare, known_regime
+from lrlc.results.datasets import Baseline, DatasetSummary
+from lrlc.results.schema import to_tables
+from lrlc.results.store import Store
+from lrlc.studies import shipped_studies
+from lrlc.studies.claims import Cost, Smooth
+from lrlc.studies.regime import Regime
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 REFERENCE = Path(__file__).parent.parent / "results/reference"

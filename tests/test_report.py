@@ -13,16 +13,16 @@ from xml.etree import ElementTree
 
 import pytest
 from markdown_it import MarkdownIt
-from report_samples import Judged, judged, small_store
-from results_samples import study
+from support.report_samples import Judged, judged, small_store
+from support.results_samples import study
 
-from results.figures import FIGURES
-from results.markup.content import Cell, Column, Folded, Page, Section, Table, Text
-from results.markup.html import to_html
-from results.markup.markdown import to_markdown
-from results.report import Format, write_report
-from results.schema import TrialStatus
-from results.store import Store
+from lrlc.results.figures import FIGURES
+from lrlc.results.markup.content import Cell, Column, Folded, Page, Section, Table, Text
+from lrlc.results.markup.html import to_html
+from lrlc.results.markup.markdown import to_markdown
+from lrlc.results.report import Format, write_report
+from lrlc.results.schema import TrialStatus
+from lrlc.results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
-from report_samples import judged, small_store
+from support.report_samples import judged, small_store
 
-from results.report import write_report
+from lrlc.results.report import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from results.files import locate
-from results.store import Store, StoreError
+from lrlc.results.files import locate
+from lrlc.results.store import Store, StoreError
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 

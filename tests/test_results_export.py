@@ -6,13 +6,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from results_samples import START, result
+from support.results_samples import START, result
 
-from results.columns import TRIAL_COLUMNS
-from results.export import export_tables
-from results.plans import Stage, StagedPlan
-from results.schema import SCHEMAS, TrialStatus
-from results.store import Store, StoreError
+from lrlc.results.columns import TRIAL_COLUMNS
+from lrlc.results.export import export_tables
+from lrlc.results.plans import Stage, StagedPlan
+from lrlc.results.schema import SCHEMAS, TrialStatus
+from lrlc.results.store import Store, StoreError
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_database_that_cannot_be_written_leaves_the_earlier_one(store: Store, 
     (path,) = export_tables(store, tmp_path / "out", "duckdb")
     before = path.read_bytes()
     limited = (
-        "import resource, sys; from pathlib import Path; from results.store import Store;"
+        "import resource, sys; from pathlib import Path; from lrlc.results.store import Store;"
         "from results.export import export_tables; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
         "export_tables(Store(sys.argv[1]), Path(sys.argv[2]), 'duckdb')"
     )
@@ -80,7 +80,7 @@ def test_a_database_that_cannot_be_written_leaves_the_earlier_one(store: Store, 
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"results.errors.StoreError: cannot write {path}: ")
+    assert last.startswith(f"lrlc.results.errors.StoreError: cannot write {path}: ")
     assert last.endswith("; nothing was left half-written")
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_made_is_told(store: Store, tmp_path: Path) -> N
 
 
 def test_without_duckdb_one_line_says_what_to_install(store: Store, tmp_path: Path) -> None:
-    without = "import sys; sys.modules['duckdb'] = None; from harness.cli import main; main()"
+    without = "import sys; sys.modules['duckdb'] = None; from lrlc.harness.cli.app import main; main()"
     words = ["export", "sample", "--to", "duckdb", "--results", str(tmp_path / "runs")]
     done = subprocess.run([sys.executable, "-c", without, *words], capture_output=True, text=True)
     assert done.returncode == 2

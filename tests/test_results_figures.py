@@ -12,17 +12,17 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from report_samples import small_store
-from results_samples import measured, noted, result, searched, study, translated, tuned
 from scipy import stats
+from support.report_samples import small_store
+from support.results_samples import measured, noted, result, searched, study, translated, tuned
 
-from results.export import export_tables
-from results.figures import FIGURES, NothingToDraw, Selection, draw_all, render
-from results.figures.style import kind_colour, look, spread
-from results.importance import Importance
-from results.schema import SCHEMAS, TrialResult, to_tables
-from results.statistics import binomial_sd, paired_difference, summarise
-from results.store import Store, StoreError
+from lrlc.results.export import export_tables
+from lrlc.results.figures import FIGURES, NothingToDraw, Selection, draw_all, render
+from lrlc.results.figures.style import kind_colour, look, spread
+from lrlc.results.importance import Importance
+from lrlc.results.schema import SCHEMAS, TrialResult, to_tables
+from lrlc.results.statistics import binomial_sd, paired_difference, summarise
+from lrlc.results.store import Store, StoreError
 
 SMALL = {"datasets": ("mnist", "utkface"), "seeds": 3, "ranks": (1, 2, 4), "placements": ("3", "1+2+3")}
 IMPORTANCE = [
@@ -70,7 +70,7 @@ def frames(**chosen: object) -> Selection:
 
 def test_importing_results_is_quick_and_brings_nothing_heavy() -> None:
     code = (
-        "import sys, results.store, results.figures, results.report, results.export, results.statistics;"
+        "import sys\nfrom lrlc.results import export, figures, report, statistics, store\n"
         "print(*{'torch', 'ray', 'optuna', 'scipy', 'matplotlib', 'seaborn'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -84,7 +84,8 @@ def test_every_figure_is_drawn_and_the_same_bytes_again(full_store: Store, tmp_p
     assert {path.name for path in first.paths} == {f"{name}.{ext}" for name in FIGURES for ext in formats}
     draw_all(full_store, tmp_path / "first", ("pdf",), only=("pareto",))  # a PDF takes the longest
     code = (
-        "import sys; from pathlib import Path; from results.store import Store; from results.figures import draw_all;"
+        "import sys; from pathlib import Path; "
+        "from lrlc.results.store import Store; from lrlc.results.figures import draw_all;"
         "store, out = map(Path, sys.argv[1:]); draw_all(Store(store), out, ('png', 'svg'));"
         "draw_all(Store(store), out, ('pdf',), only=('pareto',))"
     )
@@ -101,7 +102,7 @@ def test_every_figure_is_drawn_and_the_same_bytes_again(full_store: Store, tmp_p
 
 
 def test_the_rank_figure_has_a_panel_per_data_set_and_names_its_baselines() -> None:
-    from results.figures import rank_vs_accuracy
+    from lrlc.results.figures import rank_vs_accuracy
 
     rows = study(**SMALL)  # type: ignore[arg-type]
     shuffled = [
@@ -126,7 +127,7 @@ def test_the_rank_figure_has_a_panel_per_data_set_and_names_its_baselines() -> N
 
 
 def test_a_wide_convolution_matched_at_one_rank_is_a_band() -> None:
-    from results.figures import rank_vs_accuracy
+    from lrlc.results.figures import rank_vs_accuracy
 
     with look():
         figure = rank_vs_accuracy.draw(frames(**{**TINY, "wide_ranks": (4,)}))
@@ -165,7 +166,7 @@ def test_figures_without_their_data_say_so(tmp_path: Path) -> None:
 
 
 def test_gains_along_a_translation_are_paired_and_named() -> None:
-    from results.figures import translated as figure
+    from lrlc.results.figures import translated as figure
 
     rows = [row for row in study(("utkface",), 3, (2, 4), ("3",)) if row.kind != "coord_conv"]
     with look():
@@ -191,7 +192,7 @@ def test_gains_along_a_translation_are_paired_and_named() -> None:
 
 def forest(rows: list[TrialResult]) -> tuple[dict[str, float], list[str]]:
     """Means by the name of a line of the forest plot, and all that is written beside it."""
-    from results.figures import differences
+    from lrlc.results.figures import differences
 
     with look():
         (ax,) = differences.draw(selected(rows)).axes
@@ -222,7 +223,7 @@ def test_lines_of_the_forest_plot_that_differ_by_an_option_are_told_apart() -> N
 
 
 def test_many_ways_of_training_have_their_curves_and_a_legend_that_fits() -> None:
-    from results.figures import alignment, learning_curves
+    from lrlc.results.figures import alignment, learning_curves
 
     rows = study(("mnist", "cifar10", "utkface"), 1, (2,), ("3",), wide_ranks=())
     rates = [
@@ -251,7 +252,7 @@ def test_many_ways_of_training_have_their_curves_and_a_legend_that_fits() -> Non
 
 
 def test_kinds_of_one_rank_are_told_apart_by_their_marks() -> None:
-    from results.figures import rank_vs_accuracy
+    from lrlc.results.figures import rank_vs_accuracy
 
     with look():
         figure = rank_vs_accuracy.draw(frames(**{**TINY, "ranks": (4,), "wide_ranks": ()}))
@@ -260,7 +261,7 @@ def test_kinds_of_one_rank_are_told_apart_by_their_marks() -> None:
 
 
 def test_the_heat_map_marks_what_an_interval_sets_apart_from_nothing() -> None:
-    from results.figures import placement_rank
+    from lrlc.results.figures import placement_rank
 
     rows = study(("utkface",), 5, (1, 2, 7), ("1", "3"), ("lrlc",))
     with look():
@@ -279,7 +280,7 @@ def test_the_heat_map_marks_what_an_interval_sets_apart_from_nothing() -> None:
 
 
 def test_of_many_data_sets_each_has_its_maps() -> None:
-    from results.figures import combining_weights_by_image
+    from lrlc.results.figures import combining_weights_by_image
 
     few = study(("mnist",), 1, (2,), ("3",))
     rows = [
@@ -292,7 +293,7 @@ def test_of_many_data_sets_each_has_its_maps() -> None:
 
 
 def test_a_search_is_shown_as_it_went() -> None:
-    from results.figures import search_history
+    from lrlc.results.figures import search_history
 
     rows = searched()
     with look():
@@ -307,7 +308,7 @@ def test_a_search_is_shown_as_it_went() -> None:
 
 
 def test_importances_are_drawn_for_each_objective() -> None:
-    from results.figures import search_importance
+    from lrlc.results.figures import search_importance
 
     with look():
         first, second = search_importance.draw(selected(searched(), IMPORTANCE)).axes
@@ -316,7 +317,7 @@ def test_importances_are_drawn_for_each_objective() -> None:
 
 
 def test_what_pilots_chose_is_marked_and_an_edge_pointed_out() -> None:
-    from results.figures import tuning
+    from lrlc.results.figures import tuning
 
     conv, lrlc = tuned("mnist", "conv", 0.1), tuned("mnist", "lrlc", 0.4, diverged=(0.05,))
     empty = pd.DataFrame({"trial_id": ["a"]})
@@ -355,7 +356,7 @@ def test_the_gallery_shows_every_figure() -> None:
 
 
 def test_truncated_layers_are_drawn_at_the_ranks_that_were_evaluated_and_end_at_the_layer_itself() -> None:
-    from results.figures import effective_rank
+    from lrlc.results.figures import effective_rank
 
     rows = measured(study(("mnist", "cifar10"), 3, (2,), ("3",), local_placements=("3",)))
     with look():
@@ -373,7 +374,7 @@ def test_truncated_layers_are_drawn_at_the_ranks_that_were_evaluated_and_end_at_
 
 
 def test_accuracy_on_moved_images_starts_at_the_accuracy_and_a_convolution_moves_along() -> None:
-    from results.figures import shifted_test
+    from lrlc.results.figures import shifted_test
 
     rows = measured(study(("mnist",), 3, (2,), ("3",), ("lrlc",), wide_ranks=()))
     with look():
@@ -484,7 +485,7 @@ def test_labels_keep_their_order_and_distance() -> None:
 
 
 def test_a_note_names_the_seeds_that_report_where_others_chose() -> None:
-    from results.figures.style import seeds_note
+    from lrlc.results.figures.style import seeds_note
 
     rows = frames(**{**SMALL, "datasets": ("mnist",), "seeds": 9}).trials
     assert seeds_note(rows, [6], range(3, 9)) == "6 seeds (3 to 8), 10,000 test images"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results_samples import result
+from support.results_samples import result
 
-from results.schema import COMPANIONS
-from results.store import Store
+from lrlc.results.schema import COMPANIONS
+from lrlc.results.store import Store
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -26,8 +26,8 @@ FEWER: dict[str, Any] = {"spectra": (), "equivariance": ()}
 KILL_COMMITS = """
 import os, random, signal, sys, time
 from pathlib import Path
-from results_samples import result
-from results.store import Store
+from support.results_samples import result
+from lrlc.results.store import Store
 store, rounds = Store(Path(sys.argv[1])), int(sys.argv[2])
 moments = random.Random(0)
 for round in range(rounds):
@@ -45,7 +45,7 @@ for round in range(rounds):
 KILL_AT_STEP = """
 import os, shutil, signal, sys
 from pathlib import Path
-from results.store import Store
+from lrlc.results.store import Store
 STEPS = {"open", "os.link", "os.rename", "os.remove"}
 whole, work = Path(sys.argv[1]), Path(sys.argv[2])
 for step in range(10**6):
@@ -70,8 +70,8 @@ for step in range(10**6):
 WRITE_AND_COMPACT = """
 import sys
 from pathlib import Path
-from results_samples import result
-from results.store import Store
+from support.results_samples import result
+from lrlc.results.store import Store
 store = Store(Path(sys.argv[1]))
 for commit in range(40):
     store.commit([result(f"{commit:02}-{row}") for row in range(2)])

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from results_samples import result
+from support.results_samples import result
 
-from results.figures import NothingToDraw, Selection, render
-from results.pareto import as_records, best, configurations, on_front
-from results.schema import TrialStatus, to_tables
+from lrlc.results.figures import NothingToDraw, Selection, render
+from lrlc.results.pareto import as_records, best, configurations, on_front
+from lrlc.results.schema import TrialStatus, to_tables
 
 UP, DOWN = "maximize", "minimize"
 ACCURACY = {"metric": "validation_accuracy", "direction": UP}

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from results_samples import result
+from support.results_samples import result
 
-from results.export import export_tables
-from results.figures import draw_all
-from results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
-from results.parts import PART_KEY
-from results.schema import (
+from lrlc.results.export import export_tables
+from lrlc.results.figures import draw_all
+from lrlc.results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
+from lrlc.results.parts import PART_KEY
+from lrlc.results.schema import (
     COMPANIONS,
     SCHEMA_VERSION,
     SCHEMAS,
@@ -27,8 +27,8 @@ from results.schema import (
     TrialStatus,
     WeightMap,
 )
-from results.schema_page import PAGE, schema_page
-from results.store import Store
+from lrlc.results.schema_page import PAGE, schema_page
+from lrlc.results.store import Store
 
 OLDER = Path(__file__).parent / "older_tables"
 STORED = sorted(OLDER.glob("v*/older"))
@@ -54,7 +54,9 @@ older = pytest.mark.parametrize("stored", STORED, ids=lambda path: path.parent.n
 
 
 def test_the_page_is_what_the_code_says() -> None:
-    assert PAGE.read_text(encoding="utf-8") == schema_page(), "write it again: python -m results.schema_page"
+    assert PAGE.read_text(encoding="utf-8") == schema_page(), (
+        "write it again: python -m lrlc.results.schema_page"
+    )
 
 
 def test_the_page_tells_every_column_and_status() -> None:

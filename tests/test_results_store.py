@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from results_samples import result
+from support.results_samples import result
 
-from results.files import Location, locate
-from results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
-from results.parts import part_path
-from results.schema import (
+from lrlc.results.files import Location, locate
+from lrlc.results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
+from lrlc.results.parts import part_path
+from lrlc.results.schema import (
     COMPANIONS,
     SCHEMA_VERSION,
     SCHEMAS,
@@ -27,7 +27,7 @@ from results.schema import (
     TrialStatus,
     WeightMap,
 )
-from results.store import Store, StoreError
+from lrlc.results.store import Store, StoreError
 
 
 @pytest.fixture
@@ -251,9 +251,9 @@ def test_rows_of_another_study_come_with_all_that_was_measured(store: Store) -> 
 DISK_FULL = """
 import resource, sys
 from pathlib import Path
-from results_samples import result
-from results.schema import WeightMap
-from results.store import Store, StoreError
+from support.results_samples import result
+from lrlc.results.schema import WeightMap
+from lrlc.results.store import Store, StoreError
 store = Store(Path(sys.argv[1]))
 store.commit([result("before")])
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from results.trial_ids import all_different, among
+from lrlc.results.trial_ids import all_different, among
 
 
 def texts(*chunks: list[str]) -> pa.ChunkedArray:

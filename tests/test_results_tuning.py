@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_samples import small_store
-from results_samples import result, study, tuned
+from support.report_samples import small_store
+from support.results_samples import result, study, tuned
 
-from results.length import COLUMNS, length_pairs
-from results.plans import TUNED, Stage, StagedPlan
-from results.report import Format, write_report
-from results.schema import TrialStatus, to_tables
-from results.store import Store
-from results.tuning import Tried, details, setting_name
+from lrlc.results.length import COLUMNS, length_pairs
+from lrlc.results.plans import TUNED, Stage, StagedPlan
+from lrlc.results.report import Format, write_report
+from lrlc.results.schema import TrialStatus, to_tables
+from lrlc.results.store import Store
+from lrlc.results.tuning import Tried, details, setting_name
 
 
 def tried(rate: float, *accuracies: float | None, **more: object) -> Tried:

@@ -3,9 +3,9 @@
 from itertools import groupby
 from math import ceil
 
-from harness.catalogue import open_study
-from studies import expand
-from studies.schema import TrialConfig
+from lrlc.harness.plan.catalogue import open_study
+from lrlc.studies import expand
+from lrlc.studies.schema import TrialConfig
 
 
 def grid(name: str) -> list[TrialConfig]:

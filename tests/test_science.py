@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import layers
+from lrlc import layers
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/science.md").read_text(encoding="utf-8")

@@ -11,13 +11,13 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from processes import rows
+from support.processes import rows
 
-from harness.commands import Slots, open_run, plan_study
-from harness.errors import UserError
-from results.figures import draw_all
-from results.store import Store
-from studies import StudyError
+from lrlc.harness.errors import UserError
+from lrlc.harness.run.session import Slots, open_run, plan_study
+from lrlc.results.figures import draw_all
+from lrlc.results.store import Store
+from lrlc.studies import StudyError
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 Run = Callable[..., list[FrozenTrial]]

@@ -11,9 +11,9 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
-from results.statistics.crossed import crossed_interval
-from results.statistics.interaction import difference_of_gains, interaction_p
-from results.statistics.paired import (
+from lrlc.results.statistics.crossed import crossed_interval
+from lrlc.results.statistics.interaction import difference_of_gains, interaction_p
+from lrlc.results.statistics.paired import (
     above_p,
     equivalence_p,
     holm,
@@ -23,9 +23,9 @@ from results.statistics.paired import (
     smallest_sign_flip_p,
     superiority,
 )
-from results.statistics.power import seeds_to_see, smallest_visible, t_power
-from results.statistics.ranks import best_columns, page_p, sufficient_rank, summarise_ranks
-from results.statistics.smoothness import morans_i, smoothness
+from lrlc.results.statistics.power import seeds_to_see, smallest_visible, t_power
+from lrlc.results.statistics.ranks import best_columns, page_p, sufficient_rank, summarise_ranks
+from lrlc.results.statistics.smoothness import morans_i, smoothness
 
 # Darwin's maize, cross- minus self-fertilised, in eighths of an inch (Fisher, The Design of Experiments, 1935, 21).
 MAIZE = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], dtype=float)

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.catalogue import catalogue, open_study
-from studies import (
+from lrlc.harness.plan.catalogue import catalogue, open_study
+from lrlc.studies import (
     Catalogue,
     Study,
     StudyError,

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from studies_samples import HEAD, SEARCH, parsed
+from support.studies_samples import HEAD, SEARCH, parsed
 
-from studies import StudyError, read_study
+from lrlc.studies import StudyError, read_study
 
 MORE_FOLDERS = "(a folder of Parquet files is named by a path with a '/')"
 

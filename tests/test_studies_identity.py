@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from studies_samples import CATALOGUE, parsed
+from support.studies_samples import CATALOGUE, parsed
 
-from studies import DatasetSpec, TrialConfig, expand, trial_id
-from studies.schema import Training
+from lrlc.studies import DatasetSpec, TrialConfig, expand, trial_id
+from lrlc.studies.schema import Training
 
 PINNED = """
 name: pinned

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from studies_samples import CATALOGUE, HEAD, SEARCH, parsed
+from support.studies_samples import CATALOGUE, HEAD, SEARCH, parsed
 
-from studies import TrialConfig, expand, parse_study, placements, suggested_configs, trial_id
+from lrlc.studies import TrialConfig, expand, parse_study, placements, suggested_configs, trial_id
 
 
 def cells(text: str, *overrides: str, profile: str | None = None) -> list[TrialConfig]:

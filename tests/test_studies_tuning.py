@@ -1,9 +1,9 @@
 """What `tune:` and `length_check:` in a study file mean: the trials they stand for, and what is refused."""
 
 import pytest
-from studies_samples import CATALOGUE, HEAD, parsed
+from support.studies_samples import CATALOGUE, HEAD, parsed
 
-from studies import (
+from lrlc.studies import (
     Study,
     StudyError,
     TrialConfig,

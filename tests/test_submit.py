@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.plugins import Plugin
-from harness.runtime_env import read_runtime_env
-from harness.submit import Order, on_nodes, shipped_path
-from results.store import Store
+from lrlc.harness.cluster.runtime_env import read_runtime_env
+from lrlc.harness.cluster.submit import Order, on_nodes, shipped_path
+from lrlc.harness.errors import UserError
+from lrlc.harness.plugins import Plugin
+from lrlc.results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from results.claims import Judged, Verdict, judge_together
-from results.figures import draw_all
-from results.store import Store
+from lrlc.results.claims import Judged, Verdict, judge_together
+from lrlc.results.figures import draw_all
+from lrlc.results.store import Store
 
 TOP = Path(__file__).parent.parent
 TRAINED = TOP / "results/trained"

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.commands import open_run
-from harness.data import load_dataset
-from harness.training import train
-from harness.trial import Checkpoint, Trial
-from results.schema import EpochRecord, TrialResult, TrialStatus
-from studies import StudyError
+from lrlc.harness.data import load_dataset
+from lrlc.harness.run.session import open_run
+from lrlc.harness.training.train import train
+from lrlc.harness.trial import Checkpoint, Trial
+from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
+from lrlc.studies import StudyError
 
 CPU = torch.device("cpu")
 EPOCHS = 4

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from processes import rows, start, wait_for_rows
+from support.processes import rows, start, wait_for_rows
 
-from results.claims import Verdict, judge
-from results.figures.selection import Selection, panels
-from results.plans import Stage
-from results.schema import TrialStatus
-from results.store import Store
+from lrlc.results.claims import Verdict, judge
+from lrlc.results.figures.selection import Selection, panels
+from lrlc.results.plans import Stage
+from lrlc.results.schema import TrialStatus
+from lrlc.results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,8 +42,8 @@ claims:
 
 
 PICKY = """
-from layers import layer_kind
-from layers.registry import LAYER_KINDS
+from lrlc.layers import layer_kind
+from lrlc.layers.registry import LAYER_KINDS
 
 
 @layer_kind("picky")
@@ -200,7 +200,7 @@ def test_pilots_that_broke_leave_the_choice_to_others_and_are_retried_when_asked
 def test_a_watcher_waits_for_the_grid_after_its_pilots(
     lrlc: Lrlc, tuned_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    command = [sys.executable, "-m", "harness.cli", "status", str(tuned_study), "--watch", "0.1"]
+    command = [sys.executable, "-m", "lrlc", "status", str(tuned_study), "--watch", "0.1"]
     watching = subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE)
     assert watching.stdout is not None
     assert watching.stdout.readline() == "0 done\n"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands import RunSession, open_run
-from harness.executors.serial import SerialExecutor
-from results.errors import StoreError
-from results.store import Store
-from studies import StudyError
+from lrlc.harness.run.serial import SerialExecutor
+from lrlc.harness.run.session import RunSession, open_run
+from lrlc.results.errors import StoreError
+from lrlc.results.store import Store
+from lrlc.studies import StudyError
 
 BLOCK = "grid={kind: wide_conv, rank: 4, placement: [3], layer.match: train_seconds}"
 FEW = ["seeds=2", "train_images=100", "evaluation_images=50", "train.epochs=1"]

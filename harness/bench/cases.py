@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from layers import dispatch, plain
-from layers.geometry import make_geometry
-from layers.registry import find_kind
+from lrlc.layers import plain
+from lrlc.layers.geometry import make_geometry
+from lrlc.layers.kernels import dispatch
+from lrlc.layers.registry import find_kind
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

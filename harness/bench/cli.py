@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.errors import UserError
+from lrlc.harness.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
-    from harness.bench.layers import LayersMeasured
-    from harness.bench.overhead import Measure
-    from harness.bench.resnet import NetworkRow
-    from harness.bench.timing import Ratio
-    from harness.bench.training import TrainingMeasured
+    from lrlc.harness.bench.layers import LayersMeasured
+    from lrlc.harness.bench.overhead import Measure
+    from lrlc.harness.bench.resnet import NetworkRow
+    from lrlc.harness.bench.timing import Ratio
+    from lrlc.harness.bench.training import TrainingMeasured
 
 bench_app = typer.Typer(help="Measure layers, training and scheduling on this machine.", no_args_is_help=True)
 
@@ -56,15 +56,15 @@ def bench_layers(
     """Time forward and backward passes, interleaved, as ratios to a peer."""
     device, chosen = _prepare(threads), _whole_numbers("--ranks", ranks)
     if network == "resnet50":
-        from harness.bench.resnet import measure_resnet50
+        from lrlc.harness.bench.resnet import measure_resnet50
 
         networks = measure_resnet50(chosen, (batch or [2])[0], rounds, device)
         _show(device, networks, [_network_table(networks)], as_json)
         return
     if network != "layer":
         raise UserError(f"--network: {network!r} is neither 'layer' nor 'resnet50'")
-    from harness.bench.cases import Setting
-    from harness.bench.layers import FORMULATIONS, Wanted, measure_layers
+    from lrlc.harness.bench.cases import Setting
+    from lrlc.harness.bench.layers import FORMULATIONS, Wanted, measure_layers
 
     if unknown := set(only or ()) - set(FORMULATIONS):
         raise UserError(f"--only: {min(unknown)!r} is none of {', '.join(FORMULATIONS)}")
@@ -95,7 +95,7 @@ def bench_kernels(
     as_json: AsJson = False,
 ) -> None:
     """Compile the Triton kernels for a GPU that need not be here; show registers, memory and the least time."""
-    from harness.bench.kernels import DTYPES, KINDS, Problem, kernel_table, measure_kernels
+    from lrlc.harness.bench.kernels import DTYPES, KINDS, Problem, kernel_table, measure_kernels
 
     if dtype not in DTYPES:
         raise UserError(f"--dtype: {dtype!r} is none of {', '.join(DTYPES)}")
@@ -120,7 +120,7 @@ def bench_training(
     as_json: AsJson = False,
 ) -> None:
     """Time whole training epochs against a plain PyTorch loop with a DataLoader."""
-    from harness.bench.training import measure_training
+    from lrlc.harness.bench.training import measure_training
 
     device, chosen = _prepare(threads), _whole_numbers("--ranks", ranks)
     found = measure_training(batch or [128, 512], chosen, _dtype(dtype), rounds, device)
@@ -142,11 +142,11 @@ def bench_overhead(
     as_json: AsJson = False,
 ) -> None:
     """Time trials of zero seconds on a local Ray, from the driver to the committed row, and planning."""
-    from harness import ray_setup
-    from harness.bench.machine import find_device
+    from lrlc.harness.bench.machine import find_device
+    from lrlc.harness.cluster import ray_setup
 
     ray_setup.prepare(joins_cluster=False)
-    from harness.bench.overhead import PARTS, Wanted, measure_overhead
+    from lrlc.harness.bench.overhead import PARTS, Wanted, measure_overhead
 
     if unknown := set(only or ()) - set(PARTS):
         raise UserError(f"--only: {min(unknown)!r} is none of {', '.join(PARTS)}")
@@ -167,8 +167,8 @@ def bench_tables(
     as_json: AsJson = False,
 ) -> None:
     """Time reading a large store and drawing it, each in a process of its own."""
-    from harness.bench.machine import find_device
-    from harness.bench.tables import PARTS, measure_tables
+    from lrlc.harness.bench.machine import find_device
+    from lrlc.harness.bench.tables import PARTS, measure_tables
 
     if unknown := set(only or ()) - set(PARTS):
         raise UserError(f"--only: {min(unknown)!r} is none of {', '.join(PARTS)}")
@@ -179,8 +179,8 @@ def bench_tables(
 def _prepare(threads: int | None) -> "torch.device":
     import torch
 
-    from harness.allocator import keep_freed_memory
-    from harness.bench.machine import find_device
+    from lrlc.harness.bench.machine import find_device
+    from lrlc.harness.training.allocator import keep_freed_memory
 
     keep_freed_memory()  # as a trial's worker does
     if threads is not None:
@@ -207,7 +207,7 @@ def _dtype(name: str) -> str:
 def _show(
     device: "torch.device", found: Sequence[Any], tables: Sequence[list[list[str]]], as_json: bool
 ) -> None:
-    from harness.bench.machine import describe
+    from lrlc.harness.bench.machine import describe
 
     machine = describe(device)
     if as_json:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from layers.triton_launch import Launch
+from lrlc.layers.kernels.triton_launch import Launch
 
 REGISTERS_PER_MULTIPROCESSOR = 65_536
 SHARED_BYTES = {80: 164 * 1024, 90: 228 * 1024, 100: 228 * 1024}

@@ -1,4 +1,4 @@
-"""`python -m harness.bench.gpu`: are the kernels right on this GPU, and what do they cost over a convolution?
+"""`python -m lrlc.harness.bench.gpu`: are the kernels right on this GPU, and what do they cost over a convolution?
 
 Needs only torch, triton and this checkout. First, in several processes, every kernel is compiled and compared with
 float64; then one process alone takes the times. About three minutes on an H100 with 16 processor cores.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from harness.bench.gpu_operators import PATHS, Check, Operator, Shape, Timing, check, time_operator
+from lrlc.harness.bench.gpu_operators import PATHS, Check, Operator, Shape, Timing, check, time_operator
 
 FIXED = tuple(Operator("fixed", rank) for rank in (1, 2, 4, 7))
 DEPENDENT = tuple(Operator("dependent", rank) for rank in (2, 4, 7))
@@ -32,7 +32,7 @@ def main() -> None:
     arguments = _arguments()
     if not torch.cuda.is_available():
         sys.exit(
-            "harness.bench.gpu: no CUDA device here; `lrlc bench kernels` compiles the kernels without one"
+            "lrlc.harness.bench.gpu: no CUDA device here; `lrlc bench kernels` compiles the kernels without one"
         )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     started = time.perf_counter()
@@ -111,7 +111,7 @@ def _table(rows: dict[str, list[Timing]]) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m harness.bench.gpu", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lrlc.harness.bench.gpu", description=__doc__)
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 128, 512])
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 32], help="inputs, square")
     parser.add_argument(

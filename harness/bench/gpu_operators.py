@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from layers import ops, plain
-from layers.geometry import Geometry, make_geometry
+from lrlc.layers import plain
+from lrlc.layers.geometry import Geometry, make_geometry
+from lrlc.layers.kernels import ops
 
 DTYPES = {
     "bfloat16": torch.bfloat16, "float16": torch.float16, "tf32": torch.float32, "float32": torch.float32,

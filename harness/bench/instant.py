@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bench.resident import resident_bytes
-from harness.catalogue import OpenedStudy, open_study
-from harness.driver import Driver, GridSource, TrialSource
-from harness.executors.base import Event, Finished
-from harness.executors.ray_pool import RayExecutor, connect
-from harness.planning import Planner
-from harness.trial import Trial, blank_result, stopped_result
-from harness.worker import WorkerSettings
-from results.schema import EpochRecord, TrialResult, TrialStatus
-from results.store import Store
+from lrlc.harness.bench.resident import resident_bytes
+from lrlc.harness.plan.catalogue import OpenedStudy, open_study
+from lrlc.harness.plan.planning import Planner
+from lrlc.harness.run.driver import Driver, GridSource, TrialSource
+from lrlc.harness.run.executor import Event, Finished
+from lrlc.harness.run.ray_pool import RayExecutor, connect
+from lrlc.harness.training.worker import WorkerSettings
+from lrlc.harness.trial import Trial, blank_result, stopped_result
+from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
+from lrlc.results.store import Store
 
 
 class InstantWorker:
@@ -94,7 +94,7 @@ def run_grid(study: str, slots: int) -> InstantRun:
 
 def run_search(study: str, slots: int) -> InstantRun:
     """Run `study` (YAML), a search of one seed a suggestion over what its grid of one trial names too."""
-    from harness.search import SearchSource
+    from lrlc.harness.search.source import SearchSource
 
     with tempfile.TemporaryDirectory() as folder:
         opened, store = open_text(study, Path(folder))

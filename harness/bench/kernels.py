@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.bench.compile_ahead import Compiled, compile_launch
-from harness.errors import UserError
-from layers.geometry import Geometry, make_geometry
-from layers.triton_launch import Launch, recorded
+from lrlc.harness.bench.compile_ahead import Compiled, compile_launch
+from lrlc.harness.errors import UserError
+from lrlc.layers.geometry import Geometry, make_geometry
+from lrlc.layers.kernels.triton_launch import Launch, recorded
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def measure_kernels(
 
 def launches(problem: Problem, kind: str, K: int, target: str) -> list[Launch]:
     """The launches of a forward and a backward pass, none of which runs."""
-    from layers import triton_kernels
+    from lrlc.layers.kernels import triton_kernels
 
     dtype, geometry = DTYPES[problem.dtype], problem.geometry
     C, out, P = problem.channels, problem.out, geometry.output_size

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.bench.instant import ended, open_text
-from harness.planning import Planner
-from harness.trial import blank_result
-from results.parts import Part, new_name, part_path
-from results.schema import COMPANIONS, CURVES, SCHEMAS, TrialStatus, to_tables
-from results.store import Store
+from lrlc.harness.bench.instant import ended, open_text
+from lrlc.harness.plan.planning import Planner
+from lrlc.harness.trial import blank_result
+from lrlc.results.parts import Part, new_name, part_path
+from lrlc.results.schema import COMPANIONS, CURVES, SCHEMAS, TrialStatus, to_tables
+from lrlc.results.store import Store
 
 ROWS_PER_PART = 100_000
 """As compaction leaves them: it merges parts with fewer trials than this."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from harness.bench.cases import Case, Setting, forward_backward
-from harness.bench.memory import peak_bytes
-from harness.bench.timing import Ratio, Times, interleave, ratio, timed
-from layers import cpp_kernels
+from lrlc.harness.bench.cases import Case, Setting, forward_backward
+from lrlc.harness.bench.memory import peak_bytes
+from lrlc.harness.bench.timing import Ratio, Times, interleave, ratio, timed
+from lrlc.layers.kernels import cpp_kernels
 
 INPUT_DEPENDENT = "lrlc_input_dependent"
 FORMULATIONS = ("lrlc", "authors", INPUT_DEPENDENT, "wide", "locally_connected", "unfold")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from harness import provenance
+from lrlc.harness import provenance
 
 
 @dataclass(frozen=True)

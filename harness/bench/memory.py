@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from harness.bench.cases import Case, Setting, forward_backward
-from harness.bench.resident import status_bytes
+from lrlc.harness.bench.cases import Case, Setting, forward_backward
+from lrlc.harness.bench.resident import status_bytes
 
 RESET = Path("/proc/self/clear_refs")
 
@@ -24,7 +24,7 @@ def peak_bytes(
     if not RESET.exists():
         return [None] * len(cases)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.bench.cases"])  # so that the children start at once
+    context.set_forkserver_preload(["lrlc.harness.bench.cases"])  # so that the children start at once
     peaks: list[int | None] = []
     for case in cases:
         with ProcessPoolExecutor(1, mp_context=context) as child:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.bench.instant import InstantRun, run_grid, run_search
-from harness.bench.planning import measure_planning, measure_resuming
-from harness.bench.timing import quartiles
+from lrlc.harness.bench.instant import InstantRun, run_grid, run_search
+from lrlc.harness.bench.planning import measure_planning, measure_resuming
+from lrlc.harness.bench.timing import quartiles
 
 PARTS = ("grid", "tune", "search", "resume", "plan")
 LAST_SUGGESTIONS = 100
@@ -94,7 +94,7 @@ def _grid_and_tune(wanted: Wanted) -> list[Measure]:
             short_runs.append(_grid(shortest, wanted.slots))
         if "tune" in wanted.parts:
             try:
-                from harness.bench.tune import seconds_per_tune_trial
+                from lrlc.harness.bench.tune import seconds_per_tune_trial
             except ImportError as error:
                 why_not = f"not measured: {error}"
             else:

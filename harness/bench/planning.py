@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.bench.instant import ended, open_text
-from harness.bench.resident import peak_resident_bytes
-from harness.planning import Planner
-from harness.trial import blank_result
+from lrlc.harness.bench.instant import ended, open_text
+from lrlc.harness.bench.resident import peak_resident_bytes
+from lrlc.harness.plan.planning import Planner
+from lrlc.harness.trial import blank_result
 
 ROWS_PER_COMMIT = 1000
 CELLS = 50
@@ -75,7 +75,15 @@ def measure_resuming(trials: int) -> Resumed:
             )
         store.compact()
         started = time.perf_counter()
-        command = [sys.executable, "-m", "harness.cli", "plan", f"{folder}/study.yaml", "--results", folder]
+        command = [
+            sys.executable,
+            "-m",
+            "lrlc.harness.cli.app",
+            "plan",
+            f"{folder}/study.yaml",
+            "--results",
+            folder,
+        ]
         subprocess.run(command, check=True, capture_output=True)
         command_seconds = time.perf_counter() - started
         return Resumed(
@@ -95,7 +103,7 @@ def _in_own_process(work: Callable[[str], Planned], folder: str) -> Planned:
 
 def _open(folder: str) -> Planned:
     import_seconds = _import()
-    from harness.commands import open_run
+    from lrlc.harness.run.session import open_run
 
     started = time.perf_counter()
     session = open_run(f"{folder}/study.yaml", (), None, folder, None)
@@ -106,7 +114,7 @@ def _open(folder: str) -> Planned:
 
 def _plan(folder: str) -> Planned:
     import_seconds = _import()
-    from harness.commands import plan_study
+    from lrlc.harness.run.session import plan_study
 
     started = time.perf_counter()
     summary = plan_study(f"{folder}/study.yaml", (), None, folder, None, probe=False)
@@ -116,9 +124,9 @@ def _plan(folder: str) -> Planned:
 
 def _import() -> float:
     started = time.perf_counter()
-    import harness.commands  # noqa: F401
-    from harness.data import load_dataset
-    from studies import DatasetSpec
+    import lrlc.harness.run.session  # noqa: F401
+    from lrlc.harness.data import load_dataset
+    from lrlc.studies import DatasetSpec
 
     load_dataset(DatasetSpec(name="digits"), None)
     return time.perf_counter() - started

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bench.resident import peak_resident_bytes, resident_bytes
+from lrlc.harness.bench.resident import peak_resident_bytes, resident_bytes
 
 LIBRARIES = (
-    "results.export",
-    "results.report",
-    "results.figures.rank_vs_accuracy",
+    "lrlc.results.export",
+    "lrlc.results.report",
+    "lrlc.results.figures.rank_vs_accuracy",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "scipy.special",
@@ -40,8 +40,8 @@ def timed(part: str, root: str, out: str) -> Work:
 
 
 def _draw_rank(root: str, out: Path) -> None:
-    from results.figures import Selection, render
-    from results.store import Store
+    from lrlc.results.figures import Selection, render
+    from lrlc.results.store import Store
 
     out.mkdir(parents=True, exist_ok=True)
     drawn = render("rank_vs_accuracy", Selection.of(Store(root)), ["png"])
@@ -49,22 +49,22 @@ def _draw_rank(root: str, out: Path) -> None:
 
 
 def _draw_all(root: str, out: Path) -> None:
-    from results.figures import draw_all
-    from results.store import Store
+    from lrlc.results.figures import draw_all
+    from lrlc.results.store import Store
 
     draw_all(Store(root), out)
 
 
 def _report(root: str, out: Path) -> None:
-    from results.report import write_report
-    from results.store import Store
+    from lrlc.results.report import write_report
+    from lrlc.results.store import Store
 
     write_report(Store(root), out / "report.html")
 
 
 def _export(root: str, out: Path) -> None:
-    from results.export import export_tables
-    from results.store import Store
+    from lrlc.results.export import export_tables
+    from lrlc.results.store import Store
 
     export_tables(Store(root), out, "parquet")
 

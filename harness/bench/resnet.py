@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import layers
-from harness.bench.machine import memory_bytes
-from harness.bench.timing import Ratio, Step, interleave, ratio, timed
+from lrlc import layers
+from lrlc.harness.bench.machine import memory_bytes
+from lrlc.harness.bench.timing import Ratio, Step, interleave, ratio, timed
 
 BYTES_PER_PARAMETER = 8
 """A float32 value and its gradient."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from harness.bench.large_store import make_store
-from harness.bench.overhead import Measure, measured
-from harness.bench.reading import JOBS, Work, timed
+from lrlc.harness.bench.large_store import make_store
+from lrlc.harness.bench.overhead import Measure, measured
+from lrlc.harness.bench.reading import JOBS, Work, timed
 
 T = TypeVar("T")
 PARTS = tuple(JOBS)

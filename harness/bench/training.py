@@ -13,12 +13,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from harness import training
-from harness.bench.timing import Ratio, Step, interleave, ratio, timed
-from harness.data import Dataset, Split
-from harness.trial import Trial
-from results.schema import EpochRecord
-from studies.schema import DatasetSpec, Training, TrialConfig
+from lrlc.harness.bench.timing import Ratio, Step, interleave, ratio, timed
+from lrlc.harness.data import Dataset, Split
+from lrlc.harness.training import train as training
+from lrlc.harness.trial import Trial
+from lrlc.results.schema import EpochRecord
+from lrlc.studies.schema import DatasetSpec, Training, TrialConfig
 
 CLASSES = 10
 LEARNING_RATE = 0.01

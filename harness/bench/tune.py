@@ -8,8 +8,8 @@ from typing import Any
 
 from ray import tune
 
-from harness.bench.instant import cpu_share
-from harness.executors.ray_pool import connect
+from lrlc.harness.bench.instant import cpu_share
+from lrlc.harness.run.ray_pool import connect
 
 
 class _Instant(tune.Trainable):

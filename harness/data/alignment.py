@@ -9,7 +9,7 @@ images by what it shares at each pixel.) Pixels that a shift brought in are no p
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.dataset import Images
+from lrlc.harness.data.dataset import Images
 
 VALUES_AT_ONCE = 2_000_000
 Inside = NDArray[np.bool_]

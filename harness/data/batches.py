@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.data.dataset import Dataset, Labels
-from harness.data.drawing import Rows, drawn, shuffled
-from harness.data.shelf import HeldSplit, Shelf
-from harness.data.translate import offsets, shift
-from studies import DatasetSpec
+from lrlc.harness.data.dataset import Dataset, Labels
+from lrlc.harness.data.drawing import Rows, drawn, shuffled
+from lrlc.harness.data.shelf import HeldSplit, Shelf
+from lrlc.harness.data.translate import offsets, shift
+from lrlc.studies import DatasetSpec
 
 
 class DeviceSplit:

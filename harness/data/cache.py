@@ -18,11 +18,11 @@ from typing import IO, Any
 import numpy as np
 from filelock import FileLock
 
-from harness.data.content import Content, Progress, checked_splits
-from harness.data.dataset import Images, Labels, Split
-from harness.data.errors import DataError
-from harness.data.source import RawSplit, Source
-from harness.errors import first_line
+from lrlc.harness.data.content import Content, Progress, checked_splits
+from lrlc.harness.data.dataset import Images, Labels, Split
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.source import RawSplit, Source
+from lrlc.harness.errors import first_line
 
 READER_VERSION = 2
 """Raised when a reader decodes the same files to other arrays, or an entry's form changes."""

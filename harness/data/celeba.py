@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.decoding import Decoding, Encoded
-from harness.data.errors import DataError
-from harness.data.source import RawSplit
-from harness.errors import first_line
+from lrlc.harness.data.decoding import Decoding, Encoded
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.source import RawSplit
+from lrlc.harness.errors import first_line
 
 ATTRIBUTES, PARTITION, IMAGES = "list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba"
 SPLITS = {"0": "train", "1": "validation", "2": "test"}

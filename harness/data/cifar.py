@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.dataset import Images, Labels
-from harness.data.errors import DataError
-from harness.data.pickled import load_arrays
-from harness.data.source import RawSplit
-from harness.errors import first_line
+from lrlc.harness.data.dataset import Images, Labels
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.pickled import load_arrays
+from lrlc.harness.data.source import RawSplit
+from lrlc.harness.errors import first_line
 
 FOLDER = "cifar-10-batches-py"
 ARCHIVE = "cifar-10-python.tar.gz"

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from harness.data.dataset import Images, Labels
-from harness.data.errors import DataError
-from harness.data.source import RawSplit, Source
-from harness.errors import first_line
+from lrlc.harness.data.dataset import Images, Labels
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.source import RawSplit, Source
+from lrlc.harness.errors import first_line
 
 SPLITS = ("train", "validation", "test")
 

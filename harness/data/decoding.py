@@ -9,10 +9,10 @@ from itertools import islice
 import numpy as np
 from PIL import Image
 
-from harness.data.dataset import Images
-from harness.data.errors import DataError
-from harness.data.tf_bicubic import resize_bicubic
-from harness.errors import first_line
+from lrlc.harness.data.dataset import Images
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.tf_bicubic import resize_bicubic
+from lrlc.harness.errors import first_line
 
 DECODED_TOGETHER = 512
 """Images in memory at once: 77 MB at 224x224."""

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.dataset import Labels
-from harness.seeds import derive_seed
+from lrlc.harness.data.dataset import Labels
+from lrlc.harness.training.seeds import derive_seed
 
 Rows = NDArray[np.int64]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.errors import UserError
+from lrlc.harness.errors import UserError
 
 
 class DataError(UserError):

@@ -4,9 +4,9 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.errors import DataError
-from harness.data.registry import known
-from harness.errors import first_line
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.registry import known
+from lrlc.harness.errors import first_line
 
 
 @dataclass(frozen=True)

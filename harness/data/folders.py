@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from harness.data.decoding import Decoding
-from harness.data.errors import DataError
-from harness.data.image_folder import image_folders, read_image_folder
-from harness.data.parquet import read_parquet, shards
-from harness.data.source import Source
+from lrlc.harness.data.decoding import Decoding
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.image_folder import image_folders, read_image_folder
+from lrlc.harness.data.parquet import read_parquet, shards
+from lrlc.harness.data.source import Source
 
 
 def folder_source(folder: Path, label: str | None) -> Source:

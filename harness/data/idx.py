@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.errors import DataError
-from harness.data.source import RawSplit
-from harness.errors import first_line
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.source import RawSplit
+from lrlc.harness.errors import first_line
 
 UBYTE = 8
 NAMES = {

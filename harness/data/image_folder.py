@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.decoding import Decoding, Encoded
-from harness.data.errors import DataError
-from harness.data.source import RawSplit
+from lrlc.harness.data.decoding import Decoding, Encoded
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.source import RawSplit
 
 SPLITS = {
     "train": "train",

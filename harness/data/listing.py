@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.cache import cached, decoded, forget
-from harness.data.content import Content, Progress, checked_splits
-from harness.data.dataset import Labels
-from harness.data.errors import DataError
-from harness.data.loading import cache_name, find_source, load_dataset
-from harness.data.registry import DATASETS
-from harness.data.shrink import method
-from harness.data.source import RawSplit, Source
-from studies import DatasetSpec
-from studies.titles import Title
+from lrlc.harness.data.cache import cached, decoded, forget
+from lrlc.harness.data.content import Content, Progress, checked_splits
+from lrlc.harness.data.dataset import Labels
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.loading import cache_name, find_source, load_dataset
+from lrlc.harness.data.registry import DATASETS
+from lrlc.harness.data.shrink import method
+from lrlc.harness.data.source import RawSplit, Source
+from lrlc.studies import DatasetSpec
+from lrlc.studies.titles import Title
 
 NAMED_DAMAGES = 20
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-import harness.data.named  # noqa: F401 - registers the shipped data sets
-from harness.data.cache import Decoded, decoded
-from harness.data.content import Progress
-from harness.data.dataset import Dataset, Split
-from harness.data.errors import DataError
-from harness.data.folders import folder_source
-from harness.data.packed import Packed, pack, packed
-from harness.data.registry import known
-from harness.data.shrink import shrunk
-from harness.data.source import Source
-from studies import DatasetSpec
-from studies.titles import Title
+import lrlc.harness.data.named  # noqa: F401 - registers the shipped data sets
+from lrlc.harness.data.cache import Decoded, decoded
+from lrlc.harness.data.content import Progress
+from lrlc.harness.data.dataset import Dataset, Split
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.folders import folder_source
+from lrlc.harness.data.packed import Packed, pack, packed
+from lrlc.harness.data.registry import known
+from lrlc.harness.data.shrink import shrunk
+from lrlc.harness.data.source import Source
+from lrlc.studies import DatasetSpec
+from lrlc.studies.titles import Title
 
 
 def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | None = None) -> Dataset:

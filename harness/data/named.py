@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.celeba import (
+from lrlc.harness.data.celeba import (
     ATTRIBUTES,
     DECODING,
     IMAGES,
@@ -13,13 +13,13 @@ from harness.data.celeba import (
     celeba_files,
     read_celeba,
 )
-from harness.data.cifar import ARCHIVE, FOLDER, cifar_files, read_cifar
-from harness.data.decoding import Decoding
-from harness.data.errors import DataError, missing
-from harness.data.folders import image_folder_source, only_label, parquet_source
-from harness.data.idx import idx_files, read_idx_splits
-from harness.data.registry import dataset
-from harness.data.source import RawSplit, Source
+from lrlc.harness.data.cifar import ARCHIVE, FOLDER, cifar_files, read_cifar
+from lrlc.harness.data.decoding import Decoding
+from lrlc.harness.data.errors import DataError, missing
+from lrlc.harness.data.folders import image_folder_source, only_label, parquet_source
+from lrlc.harness.data.idx import idx_files, read_idx_splits
+from lrlc.harness.data.registry import dataset
+from lrlc.harness.data.source import RawSplit, Source
 
 ZERO_TO_ONE, MINUS_ONE_TO_ONE = (0.0, 1.0), (-1.0, 1.0)
 DIGITS_TEST = 360

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.data.cache import Decoded, decoded_folder, open_folder
-from harness.data.errors import DataError
-from harness.data.source import Source
+from lrlc.harness.data.cache import Decoded, decoded_folder, open_folder
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.source import Source
 
 FOLDER = "packed"
 _SOURCE = "source.json"

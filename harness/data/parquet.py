@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.data.dataset import Labels
-from harness.data.decoding import Decoding, Encoded
-from harness.data.errors import DataError
-from harness.data.source import RawSplit
-from harness.errors import first_line
+from lrlc.harness.data.dataset import Labels
+from lrlc.harness.data.decoding import Decoding, Encoded
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.source import RawSplit
+from lrlc.harness.errors import first_line
 
 SPLITS = {"train": "train", "valid": "validation", "val": "validation", "dev": "validation", "test": "test"}
 SPLIT_NAME = re.compile(r"(train|valid|val|dev|test)(ing|ation)?(?![a-z])", re.IGNORECASE)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from harness.data.errors import DataError
-from harness.data.source import Reader
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.source import Reader
 
 Registered = TypeVar("Registered", bound=Reader)
 

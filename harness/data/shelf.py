@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.data.dataset import Dataset, Images, Split
+from lrlc.harness.data.dataset import Dataset, Images, Split
 
 SHARE_OF_FREE_MEMORY = 0.25
 """A split that takes more of the device's free memory stays in the memory map (ImageNet: 190 GB)."""

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from harness.data.dataset import Images
-from harness.data.errors import DataError
-from harness.data.source import RawSplit, Source
+from lrlc.harness.data.dataset import Images
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.source import RawSplit, Source
 
 AT_ONCE = 512
 """Images shrunk together; a chunk may be a whole data set."""

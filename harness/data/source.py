@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.data.dataset import Images, Labels
-from harness.data.decoding import Decoding, Encoded, damaged, decode_all
-from harness.data.errors import DataError
+from lrlc.harness.data.dataset import Images, Labels
+from lrlc.harness.data.decoding import Decoding, Encoded, damaged, decode_all
+from lrlc.harness.data.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ pixels, the edge repeated, with the cubic convolution kernel of Keys (1981) at a
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.dataset import Images
+from lrlc.harness.data.dataset import Images
 
 A = -0.75
 

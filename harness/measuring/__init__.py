@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 from torch import nn
 
-from harness.data import DeviceSplit
-from harness.evaluation import Scores, evaluate
-from harness.measuring.equivariance import equivariance_errors
-from harness.measuring.shifts import shift_accuracies
-from harness.measuring.spectra import spectra
-from harness.measuring.weights import measure_weights
-from results.measurements import CorrectImages
-from results.schema import TrialResult
-from studies import Measure
+from lrlc.harness.data import DeviceSplit
+from lrlc.harness.measuring.equivariance import equivariance_errors
+from lrlc.harness.measuring.shifts import shift_accuracies
+from lrlc.harness.measuring.spectra import spectra
+from lrlc.harness.measuring.weights import measure_weights
+from lrlc.harness.training.evaluation import Scores, evaluate
+from lrlc.results.measurements import CorrectImages
+from lrlc.results.schema import TrialResult
+from lrlc.studies import Measure
 
 
 def measured(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-import layers
-from harness.data import DeviceSplit
-from harness.measuring.shifts import DIRECTIONS
-from layers.geometry import Geometry
-from results.measurements import EquivarianceError
+from lrlc import layers
+from lrlc.harness.data import DeviceSplit
+from lrlc.harness.measuring.shifts import DIRECTIONS
+from lrlc.layers.geometry import Geometry
+from lrlc.results.measurements import EquivarianceError
 
 LAYER_IMAGES = 256
 """A layer's error is measured on its inputs for this many test images."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from harness.trial import Trial
-from results.schema import TrialStatus
-from results.store import Store
-from studies import Measure
+from lrlc.harness.trial import Trial
+from lrlc.results.schema import TrialStatus
+from lrlc.results.store import Store
+from lrlc.studies import Measure
 
 LOCAL = ("locally_connected", "relaxed_conv")
 """Kinds that have a spectrum wherever they are placed."""

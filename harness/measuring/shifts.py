@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from torch import nn
 
-from harness.data import DeviceSplit
-from harness.evaluation import Scores, evaluate
-from results.measurements import ShiftAccuracy
+from lrlc.harness.data import DeviceSplit
+from lrlc.harness.training.evaluation import Scores, evaluate
+from lrlc.results.measurements import ShiftAccuracy
 
 DIRECTIONS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 """(down, right)."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from torch import nn
 
-import layers
-from harness.data import DeviceSplit
-from harness.evaluation import Scores, evaluate
-from results.measurements import SpectrumValue
+from lrlc import layers
+from lrlc.harness.data import DeviceSplit
+from lrlc.harness.training.evaluation import Scores, evaluate
+from lrlc.results.measurements import SpectrumValue
 
 RANKS = (1, 2, 3, 4, 5, 6, 7, 10, 15, 25, 50, 100)
 """The ranks that accuracy is measured at, beside the full one."""

@@ -7,9 +7,9 @@ from statistics import fmean
 import torch
 from torch import Tensor, nn
 
-import layers
-from harness.data import DeviceSplit
-from results.schema import WeightMap
+from lrlc import layers
+from lrlc.harness.data import DeviceSplit
+from lrlc.results.schema import WeightMap
 
 MAPPED_IMAGES = 4
 """Input-dependent combining weights are stored for this many test images."""

@@ -4,13 +4,13 @@
 `decide` how error rates are kept, `regime` when a comparison counts. See docs/claims.md.
 """
 
-from results.claims.asked import Asked, seed_order
-from results.claims.cells import of_cells
-from results.claims.conditions import Condition
-from results.claims.questions import Question
-from results.claims.tables import Tables
-from results.claims.together import TALK, findings, judge, judge_tables, judge_together
-from results.claims.verdicts import Finding, Judged, Verdict
+from lrlc.results.claims.asked import Asked, seed_order
+from lrlc.results.claims.cells import of_cells
+from lrlc.results.claims.conditions import Condition
+from lrlc.results.claims.questions import Question
+from lrlc.results.claims.tables import Tables
+from lrlc.results.claims.together import TALK, findings, judge, judge_tables, judge_together
+from lrlc.results.claims.verdicts import Finding, Judged, Verdict
 
 __all__ = [
     "TALK",

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from results.errors import StoreError
-from studies.claims import Claim, Decision
-from studies.regime import AnyRegime, Regime
-from studies.stages import LengthCheck
-from studies.titles import Title
+from lrlc.results.errors import StoreError
+from lrlc.studies.claims import Claim, Decision
+from lrlc.studies.regime import AnyRegime, Regime
+from lrlc.studies.stages import LengthCheck
+from lrlc.studies.titles import Title
 
 _CLAIMS: TypeAdapter[list[Claim]] = TypeAdapter(list[Claim])
 _REGIME: TypeAdapter[Regime] = TypeAdapter(AnyRegime)

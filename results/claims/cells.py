@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results.figures.naming import short_kind_name
-from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS
-from studies.claims import Cells
+from lrlc.results.names import short_kind_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import LAYER_SETTINGS
+from lrlc.studies.claims import Cells
 
 CHOOSING_SEEDS = 3
 _ACCURACIES = ("test_accuracy", "validation_accuracy")

@@ -7,8 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.claims.cells import Side, cells_name, choose, chosen_name, chosen_settings, pair, rows_of_cell
-from results.claims.evidence import (
+from lrlc.results.claims.cells import (
+    Side,
+    cells_name,
+    choose,
+    chosen_name,
+    chosen_settings,
+    pair,
+    rows_of_cell,
+)
+from lrlc.results.claims.evidence import (
     POINTS,
     Compared,
     Evidence,
@@ -20,12 +28,12 @@ from results.claims.evidence import (
     sided,
     within_p,
 )
-from results.claims.ranks import best_ranks
-from results.figures.naming import short_kind_name
-from results.statistics import summarise
-from results.statistics.interaction import difference_of_gains, welch_above_p, welch_p
-from results.statistics.paired import FEWEST_FOR_EQUIVALENCE, smallest_sign_flip_p, superiority
-from studies.claims import Change, Difference, Interaction
+from lrlc.results.claims.ranks import best_ranks
+from lrlc.results.names import short_kind_name
+from lrlc.results.statistics import summarise
+from lrlc.results.statistics.interaction import difference_of_gains, welch_above_p, welch_p
+from lrlc.results.statistics.paired import FEWEST_FOR_EQUIVALENCE, smallest_sign_flip_p, superiority
+from lrlc.studies.claims import Change, Difference, Interaction
 
 Comparison = Difference | Change | Interaction
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from results.claims.cells import cells_name, of_cells
-from results.claims.evidence import Compared, Evidence, PValues, nobody, sided
-from results.schema import TrialStatus
-from results.statistics import summarise
-from results.statistics.paired import above_p
-from studies.claims import Cells, Cost
+from lrlc.results.claims.cells import cells_name, of_cells
+from lrlc.results.claims.evidence import Compared, Evidence, PValues, nobody, sided
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import summarise
+from lrlc.results.statistics.paired import above_p
+from lrlc.studies.claims import Cells, Cost
 
 COUNTED = ("parameters", "flops_per_image")
 """Metrics that have no chance in them; the others are measured."""

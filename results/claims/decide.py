@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from results.claims.asked import Asked
-from results.claims.conditions import Condition, reason
-from results.claims.dispatch import evidence_of
-from results.claims.evidence import Evidence
-from results.claims.images import over_images
-from results.claims.questions import Question
-from results.claims.regime import conditions
-from results.claims.settle import what_settles
-from results.claims.tables import Tables
-from results.claims.verdicts import Finding, Verdict
-from results.statistics.paired import holm
-from results.statistics.power import smallest_visible
-from studies.claims import BestRank, Claim, Cost
+from lrlc.results.claims.asked import Asked
+from lrlc.results.claims.conditions import Condition, reason
+from lrlc.results.claims.dispatch import evidence_of
+from lrlc.results.claims.evidence import Evidence
+from lrlc.results.claims.images import over_images
+from lrlc.results.claims.questions import Question
+from lrlc.results.claims.regime import conditions
+from lrlc.results.claims.settle import what_settles
+from lrlc.results.claims.tables import Tables
+from lrlc.results.claims.verdicts import Finding, Verdict
+from lrlc.results.statistics.paired import holm
+from lrlc.results.statistics.power import smallest_visible
+from lrlc.studies.claims import BestRank, Claim, Cost
 
 
 @dataclass(frozen=True)

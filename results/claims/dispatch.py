@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from results.claims.comparisons import change, difference, interaction
-from results.claims.cost import cost
-from results.claims.evidence import Evidence
-from results.claims.ranks import best_rank, trend
-from results.claims.smooth import smooth
-from results.claims.tables import OfTrials
-from studies.claims import BestRank, Change, Claim, Cost, Difference, Interaction, Smooth, Trend
+from lrlc.results.claims.comparisons import change, difference, interaction
+from lrlc.results.claims.cost import cost
+from lrlc.results.claims.evidence import Evidence
+from lrlc.results.claims.ranks import best_rank, trend
+from lrlc.results.claims.smooth import smooth
+from lrlc.results.claims.tables import OfTrials
+from lrlc.studies.claims import BestRank, Change, Claim, Cost, Difference, Interaction, Smooth, Trend
 
 
 def evidence_of(claim: Claim, parts: Sequence[pd.DataFrame], maps: OfTrials) -> Evidence:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.claims.cells import cells_name, has_finished, of_cells
-from results.schema import TrialStatus
-from results.statistics import Summary, binomial_sd
-from results.statistics.paired import equivalence_p, not_lower_p, sign_flip_p
-from studies.claims import Claim, Direction
+from lrlc.results.claims.cells import cells_name, has_finished, of_cells
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import Summary, binomial_sd
+from lrlc.results.statistics.paired import equivalence_p, not_lower_p, sign_flip_p
+from lrlc.studies.claims import Claim, Direction
 
 POINTS = "points"
 

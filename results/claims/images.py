@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.claims.evidence import Compared, Evidence
-from results.claims.tables import OfTrials
-from results.correct import correct_matrix
-from results.statistics import Summary
-from results.statistics.crossed import image_half_width, widened
-from studies.claims import Change, Claim, Difference, Interaction
+from lrlc.results.claims.evidence import Compared, Evidence
+from lrlc.results.claims.tables import OfTrials
+from lrlc.results.correct import correct_matrix
+from lrlc.results.statistics import Summary
+from lrlc.results.statistics.crossed import image_half_width, widened
+from lrlc.studies.claims import Change, Claim, Difference, Interaction
 
 SPLIT = "test"
 

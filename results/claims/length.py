@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from results.claims.asked import Asked
-from results.claims.dispatch import evidence_of
-from results.claims.evidence import Evidence
-from results.claims.questions import Question
-from results.claims.tables import Tables
-from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
-from studies.stages import share_of_epochs
+from lrlc.results.claims.asked import Asked
+from lrlc.results.claims.dispatch import evidence_of
+from lrlc.results.claims.evidence import Evidence
+from lrlc.results.claims.questions import Question
+from lrlc.results.claims.tables import Tables
+from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from lrlc.studies.stages import share_of_epochs
 
 NO_CHECK = "no length check: add one to the study, such as length_check: {{seeds: 3}}"
 NO_ROWS = "no finished trials of the length check: `lrlc run` trains them"

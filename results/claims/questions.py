@@ -6,12 +6,12 @@ from itertools import product
 
 import pandas as pd
 
-from results.claims.asked import Asked
-from results.claims.cells import of_cells
-from results.figures.naming import dataset_name, setting_name
-from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
-from studies.claims import BestRank, Change, Claim, Interaction, Smooth
-from studies.titles import Title
+from lrlc.results.claims.asked import Asked
+from lrlc.results.claims.cells import of_cells
+from lrlc.results.names import dataset_name, setting_name
+from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from lrlc.studies.claims import BestRank, Change, Claim, Interaction, Smooth
+from lrlc.studies.titles import Title
 
 
 @dataclass(frozen=True)

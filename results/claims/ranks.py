@@ -7,19 +7,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.claims.cells import Side, cells_name, of_cells, rank_of
-from results.claims.evidence import (
+from lrlc.results.claims.cells import Side, cells_name, of_cells, rank_of
+from lrlc.results.claims.evidence import (
     Compared,
     Evidence,
     PValues,
     nobody,
     noise_of,
 )
-from results.figures.naming import dataset_name
-from results.schema import TrialStatus
-from results.statistics import Summary, summarise
-from results.statistics.ranks import best_columns, page_p
-from studies.claims import BestRank, Cells, Trend
+from lrlc.results.names import dataset_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import Summary, summarise
+from lrlc.results.statistics.ranks import best_columns, page_p
+from lrlc.studies.claims import BestRank, Cells, Trend
 
 
 def best_rank(claim: BestRank, parts: Sequence[pd.DataFrame]) -> Evidence:

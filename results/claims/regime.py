@@ -9,18 +9,18 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from results.claims.asked import Asked
-from results.claims.cells import Settings, cell_name, rank_of
-from results.claims.conditions import IMAGES, LENGTH, LINEAR, POSITIONS, Condition
-from results.claims.evidence import Evidence
-from results.claims.length import Lengths, compare_lengths
-from results.claims.questions import Question
-from results.claims.spread import Spread, spread_of
-from results.claims.tables import Tables
-from results.figures.naming import dataset_name
-from results.statistics import LAYER_SETTINGS
-from studies.claims import Cost, Smooth
-from studies.regime import Regime
+from lrlc.results.claims.asked import Asked
+from lrlc.results.claims.cells import Settings, cell_name, rank_of
+from lrlc.results.claims.conditions import IMAGES, LENGTH, LINEAR, POSITIONS, Condition
+from lrlc.results.claims.evidence import Evidence
+from lrlc.results.claims.length import Lengths, compare_lengths
+from lrlc.results.claims.questions import Question
+from lrlc.results.claims.spread import Spread, spread_of
+from lrlc.results.claims.tables import Tables
+from lrlc.results.names import dataset_name
+from lrlc.results.statistics import LAYER_SETTINGS
+from lrlc.studies.claims import Cost, Smooth
+from lrlc.studies.regime import Regime
 
 LOW_RANK = ("lrlc", "lrlc_input_dependent")
 """Kinds that are compared for their combining weights; a layer of another kind may have some too."""

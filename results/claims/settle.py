@@ -1,10 +1,10 @@
 """What would settle an undecided test: how many seeds, if the effect is as it looks."""
 
-from results.claims.evidence import Evidence, no_difference
-from results.statistics import Summary
-from results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_flip
-from results.statistics.power import MOST_SEEDS, seeds_to_see
-from studies.claims import BestRank, Claim, Cost
+from lrlc.results.claims.evidence import Evidence, no_difference
+from lrlc.results.statistics import Summary
+from lrlc.results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_flip
+from lrlc.results.statistics.power import MOST_SEEDS, seeds_to_see
+from lrlc.studies.claims import BestRank, Claim, Cost
 
 IF = "if the effect is as it looks"
 

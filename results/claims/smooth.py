@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.claims.cells import Side, cells_name, choose, chosen_name, rows_of_cell
-from results.claims.evidence import Compared, Evidence, flips, nobody
-from results.claims.tables import OfTrials
-from results.figures.naming import short_kind_name
-from results.statistics import summarise
-from results.statistics.paired import smallest_sign_flip_p
-from results.statistics.smoothness import morans_i, smoothness
-from studies.claims import Smooth
+from lrlc.results.claims.cells import Side, cells_name, choose, chosen_name, rows_of_cell
+from lrlc.results.claims.evidence import Compared, Evidence, flips, nobody
+from lrlc.results.claims.tables import OfTrials
+from lrlc.results.names import short_kind_name
+from lrlc.results.statistics import summarise
+from lrlc.results.statistics.paired import smallest_sign_flip_p
+from lrlc.results.statistics.smoothness import morans_i, smoothness
+from lrlc.studies.claims import Smooth
 
 UNIT = "Moran's I"
 NO_SHUFFLED = (

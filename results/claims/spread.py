@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.claims.tables import OfTrials
+from lrlc.results.claims.tables import OfTrials
 
 POSITIONS, IMAGES = "weights_spatial_std", "weights_image_std"
 

@@ -6,10 +6,10 @@ from functools import cached_property
 
 import pandas as pd
 
-from results.datasets import DatasetSummary
-from results.plans import Stage
-from results.statistics import CELL
-from results.store import Store
+from lrlc.results.datasets import DatasetSummary
+from lrlc.results.plans import Stage
+from lrlc.results.statistics import CELL
+from lrlc.results.store import Store
 
 COLUMNS = (
     "trial_id", "seed", "status", "dataset_name", *CELL, "test_accuracy", "validation_accuracy", "test_images",

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from results.claims.asked import Asked
-from results.claims.decide import Case, decide
-from results.claims.questions import Question, questions
-from results.claims.tables import Tables
-from results.claims.verdicts import Finding, Judged, overall
-from results.store import Store
+from lrlc.results.claims.asked import Asked
+from lrlc.results.claims.decide import Case, decide
+from lrlc.results.claims.questions import Question, questions
+from lrlc.results.claims.tables import Tables
+from lrlc.results.claims.verdicts import Finding, Judged, overall
+from lrlc.results.store import Store
 
 TALK = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
 """Names of the claims that are the talk's statements; docs/claims.md says what each of them states."""

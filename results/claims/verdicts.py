@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from results.claims.conditions import Condition
-from results.statistics import Summary
+from lrlc.results.claims.conditions import Condition
+from lrlc.results.statistics import Summary
 
 
 class Verdict(StrEnum):

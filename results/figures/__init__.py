@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from results.errors import StoreError
-from results.figures.selection import NothingToDraw, Selection
-from results.files import locate
-from results.store import Store
+from lrlc.results.errors import StoreError
+from lrlc.results.figures.selection import NothingToDraw, Selection
+from lrlc.results.files import locate
+from lrlc.results.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 __all__ = ["FIGURES", "Drawn", "NothingToDraw", "Selection", "caption", "draw_all", "render"]
 
 FIGURES: Mapping[str, str] = {
-    "rank_vs_accuracy": "results.figures.rank_vs_accuracy",
-    "differences": "results.figures.differences",
-    "translated": "results.figures.translated",
-    "scaling": "results.figures.scaling",
-    "placement_rank": "results.figures.placement_rank",
-    "pareto": "results.figures.pareto",
-    "alignment": "results.figures.alignment",
-    "combining_weights": "results.figures.combining_weights",
-    "combining_weights_by_image": "results.figures.combining_weights_by_image",
-    "effective_rank": "results.figures.effective_rank",
-    "test_shift": "results.figures.shifted_test",
-    "learning_curves": "results.figures.learning_curves",
-    "tuning": "results.figures.tuning",
-    "search_history": "results.figures.search_history",
-    "search_importance": "results.figures.search_importance",
+    "rank_vs_accuracy": "lrlc.results.figures.rank_vs_accuracy",
+    "differences": "lrlc.results.figures.differences",
+    "translated": "lrlc.results.figures.translated",
+    "scaling": "lrlc.results.figures.scaling",
+    "placement_rank": "lrlc.results.figures.placement_rank",
+    "pareto": "lrlc.results.figures.pareto",
+    "alignment": "lrlc.results.figures.alignment",
+    "combining_weights": "lrlc.results.figures.combining_weights",
+    "combining_weights_by_image": "lrlc.results.figures.combining_weights_by_image",
+    "effective_rank": "lrlc.results.figures.effective_rank",
+    "test_shift": "lrlc.results.figures.shifted_test",
+    "learning_curves": "lrlc.results.figures.learning_curves",
+    "tuning": "lrlc.results.figures.tuning",
+    "search_history": "lrlc.results.figures.search_history",
+    "search_importance": "lrlc.results.figures.search_importance",
 }
 """Name -> module, imported when it is drawn: importing matplotlib and seaborn takes two seconds."""
 
@@ -95,7 +95,7 @@ def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
 def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str, bytes]:
     """Draw one figure and return it in each format; raises NothingToDraw."""
     module = importlib.import_module(FIGURES[name])
-    from results.figures.style import look
+    from lrlc.results.figures.style import look
 
     columns = getattr(module, "TRIAL_COLUMNS", None)
     selection = selection if columns is None else selection.with_columns(columns)

@@ -14,14 +14,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from results.claims.cells import Side, pair
-from results.claims.ranks import rank_table
-from results.figures import style
-from results.figures.naming import dataset_name, kind_name
-from results.figures.selection import PANEL, NothingToDraw, Selection, panels
-from results.statistics import LAYER_SETTINGS, Summary, summarise
-from studies.claims import Cells
-from studies.titles import Title
+from lrlc.results.claims.cells import Side, pair
+from lrlc.results.claims.ranks import rank_table
+from lrlc.results.figures import style
+from lrlc.results.figures.selection import PANEL, NothingToDraw, Selection, panels
+from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
+from lrlc.studies.claims import Cells
+from lrlc.studies.titles import Title
 
 CAPTION = (
     "Gain over convolution against the alignment of the images (the mean correlation of two of them, 1 if all are one) "

@@ -1,7 +1,7 @@
 """Maps of the combining weights per filter bank and test image, where they depend on the input."""
 
-from results.figures.selection import Selection
-from results.figures.weight_maps import TRIAL_COLUMNS, Figure, draw_maps
+from lrlc.results.figures.selection import Selection
+from lrlc.results.figures.weight_maps import TRIAL_COLUMNS, Figure, draw_maps
 
 __all__ = ["CAPTION", "TRIAL_COLUMNS", "draw"]
 

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from results.claims.cells import Choice, Side, choose, chosen, picked, rank_of
-from results.figures import style
-from results.figures.naming import KIND_NAMES, seeds_name, short_kind_name
-from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, panels
-from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS, Summary, summarise
-from studies.claims import Cells
+from lrlc.results.claims.cells import Choice, Side, choose, chosen, picked, rank_of
+from lrlc.results.figures import style
+from lrlc.results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, panels
+from lrlc.results.names import KIND_NAMES, seeds_name, short_kind_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
+from lrlc.studies.claims import Cells
 
 CAPTION = (
     "Difference in test accuracy from a plain convolution trained with the same seed: "

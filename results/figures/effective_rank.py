@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from results.figures import style
-from results.figures.naming import kind_name
-from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
-from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS, Summary, summarise
+from lrlc.results.figures import style
+from lrlc.results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
+from lrlc.results.names import kind_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 
 CAPTION = (
     "Above: accuracy on the first 2,000 test images with a layer's filters truncated to each rank, the nearest that "

@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from results.claims.cells import Side, pair
-from results.figures import style
-from results.figures.naming import KIND_NAMES, kind_name
-from results.figures.pareto import MARKERS
-from results.statistics import summarise
-from studies.claims import Cells
+from lrlc.results.claims.cells import Side, pair
+from lrlc.results.figures import style
+from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.names import KIND_NAMES, kind_name
+from lrlc.results.statistics import summarise
+from lrlc.studies.claims import Cells
 
 REFERENCE = "conv"
 

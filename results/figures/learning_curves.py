@@ -6,10 +6,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from results.figures import style
-from results.figures.naming import KIND_NAMES, kind_name
-from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, best_cells, panels
-from results.statistics import LAYER_SETTINGS
+from lrlc.results.figures import style
+from lrlc.results.figures.selection import (
+    MOST_DOTS,
+    PANEL,
+    NothingToDraw,
+    Panel,
+    Selection,
+    best_cells,
+    panels,
+)
+from lrlc.results.names import KIND_NAMES, kind_name
+from lrlc.results.statistics import LAYER_SETTINGS
 
 CAPTION = (
     "Training loss and validation accuracy per epoch: "

@@ -11,12 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from results.figures import style
-from results.figures.naming import KIND_NAMES, kind_name
-from results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
-from results.pareto import MEASURES, configurations, on_front
-from results.schema import TrialStatus
-from results.statistics import CELL
+from lrlc.results.figures import style
+from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
+from lrlc.results.names import KIND_NAMES, kind_name
+from lrlc.results.pareto import MEASURES, configurations, on_front
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import CELL
 
 CAPTION = (
     "Mean test accuracy over seeds against the size of the whole network and its work: a mark is a "

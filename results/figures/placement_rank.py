@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from results.figures import style
-from results.figures.naming import KIND_NAMES, kind_name
-from results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
-from results.schema import TrialStatus
-from results.statistics import Summary, paired_difference
+from lrlc.results.figures import style
+from lrlc.results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
+from lrlc.results.names import KIND_NAMES, kind_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import Summary, paired_difference
 
 CAPTION = (
     "Mean difference in test accuracy, in points, from a plain convolution trained with the same seed, by the layers "

@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from results.datasets import Baseline
-from results.figures import style
-from results.figures.naming import kind_name, short_kind_name
-from results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
-from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS, Summary, summarise
-from studies.titles import Title
+from lrlc.results.datasets import Baseline
+from lrlc.results.figures import style
+from lrlc.results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
+from lrlc.results.names import kind_name, short_kind_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
+from lrlc.studies.titles import Title
 
 CAPTION = (
     "Test accuracy against the rank of spatial variation. "

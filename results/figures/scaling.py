@@ -10,13 +10,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from results.claims.cells import Side, chosen
-from results.figures import style
-from results.figures.gains import REFERENCE, draw_kind, gains_of, kind_handle, kinds_in_order, limits, relaxed
-from results.figures.naming import setting_name
-from results.figures.selection import MOST_PANELS, PANEL, NothingToDraw, Panel, Selection
-from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from lrlc.results.claims.cells import Side, chosen
+from lrlc.results.figures import style
+from lrlc.results.figures.gains import (
+    REFERENCE,
+    draw_kind,
+    gains_of,
+    kind_handle,
+    kinds_in_order,
+    limits,
+    relaxed,
+)
+from lrlc.results.figures.selection import MOST_PANELS, PANEL, NothingToDraw, Panel, Selection
+from lrlc.results.names import setting_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 
 CAPTION = (
     "Above: test accuracy against the number of training images, or of epochs, on a log scale; dashed, or in words "

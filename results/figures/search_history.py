@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from results.figures import style
-from results.figures.naming import KIND_NAMES, kind_name, short_kind_name
-from results.figures.pareto import MARKERS
-from results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
-from results.schema import TrialStatus
-from results.statistics import CELL
+from lrlc.results.figures import style
+from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
+from lrlc.results.names import KIND_NAMES, kind_name, short_kind_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import CELL
 
 CAPTION = (
     "Mean validation accuracy over seeds of each suggestion that was trained, in the order that the search made them; "

@@ -3,9 +3,9 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from results.figures import style
-from results.figures.selection import NothingToDraw, Selection
-from results.importance import Importance
+from lrlc.results.figures import style
+from lrlc.results.figures.selection import NothingToDraw, Selection
+from lrlc.results.importance import Importance
 
 CAPTION = (
     "How far the values of a parameter among the best suggestions differ from those among all of them (conditional "

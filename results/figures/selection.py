@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from results.datasets import Baseline, DatasetSummary
-from results.figures.naming import setting_name
-from results.importance import Importance
-from results.schema import SCHEMAS, TrialStatus
-from results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
-from results.store import Store
-from results.tuning import Tuned
+from lrlc.results.datasets import Baseline, DatasetSummary
+from lrlc.results.importance import Importance
+from lrlc.results.names import setting_name
+from lrlc.results.schema import SCHEMAS, TrialStatus
+from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from lrlc.results.store import Store
+from lrlc.results.tuning import Tuned
 
 PANEL = ("dataset", "network", *TRAINING_SETTINGS)
 """What has to be equal for two layers to be comparable: one panel of a figure holds one combination."""

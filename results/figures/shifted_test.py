@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from results.figures import style
-from results.figures.gains import kind_handle, kinds_in_order
-from results.figures.pareto import MARKERS
-from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, best_cells, panels
-from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS, Summary, summarise
+from lrlc.results.figures import style
+from lrlc.results.figures.gains import kind_handle, kinds_in_order
+from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.figures.selection import PANEL, NothingToDraw, Panel, Selection, best_cells, panels
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 
 CAPTION = (
     "Above: accuracy of the trained networks on test images that are moved by so many pixels (up, down, left and "

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from results.figures.naming import dataset_name, seeds_name
-from results.figures.selection import MOST_DOTS, Panel
-from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS, Summary, unfinished
+from lrlc.results.figures.selection import MOST_DOTS, Panel
+from lrlc.results.names import dataset_name, seeds_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import LAYER_SETTINGS, Summary, unfinished
 
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 """Widths of one column and of a page of two."""

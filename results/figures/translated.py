@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from results.claims.cells import Side, chosen
-from results.figures import style
-from results.figures.gains import (
+from lrlc.results.claims.cells import Side, chosen
+from lrlc.results.figures import style
+from lrlc.results.figures.gains import (
     REFERENCE,
     draw_kind,
     gains_of,
@@ -19,11 +19,11 @@ from results.figures.gains import (
     limits,
     relaxed,
 )
-from results.figures.pareto import MARKERS
-from results.figures.selection import NothingToDraw, Panel, Selection, panels
-from results.statistics import summarise
-from studies.claims import Cells
-from studies.titles import Title
+from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.figures.selection import NothingToDraw, Panel, Selection, panels
+from lrlc.results.statistics import summarise
+from lrlc.studies.claims import Cells
+from lrlc.studies.titles import Title
 
 CAPTION = (
     "Above: test accuracy over that of a convolution trained with the same seed, against the furthest that an image "

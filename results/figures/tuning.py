@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from results.figures import style
-from results.figures.naming import KIND_NAMES, kind_name
-from results.figures.pareto import MARKERS
-from results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
-from results.tuning import Tried, Tuned, axis_name, details
+from lrlc.results.figures import style
+from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
+from lrlc.results.names import KIND_NAMES, kind_name
+from lrlc.results.tuning import Tried, Tuned, axis_name, details
 
 CAPTION = (
     "Validation accuracy of the pilots against the setting that was tried: a dot is a seed, a line joins the means. "

@@ -12,13 +12,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from results.datasets import DatasetSummary
-from results.figures import style
-from results.figures.naming import dataset_name, short_kind_name
-from results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
-from results.schema import TrialStatus
-from results.statistics import LAYER_SETTINGS
-from studies.titles import Title
+from lrlc.results.datasets import DatasetSummary
+from lrlc.results.figures import style
+from lrlc.results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
+from lrlc.results.names import dataset_name, short_kind_name
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import LAYER_SETTINGS
+from lrlc.studies.titles import Title
 
 __all__ = ["TRIAL_COLUMNS", "Figure", "draw_maps"]
 

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from string import Template
 
-from results.markup.content import (
+from lrlc.results.markup.content import (
     Block,
     Bullets,
     Cell,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from results.markup.content import (
+from lrlc.results.markup.content import (
     Block,
     Bullets,
     Commands,

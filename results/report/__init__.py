@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from results.claims import Judged
-from results.files import locate
-from results.markup.html import to_html
-from results.markup.markdown import to_markdown
-from results.report.page import describe
-from results.store import Store, StoreError
+from lrlc.results.claims import Judged
+from lrlc.results.files import locate
+from lrlc.results.markup.html import to_html
+from lrlc.results.markup.markdown import to_markdown
+from lrlc.results.report.page import describe
+from lrlc.results.store import Store, StoreError
 
 __all__ = ["Format", "write_report"]
 

@@ -8,19 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.claims.cells import Side, chosen
-from results.claims.ranks import rank_table
-from results.figures import NothingToDraw
-from results.figures.naming import dataset_name, kind_name
-from results.figures.selection import Panel, panels
-from results.markup.content import Cell, Column, Section, Table
-from results.report.text import chance, estimate, number, words
-from results.schema import TrialStatus
-from results.statistics import binomial_sd
-from results.statistics.interaction import difference_of_gains, interaction_p
-from results.statistics.paired import holm
-from results.statistics.ranks import RankSummary, summarise_ranks
-from studies.claims import Cells
+from lrlc.results.claims.cells import Side, chosen
+from lrlc.results.claims.ranks import rank_table
+from lrlc.results.figures import NothingToDraw
+from lrlc.results.figures.selection import Panel, panels
+from lrlc.results.markup.content import Cell, Column, Section, Table
+from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.report.text import chance, estimate, number, words
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import binomial_sd
+from lrlc.results.statistics.interaction import difference_of_gains, interaction_p
+from lrlc.results.statistics.paired import holm
+from lrlc.results.statistics.ranks import RankSummary, summarise_ranks
+from lrlc.studies.claims import Cells
 
 REFERENCE = "conv"
 RANKS = (

@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from results.figures.naming import dataset_name, kind_name
-from results.markup.content import Block, Column, Definitions, Section, Table, Text
-from results.report import glossary
-from results.report.text import several, words
-from results.statistics import TRAINING_SETTINGS
-from results.store import DEFAULT_PROFILE, StudyRecord
-from studies.titles import Title
+from lrlc.results.markup.content import Block, Column, Definitions, Section, Table, Text
+from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.report import glossary
+from lrlc.results.report.text import several, words
+from lrlc.results.statistics import TRAINING_SETTINGS
+from lrlc.results.store import DEFAULT_PROFILE, StudyRecord
+from lrlc.studies.titles import Title
 
 TRAINING = (
     "Stochastic gradient descent with Nesterov momentum, linear warm-up and cosine decay; no augmentation and no "

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from results.claims import Asked, Finding, Tables, Verdict, findings
-from results.figures.naming import KIND_NAMES
-from results.markup.content import Block, Bullets, Cell, Section, Text
-from results.report.verdicts import evidence, how_to_read, notes_of, verdict_cell
-from results.schema import TrialStatus
-from results.statistics import binomial_sd
-from studies.claims import Cells, Decision, Difference
+from lrlc.results.claims import Asked, Finding, Tables, Verdict, findings
+from lrlc.results.markup.content import Block, Bullets, Cell, Section, Text
+from lrlc.results.names import KIND_NAMES
+from lrlc.results.report.verdicts import evidence, how_to_read, notes_of, verdict_cell
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import binomial_sd
+from lrlc.studies.claims import Cells, Decision, Difference
 
 REFERENCE, MATCHED = "conv", "wide_conv"
 OURS_TO_MATCH = ("lrlc", "lrlc_input_dependent")

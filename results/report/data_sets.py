@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from results.datasets import Baseline, DatasetSummary
-from results.figures import Selection
-from results.figures.naming import dataset_name
-from results.markup.content import Cell, Column, Section, Table, Text
-from results.report.text import number, words
+from lrlc.results.datasets import Baseline, DatasetSummary
+from lrlc.results.figures import Selection
+from lrlc.results.markup.content import Cell, Column, Section, Table, Text
+from lrlc.results.names import dataset_name
+from lrlc.results.report.text import number, words
 
 COLUMNS = (
     Column("data set"),

@@ -4,10 +4,10 @@ import re
 
 import pandas as pd
 
-from results.figures.naming import dataset_name, kind_name
-from results.markup.content import Block, Column, Folded, Section, Table, Text
-from results.report.text import words
-from results.schema import BROKEN, TrialStatus
+from lrlc.results.markup.content import Block, Column, Folded, Section, Table, Text
+from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.report.text import words
+from lrlc.results.schema import BROKEN, TrialStatus
 
 MOST = 50
 COLUMNS = (Column("ending"), Column("trial"), Column("error", "long"), Column("trial id"))

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from results.figures import FIGURES, NothingToDraw, Selection, caption, render
-from results.markup.content import Block, Bullets, Figure, Section
+from lrlc.results.figures import FIGURES, NothingToDraw, Selection, caption, render
+from lrlc.results.markup.content import Block, Bullets, Figure, Section
 
 
 def section(selection: Selection, image_format: Literal["svg", "png"]) -> Section:

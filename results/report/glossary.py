@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from results.figures.naming import KIND_NAMES
+from lrlc.results.names import KIND_NAMES
 
 LAYERS = {
     "conv": "one filter bank, the same at every position of the image",

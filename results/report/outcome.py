@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from results.figures import NothingToDraw
-from results.figures.naming import dataset_name, kind_name
-from results.figures.selection import Panel, cells, panels
-from results.markup.content import Cell, Column, Section, Table, Text
-from results.report.text import count, estimate, number, words
-from results.schema import TrialStatus
-from results.statistics import Summary, binomial_sd, paired_difference, summarise, unfinished
+from lrlc.results.figures import NothingToDraw
+from lrlc.results.figures.selection import Panel, cells, panels
+from lrlc.results.markup.content import Cell, Column, Section, Table, Text
+from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.report.text import count, estimate, number, words
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import Summary, binomial_sd, paired_difference, summarise, unfinished
 
 REFERENCE = "conv"
 BEST = " ★"

@@ -5,11 +5,11 @@ from typing import Literal
 
 import pandas as pd
 
-from results.claims import Asked, Judged, Tables
-from results.figures import Selection
-from results.markup.content import Block, Counts, Page, Text
-from results.plans import Stage
-from results.report import (
+from lrlc.results.claims import Asked, Judged, Tables
+from lrlc.results.figures import Selection
+from lrlc.results.markup.content import Block, Counts, Page, Text
+from lrlc.results.plans import Stage
+from lrlc.results.report import (
     along_rank,
     asked,
     between,
@@ -22,8 +22,8 @@ from results.report import (
     tuning,
     verdicts,
 )
-from results.schema import TrialStatus
-from results.store import DEFAULT_PROFILE, Store, StudyRecord
+from lrlc.results.schema import TrialStatus
+from lrlc.results.store import DEFAULT_PROFILE, Store, StudyRecord
 
 
 def describe(

@@ -5,10 +5,10 @@ import shlex
 
 import pandas as pd
 
-from results.markup.content import Block, Bullets, Commands, Definitions, Section, Text
-from results.plans import Stage
-from results.report.text import several
-from results.store import DEFAULT_PROFILE, Store, StudyRecord
+from lrlc.results.markup.content import Block, Bullets, Commands, Definitions, Section, Text
+from lrlc.results.plans import Stage
+from lrlc.results.report.text import several
+from lrlc.results.store import DEFAULT_PROFILE, Store, StudyRecord
 
 
 def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Section:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from results.claims import Condition, Judged
-from results.claims.asked import Asked
-from results.claims.conditions import IMAGES, LENGTH, LINEAR, POSITIONS
-from results.markup.content import Block, Cell, Column, Section, Table, Text
-from results.report.text import number, words
+from lrlc.results.claims import Condition, Judged
+from lrlc.results.claims.asked import Asked
+from lrlc.results.claims.conditions import IMAGES, LENGTH, LINEAR, POSITIONS
+from lrlc.results.markup.content import Block, Cell, Column, Section, Table, Text
+from lrlc.results.report.text import number, words
 
 COLUMNS = (
     Column("condition"),

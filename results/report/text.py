@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from results.markup.content import Cell
-from results.statistics import Summary
+from lrlc.results.markup.content import Cell
+from lrlc.results.statistics import Summary
 
 
 def words(text: object) -> Cell:

@@ -4,10 +4,10 @@ import json
 import math
 from collections.abc import Sequence
 
-from results.figures.naming import dataset_name, kind_name
-from results.markup.content import Block, Bullets, Cell, Column, Section, Table, Text
-from results.report.text import number, words
-from results.tuning import Tuned, details, setting_name
+from lrlc.results.markup.content import Block, Bullets, Cell, Column, Section, Table, Text
+from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.report.text import number, words
+from lrlc.results.tuning import Tuned, details, setting_name
 
 COLUMNS = (
     Column("data set"),

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 
-from results.claims import Finding, Judged
-from results.figures.naming import seeds_name
-from results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
-from results.report.text import chance, estimate, number, words
-from results.statistics import Summary
+from lrlc.results.claims import Finding, Judged
+from lrlc.results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
+from lrlc.results.names import seeds_name
+from lrlc.results.report.text import chance, estimate, number, words
+from lrlc.results.statistics import Summary
 
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?", "out of regime": "–"}
 MARKS = {"out of regime": "regime"}

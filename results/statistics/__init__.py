@@ -4,7 +4,7 @@ Groups of rows (groups), two kinds seed by seed (paired), a table of seeds x ran
 (interaction), one map (smoothness). What the tests say together is decided in results.claims.
 """
 
-from results.statistics.groups import (
+from lrlc.results.statistics.groups import (
     CELL,
     CONFIDENCE,
     LAYER_SETTINGS,

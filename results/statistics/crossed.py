@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from results.statistics.groups import CONFIDENCE, Summary, summarise
+from lrlc.results.statistics.groups import CONFIDENCE, Summary, summarise
 
 Bools = npt.NDArray[np.bool_]
 

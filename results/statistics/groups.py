@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from results.schema import TrialStatus
+from lrlc.results.schema import TrialStatus
 
 CONFIDENCE = 0.95
 LAYER_SETTINGS = ("kind", "rank", "placement", "options")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from results.statistics.groups import CONFIDENCE, Summary
+from lrlc.results.statistics.groups import CONFIDENCE, Summary
 
 
 def difference_of_gains(

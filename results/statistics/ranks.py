@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from results.statistics.paired import holm, not_lower_p
+from lrlc.results.statistics.paired import holm, not_lower_p
 
 DRAWS = 10_000
 Table = npt.NDArray[np.float64]

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import TINY_STUDY
-from processes import busy_workers, rows, start, with_patient
+from support.processes import busy_workers, rows, start, with_patient
 
-from results.schema import SCHEMAS
-from results.store import Store
+from lrlc.results.schema import SCHEMAS
+from lrlc.results.store import Store
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"

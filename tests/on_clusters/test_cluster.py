@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import busy_workers, rows, start, wait_for_rows, with_patient
+from support.processes import busy_workers, rows, start, wait_for_rows, with_patient
 
-from results.store import Store
+from lrlc.results.store import Store
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -104,7 +104,7 @@ def test_a_trial_without_enough_gpu_memory_runs_again_alone_and_a_failed_one_spo
 GREEDY = """
 import ray
 import torch
-from layers import layer_kind
+from lrlc.layers import layer_kind
 
 spoilt = False
 

@@ -1,0 +1,80 @@
+"""`lrlc claims`: the table of verdicts in a terminal."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from lrlc.harness.text import aligned
+from lrlc.results.claims import TALK, Finding, Judged
+from lrlc.results.names import seeds_name
+from lrlc.results.statistics import Summary
+
+HEAD = ("", "", "effect (95% interval)", "over images too", "seeds", "p", "visible", "test noise")
+
+
+def as_json(judged: Sequence[Judged]) -> list[dict[str, object]]:
+    return [{**asdict(claim), "by_dataset": claim.by_dataset} for claim in judged]
+
+
+def by_dataset(judged: Sequence[Judged]) -> list[str]:
+    """Lines: a verdict for each claim on each data set, and what the correction was made over."""
+    rows = [
+        (claim.name if at == 0 else "", where, verdict)
+        for claim in judged
+        for at, (where, verdict) in enumerate(claim.by_dataset.items())
+    ]
+    tests = [finding for claim in judged for finding in claim.findings]
+    studies = ", ".join(dict.fromkeys(finding.study for finding in tests))
+    lines = [f"Holm's correction over all {len(tests)} tests of {studies}", "", *aligned(rows)]
+    absent = [name for name in TALK if name not in {claim.name for claim in judged}]
+    return [*lines, *([f"not claimed here: {', '.join(absent)}"] if absent else []), ""]
+
+
+def shown(judged: Sequence[Judged]) -> list[str]:
+    """Lines: a claim, its tests in columns below, and why they are not decided."""
+    columns = aligned([HEAD, *(_cells(finding) for claim in judged for finding in claim.findings)])
+    table = iter(columns[1:])
+    lines = ["  " + columns[0]]
+    for claim in judged:
+        lines += ["", f"{claim.name} {claim.verdict.upper()}: {claim.says}"]
+        compared = ""
+        for finding in claim.findings:
+            if (comparison := f"  {finding.comparison}{_chosen(finding)}") != compared:
+                lines.append(comparison)
+            compared = comparison
+            lines.append("  " + next(table))
+            lines += [f"      {said}" for said in (finding.beside, finding.note) if said]
+    return lines
+
+
+def _chosen(finding: Finding) -> str:
+    return f" (seeds {seeds_name(finding.chose)} chose {finding.chosen})" if finding.chosen else ""
+
+
+def _cells(finding: Finding) -> tuple[str, ...]:
+    return (
+        f"  {finding.where}",
+        finding.verdict,
+        effect(finding.effect, finding.unit) if finding.effect else "",
+        _interval(finding.over_images),
+        f"{finding.seeds} ({seeds_name(finding.reporting)})" if finding.seeds else "",
+        p_value(finding.p),
+        "" if finding.smallest_visible is None else f"{finding.smallest_visible:.2f}",
+        "" if finding.test_noise is None else f"{finding.test_noise:.2f}",
+    )
+
+
+def _interval(found: Summary | None) -> str:
+    return f"{found.low:+.2f} to {found.high:+.2f}" if found is not None and found.low == found.low else ""
+
+
+def effect(found: Summary, unit: str) -> str:
+    """'+0.31 (+0.20 to +0.42) points'."""
+    sign = "" if unit == "times" else "+"
+    interval = f" ({found.low:{sign}.2f} to {found.high:{sign}.2f})" if found.low == found.low else ""
+    return f"{found.mean:{sign}.2f}{interval} {unit}"
+
+
+def p_value(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

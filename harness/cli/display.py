@@ -1,0 +1,114 @@
+"""What a person sees while a study runs: a live bar in a terminal, plain lines elsewhere."""
+
+import math
+import time
+from collections import Counter
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lrlc.harness.run.executor import Event, Finished, Lost, Started
+from lrlc.harness.run.executor import Progress as EpochReport
+from lrlc.harness.text import SECONDS_BETWEEN_LINES, duration
+from lrlc.harness.trial import Trial
+from lrlc.results.schema import TrialStatus
+
+
+class Display:
+    """Counts the driver's events and shows done, running, failed, rate and time left.
+
+    `total` counts the whole study, `done` what its table held before this run. A trial whose worker died
+    `max_attempts` times has failed.
+    """
+
+    def __init__(self, total: int, done: int, *, max_attempts: int, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._total, self._before, self._done = total, done, done
+        self._max_attempts = max_attempts
+        self._running: set[str] = set()
+        self._endings: Counter[str] = Counter()
+        self._latest = ""
+        self._start = time.monotonic()
+        self._last_line = -math.inf  # the first event is said at once
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[details]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+        self._task = self._bar.add_task("trials", total=total, completed=done, details="")
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+        elif not self._console.quiet:
+            self._plain_line()
+
+    def __call__(self, event: Event) -> None:
+        label = event.trial.label
+        match event:
+            case Started():
+                self._running.add(event.trial.id)
+                if event.trial.attempts > 1:
+                    self._say(f"started again: {label}, attempt {event.trial.attempts}")
+            case EpochReport(record=record):
+                self._latest = f"{label} epoch {record.epoch}: {record.validation_accuracy:.1%}"
+            case Finished(result=result) if result.status is TrialStatus.OUT_OF_MEMORY and _shared(
+                event.trial
+            ):
+                self._running.discard(event.trial.id)
+                self._say(f"out of memory beside others: {label}; it is run again alone")
+            case Finished(result=result):
+                self._end(event.trial.id, result.status)
+                if result.status is TrialStatus.DIVERGED:
+                    self._say(f"diverged: {label}, after {result.epochs_run} epochs that went well")
+                elif result.error:
+                    ending = result.status.replace("_", " ")
+                    self._say(f"{ending}: {label}: {result.error.strip().splitlines()[-1]}")
+            case Lost(reason=reason):
+                self._running.discard(event.trial.id)
+                self._say(f"worker lost: {label} (attempt {event.trial.attempts}): {reason}")
+                deaths = event.trial.deaths + (0 if event.with_node else 1)
+                if deaths >= self._max_attempts:
+                    memory = event.out_of_memory
+                    self._end(event.trial.id, TrialStatus.OUT_OF_MEMORY if memory else TrialStatus.FAILED)
+                    self._say(f"failed: {label}: its worker died {deaths} times")
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=self._done, details=f"{self._summary()}  {self._latest}")
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._plain_line()
+
+    def _end(self, trial_id: str, status: TrialStatus) -> None:
+        self._running.discard(trial_id)
+        self._done += 1
+        self._endings[status.value] += 1
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _plain_line(self) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(f"{self._done}/{self._total} trials, {self._summary()}", highlight=False)
+
+    def _summary(self) -> str:
+        seconds = time.monotonic() - self._start
+        finished = self._done - self._before
+        parts = [f"{len(self._running)} running"]
+        parts += [f"{count} {ending}" for ending, count in self._endings.items() if ending != "finished"]
+        if finished:
+            parts.append(f"{60 * finished / seconds:.1f}/min")
+            left = duration((self._total - self._done) * seconds / finished)
+            parts.append(f"{left} left")
+        return ", ".join(parts)
+
+
+def _shared(trial: Trial) -> bool:
+    return trial.gpu_fraction is not None and trial.gpu_fraction < 1

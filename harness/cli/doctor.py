@@ -1,0 +1,118 @@
+"""What a run needs from this machine, looked at one by one."""
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from lrlc.harness import provenance
+from lrlc.harness.cluster import ray_setup
+from lrlc.harness.data import describe_datasets
+from lrlc.harness.data.cache import cache_dir
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`ok` is False where something is missing; `blocking` where no trial can run without it."""
+
+    what: str
+    found: str
+    ok: bool = True
+    blocking: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def examine(data_dir: Path | None) -> list[Finding]:
+    """Look at packages, devices, Ray, data, cache and disk."""
+    return [
+        _python(),
+        *_packages(),
+        _device(),
+        _compiler(),
+        _ray(),
+        _token(),
+        *_data(data_dir),
+        _cache(),
+        _disk(),
+        _code(),
+    ]
+
+
+def _python() -> Finding:
+    ok = sys.version_info >= (3, 11)
+    return Finding("python", sys.version.split()[0] + ("" if ok else "; 3.11 or newer is needed"), ok, not ok)
+
+
+def _packages() -> list[Finding]:
+    names = ["torch", "optuna", "pandas", "pyarrow", "seaborn"]
+    return [Finding(name, importlib.metadata.version(name)) for name in names]
+
+
+def _device() -> Finding:
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return Finding("device", ", ".join(names))
+    return Finding("device", f"{provenance.cpu_name()}, no GPU: trials train in float32 on the CPU")
+
+
+def _compiler() -> Finding:
+    found = next((path for path in map(shutil.which, ("c++", "g++", "clang++")) if path), None)
+    if found is None:
+        return Finding(
+            "compiler", "no C++ compiler: CPU layers take the portable path, about twice as slow", ok=False
+        )
+    return Finding("compiler", found)
+
+
+def _ray() -> Finding:
+    if importlib.util.find_spec("ray") is None:
+        return Finding(
+            "ray", "not installed: pip install 'lrlc-bench[ray]', or run with --processes N", ok=False
+        )
+    return Finding("ray", importlib.metadata.version("ray"))
+
+
+def _token() -> Finding:
+    if ray_setup.token_source():
+        return Finding("ray token", "found")
+    return Finding("ray token", "none; needed only to join or submit to a cluster that asks for one")
+
+
+def _data(data_dir: Path | None) -> list[Finding]:
+    if data_dir is None:
+        return [Finding("data", "no folder given (--data or LRLC_DATA); only digits can be used", ok=False)]
+    if not data_dir.is_dir():
+        return [Finding("data", f"{data_dir} is no folder", ok=False)]
+    here = [entry.name for entry in describe_datasets(data_dir) if entry.present]
+    return [Finding("data", f"{data_dir}: {', '.join(here)}", bool(here))]
+
+
+def _cache() -> Finding:
+    folder = cache_dir()
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    writable = os.access(nearest, os.W_OK)
+    return Finding(
+        "cache",
+        f"{folder}" + ("" if writable else " is not writable; set LRLC_CACHE"),
+        writable,
+        not writable,
+    )
+
+
+def _disk() -> Finding:
+    free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
+    return Finding("disk", f"{free_gb:.0f} GB free here", ok=free_gb > 1)
+
+
+def _code() -> Finding:
+    code = provenance.code()
+    if code.git_commit is None:
+        return Finding("code", "not a git checkout: rows will name the package version alone")
+    return Finding("code", code.git_commit[:12] + (" with uncommitted changes" if code.git_dirty else ""))

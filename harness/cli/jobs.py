@@ -1,0 +1,166 @@
+"""The commands about jobs on a Ray cluster: `lrlc submit | jobs | logs | stop`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lrlc.harness.cli.options import AsJson, MaxInFlight, Overrides, ProfileName, StudyName
+from lrlc.harness.cluster import ray_setup
+from lrlc.harness.text import aligned, duration, print_json, say
+
+if TYPE_CHECKING:
+    from lrlc.harness.cluster.jobs import Job
+
+Dashboard = Annotated[
+    str,
+    typer.Option(
+        "--address", envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard, as a URL or host:port."
+    ),
+]
+JobName = Annotated[
+    str, typer.Argument(metavar="JOB_OR_STUDY", help="A job's id, or a study's name or file.")
+]
+
+DASHBOARD = "http://127.0.0.1:8265"
+
+
+def submit(
+    study: StudyName,
+    overrides: Overrides = None,
+    address: Dashboard = DASHBOARD,
+    working_dir: Annotated[
+        Path, typer.Option(file_okay=False, exists=True, help="The folder to ship, with your study in it.")
+    ] = Path(),
+    runtime_env: Annotated[
+        Path | None, typer.Option(help="A YAML file of Ray's runtime environment.")
+    ] = None,
+    profile: ProfileName = None,
+    results: Annotated[
+        str | None, typer.Option(help="An absolute folder on the cluster, or a URI such as s3://bucket/runs.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The folder of data sets on the nodes; else their LRLC_DATA.")
+    ] = None,
+    max_in_flight: MaxInFlight = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "--wait", help="Show its log to the end; exit code 1 if it failed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send a study to a Ray cluster as a job, and return. Submitting the same again attaches to it."""
+    from lrlc.harness.run.session import submit_study
+
+    sent = submit_study(
+        study,
+        overrides or [],
+        address=address,
+        working_dir=working_dir,
+        runtime_env=runtime_env,
+        profile=profile,
+        results=results,
+        data=data,
+        max_in_flight=max_in_flight,
+    )
+    job_id = sent.job.id
+    if as_json:
+        print(
+            json.dumps({"job": job_id, "address": address, "attached": sent.attached}, indent=2), flush=True
+        )
+    else:
+        print(job_id, flush=True)
+    say("it was running already" if sent.attached else "sent")
+    if follow:
+        _follow(job_id, address, log_to_stderr=as_json)
+    else:
+        say(f"`lrlc logs {job_id} -f` shows what it says, `lrlc stop {job_id}` ends it")
+
+
+def jobs(address: Dashboard = DASHBOARD, as_json: AsJson = False) -> None:
+    """List the cluster's jobs that lrlc submitted."""
+    ray_setup.prepare(joins_cluster=True)
+    from lrlc.harness.cluster.jobs import all_jobs, cluster
+
+    with cluster(address) as client:
+        found = all_jobs(client)
+    if as_json:
+        print_json([job.as_dict() for job in found])
+        return
+    if not found:
+        say("no jobs of lrlc here")
+        return
+    lines = [("job", "study", "status", "started", "duration"), *(_cells(job) for job in found)]
+    for line in aligned(lines):
+        print(line)
+
+
+def logs(
+    name: JobName,
+    address: Dashboard = DASHBOARD,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on to the end; exit code 1 if the job failed.")
+    ] = False,
+) -> None:
+    """Show what a job has said."""
+    ray_setup.prepare(joins_cluster=True)
+    from lrlc.harness.cluster.jobs import all_jobs, cluster, find
+
+    with cluster(address) as client:
+        job = find(all_jobs(client), name)
+        if not follow:
+            _write(client.get_job_logs(job.id))
+    if follow:
+        _follow(job.id, address)
+
+
+def stop(name: JobName, address: Dashboard = DASHBOARD) -> None:
+    """Stop a job: what has finished is committed, and the same submission goes on from there."""
+    ray_setup.prepare(joins_cluster=True)
+    from lrlc.harness.cluster.jobs import all_jobs, cluster, find
+    from lrlc.harness.cluster.jobs import stop as stop_job
+
+    with cluster(address) as client:
+        job = find(all_jobs(client), name, running_only=True)
+        if job.ended:
+            say(f"{job.id}: nothing to stop, it has ended: {_ending(job)}")
+        else:
+            say(f"{job.id}: {_ending(stop_job(client, job))}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (submit, jobs, logs, stop):
+        app.command()(command)
+
+
+def _follow(job_id: str, address: str, *, log_to_stderr: bool = False) -> None:
+    """Show the log to the job's end; exit code 1 unless it succeeded. Ctrl-C leaves the job alone."""
+    from lrlc.harness.cluster.jobs import cluster, follow
+
+    try:
+        with cluster(address) as client:
+            job = follow(client, job_id, sys.stderr.write if log_to_stderr else _write)
+    except KeyboardInterrupt:
+        say(f"the job goes on; `lrlc logs {job_id} -f` shows it again, `lrlc stop {job_id}` ends it")
+        raise typer.Exit(130) from None
+    say(f"{job.id}: {_ending(job)}")
+    if job.status != "succeeded":
+        raise typer.Exit(1)
+
+
+def _ending(job: "Job") -> str:
+    """'succeeded', or 'failed: Job entrypoint command failed with exit code 2'."""
+    told = (job.message or "").strip().splitlines()
+    return f"failed: {told[0]}" if job.status == "failed" and told else job.status
+
+
+def _cells(job: "Job") -> tuple[str, str, str, str, str]:
+    started = f"{job.started_at.astimezone():%Y-%m-%d %H:%M:%S}" if job.started_at else "not yet"
+    return job.id, job.study, job.status, started, duration(job.seconds or 0)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,77 @@
+"""The tables that a command line names: by a study's file, its shipped name, or its folder."""
+
+import os
+import re
+from pathlib import Path
+
+from lrlc.harness.cli.options import RESULTS
+from lrlc.harness.errors import UserError
+from lrlc.harness.text import say
+from lrlc.results.files import Location, locate
+from lrlc.results.store import Store
+from lrlc.studies import study_name
+
+
+def existing_store(study: str, results: str) -> Store:
+    """`named_store`, which must have results."""
+    store = named_store(study, results)
+    if not store.root.is_folder():
+        name = store.root.name
+        raise UserError(f"{store.root}: no results of study {name!r} here; `lrlc run {study}` makes them")
+    return store
+
+
+def store_with_rows(study: str, results: str) -> Store:
+    """`existing_store`, of which a trial has ended."""
+    store = existing_store(study, results)
+    if not store.counts():
+        raise UserError(f"{store.root}: no trial has a row yet; `lrlc run {study}` trains them")
+    return store
+
+
+def stores_of(results: str) -> list[Store]:
+    """The stores of all studies in a results folder; UserError if there is none."""
+    folder = place_of_results(results)
+    stores = [Store(folder / name) for name in folder.names("") if (folder / name / "trials").is_folder()]
+    if not stores:
+        raise UserError(f"--results {results}: no results of any study there; `lrlc run` makes them")
+    return stores
+
+
+def place_to_write(results: str) -> Location:
+    """`place_of_results`; UserError, before anything starts, where no tables can be written."""
+    place = place_of_results(results)
+    if place.local is not None and not os.access(there := _nearest(place.local), os.W_OK | os.X_OK):
+        raise UserError(f"--results {results}: nothing can be written in {there}")
+    return place
+
+
+def place_of_results(results: str) -> Location:
+    """What --results names, which need not exist; UserError where it cannot be a folder."""
+    if not results or re.match(r"\w+:/(?!/)", results):
+        raise UserError(f"--results {results!r}: expected a folder, file:///folder or s3://bucket/prefix")
+    place = locate(results)
+    if place.local is not None and not (there := _nearest(place.local)).is_dir():
+        raise UserError(f"--results {results}: {there} is no folder")
+    return place
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself or the lowest one above it that exists."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def named_store(study: str, results: str) -> Store:
+    """The store of a study named by file, shipped name, or its folder under `results`."""
+    folder = locate(results)
+    return Store(folder / (study if (folder / study).is_folder() else study_name(study)))
+
+
+def beside(store: Store) -> Path:
+    """Where what is drawn from the tables goes: to them, or where they are not local, to runs/STUDY here."""
+    if (local := store.root.local) is not None:
+        return local
+    here = Path(RESULTS) / store.root.name
+    say(f"the tables are on {store.root}; writing to {here} on this machine")
+    return here

@@ -1,0 +1,138 @@
+"""The commands about a study's tables: `lrlc plot | report | claims | compare | export`, without torch or Ray."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from lrlc.harness.cli.options import RESULTS, AsJson, OutDir, ProfileName, ResultsDir, StudyName
+from lrlc.harness.text import print_json, say
+
+
+def plot(
+    study: StudyName,
+    results: ResultsDir = RESULTS,
+    profile: ProfileName = None,
+    out: OutDir = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="png, svg or pdf; repeatable; png and svg if not said."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="This figure alone; repeatable.")
+    ] = None,
+) -> None:
+    """Draw every figure again from the tables alone."""
+    from lrlc.harness.cli.named_store import beside, store_with_rows
+    from lrlc.results.figures import draw_all
+
+    store = store_with_rows(study, results)
+    drawn = draw_all(
+        store,
+        out or beside(store) / "figures",
+        formats or ("png", "svg"),
+        profile=profile,
+        only=only or None,
+    )
+    for path in drawn.paths:
+        print(path)
+    for figure, reason in drawn.skipped.items():
+        say(f"{figure}: not drawn, {reason}")
+
+
+def report(
+    study: StudyName,
+    results: ResultsDir = RESULTS,
+    profile: ProfileName = None,
+    out: OutDir = None,
+    form: Annotated[str, typer.Option("--format", help="html or markdown")] = "html",
+) -> None:
+    """Write the study's report: one HTML page that needs nothing beside it, or Markdown with its figures."""
+    from lrlc.harness.cli.named_store import beside, store_with_rows
+    from lrlc.results.claims import judge
+    from lrlc.results.report import Format, write_report
+
+    store, chosen = store_with_rows(study, results), Format.named(form)
+    out = (out or beside(store)) / chosen.file_name
+    print(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile)))
+
+
+def claims(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY]...",
+            help="Study files or names; without any, all under --results that claim the talk's statements.",
+        ),
+    ] = None,
+    results: ResultsDir = RESULTS,
+    profile: ProfileName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge studies' claims, as they were last run: supported, contradicted, undecided or out of regime, and why.
+
+    Those of several studies share one correction, and a table of verdicts by data set stands first.
+    """
+    from lrlc.harness.cli import claims as claims_cli
+    from lrlc.harness.cli.named_store import existing_store, stores_of
+    from lrlc.results.claims import TALK, judge_together
+
+    named = [existing_store(study, results) for study in studies or ()]
+    judged = judge_together(named or stores_of(results), profile, only=() if named else TALK)
+    if as_json:
+        print_json(claims_cli.as_json(judged))
+    elif not judged:
+        print(f"{', '.join(studies or [results])}: no claims to judge; see docs/claims.md")
+    else:
+        verdicts = claims_cli.by_dataset(judged) if len(named) != 1 else []
+        print("\n".join([*verdicts, *claims_cli.shown(judged)]))
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A study's folder or name, or a CSV file.")],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help="Another, such as published numbers in a CSV file.")
+    ],
+    results: ResultsDir = RESULTS,
+    margin: Annotated[
+        float | None, typer.Option(min=0, help="Points of accuracy that do not count in practice.")
+    ] = None,
+    any_regime: Annotated[
+        bool, typer.Option("--any-regime", help="Judge networks that are known not to be trained, too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set two result sets side by side, cell by cell: two commits, two machines, ours and published numbers."""
+    from lrlc.harness.cli import compare as compare_cli
+    from lrlc.results.compare import compare as compare_sets
+    from lrlc.results.compare import unknown
+
+    sets = [compare_cli.result_set(named, results) for named in (first, second)]
+    rows = [each.rows for each in sets]
+    regimes = (unknown, unknown) if any_regime else (sets[0].regimes, sets[1].regimes)
+    compared = compare_sets(*rows, margin=margin, regimes=regimes)
+    if as_json:
+        print_json([asdict(cell) for cell in compared])
+    else:
+        print("\n".join(compare_cli.shown(compared, *rows)))
+
+
+def export(
+    study: StudyName,
+    to: Annotated[str, typer.Option(help="csv, parquet or duckdb")] = "csv",
+    results: ResultsDir = RESULTS,
+    out: OutDir = None,
+) -> None:
+    """Write the tables as plain files for other tools."""
+    from lrlc.harness.cli.named_store import beside, store_with_rows
+    from lrlc.results.export import export_tables
+
+    store = store_with_rows(study, results)
+    for path in export_tables(store, out or beside(store) / "export", to):
+        print(path)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `lrlc`."""
+    for command in (plot, report, claims, compare, export):
+        app.command()(command)

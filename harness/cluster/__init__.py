@@ -1,0 +1,1 @@
+"""A Ray cluster seen from outside: jobs, what they ship, what their nodes need."""

@@ -1,0 +1,194 @@
+"""Send a study to a Ray cluster as a job: the laptop can be closed."""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.job_submission import JobSubmissionClient
+
+import lrlc
+from lrlc.harness import provenance
+from lrlc.harness.cluster.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cluster, is_local, look_up
+from lrlc.harness.cluster.runtime_env import read_runtime_env
+from lrlc.harness.errors import UserError, first_line
+from lrlc.harness.plugins import Plugin
+
+READY_SECONDS = 60
+"""`ray start --head` returns up to a minute before its node takes jobs."""
+
+EXCLUDED = [".git", ".venv", ".data", "runs", "**/__pycache__"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked of the cluster. `path` is the study as the driver names it, `name` the study's own name."""
+
+    path: str
+    name: str
+    overrides: tuple[str, ...]
+    profile: str | None
+    results: str
+    data: str | None
+    max_in_flight: int | None
+
+    @property
+    def job_id(self) -> str:
+        """'lrlc-quickstart-1a2b3c4d': the same for the same study, profile, overrides and results."""
+        overrides = sorted(self.overrides, key=lambda override: override.partition("=")[0])
+        identity = json.dumps([self.path, self.name, self.profile, overrides, self.results])
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        return f"lrlc-{re.sub(r'[^A-Za-z0-9_.]+', '-', self.name)}-{digest}"
+
+    @property
+    def words(self) -> list[str]:
+        """The words of `lrlc run` on the cluster."""
+        words = ["run", self.path, *self.overrides, "--address", "auto", "--results", self.results]
+        words += ["--profile", self.profile] if self.profile else []
+        words += ["--data", self.data] if self.data else []
+        return words + (["--max-in-flight", str(self.max_in_flight)] if self.max_in_flight else [])
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The order's job on the cluster; `attached` if it ran there already."""
+
+    job: Job
+    attached: bool
+
+
+def submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: Path | None) -> Submission:
+    """Start the order's job, or find it running. UserError where the cluster does not answer or refuses."""
+    runtime_env = _runtime_env(working_dir, runtime_env_file)
+    deadline = time.monotonic() + READY_SECONDS
+    with cluster(address) as client:
+        while True:
+            earlier = [job for job in all_jobs(client) if _is_run_of(order, job.id)]
+            if running := [job for job in earlier if not job.ended]:
+                return Submission(running[-1], attached=True)
+            job_id = _next_id(order, [job.id for job in earlier])
+            try:
+                _start(client, job_id, order, runtime_env)
+            except (RuntimeError, ValueError) as error:
+                # Another submit was faster, or the head node has only just started.
+                soon = any(words in str(error) for words in ("already", "try again later"))
+                if not soon or time.monotonic() > deadline:
+                    raise UserError(_refusal(error, address, working_dir)) from error
+                time.sleep(1)
+            else:
+                return Submission(look_up(client, job_id), attached=False)
+
+
+def shipped_path(name: str, plugin_files: Sequence[Plugin], working_dir: Path) -> str:
+    """The study's name on the cluster: its file and its plugins must lie in the folder that is shipped."""
+    path, shipped = Path(name), working_dir.resolve()
+    if not path.is_file():
+        return name
+    for file in (path.resolve(), *(Path(plugin.path) for plugin in plugin_files)):
+        if not file.is_relative_to(shipped):
+            raise UserError(
+                f"{file} lies outside --working-dir {working_dir}, which is all the cluster gets; "
+                "name a folder that holds the study and its plugins"
+            )
+    return path.resolve().relative_to(shipped).as_posix()
+
+
+def on_nodes(results_place: str | None, data: str | None, address: str) -> tuple[str, str | None]:
+    """Where the job's tables and data lie: places on the nodes, or URIs, which are left as they are.
+
+    A relative folder would lie in the copy of the working folder that Ray deletes. A cluster on this machine is
+    given ./runs and LRLC_DATA where nothing else is said.
+    """
+    if is_local(address):
+        results_place = results_place or _absolute("runs")
+        data = data or _absolute(os.environ.get("LRLC_DATA"))
+    if results_place is None:
+        raise UserError(
+            "--results: name a folder that the head node can write, or a URI such as s3://bucket/runs"
+        )
+    for option, place in (("--results", results_place), ("--data", data)):
+        if place and "://" not in place and not Path(place).is_absolute():
+            raise UserError(
+                f"{option} {place}: a relative folder would lie in the job's temporary folder on the node; "
+                f"give an absolute one{' or a URI such as s3://bucket/runs' if option == '--results' else ''}"
+            )
+    return results_place, data
+
+
+def _absolute(folder: str | None) -> str | None:
+    return str(Path(folder).absolute()) if folder else None
+
+
+def _start(client: JobSubmissionClient, job_id: str, order: Order, runtime_env: Mapping[str, object]) -> None:
+    """A job reserves nothing: its driver waits more than it computes, and the head node may have no GPU."""
+    client.submit_job(
+        entrypoint=_entrypoint(order.words),
+        submission_id=job_id,
+        runtime_env=dict(runtime_env),
+        metadata={STUDY_KEY: order.name},
+        entrypoint_num_cpus=0,
+        entrypoint_num_gpus=0,
+    )
+
+
+def _refusal(error: Exception, address: str, working_dir: Path) -> str:
+    if "status code 413" in str(error):
+        return (
+            f"--working-dir {working_dir}: packed, it is more than the 100 MiB that Ray's dashboard takes; "
+            "name a smaller folder, or list what to leave out in .rayignore"
+        )
+    return f"--address {address}: the cluster refused the job: {first_line(error)}"
+
+
+def _is_run_of(order: Order, job_id: str) -> bool:
+    return re.fullmatch(rf"{re.escape(order.job_id)}(-\d+)?", job_id) is not None
+
+
+def _next_id(order: Order, taken: Collection[str]) -> str:
+    """Ray never takes an id twice, not even a deleted one's: the second run of an order is called ...-2."""
+    last = max((int(job_id.removeprefix(order.job_id).strip("-") or 1) for job_id in taken), default=0)
+    return order.job_id if not last else f"{order.job_id}-{last + 1}"
+
+
+def _entrypoint(words: Sequence[str]) -> str:
+    """Run with the node's `python3` if that can, else with the interpreter that we run under, which a node with
+    the same layout has: Ray does not put the environment that it was started from on a job's PATH."""
+    pythons = " ".join(dict.fromkeys(["python3", shlex.quote(sys.executable)]))
+    return (
+        f"for python in {pythons}; do "
+        "\"$python\" -c \"import importlib.util as u; assert u.find_spec('ray') and u.find_spec('torch')\" "
+        f'2>/dev/null && exec "$python" -m lrlc {shlex.join(words)}; done; '
+        "echo 'lrlc: no python3 with ray and torch on this node: put one on the PATH of its `ray start`, "
+        "or name the packages in --runtime-env'; exit 1"
+    )
+
+
+def _runtime_env(working_dir: Path, file: Path | None) -> dict[str, object]:
+    """The user's runtime environment with the code, its commit and the time to end in added."""
+    given: dict[str, Any] = read_runtime_env(file) if file else {}
+    code = provenance.code()
+    variables = {
+        "LRLC_GIT": f"{code.git_commit or ''}:{'dirty' if code.git_dirty else 'clean'}",
+        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
+    }
+    return {
+        "working_dir": str(working_dir),
+        **given,
+        "excludes": [*EXCLUDED, *given.get("excludes", [])],
+        "py_modules": [*_packages(working_dir), *given.get("py_modules", [])],
+        "env_vars": {**variables, **given.get("env_vars", {})},
+    }
+
+
+def _packages(working_dir: Path) -> list[str]:
+    """The folder of our own code, unless the working folder is a checkout that holds it."""
+    if (working_dir / "lrlc" / "__init__.py").is_file():
+        return []
+    return [str(Path(lrlc.__path__[0]))]

@@ -1,0 +1,1 @@
+"""From a study to its trials: the catalogue, what is missing, how long that takes."""

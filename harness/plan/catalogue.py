@@ -1,0 +1,117 @@
+"""A study as the user named it, checked against the kinds, networks and data sets that exist here."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lrlc import layers
+from lrlc.harness import plugins
+from lrlc.harness.data import DATASETS
+from lrlc.harness.training import from_conv
+from lrlc.studies import (
+    Catalogue,
+    Study,
+    StudyError,
+    TrialConfig,
+    expand,
+    merge,
+    parse_study,
+    pilots,
+    read_study,
+)
+from lrlc.studies.fields import OptionValue
+
+
+@dataclass(frozen=True)
+class OpenedStudy:
+    """A checked study, the names it was checked against and the plugins that define some of them."""
+
+    study: Study
+    catalogue: Catalogue
+    plugins: tuple[plugins.Plugin, ...]
+
+    def plugin_digest(self, config: TrialConfig) -> str | None:
+        """Digest of the plugin files that define the trial's kind, network or data set; None if all are shipped."""
+        if not self.plugins:
+            return None
+        sources = {
+            layers.LAYER_KINDS[config.kind].source,
+            layers.NETWORKS[config.network].source,
+            DATASETS[config.dataset.name].source if config.dataset.name else None,
+        }
+        digests = [plugin.digest for plugin in self.plugins if plugin.path in sources]
+        return "+".join(digests) or None
+
+
+def open_study(name_or_path: str, *, profile: str | None, overrides: Sequence[str]) -> OpenedStudy:
+    """Read, extend by its plugins and check a study; StudyError or UserError says in a line what is wrong."""
+    raw, path = read_study(name_or_path)
+    try:
+        merged = merge(raw, profile, overrides)
+        names = _plugin_names(merged)
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
+    files = plugins.read_plugins(names, beside=path.parent)
+    plugins.install(files)
+    known = catalogue()
+    study = parse_study(merged, known, source=str(path))
+    _check_options(study, known, str(path))
+    return OpenedStudy(study, known, files)
+
+
+def catalogue() -> Catalogue:
+    """The names that are registered now."""
+    return Catalogue(
+        kinds={name: kind.ranked or bool(kind.matched_to) for name, kind in layers.LAYER_KINDS.items()},
+        matched={name: kind.matched_to for name, kind in layers.LAYER_KINDS.items() if kind.matched_to},
+        networks={name: network.placements for name, network in layers.NETWORKS.items()},
+        datasets=frozenset(DATASETS),
+        options={name: _options(kind) for name, kind in layers.LAYER_KINDS.items()},
+    )
+
+
+def _check_options(study: Study, known: Catalogue, source: str) -> None:
+    """Only the layers know which values their options take."""
+    cells = expand(study.model_copy(update={"seeds": study.seeds[:1]}), known)
+    cells += [tried[0] for of_group in pilots(study, known) for tried in of_group.trials.values()]
+    asked = {(cell.kind, cell.options, cell.train.epochs) for cell in cells if cell.options}
+    for kind, options, epochs in sorted(asked, key=str):
+        if fault := _fault(layers.LAYER_KINDS[kind], options, epochs):
+            raise StudyError(f"{source}: layer: {kind}: {fault}")
+    searched = study.search.space.kind if study.search else ()
+    if study.layer.get("match") == "train_seconds" and "width" not in study.layer:
+        for kind in set(searched) & known.matched.keys():
+            raise StudyError(
+                f"{source}: layer.match: the width of {kind} cannot be measured for a search; give layer.width"
+            )
+
+
+def _fault(kind: layers.LayerKind, options: Sequence[tuple[str, OptionValue]], epochs: int) -> str | None:
+    try:
+        layers.check_options(kind, from_conv.layer_options(options))
+    except layers.LayerError as error:
+        return str(error)
+    return from_conv.fault(options, epochs)
+
+
+def _options(kind: layers.LayerKind) -> dict[str, object]:
+    """The keywords of a kind's builder beyond those every network passes, with their defaults.
+
+    A matched kind's are those of the kind it is matched to that can change its size, and how it is matched.
+    """
+    sized = layers.LAYER_KINDS[kind.matched_to or kind.name]
+    parameters = inspect.signature(sized.build).parameters.values()
+    passed = {"input_size", "stride", "padding", "bias", "rank"}
+    if kind.matched_to:
+        passed |= sized.learning_options
+    options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in passed}
+    if kind.matched_to:
+        options |= layers.match_options(kind)
+    return {**options, from_conv.FROM_CONV: 0} if kind.from_conv else options
+
+
+def _plugin_names(merged: dict[str, object]) -> list[str]:
+    names = merged.get("plugins", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise StudyError(f"plugins: expected a list of Python files, got {names!r}")
+    return names

@@ -1,0 +1,184 @@
+"""A study's trials, and which of them have no row yet."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from lrlc.harness.data import Dataset, as_loaded, load_dataset
+from lrlc.harness.data.loading import packed_title
+from lrlc.harness.plan.catalogue import OpenedStudy
+from lrlc.harness.plan.reuse import Lent, lent_rows
+from lrlc.harness.plan.widths import Widths
+from lrlc.harness.text import DecodingLines
+from lrlc.harness.training.train import CODE_EPOCH
+from lrlc.harness.trial import Trial
+from lrlc.results.schema import BROKEN, TrialStatus
+from lrlc.results.store import Store
+from lrlc.studies import (
+    DatasetSpec,
+    Group,
+    Measure,
+    Pilots,
+    Setting,
+    StudyError,
+    TrialConfig,
+    expand,
+    pilots,
+    trial_id,
+    tuned_grid,
+    untuned,
+    with_fewer_epochs,
+)
+
+
+@dataclass(frozen=True)
+class PilotTrials:
+    """The pilots of a group of cells, by the setting that they try."""
+
+    pilots: Pilots
+    trials: Mapping[Setting, tuple[Trial, ...]]
+
+    @property
+    def ids(self) -> set[str]:
+        return {trial.id for tried in self.trials.values() for trial in tried}
+
+
+class Planner:
+    """Gives configurations their identity: it knows the data's digests, the code epoch and the plugins.
+
+    `chosen` are the settings of a study that tunes, as far as its pilots have chosen them; `widths` those of layers
+    that are matched by training time.
+    """
+
+    def __init__(
+        self,
+        opened: OpenedStudy,
+        data_dir: Path | None,
+        chosen: Mapping[Group, Setting] | None = None,
+        widths: Widths | None = None,
+    ) -> None:
+        self._opened, self._data_dir, self._chosen = opened, data_dir, chosen or {}
+        self.widths = widths or Widths()
+        self._digests: dict[DatasetSpec, str] = {}
+
+    def with_chosen(self, chosen: Mapping[Group, Setting]) -> "Planner":
+        """This planner with these settings."""
+        planner = Planner(self._opened, self._data_dir, chosen, self.widths)
+        planner._digests = self._digests
+        return planner
+
+    def trial(self, config: TrialConfig, search_number: int | None = None) -> Trial:
+        """The trial that `config` defines; the first of a data set decodes it into the cache."""
+        digest = self._digest(config.dataset)
+        config = self.widths.resolved(config, lambda: load_dataset(as_loaded(config.dataset), self._data_dir))
+        identity = trial_id(
+            config,
+            data_digest=digest,
+            code_epoch=CODE_EPOCH,
+            plugin_digest=self._opened.plugin_digest(config),
+        )
+        study = self._opened.study
+        return Trial(identity, config, study.name, digest, CODE_EPOCH, search_number, study.measure)
+
+    def grid(self, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:
+        """The trials of the study's grid with its seeds, or these, each once, in the order they should run.
+
+        Cells whose setting is not chosen yet have the study's own.
+        """
+        study = self._opened.study
+        asked = study if seeds is None else study.model_copy(update={"seeds": list(seeds)})
+        return tuple(map(self.trial, tuned_grid(asked, self._opened.catalogue, self._chosen)))
+
+    def untuned(self) -> int:
+        """How many trials of the grid wait for a setting that is not chosen yet."""
+        return untuned(self._opened.study, self._opened.catalogue, self._chosen)
+
+    def pilots(self) -> tuple[PilotTrials, ...]:
+        """The pilots of each group of cells; none where the study tunes nothing."""
+        found = pilots(self._opened.study, self._opened.catalogue)
+        return tuple(
+            PilotTrials(each, {setting: self._tried(setting, each) for setting in each.trials})
+            for each in found
+        )
+
+    def _tried(self, setting: Setting, of_group: Pilots) -> tuple[Trial, ...]:
+        """The pilots of a setting, which are labelled by it; what a study measures is measured of its grid."""
+        label = ", ".join(f"{axis.partition('.')[2].replace('_', ' ')} {value}" for axis, value in setting)
+        trials = map(self.trial, of_group.trials[setting])
+        return tuple(replace(trial, tries=label, measure=Measure()) for trial in trials)
+
+    def length_check(self, grid: Iterable[Trial]) -> tuple[Trial, ...]:
+        """The trials with fewer epochs that go with these of the grid; none where the study asks for no check."""
+        shorter = with_fewer_epochs(self._opened.study.length_check, [trial.config for trial in grid])
+        return tuple(map(self.trial, shorter))
+
+    def _digest(self, spec: DatasetSpec) -> str:
+        if spec not in self._digests:
+            # Images are shifted and labels shuffled while training, not in the cache.
+            whole = spec.model_copy(update={"translate": 0, "shuffle_labels": False})
+            if whole not in self._digests:
+                loaded = load_dataset(whole, self._data_dir, DecodingLines(whole.title))
+                _check_shifts(self._opened.study.measure, loaded)
+                self._digests[whole] = loaded.digest
+            self._digests[spec] = self._digests[whole]
+        return self._digests[spec]
+
+
+def _check_shifts(measure: Measure, dataset: Dataset) -> None:
+    """StudyError where a shift would leave nothing of the images to be seen."""
+    _, height, width = dataset.image_shape
+    for pixels in measure.shifts:
+        if pixels >= min(height, width):
+            raise StudyError(
+                f"measure.shifts: {pixels} pixels move the {height}x{width} images of {dataset.title} out of sight; "
+                f"give less than {min(height, width)}"
+            )
+
+
+def studied_datasets(opened: OpenedStudy) -> list[DatasetSpec]:
+    """The data sets of a study's grid and search, each once for all that is done to it once it is decoded."""
+    configs = expand(opened.study, opened.catalogue)
+    specs = [config.dataset for config in configs]
+    if opened.study.search is not None:
+        specs.append(opened.study.search.dataset)
+    return list({packed_title(spec): spec for spec in specs}.values())
+
+
+def settled_ids(store: Store, *, retry: Collection[TrialStatus] = ()) -> set[str]:
+    """Trials of a grid that have their row: finished, diverged or broken, but for those that ended as `retry` names.
+
+    A row that the search pruned does not count: the grid asks for the whole training.
+    """
+    settled = {TrialStatus.FINISHED, TrialStatus.DIVERGED, *BROKEN} - set(retry)
+    rows = store.trials(["trial_id", "status", "gpu_fraction"])
+    ended = rows["status"].isin([str(status) for status in settled])
+    crowded = (rows["status"] == TrialStatus.OUT_OF_MEMORY) & (rows["gpu_fraction"] < 1)  # to run again alone
+    return set(rows.loc[ended & ~crowded, "trial_id"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's grid against its table and those of other studies."""
+
+    trials: tuple[Trial, ...]
+    finished_ids: AbstractSet[str]
+    lent: tuple[Lent, ...] = ()
+    """Rows to be copied from other studies before their trials count as done."""
+
+    @staticmethod
+    def of(trials: tuple[Trial, ...], store: Store, *, retry: Collection[TrialStatus] = ()) -> "Plan":
+        """What of `trials` is settled (see `settled_ids`), here or beside the store; each trial counts once."""
+        trials = tuple({trial.id: trial for trial in trials}.values())
+        settled = settled_ids(store, retry=retry)
+        lent = lent_rows(store, {trial.id for trial in trials} - settled)
+        return Plan(trials, settled.union(*(each.trial_ids for each in lent)), lent)
+
+    @cached_property
+    def missing(self) -> tuple[Trial, ...]:
+        return tuple(trial for trial in self.trials if trial.id not in self.finished_ids)
+
+    @property
+    def done(self) -> int:
+        return len(self.trials) - len(self.missing)

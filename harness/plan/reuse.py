@@ -1,0 +1,39 @@
+"""Trials that another study under the same results folder has trained: one training serves them all."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from lrlc.results.errors import StoreError
+from lrlc.results.files import Location
+from lrlc.results.schema import TrialStatus
+from lrlc.results.store import Store
+
+
+@dataclass(frozen=True)
+class Lent:
+    """Finished trials that a study lacks and another has."""
+
+    store: Store
+    trial_ids: frozenset[str]
+
+
+def lent_rows(store: Store, missing: Collection[str]) -> tuple[Lent, ...]:
+    """Which of the `missing` trials the stores beside this one hold as finished, each from one of them."""
+    wanted, found = set(missing), []
+    for other in stores_beside(store) if wanted else ():
+        try:
+            rows = Store(other).trials(["trial_id", "status"])
+        except StoreError:
+            continue  # a later version's, or one being written: at worst a trial is trained twice
+        finished = rows.loc[rows["status"] == TrialStatus.FINISHED, "trial_id"]
+        if lent := wanted.intersection(finished):
+            found.append(Lent(Store(other), frozenset(lent)))
+            wanted -= lent
+    return tuple(found)
+
+
+def stores_beside(store: Store) -> list[Location]:
+    """The folders of the other studies under the same results folder."""
+    folder = store.root.parent
+    stores = [folder / name for name in folder.names("") if name != store.root.name]
+    return [other for other in stores if (other / "trials").is_folder()]

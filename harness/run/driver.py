@@ -1,0 +1,233 @@
+"""The loop: take the next trial, run it, tell the search, commit its row. The only writer of results.
+
+The path of one trial reads from top to bottom here. A search hears of a result at once, before it is asked again;
+its row is committed within a second, with those that end meanwhile. What dies in between is the search's to notice:
+it trains again what it was told of without a row.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from lrlc.harness.run.executor import Event, Executor, Finished, Lost, Progress, Saved, Started
+from lrlc.harness.training import checkpoint
+from lrlc.harness.trial import Checkpoint, Trial, blank_result, stopped_result
+from lrlc.results.schema import BROKEN, EpochRecord, TrialResult, TrialStatus
+from lrlc.results.store import Store
+from lrlc.studies import Resources
+
+SECONDS_BETWEEN_PARTS = 1.0
+"""One-row parts cost 12 KB each and slow every later read: rows are gathered this long before a commit."""
+
+
+class TrialSource(Protocol):
+    """Where trials come from: a list of cells, or a search that learns from each result."""
+
+    def next_trial(self) -> Trial | None:
+        """The next trial to run; None if there is none now, though a later result may bring more."""
+
+    def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
+        """Learn of an epoch, once more if a trial begins again; returns the trials to prune because of it."""
+
+    def tell(self, result: TrialResult) -> Sequence[Trial]:
+        """Learn of a trial's end, whoever asked for it; returns the trials to prune because of it."""
+
+
+class GridSource:
+    """The missing trials of a grid, in the order of the plan."""
+
+    def __init__(self, missing: Iterable[Trial]) -> None:
+        self._missing = deque(missing)
+
+    def next_trial(self) -> Trial | None:
+        return self._missing.popleft() if self._missing else None
+
+    def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
+        return ()
+
+    def tell(self, result: TrialResult) -> Sequence[Trial]:
+        return ()
+
+
+@dataclass
+class _Flight:
+    """A running trial, its epochs so far, when it must have ended, and what its worker has made known of it."""
+
+    trial: Trial
+    curve: list[EpochRecord]
+    deadline: float
+    started_at: datetime
+    known: TrialResult | None = None
+
+    def stopped(self, status: TrialStatus, error: str | None = None) -> TrialResult:
+        """Its row, should it end here."""
+        known = self.known or replace(blank_result(self.trial), started_at=self.started_at)
+        return stopped_result(known, tuple(self.curve), status, error)
+
+
+class Driver:
+    """Runs every trial of the sources on the executor and commits the rows to the store."""
+
+    def __init__(
+        self,
+        sources: Sequence[TrialSource],
+        executor: Executor,
+        store: Store,
+        resources: Resources,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self._sources, self._executor, self._store, self._on_event = sources, executor, store, on_event
+        self._max_attempts = resources.max_attempts
+        self._limit_minutes = resources.time_limit_minutes
+        self._flights: dict[str, _Flight] = {}
+        self._next: Trial | None = None
+        self._again: deque[Trial] = deque()
+        self._alone: deque[Trial] = deque()
+        self._saved = store.checkpoints()
+        self._uncommitted: list[TrialResult] = []
+        self._last_commit = time.monotonic()
+
+    def run(self) -> None:
+        """Return when every source is exhausted; on any exception, commit what has finished and stop the rest."""
+        committed = False
+        try:
+            while True:
+                if not self._fill_places():
+                    if not self._flights:
+                        return
+                    if committed:  # not before: processes that end would slow the commit down
+                        self._executor.release()
+                for event in self._executor.wait(SECONDS_BETWEEN_PARTS):
+                    self._handle(event)
+                self._stop_overdue()
+                if committed := time.monotonic() - self._last_commit >= SECONDS_BETWEEN_PARTS:
+                    self._commit()
+        finally:
+            try:
+                self._commit()
+            finally:
+                self._executor.close()
+
+    def _fill_places(self) -> bool:
+        """Start what there is room for; False if there was room and nothing to start."""
+        while self._executor.has_room:
+            if self._next is None:
+                self._next = self._choose()
+            if self._next is None:
+                return False
+            placed = self._executor.place(self._next)
+            if placed is None:
+                return True
+            self._next = None
+            self._start(placed)
+        return True
+
+    def _choose(self) -> Trial | None:
+        """Those whose worker died come first, those that must not share a GPU last."""
+        if self._again:
+            return self._again.popleft()
+        for source in self._sources:
+            while (trial := source.next_trial()) is not None:
+                if trial.id not in self._flights:  # a search may ask for what the grid trains now
+                    return trial
+        return self._alone.popleft() if self._alone else None
+
+    def _start(self, trial: Trial) -> None:
+        resume = self._checkpoint(trial)
+        limit = math.inf if self._limit_minutes is None else 60 * self._limit_minutes
+        curve = list(resume.curve if resume else ())
+        self._flights[trial.id] = _Flight(trial, curve, time.monotonic() + limit, datetime.now(UTC))
+        self._executor.submit(trial, resume)
+        for record in curve:
+            self._learn(trial, record)
+
+    def _checkpoint(self, trial: Trial) -> Checkpoint | None:
+        if trial.id not in self._saved:
+            return None
+        content = self._store.checkpoint(trial.id)
+        return None if content is None else checkpoint.from_bytes(content)
+
+    def _handle(self, event: Event) -> None:
+        flight = self._flights.get(event.trial.id)
+        if flight is None:  # reported before its stop took effect
+            return
+        match event:
+            case Started(known=known):
+                flight.known = known
+            case Progress(record=record):
+                flight.curve.append(record)
+                self._learn(flight.trial, record)
+            case Saved(checkpoint=saved):
+                self._store.save_checkpoint(event.trial.id, checkpoint.as_bytes(saved))
+                self._saved.add(event.trial.id)
+            case Finished(result=result) if result.status == TrialStatus.OUT_OF_MEMORY and _shared(
+                flight.trial
+            ):
+                self._end(flight, result)
+                self._alone.append(replace(flight.trial, alone=True, attempts=flight.trial.attempts + 1))
+            case Finished(result=result):
+                self._finish(flight, result)
+            case Lost():
+                self._retry(flight, event)
+        self._on_event(event)
+
+    def _learn(self, trial: Trial, record: EpochRecord) -> None:
+        for source in self._sources:
+            self._prune(source.report(trial, record))
+
+    def _prune(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            if (flight := self._flights.get(trial.id)) is not None:
+                self._stop(flight, TrialStatus.PRUNED)
+
+    def _stop_overdue(self) -> None:
+        now = time.monotonic()
+        for flight in [flight for flight in self._flights.values() if flight.deadline < now]:
+            self._stop(
+                flight, TrialStatus.TIMED_OUT, f"stopped at its limit of {self._limit_minutes:g} minutes"
+            )
+
+    def _stop(self, flight: _Flight, status: TrialStatus, error: str | None = None) -> None:
+        self._executor.stop(flight.trial, hung=status == TrialStatus.TIMED_OUT)
+        result = flight.stopped(status, error)
+        self._finish(flight, result)
+        self._on_event(Finished(flight.trial, result))
+
+    def _retry(self, flight: _Flight, lost: Lost) -> None:
+        """Queue the trial again, unless its workers died too often; a node's loss is not held against it."""
+        trial = flight.trial
+        deaths = trial.deaths + (0 if lost.with_node else 1)
+        if deaths < self._max_attempts:
+            del self._flights[trial.id]
+            self._again.append(replace(trial, attempts=trial.attempts + 1, deaths=deaths))
+        else:
+            status = TrialStatus.OUT_OF_MEMORY if lost.out_of_memory else TrialStatus.FAILED
+            error = f"its worker died {deaths} times, last: {lost.reason}"
+            self._finish(flight, flight.stopped(status, error))
+
+    def _finish(self, flight: _Flight, result: TrialResult) -> None:
+        self._end(flight, result)
+        for source in self._sources:
+            self._prune(source.tell(result))
+
+    def _end(self, flight: _Flight, result: TrialResult) -> None:
+        del self._flights[flight.trial.id]
+        self._uncommitted.append(result)
+
+    def _commit(self) -> None:
+        if self._uncommitted:
+            ended, self._uncommitted = self._uncommitted, []
+            self._store.commit(ended)
+            for result in ended:
+                if result.trial_id in self._saved and result.status not in BROKEN:  # a retry goes on from it
+                    self._saved.discard(result.trial_id)
+                    self._store.drop_checkpoint(result.trial_id)
+        self._last_commit = time.monotonic()
+
+
+def _shared(trial: Trial) -> bool:
+    return trial.gpu_fraction is not None and trial.gpu_fraction < 1

@@ -1,0 +1,101 @@
+"""The executor's interface: submit trials, wait for what they report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lrlc.harness.trial import Checkpoint, Record, Trial
+from lrlc.results.schema import EpochRecord, TrialResult
+
+
+@dataclass(frozen=True)
+class Started:
+    """The trial's network is built; `known` holds parameters, FLOPs and provenance."""
+
+    trial: Trial
+    known: TrialResult
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An epoch is over."""
+
+    trial: Trial
+    record: EpochRecord
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The trial can go on from here."""
+
+    trial: Trial
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The trial ended and this is its row, whatever its status."""
+
+    trial: Trial
+    result: TrialResult
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The worker died with the trial in it; its last checkpoint is all that is kept.
+
+    `with_node`: the whole machine went, which is never the trial's fault. `out_of_memory`: the machine's memory
+    ran out.
+    """
+
+    trial: Trial
+    reason: str
+    with_node: bool = False
+    out_of_memory: bool = False
+
+
+Event = Started | Progress | Saved | Finished | Lost
+
+
+class Executor(Protocol):
+    """Runs trials, as many at a time as there is room for."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a next trial is worth choosing now."""
+
+    def share(self, trial: Trial) -> float:
+        """The GPUs that `trial` will hold: trials of equal shares in a row leave the workers as they are."""
+
+    def place(self, trial: Trial) -> Trial | None:
+        """`trial` with the share of a GPU that it will hold; None if it must wait, and then room is being made."""
+
+    def submit(self, trial: Trial, resume: Checkpoint | None = None) -> None:
+        """Start a trial that `place` gave."""
+
+    def wait(self, timeout_seconds: float) -> Sequence[Event]:
+        """Block until something is reported, at most `timeout_seconds`; then everything that was."""
+
+    def stop(self, trial: Trial, *, hung: bool = False) -> None:
+        """Stop a running trial; nothing more is reported of it. A hung one does not listen: its worker goes too."""
+
+    def release(self) -> None:
+        """Free what waits for a trial: none is to be started now."""
+
+    def close(self) -> None:
+        """Stop everything and free what is held."""
+
+
+def as_events(trial: Trial, records: Sequence[Record], started: bool) -> list[Event]:
+    """A worker's records as the driver's events; the first result it sends is the start, the second the end."""
+    events: list[Event] = []
+    for record in records:
+        if isinstance(record, EpochRecord):
+            events.append(Progress(trial, record))
+        elif isinstance(record, Checkpoint):
+            events.append(Saved(trial, record))
+        elif started or record.error:
+            events.append(Finished(trial, record))
+        else:
+            events.append(Started(trial, record))
+    return events

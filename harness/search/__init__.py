@@ -1,0 +1,1 @@
+"""Searches: Optuna suggests, rows decide."""

@@ -1,0 +1,42 @@
+"""Which of a search's parameters mattered, by conditional PED-ANOVA.
+
+Watanabe et al. (arXiv 2304.10255), for conditional parameters arXiv 2601.20800; Optuna 5 has both. Its other
+evaluators look only at the parameters that every suggestion has, which is often the kind alone.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+
+from lrlc.results.importance import Importance
+from lrlc.studies import Search
+
+FEWEST = 10
+"""Complete suggestions under which nothing is said."""
+TOP_SHARE, TOP = 0.1, 5
+"""What sets the best apart: this share of the suggestions, and not fewer than so many."""
+
+
+def importances(asked: optuna.Study, search: Search) -> list[Importance]:
+    """One for each objective; none while too few suggestions are complete."""
+    count = len(asked.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    if count < FEWEST:
+        return []
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=max(TOP_SHARE, TOP / count))
+    found = []
+    for number, objective in enumerate(search.objectives):
+        cost = _cost(number, is_maximised=objective.direction == "maximize")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the target be a cost, which it is, and of kinds tried once
+            shares = get_param_importances(asked, evaluator=evaluator, target=cost)
+        ordered = sorted(shares.items(), key=lambda share: (-share[1], share[0]))  # Optuna's order is a set's
+        found.append(Importance(objective.metric, objective.direction, count, dict(ordered)))
+    return found
+
+
+def _cost(objective: int, *, is_maximised: bool) -> Callable[[FrozenTrial], float]:
+    """The evaluator takes the lowest for the best."""
+    return lambda trial: -trial.values[objective] if is_maximised else trial.values[objective]

@@ -1,0 +1,240 @@
+"""Optuna's own objects, made from a study's search: storage, sampler and pruner."""
+
+import inspect
+import json
+import os
+import warnings
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    SuccessiveHalvingPruner,
+    WilcoxonPruner,
+)
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    GPSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.storages import BaseStorage, JournalStorage, get_storage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from lrlc.harness.errors import UserError, first_line
+from lrlc.harness.text import say
+from lrlc.studies import Search
+from lrlc.studies.errors import nearest
+
+JOURNAL = "optuna.journal"
+
+
+class QuickJournal(JournalFileBackend):
+    """Optuna's journal, written without waiting for the disk: what a power cut takes of it, rows build again.
+
+    Optuna reads it some twenty times a trial: where nothing was added its size says so.
+    """
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        if self._log_number_offset.get(log_number_from) != os.stat(self._file_path).st_size:
+            yield from super().read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        self._lock.acquire()
+        try:
+            with open(self._file_path, "ab") as file:
+                file.write(lines.encode())
+        finally:
+            self._lock.release()
+
+
+class EndlessBruteForce(BruteForceSampler):
+    """Optuna's brute force under ask and tell, where nobody can be stopped: its caller counts the space."""
+
+    def after_trial(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, state: TrialState, values: Any
+    ) -> None:
+        """Optuna calls `study.stop()` here, which raises outside `optimize` (Optuna 5)."""
+
+
+def _tpe() -> type[BaseSampler]:
+    """Optuna's TPE, or our quick form of it where its insides are those that this was written for."""
+    if optuna.__version__.startswith("5.0."):
+        from lrlc.harness.search.quick_tpe import QuickTPE
+
+        return QuickTPE  # type: ignore[no-any-return]
+    return TPESampler
+
+
+SAMPLERS: Mapping[str, type[BaseSampler]] = {
+    "tpe": _tpe(),
+    "gp": GPSampler,
+    "nsga2": NSGAIISampler,
+    "random": RandomSampler,
+    "qmc": QMCSampler,
+    "brute_force": EndlessBruteForce,
+}
+PRUNERS: Mapping[str, type[BasePruner]] = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "successive_halving": SuccessiveHalvingPruner,
+    "hyperband": HyperbandPruner,
+    "wilcoxon": WilcoxonPruner,
+}
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    # Optuna 5 changed these defaults; written out, a study means the same under the next version.
+    "tpe": {"multivariate": True, "group": True, "constant_liar": True},
+    # They would warn at each suggestion of a kind that has axes of its own; we say so once.
+    "gp": {"warn_independent_sampling": False},
+    "qmc": {"warn_independent_sampling": False, "warn_asynchronous_seeding": False},
+}
+BLIND_TO_CONSTRAINTS = frozenset({"random", "qmc", "brute_force"})
+"""Samplers that look at no result at all."""
+
+BLIND_TO_CONDITIONS = frozenset({"gp", "nsga2", "qmc"})
+"""Samplers that learn only of parameters which every suggestion had; they draw the others at random."""
+
+
+def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path) -> optuna.Study:
+    """The study in its storage, made there if it is new; UserError where the storage or an option is wrong.
+
+    A journal that cannot be read is set aside: rows build it again.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruner = make_pruner(search, epochs)
+    make_sampler(search, 0)
+
+    def create() -> optuna.Study:
+        return optuna.create_study(
+            study_name=study_name,
+            storage=_storage(search, results_dir),
+            pruner=pruner,
+            directions=[objective.direction for objective in search.objectives],
+            load_if_exists=True,
+        )
+
+    try:
+        study = create()
+    except Exception as error:  # of SQLAlchemy, of a database's driver, of the disk
+        if search.storage is not None:
+            raise _no_storage(search, error) from error
+        if not isinstance(error, ValueError):
+            raise
+        journal = results_dir / JOURNAL
+        aside = journal.replace(journal.with_suffix(".damaged"))
+        say(f"search: {journal.name} was damaged and is now {aside.name}; rows build it again")
+        study = create()
+    # A resumed search must not draw its first suggestions again.
+    study.sampler = make_sampler(search, len(study.get_trials(deepcopy=False)))
+    return study
+
+
+def make_sampler(search: Search, trials_before: int) -> BaseSampler:
+    """The sampler with the study's options; its seed differs with the number of trials that went before."""
+    given = {**DEFAULTS.get(search.sampler, {}), **search.sampler_options}
+    given["seed"] = search.sampler_options.get("seed", 0)
+    sampler: BaseSampler = _make(SAMPLERS[search.sampler], given, "search.sampler_options")
+    if trials_before:
+        given["seed"] += trials_before
+        sampler = _make(SAMPLERS[search.sampler], given, "search.sampler_options")
+    return sampler
+
+
+def make_pruner(search: Search, epochs: int) -> BasePruner:
+    """The pruner with the study's options; hyperband's longest run is that of a trial."""
+    defaults = {"max_resource": epochs} if search.pruner == "hyperband" else {}
+    options = {**defaults, **search.pruner_options}
+    pruner: BasePruner = _make(PRUNERS[search.pruner], options, "search.pruner_options")
+    return pruner
+
+
+def check_options(search: Search, epochs: int) -> None:
+    """Raise UserError for an option that the sampler or the pruner does not take."""
+    make_sampler(search, 0)
+    make_pruner(search, epochs)
+
+
+def check_storage(search: Search) -> None:
+    """Raise UserError where the storage that the search names cannot be opened; its tables are made if it is new."""
+    if search.storage is not None:
+        try:
+            get_storage(search.storage)
+        except Exception as error:  # of SQLAlchemy, of a database's driver, of the disk
+            raise _no_storage(search, error) from error
+
+
+def _no_storage(search: Search, error: Exception) -> UserError:
+    return UserError(f"search.storage: cannot open {search.storage!r}: {first_line(error)}")
+
+
+def _make(maker: Any, options: Mapping[str, Any], where: str) -> Any:
+    takes = _settable(maker)
+    for name, value in options.items():
+        if name not in takes:
+            raise UserError(f"{where}.{name}: {maker.__name__} has no such option; {nearest(name, takes)}")
+        if not _fits(value, takes[name]):
+            raise UserError(f"{where}.{name}: expected {takes[name]}, got {value!r}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return maker(**options)
+    except (TypeError, ValueError, ImportError) as error:
+        raise UserError(f"{where}: {first_line(error)}") from error
+
+
+def _settable(maker: Any) -> dict[str, str]:
+    """The options that a study file can name, each with its type: callables and Optuna's objects are not."""
+    parameters = inspect.signature(maker.__init__).parameters
+    written = {
+        name: annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        for name, annotation in ((name, given.annotation) for name, given in parameters.items())
+    }
+    return {
+        name: text for name, text in written.items() if {*text.split(" | ")} <= {*_TYPES} and name != "self"
+    }
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "None": (),
+}
+
+
+def _fits(value: object, written: str) -> bool:
+    allowed = {kind for name in written.split(" | ") for kind in _TYPES[name]}
+    return type(value) in allowed  # by type: True would pass for an int
+
+
+def _storage(search: Search, results_dir: Path) -> BaseStorage | str:
+    if search.storage is not None:
+        return search.storage
+    results_dir.mkdir(parents=True, exist_ok=True)
+    # A lock left under a relative path is never freed (Optuna 5).
+    journal = (results_dir / JOURNAL).absolute()
+    _trim_torn_line(journal)
+    return JournalStorage(QuickJournal(str(journal)))
+
+
+def _trim_torn_line(journal: Path) -> None:
+    """Cut the half line of a writer that was killed: Optuna would append to it and never read the file again."""
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)

@@ -1,0 +1,45 @@
+"""What Optuna is told of a suggestion, from the rows of its seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from optuna.trial import TrialState
+
+from lrlc.harness.search.space import Row
+from lrlc.results.schema import TrialStatus
+from lrlc.studies import Search
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a suggestion; `violations` are over 0 where a constraint is broken."""
+
+    state: TrialState
+    values: list[float] | None
+    violations: Mapping[str, float] = field(default_factory=dict)
+
+
+def outcome(rows: Sequence[Row], search: Search, *, pruned: bool = False) -> Outcome:
+    """The mean over the seeds of each objective; a failed or diverged seed fails it, a pruned one prunes it."""
+    statuses = {TrialStatus(row["status"]) for row in rows}
+    if not pruned and statuses == {TrialStatus.FINISHED}:
+        values = [fmean(row[objective.metric] for row in rows) for objective in search.objectives]
+        return Outcome(TrialState.COMPLETE, values, _violations(rows, search))
+    if pruned or (TrialStatus.PRUNED in statuses and statuses <= {TrialStatus.FINISHED, TrialStatus.PRUNED}):
+        return Outcome(TrialState.PRUNED, None, _violations(rows, search))
+    return Outcome(TrialState.FAIL, None)
+
+
+def _violations(rows: Sequence[Row], search: Search) -> dict[str, float]:
+    """By how much each bound is broken, as a share of it: samplers add up violations of several units."""
+    found = {}
+    for constraint in search.constraints:
+        values = [row[constraint.metric] for row in rows]
+        known = [value for value in values if value is not None and value == value]
+        if known:
+            for name, bound, sign in (("min", constraint.min, -1), ("max", constraint.max, 1)):
+                if bound is not None:
+                    over = sign * (fmean(known) - bound)
+                    found[f"{constraint.metric} {name}"] = over / (abs(bound) or 1.0)
+    return found

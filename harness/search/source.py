@@ -1,0 +1,357 @@
+"""The search: Optuna suggests, we train, rows decide.
+
+The rows are the truth and Optuna's storage a view of them, one Optuna study for each space and settings: a
+suggestion is told once all its seeds have ended, one that was made before is answered from its rows, what a dead
+driver left RUNNING is freed and asked for again, what it told without having committed its rows is trained again,
+and what rows answer without Optuna's knowledge (a lost journal, a space that was widened) is added.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from lrlc.harness.plan.catalogue import OpenedStudy
+from lrlc.harness.plan.planning import Planner
+from lrlc.harness.search.importance import importances
+from lrlc.harness.search.journal import journal_folder
+from lrlc.harness.search.optuna_setup import (
+    BLIND_TO_CONDITIONS,
+    BLIND_TO_CONSTRAINTS,
+    make_sampler,
+    open_optuna,
+)
+from lrlc.harness.search.outcome import outcome
+from lrlc.harness.search.space import Answer, Axis, Params, Row, SearchSpace
+from lrlc.harness.text import say
+from lrlc.harness.trial import Trial
+from lrlc.results.importance import Importance
+from lrlc.results.plans import Stage, StagedPlan
+from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
+from lrlc.results.store import DEFAULT_PROFILE, Store
+from lrlc.studies import Interval
+
+ANSWERED = "answered"
+"""The trials whose rows answered a suggestion; one that failed without them was left behind by a dead driver."""
+
+PLAN_SHARE = 0.02
+"""A plan is rewritten whole as the search grows: at most this share of the time goes into that."""
+
+
+@dataclass
+class _Suggestion:
+    """One question to Optuna: its trials (one a seed), the rows they have and the accuracies they reported."""
+
+    asked: optuna.Trial
+    trials: tuple[Trial, ...]
+    rows: dict[str, Row] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    reported: set[int] = field(default_factory=set)
+    pruned: bool = False
+
+    @property
+    def missing(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.id not in self.rows]
+
+    def report(self, values: Mapping[int, float]) -> None:
+        """Tell the pruner of each step once; Optuna warns of the second time."""
+        for step in sorted(values.keys() - self.reported):
+            self.asked.report(values[step], step)
+            self.reported.add(step)
+
+
+class SearchSource:
+    """The search of a study as a source of trials for the driver; several seeds count as one suggestion."""
+
+    def __init__(self, opened: OpenedStudy, planner: Planner, store: Store, profile: str | None) -> None:
+        self._space = SearchSpace(opened, planner)
+        self._search, self._epochs = self._space.search, opened.study.train.epochs
+        self._store, self._profile = store, profile
+        rows = store.trials().to_dict("records")
+        self._rows: dict[str, Row] = {
+            str(row["trial_id"]): {str(k): v for k, v in row.items()} for row in rows
+        }
+        self._waiting: list[_Suggestion] = []
+        self._queue: deque[Trial] = deque()
+        self._claimed: set[str] = set()
+        name = f"{opened.study.name}-{self._space.digest()}"
+        self._optuna = open_optuna(name, self._search, self._epochs, journal_folder(store.root))
+        self._say_notices()
+        self._free_abandoned()
+        told = [trial for trial in self._optuna.get_trials(deepcopy=False) if _counts(trial)]
+        self._queue_uncommitted(told)
+        if added := self._add_from_rows(told):  # and the sampler must not draw them again
+            told += added
+            self._optuna.sampler = make_sampler(self._search, len(self._optuna.get_trials(deepcopy=False)))
+        self._done = len(told)
+        self._made = {_key(trial.params) for trial in told}
+        answered = {trial_id for trial in told for trial_id in trial.user_attrs[ANSWERED]}
+        self._plan = store.staged_plan(profile or DEFAULT_PROFILE) or StagedPlan({})
+        planned = self._plan.of_stage(Stage.GRID)
+        self._planned, self._plan_size, self._plan_due = planned | answered, len(planned), 0.0
+        self._write_plan()
+
+    @property
+    def total(self) -> int:
+        """Suggestions the study asks for, over all its runs; or those made already, where they are more."""
+        return max(self._space.total, self._done)
+
+    @property
+    def done(self) -> int:
+        """Suggestions that Optuna has been told, of the present space and settings."""
+        return self._done
+
+    def next_trial(self) -> Trial | None:
+        while not self._queue and self._done + len(self._waiting) < self._space.total:
+            if self._is_exhausted():
+                break
+            self._ask()
+        if self._queue:
+            return self._queue.popleft()
+        if not self._waiting:
+            self._write_plan(at_once=True)
+        return None
+
+    def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
+        """Prune on the seeds' mean validation accuracy, as soon as every seed has reached the epoch."""
+        if self._search.pruner in ("none", "wilcoxon"):
+            return ()
+        stopped: list[Trial] = []
+        for suggestion in self._asking_for(trial.id):
+            if suggestion.pruned:
+                continue
+            curve = suggestion.curves.setdefault(trial.id, [])
+            curve[record.epoch - 1 :] = [record.validation_accuracy]  # a lost worker's run starts anew
+            if len(suggestion.curves) == len(suggestion.trials):
+                means = _means(suggestion.curves.values())
+                suggestion.report({epoch: means[epoch] for epoch in means if epoch == record.epoch})
+                # At the last epoch nothing is saved, and the test would be lost.
+                if record.epoch < self._epochs and record.epoch in means and suggestion.asked.should_prune():
+                    stopped += self._prune(suggestion)
+        return stopped
+
+    def tell(self, result: TrialResult) -> Sequence[Trial]:
+        """Note a trial's end and tell Optuna of every suggestion that it completes."""
+        row = vars(result)
+        self._rows[result.trial_id] = row
+        self._claimed.discard(result.trial_id)
+        stopped: list[Trial] = []
+        for suggestion in self._asking_for(result.trial_id):
+            suggestion.rows[result.trial_id] = row
+            stopped += self._prune_if_seeds_lose(suggestion)
+            self._tell_if_complete(suggestion)
+        return stopped
+
+    def importance(self) -> list[Importance]:
+        """How much each parameter mattered to each objective, over what Optuna has been told."""
+        return importances(self._optuna, self._search)
+
+    def _prune(self, suggestion: _Suggestion) -> list[Trial]:
+        """Drop the suggestion's queued trials and return its running ones; those another waits for stay."""
+        suggestion.pruned = True
+        alone = [trial for trial in suggestion.missing if len(self._asking_for(trial.id)) == 1]
+        queued = [trial for trial in alone if trial in self._queue]
+        for trial in queued:
+            self._queue.remove(trial)
+            self._claimed.discard(trial.id)
+        return [trial for trial in alone if trial not in queued]
+
+    def _asking_for(self, trial_id: str) -> list[_Suggestion]:
+        return [s for s in self._waiting if any(trial.id == trial_id for trial in s.missing)]
+
+    def _ask(self) -> None:
+        asked = self._optuna.ask()
+        params = self._suggest(asked)
+        trials = self._space.trials(params, asked.number)
+        known = {trial.id: self._rows[trial.id] for trial in trials if trial.id in self._rows}
+        suggestion = _Suggestion(asked, trials, known)
+        self._made.add(_key(params))
+        self._waiting.append(suggestion)
+        self._planned |= {trial.id for trial in trials}
+        self._write_plan()
+        if known and suggestion.missing and self._search.pruner != "none":
+            suggestion.curves |= self._accuracies(known)
+            self._prune_if_seeds_lose(suggestion)
+        if not suggestion.pruned:
+            new = [trial for trial in suggestion.missing if trial.id not in self._claimed]
+            self._claimed |= {trial.id for trial in new}
+            self._queue.extend(new)
+        self._tell_if_complete(suggestion)
+
+    def _suggest(self, asked: optuna.Trial) -> Params:
+        """Ask for the kind first, which decides what else is asked."""
+        params: Params = {"kind": _suggested(asked, "kind", self._space.axes["kind"])}
+        for name in self._space.asked(params["kind"]):
+            params[name] = _suggested(asked, name, self._space.axes[name])
+        return params
+
+    def _tell_if_complete(self, suggestion: _Suggestion) -> None:
+        if suggestion.pruned:
+            if any(trial.id in self._claimed for trial in suggestion.missing):
+                return
+        elif suggestion.missing:
+            return
+        ended = outcome(list(suggestion.rows.values()), self._search, pruned=suggestion.pruned)
+        for name, over in ended.violations.items():
+            suggestion.asked.set_constraint(name, over)
+        suggestion.asked.set_user_attr(ANSWERED, sorted(suggestion.rows))
+        self._optuna.tell(suggestion.asked, ended.values, state=ended.state)
+        self._waiting.remove(suggestion)
+        self._done += 1
+
+    def _prune_if_seeds_lose(self, suggestion: _Suggestion) -> list[Trial]:
+        """Wilcoxon compares suggestions seed by seed: a seed's final accuracy is its step's value."""
+        if self._search.pruner != "wilcoxon" or suggestion.pruned:
+            return []
+        suggestion.report(_finals(suggestion.trials, suggestion.rows))
+        lost = suggestion.reported and suggestion.asked.should_prune()
+        return self._prune(suggestion) if lost else []
+
+    def _is_exhausted(self) -> bool:
+        """Brute force has suggested all there is, though some may still be training."""
+        return self._search.sampler == "brute_force" and len(self._made) >= (self._space.size or 0)
+
+    def _write_plan(self, *, at_once: bool = False) -> None:
+        started = time.monotonic()
+        if len(self._planned) > self._plan_size and (at_once or started >= self._plan_due):
+            stages = {**self._plan.stages, Stage.GRID: self._planned}
+            self._store.write_plan(self._profile, StagedPlan(stages, self._plan.tuned))
+            self._plan_size = len(self._planned)
+            ended = time.monotonic()
+            self._plan_due = ended + (ended - started) / PLAN_SHARE
+
+    def _free_abandoned(self) -> None:
+        """Fail what a dead driver left RUNNING, and ask for it again with the same values.
+
+        What it had not yet suggested is drawn now: brute force cannot place a trial that ended half asked.
+        """
+        for left in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            params = self._suggest(optuna.trial.Trial(self._optuna, left._trial_id))
+            self._optuna.tell(left.number, state=TrialState.FAIL)
+            self._optuna.enqueue_trial(params)
+
+    def _queue_uncommitted(self, told: Iterable[FrozenTrial]) -> None:
+        """Train again what Optuna was told by a driver that died before the commit; it is not told twice."""
+        lost: dict[str, Trial] = {}
+        for trial in told:
+            missing = {trial_id for trial_id in trial.user_attrs[ANSWERED] if trial_id not in self._rows}
+            if missing:
+                of_suggestion = self._space.trials(trial.params, trial.number)
+                lost |= {one.id: one for one in of_suggestion if one.id in missing}
+        self._queue.extend(lost.values())
+        self._claimed |= lost.keys()
+
+    def _add_from_rows(self, told: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Add the suggestions that rows answer and Optuna does not know; ask for those they answer in part."""
+        known = {trial_id for trial in told for trial_id in trial.user_attrs[ANSWERED]}
+        answers = list(self._space.answers(self._rows, known))
+        whole = [answer for answer in answers if answer.is_whole]
+        steps = self._steps(whole)
+        added = [
+            self._as_told(answer, values, len(told) + number)
+            for number, (answer, values) in enumerate(zip(whole, steps, strict=True))
+        ]
+        self._optuna.add_trials(added)
+        waiting = self._optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        asked = {_key(trial.system_attrs.get("fixed_params", {})) for trial in waiting}
+        for answer in answers:
+            if not answer.is_whole and _key(answer.params) not in asked:
+                self._optuna.enqueue_trial(answer.params)
+        return added
+
+    def _as_told(self, answer: Answer, steps: Mapping[int, float], number: int) -> FrozenTrial:
+        ended = outcome(list(answer.rows.values()), self._search)
+        distributions = {name: _distribution(self._space.axes[name]) for name in answer.params}
+        return create_trial(
+            params=answer.params,
+            distributions=distributions,
+            state=ended.state,
+            values=ended.values,
+            constraints=dict(ended.violations),
+            intermediate_values=dict(steps),
+            user_attrs={ANSWERED: sorted(answer.rows)},
+            system_attrs=_generation(self._optuna.sampler, number),
+        )
+
+    def _steps(self, answers: Sequence[Answer]) -> list[dict[int, float]]:
+        """What each suggestion would have reported to the pruner."""
+        if self._search.pruner == "none":
+            return [{} for _ in answers]
+        if self._search.pruner == "wilcoxon":
+            return [_finals(answer.trials, answer.rows) for answer in answers]
+        curves = self._accuracies({key: row for answer in answers for key, row in answer.rows.items()})
+        return [_means([curves.get(key, []) for key in answer.rows]) for answer in answers]
+
+    def _accuracies(self, rows: Mapping[str, Row]) -> dict[str, list[float]]:
+        """Validation accuracy by epoch: of a row of this run from itself, of an earlier one from the table."""
+        found = {
+            key: [record.validation_accuracy for record in row["curve"]]
+            for key, row in rows.items()
+            if "curve" in row
+        }
+        curves = self._store.curves(rows.keys() - found.keys()).sort_values("epoch")
+        stored = curves.groupby("trial_id")["validation_accuracy"].agg(list)
+        return found | {str(key): list(values) for key, values in stored.items()}
+
+    def _say_notices(self) -> None:
+        """What a user might not expect of this sampler in this space, a line each."""
+        search, size = self._search, self._space.size
+        if size is not None and size < search.trials:
+            rest = "ends there" if search.sampler == "brute_force" else "answers the others from their rows"
+            say(f"search: the space holds {size} suggestions, {search.trials} are asked for; it {rest}")
+        if search.constraints and search.sampler in BLIND_TO_CONSTRAINTS:
+            say(
+                f"search: sampler {search.sampler} looks at no result, so at no constraint; tpe, gp, nsga2 do"
+            )
+        if self._space.is_conditional and search.sampler in BLIND_TO_CONDITIONS:
+            say(
+                f"search: sampler {search.sampler} draws at random what only some kinds have; tpe learns of it too"
+            )
+
+
+def _suggested(asked: optuna.Trial, name: str, axis: Axis) -> Any:
+    if isinstance(axis, Interval):
+        return asked.suggest_float(name, axis.low, axis.high, log=axis.log)
+    return asked.suggest_categorical(name, axis)
+
+
+def _distribution(axis: Axis) -> BaseDistribution:
+    if isinstance(axis, Interval):
+        return FloatDistribution(axis.low, axis.high, log=axis.log)
+    return CategoricalDistribution(axis)
+
+
+def _generation(sampler: BaseSampler, number: int) -> dict[str, int]:
+    """NSGA-II breeds from numbered generations alone (Optuna 5): without a number it would not see the trial."""
+    if not isinstance(sampler, NSGAIISampler):
+        return {}
+    return {sampler._get_generation_key(): number // (sampler.population_size or 1)}
+
+
+def _means(curves: Iterable[Sequence[float]]) -> dict[int, float]:
+    """By epoch, from 1, the mean over the seeds, as far as all of them have come."""
+    return {epoch: fmean(values) for epoch, values in enumerate(zip(*curves, strict=False), 1)}
+
+
+def _finals(trials: Sequence[Trial], rows: Mapping[str, Row]) -> dict[int, float]:
+    """By position of the seed, the final accuracy of those that finished."""
+    return {
+        step: rows[trial.id]["validation_accuracy"]
+        for step, trial in enumerate(trials)
+        if trial.id in rows and rows[trial.id]["status"] == TrialStatus.FINISHED
+    }
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    return trial.state.is_finished() and ANSWERED in trial.user_attrs
+
+
+def _key(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(params.items()))

@@ -1,0 +1,61 @@
+"""Lines for people: how they are said, counted, aligned and timed."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, its columns as wide as their longest cells and two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def duration(seconds: float) -> str:
+    """'45 s', '12 min', '3 h 20 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def print_json(value: object) -> None:
+    """For a program to read; what is no number is null, since JSON knows no NaN."""
+    print(json.dumps(_known(value), indent=2, allow_nan=False))
+
+
+def _known(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _known(each) for name, each in value.items()}
+    return [_known(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+class DecodingLines:
+    """A line now and then while a large data set is decoded, the one time it is."""
+
+    def __init__(self, title: str) -> None:
+        self._title, self._last_line = title, time.monotonic()
+
+    def __call__(self, split: str, done: int, total: int) -> None:
+        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            say(f"decoding {self._title}, once on this machine: {split} {done:,} of {total:,}")
+
+
+def counted(number: int, thing: str) -> str:
+    """'1 trial', '2 trials'."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def say(line: str) -> None:
+    """A line for people on standard error; standard output stays for results."""
+    print(line, file=sys.stderr, flush=True)

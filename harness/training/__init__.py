@@ -1,0 +1,1 @@
+"""One trial: the worker, the network's training, its checkpoints."""

@@ -1,0 +1,207 @@
+"""One trial: build the network, train it, report every epoch, test it once at the end.
+
+SGD with Nesterov momentum, linear warm-up, then cosine decay to zero; no augmentation and no weight decay,
+so that the architecture alone speaks. A layer's own penalty joins the loss that is minimised, not the one that is
+reported. Validation serves every choice; the test set is looked at once, at the end.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import torch
+from torch import nn
+
+from lrlc import layers
+from lrlc.harness import provenance
+from lrlc.harness.data import Dataset, DeviceSplit, Shelf, device_splits
+from lrlc.harness.measuring import measured
+from lrlc.harness.training import checkpoint, from_conv
+from lrlc.harness.training.evaluation import evaluate, resolve_precision
+from lrlc.harness.training.seeds import derive_seed
+from lrlc.harness.training.step import TrainingStep, make_optimizer
+from lrlc.harness.trial import Checkpoint, Record, Trial, blank_result
+from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
+from lrlc.studies.schema import Training, TrialConfig
+
+CODE_EPOCH = 1
+"""Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
+
+
+def train(
+    trial: Trial,
+    dataset: Dataset,
+    device: torch.device,
+    *,
+    resume: Checkpoint | None = None,
+    checkpoint_seconds: float = math.inf,
+    shelf: Shelf | None = None,
+) -> Iterator[Record]:
+    """Yield a TrialResult as known at the start, one EpochRecord per epoch, and the final TrialResult.
+
+    The first result (status FAILED, no metrics) carries what is known before training: parameters, FLOPs and
+    provenance. Whoever stops a trial early completes it. A loss that is not finite ends it as DIVERGED.
+
+    A Checkpoint follows an epoch when `checkpoint_seconds` have gone since the last one; given back as `resume`,
+    training goes on after it and ends with the same numbers (its seconds include those before).
+
+    `shelf` is what `device` holds of data sets, kept from one trial to the next; without one it is this trial's own.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    shelf = Shelf(device) if shelf is None else shelf
+    settings, seed = trial.config.train, trial.config.seed
+    splits = device_splits(trial.config.dataset, seed, dataset, shelf)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    model = network = _build(trial.config, dataset, device)
+    result = _describe(trial, dataset, splits, device, model, started)
+    yield result
+
+    precision = resolve_precision(settings.precision, device)
+    steps_per_epoch = math.ceil(splits["train"].count / settings.batch_size)
+    curve: list[EpochRecord] = []
+    before = from_conv.conv_epochs(trial.config)  # epochs as a convolution
+    if before and (resume is None or len(resume.curve) <= before):
+        model = _build(from_conv.as_conv(trial.config), dataset, device)
+    optimizer = make_optimizer(model, settings.momentum, device)
+    if resume is not None:
+        checkpoint.restore(resume, model, optimizer, device)
+        curve = list(resume.curve)
+        result = replace(result, resumed_epochs=len(curve))
+    train_seconds, status = sum(record.seconds for record in curve), TrialStatus.FINISHED
+    step = TrainingStep(model, optimizer, splits["train"], precision)
+    last_checkpoint = time.monotonic()
+    for epoch in range(len(curve) + 1, settings.epochs + 1):
+        if before and epoch == before + 1:
+            optimizer = _take_over(network, model, optimizer, settings, seed)
+            model, step = network, TrainingStep(network, optimizer, splits["train"], precision)
+        order = _generator(derive_seed(seed, "order", epoch))
+        epoch_clock = time.perf_counter()
+        train_loss, train_accuracy = _train_epoch(step, splits["train"].count, settings, order, epoch - 1)
+        train_seconds += (seconds := time.perf_counter() - epoch_clock)
+        held_out = evaluate(model, splits["validation"], settings.batch_size, precision)
+        curve.append(
+            EpochRecord(
+                epoch=epoch,
+                train_loss=train_loss,
+                train_accuracy=train_accuracy,
+                validation_loss=held_out.loss,
+                validation_accuracy=held_out.accuracy,
+                learning_rate=learning_rate(settings, epoch * steps_per_epoch - 1, steps_per_epoch),
+                seconds=seconds,
+            )
+        )
+        if not (math.isfinite(train_loss) and math.isfinite(held_out.loss)):
+            status = TrialStatus.DIVERGED
+            break
+        yield curve[-1]
+        if epoch < settings.epochs and time.monotonic() - last_checkpoint >= checkpoint_seconds:
+            yield checkpoint.take(model, optimizer, tuple(curve))
+            last_checkpoint = time.monotonic()
+
+    result = replace(
+        result,
+        status=status,
+        error=None,
+        curve=tuple(curve),
+        epochs_run=len(curve),
+        train_loss=curve[-1].train_loss,
+        train_accuracy=curve[-1].train_accuracy,
+        train_seconds=train_seconds,
+        images_per_second=splits["train"].count * len(curve) / train_seconds,
+        peak_memory_bytes=_peak_memory_bytes(device, shelf.bytes_beside(dataset)),
+    )
+    if status is TrialStatus.FINISHED:
+        last = curve[-1]
+        result = replace(
+            result, validation_loss=last.validation_loss, validation_accuracy=last.validation_accuracy
+        )
+        result = measured(result, model, splits, settings.batch_size, precision, trial.measure)
+    yield replace(result, total_seconds=time.perf_counter() - clock, ended_at=datetime.now(UTC))
+
+
+def learning_rate(settings: Training, step: int, steps_per_epoch: int) -> float:
+    """Linear warm-up to `learning_rate`, then a cosine to zero; `step` counts from 0."""
+    total = settings.epochs * steps_per_epoch
+    warmup = min(settings.warmup_epochs * steps_per_epoch, total)
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / (warmup + 1)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+
+
+def _take_over(
+    network: nn.Module, trained: nn.Module, before: torch.optim.Optimizer, settings: Training, seed: int
+) -> torch.optim.Optimizer:
+    """`network` goes on from the `trained` convolution, as far as they share parameters with their momentum."""
+    copied = layers.take_over(network, trained, derive_seed(seed, "from_conv"))
+    device = next(network.parameters()).device
+    optimizer = make_optimizer(network, settings.momentum, device)
+    from_conv.hand_momentum(before, trained, optimizer, network, copied)
+    return optimizer
+
+
+def _train_epoch(
+    step: TrainingStep, images: int, settings: Training, order: torch.Generator, epochs_before: int
+) -> tuple[float, float]:
+    """Mean loss and accuracy over the epoch's steps."""
+    batches = step.begin_epoch(torch.randperm(images, generator=order), settings.batch_size)
+    for number, indices in enumerate(batches, epochs_before * len(batches)):
+        step(indices, learning_rate(settings, number, len(batches)))
+    loss_sum, correct = step.sums()
+    return loss_sum / images, correct / images
+
+
+def network_of(config: TrialConfig, dataset: Dataset) -> nn.Module:
+    """The network that `config` names, for the data set's images and classes, on torch's default device."""
+    return layers.build_network(
+        config.network,
+        dataset.image_shape,
+        dataset.num_classes,
+        kind=config.kind,
+        rank=config.rank,
+        placement=config.placement,
+        options=from_conv.layer_options(config.options),
+    )
+
+
+def _build(config: TrialConfig, dataset: Dataset, device: torch.device) -> nn.Module:
+    model = network_of(config, dataset)
+    layers.initialise(model, derive_seed(config.seed, "initialisation"))
+    on_device = model.to(device)
+    return on_device.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _peak_memory_bytes(device: torch.device, bytes_of_others: int) -> int | None:
+    """What the trial itself took of a GPU at most, what is kept there of other data sets aside."""
+    return torch.cuda.max_memory_allocated(device) - bytes_of_others if device.type == "cuda" else None
+
+
+def _describe(
+    trial: Trial,
+    dataset: Dataset,
+    splits: Mapping[str, DeviceSplit],
+    device: torch.device,
+    model: nn.Module,
+    started: datetime,
+) -> TrialResult:
+    costs = layers.cost(model, dataset.image_shape)
+    device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else provenance.cpu_name()
+    return replace(
+        blank_result(trial),
+        precision=resolve_precision(trial.config.train.precision, device),
+        image_height=dataset.image_shape[1],
+        image_width=dataset.image_shape[2],
+        train_images=splits["train"].count,
+        validation_images=splits["validation"].count,
+        test_images=splits["test"].count,
+        parameters=costs.parameters,
+        flops_per_image=costs.flops_per_image,
+        device=device_name,
+        started_at=started,
+    )
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,130 @@
+"""What runs a trial, in this process or as a Ray actor: one way in, one stream of records out."""
+
+import contextlib
+import gc
+import os
+import traceback
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lrlc.harness import plugins
+from lrlc.harness.data import Dataset, Shelf, as_loaded, load_dataset
+from lrlc.harness.training.allocator import keep_freed_memory
+from lrlc.harness.training.train import train
+from lrlc.harness.trial import Checkpoint, Record, Trial, blank_result, stopped_result
+from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
+from lrlc.studies import DatasetSpec
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker must know before its first trial."""
+
+    data_dir: Path | None
+    plugins: tuple[plugins.Plugin, ...]
+    cpus: float
+    gpus: float
+    checkpoint_seconds: float
+
+
+def thread_count(cpus: float) -> int:
+    """Threads of a trial that holds `cpus`."""
+    return max(1, int(cpus))
+
+
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""What torch says without a type of its own where memory does not suffice: of a CPU, a CUDA context, libraries."""
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether a GPU's or this process's memory did not suffice."""
+    typed = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return typed or any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+class Worker:
+    """Holds what trials share (the device, decoded data sets) and runs one trial at a time."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        keep_freed_memory()
+        # The thread count changes the order of floating-point sums: it follows the study, never the machine.
+        torch.set_num_threads(thread_count(settings.cpus))
+        # The same trial twice gives the same numbers, on a GPU too; cuBLAS asks for its workspace to be fixed.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Else each tensor is filled with NaN first: a pass over memory, on a GPU a kernel, for each.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = False
+        plugins.install(settings.plugins)
+        self._settings = settings
+        # Ray leaves CUDA_VISIBLE_DEVICES unset for an actor without GPUs, which would then see all of them.
+        use_gpu = settings.gpus > 0 and torch.cuda.is_available()
+        self._device = torch.device("cuda" if use_gpu else "cpu")
+        self._datasets: dict[DatasetSpec, Dataset] = {}
+        self._shelf = Shelf(self._device)
+
+    def run(self, trial: Trial, resume: Checkpoint | None = None) -> Iterator[tuple[Record, ...]]:
+        """Yield what `train` yields, the last epoch together with the result: each item sent costs Ray 1 ms.
+
+        An exception in the trial becomes its row, with the traceback.
+        """
+        known, curve = blank_result(trial), list(resume.curve if resume else ())
+        held: tuple[Record, ...] = ()
+        ended: TrialStatus | None = None
+        # Closed together with this generator: a stopped trial must let go of its memory at once.
+        with self._given_back(), contextlib.closing(self._train(trial, resume)) as records:
+            try:
+                for record in records:
+                    if isinstance(record, TrialResult):
+                        known = record
+                    elif isinstance(record, EpochRecord):
+                        curve.append(record)
+                        if len(curve) == trial.config.train.epochs:
+                            held = (record,)
+                            continue
+                    yield (*held, record)
+            except Exception as error:
+                ended = TrialStatus.OUT_OF_MEMORY if _out_of_memory(error) else TrialStatus.FAILED
+                told = traceback.format_exc()
+        if ended is not None:
+            yield (*held, stopped_result(known, tuple(curve), ended, told))
+
+    @contextlib.contextmanager
+    def _given_back(self) -> Iterator[None]:
+        """Whatever the ending, give the GPU memory that the trial used back to those that share the GPU."""
+        try:
+            yield
+        finally:
+            if self._device.type == "cuda":
+                gc.collect()
+                with contextlib.suppress(RuntimeError):  # a CUDA error spoils all later calls of the process
+                    torch.cuda.empty_cache()
+
+    def _train(self, trial: Trial, resume: Checkpoint | None) -> Generator[Record]:
+        dataset, seconds = self._dataset(trial), self._settings.checkpoint_seconds
+        if trial.alone:  # it needs all the memory that there is
+            self._shelf.clear()
+        yield from train(
+            trial, dataset, self._device, resume=resume, checkpoint_seconds=seconds, shelf=self._shelf
+        )
+
+    def _dataset(self, trial: Trial) -> Dataset:
+        spec = trial.config.dataset
+        key = as_loaded(spec)
+        if key not in self._datasets:
+            self._datasets[key] = load_dataset(key, self._settings.data_dir)
+        dataset = self._datasets[key]
+        if dataset.digest != trial.data_digest:
+            raise RuntimeError(
+                f"data set {spec.title} differs on this machine: digest {dataset.digest} here, "
+                f"{trial.data_digest} where the trial was planned"
+            )
+        return dataset

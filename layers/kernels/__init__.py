@@ -1,0 +1,1 @@
+"""How local filters are applied: C++ on a CPU, Triton on a GPU, and torch alone anywhere."""

@@ -1,0 +1,196 @@
+"""The operators as torch sees them: forward, backward, shapes and FLOP count.
+
+`lrlc::combined(x, basis, weights, ...)` is low-rank local connectivity, `lrlc::local(x, filters, ...)` local
+connectivity. Each keeps only its inputs for the backward pass, so no K-fold activation is ever stored. Which
+kernel runs is chosen in dispatch.py at each call, so it may differ between machines but never changes what is
+computed.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+from torch.utils.flop_counter import register_flop_formula
+
+from lrlc.layers import plain
+from lrlc.layers.geometry import Geometry
+from lrlc.layers.kernels import dispatch
+
+Ints = Sequence[int]
+
+
+def geometry_of(x: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Geometry:
+    """The geometry for an input x (N, C_in, H, W); nothing is checked here."""
+    (kh, kw), (sh, sw), (dh, dw) = kernel_size, stride, dilation
+    top, bottom, left, right = padding
+    return Geometry((x.shape[2], x.shape[3]), (kh, kw), (sh, sw), (top, bottom, left, right), (dh, dw))
+
+
+@custom_op("lrlc::combined", mutates_args=())
+def combined(
+    x: Tensor, basis: Tensor, weights: Tensor, stride: Ints, padding: Ints, dilation: Ints
+) -> Tensor:
+    """y[n,:,i,j] = sum_k weights[n,k,i,j] * (x conv basis_k)[n,:,i,j].
+
+    x (N, C_in, H, W); basis (K*C_out, C_in, kh, kw), K outermost; weights (1 or N, K, H', W');
+    y (N, C_out, H', W'), channels_last.
+    """
+    geometry = geometry_of(x, basis.shape[2:], stride, padding, dilation)
+    with torch.autocast(x.device.type, enabled=False):
+        kernel = dispatch.combined(x, basis, weights, geometry)
+        return _promised(kernel(x, basis, weights, geometry))
+
+
+@custom_op("lrlc::combined_backward", mutates_args=())
+def combined_backward(
+    grad: Tensor, x: Tensor, basis: Tensor, weights: Tensor, stride: Ints, padding: Ints, dilation: Ints,
+    needs: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """The gradients of x, basis and weights; an empty tensor for each that `needs` leaves out."""
+    geometry = geometry_of(x, basis.shape[2:], stride, padding, dilation)
+    kernel = dispatch.combined_backward(x, basis, weights, geometry)
+    with torch.autocast(x.device.type, enabled=False):
+        gx, gb, gw = kernel(grad.to(x.dtype), x, basis, weights, geometry, (needs[0], needs[1], needs[2]))
+    return _promised(gx), gb.contiguous(), gw.contiguous()
+
+
+@custom_op("lrlc::local", mutates_args=())
+def local(
+    x: Tensor, filters: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints
+) -> Tensor:
+    """Each position's own filter: filters (H'*W', kh*kw*C_in, C_out); y (N, C_out, H', W'), channels_last."""
+    geometry = geometry_of(x, kernel_size, stride, padding, dilation)
+    with torch.autocast(x.device.type, enabled=False):
+        kernel = dispatch.local(x, filters, geometry)
+        return _promised(kernel(x, filters, geometry))
+
+
+@custom_op("lrlc::local_backward", mutates_args=())
+def local_backward(
+    grad: Tensor, x: Tensor, filters: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints,
+    needs: Sequence[bool],
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The gradients of x and filters; an empty tensor for each that `needs` leaves out."""
+    geometry = geometry_of(x, kernel_size, stride, padding, dilation)
+    kernel = dispatch.local_backward(x, filters, geometry)
+    with torch.autocast(x.device.type, enabled=False):
+        gx, gf = kernel(grad.to(x.dtype), x, filters, geometry, (needs[0], needs[1]))
+    return _promised(gx), gf.contiguous()
+
+
+def _promised(images: Tensor) -> Tensor:
+    """In the layout that the shape functions below promise; an empty stand-in as it is."""
+    return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
+
+
+# Shapes, for the meta device, torch.compile and torch.export.
+
+
+@combined.register_fake
+def _(x: Tensor, basis: Tensor, weights: Tensor, stride: Ints, padding: Ints, dilation: Ints) -> Tensor:
+    return _channels_last(x, basis.shape[0] // weights.shape[1], weights.shape[2], weights.shape[3])
+
+
+@local.register_fake
+def _(x: Tensor, filters: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Tensor:
+    size = geometry_of(x, kernel_size, stride, padding, dilation).output_size
+    return _channels_last(x, filters.shape[2], *size)
+
+
+@combined_backward.register_fake
+def _(grad: Tensor, x: Tensor, basis: Tensor, weights: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    needs = rest[-1]
+    gx = _channels_last(x, *x.shape[1:]) if needs[0] else x.new_empty(0)
+    of_basis = torch.empty_like(basis, memory_format=torch.contiguous_format)
+    of_weights = torch.empty_like(weights, memory_format=torch.contiguous_format)
+    return gx, of_basis if needs[1] else basis.new_empty(0), of_weights if needs[2] else weights.new_empty(0)
+
+
+@local_backward.register_fake
+def _(grad: Tensor, x: Tensor, filters: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    needs = rest[-1]
+    gx = _channels_last(x, *x.shape[1:]) if needs[0] else x.new_empty(0)
+    gf = torch.empty_like(filters, memory_format=torch.contiguous_format)
+    return gx, gf if needs[1] else gf.new_empty(0)
+
+
+def _channels_last(x: Tensor, channels: int, height: int, width: int) -> Tensor:
+    return x.new_empty(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
+
+
+# Gradients. A gradient of the gradient goes through the plain formulation.
+
+
+def _setup_combined(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:3])
+    ctx.rest = inputs[3:]
+
+
+def _combined_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, basis, weights = ctx.saved_tensors
+    needs = ctx.needs_input_grad[:3]
+    if torch.is_grad_enabled():
+        plainly = partial(plain.combined, geometry=geometry_of(x, basis.shape[2:], *ctx.rest))
+        found = torch.func.vjp(plainly, x, basis, weights)[1](grad)
+    else:
+        found = combined_backward(grad, x, basis, weights, *ctx.rest, needs)
+    return *_needed(found, needs), None, None, None
+
+
+def _setup_local(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2])
+    ctx.rest = inputs[2:]
+
+
+def _local_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, filters = ctx.saved_tensors
+    needs = ctx.needs_input_grad[:2]
+    if torch.is_grad_enabled():
+        plainly = partial(plain.local, geometry=geometry_of(x, *ctx.rest))
+        found = torch.func.vjp(plainly, x, filters)[1](grad)
+    else:
+        found = local_backward(grad, x, filters, *ctx.rest, needs)
+    return *_needed(found, needs), None, None, None, None
+
+
+def _needed(gradients: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor | None]:
+    return [g if need else None for g, need in zip(gradients, needs, strict=True)]
+
+
+combined.register_autograd(_combined_gradients, setup_context=_setup_combined)
+local.register_autograd(_local_gradients, setup_context=_setup_local)
+
+
+# FLOPs as torch's FlopCounterMode counts: 2 per multiply-add of a convolution or matrix product. Forming the
+# local filters is work per batch, the rest is per image; input-dependent weights need all K convolutions.
+
+
+@register_flop_formula(torch.ops.lrlc.combined)
+def combined_flops(x: Ints, basis: Ints, weights: Ints, *args: Any, **kwargs: Any) -> int:
+    filter_size = basis[0] // weights[1] * basis[1] * basis[2] * basis[3]
+    positions = weights[2] * weights[3]
+    if weights[1] == 1:
+        return 2 * x[0] * positions * filter_size
+    if weights[0] == 1:
+        return 2 * (x[0] + weights[1]) * positions * filter_size
+    return 2 * x[0] * weights[1] * positions * filter_size
+
+
+@register_flop_formula(torch.ops.lrlc.combined_backward)
+def combined_backward_flops(
+    grad: Ints, x: Ints, basis: Ints, weights: Ints, *args: Any, **kwargs: Any
+) -> int:
+    return 2 * combined_flops(x, basis, weights)
+
+
+@register_flop_formula(torch.ops.lrlc.local)
+def local_flops(x: Ints, filters: Ints, *args: Any, **kwargs: Any) -> int:
+    return 2 * x[0] * filters[0] * filters[1] * filters[2]
+
+
+@register_flop_formula(torch.ops.lrlc.local_backward)
+def local_backward_flops(grad: Ints, x: Ints, filters: Ints, *args: Any, **kwargs: Any) -> int:
+    return 2 * local_flops(x, filters)

@@ -1,0 +1,127 @@
+"""Tile sizes of the Triton kernels: at least 16, which tl.dot needs; at most what registers and shared memory hold.
+
+Found by compiling ahead (`lrlc bench kernels`): without spills, and so that two programs or more fit a multiprocessor.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from lrlc.layers.kernels.triton_launch import capability
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """`rows` images or pixels, R of the summed axis (taps and channels, or channels), T target channels a program."""
+
+    rows: int
+    R: int
+    T: int
+    stages: int = 3
+    warps: int = 8
+    registers: int | None = None
+    """The most registers a thread may take, where the compiler would take a few more than two programs allow."""
+
+    def options(self, rows: str) -> dict[str, Any]:
+        """As the keyword arguments of a launch, `rows` under that name."""
+        sizes = {rows: self.rows, "BR": self.R, "BT": self.T}
+        limit = {} if self.registers is None else {"maxnreg": self.registers}
+        return sizes | limit | {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": True}
+
+
+def precision(dtype: torch.dtype) -> str:
+    """How float32 is multiplied: in TF32 where torch's convolutions are, else as three products in TF32."""
+    if dtype != torch.float32:
+        return "ieee"
+    return "tf32" if torch.backends.cudnn.allow_tf32 else "tf32x3"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What tiles depend on beside the problem: 4-byte numbers, each product as three, tensor cores before Hopper's
+    (whose operands pass through registers).
+    """
+
+    wide: bool
+    thrice: bool
+    older: bool
+
+    @classmethod
+    def of(cls, x: Tensor) -> "Setting":
+        how = precision(x.dtype)
+        return cls(how != "ieee", how == "tf32x3", capability(x) < 90)
+
+    @property
+    def warps(self) -> int:
+        """Half as many where a thread needs more than half of the registers."""
+        return 4 if self.thrice else 8
+
+
+def apply(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_local.apply_kernel."""
+    s = Setting.of(x)
+    if images > 128 and channels <= 64 and not s.wide and not s.older:
+        return Tiles(256, _fit(R, 32), _fit(channels, 64))
+    shallow = K > 2 or s.wide  # tiles of all K banks wait in shared memory
+    rows = 64 if s.thrice or (s.older and K > 4) else 128
+    stages = 2 if shallow else 3
+    return Tiles(_fit(images, rows), _fit(R, 32 if s.wide else 64), _fit(channels, 64), stages)
+
+
+def filter_gradient(x: Tensor, images: int, R: int, channels: int) -> Tiles:
+    """Of triton_local.filter_gradient_kernel."""
+    s = Setting.of(x)
+    narrow = s.thrice or (s.wide and s.older)
+    rows = 32 if s.wide else 64
+    return Tiles(_fit(images, rows), _fit(R, 64 if narrow else 128), _fit(channels, 64), warps=s.warps)
+
+
+def fixed_bank_gradient(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_local.bank_gradient_kernel: a program keeps K sums of R x T."""
+    s = Setting.of(x)
+    most = 32 if K > 3 or s.thrice or (s.wide and s.older and K > 1) else 64
+    if K > 8 or (K > 4 and s.wide and (s.older or s.thrice)):
+        most = 16
+    rows, limit = 64 if s.wide else 128, None if s.thrice else 128
+    return Tiles(_fit(images, rows), _fit(R, 64), _fit(channels, most), 2, s.warps, limit)
+
+
+def dependent_output(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_dependent.output_kernel, K a power of two."""
+    s = Setting.of(x)
+    rows, columns = 64 if s.thrice else 128, 64 if s.older else 128
+    T = max(1, _fit(channels * K, columns) // K)
+    return Tiles(_fit(pixels, rows), _fit(R, 32 if s.wide else 64), T, warps=s.warps)
+
+
+def dependent_input_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_dependent.input_gradient_kernel."""
+    s = Setting.of(x)
+    narrow = s.wide and K > 2
+    rows = 64 if s.thrice or (s.older and K > 2 and not s.wide) else 128
+    most = 32 if s.thrice and K > 4 else 64
+    return Tiles(_fit(pixels, rows), _fit(R, 16 if narrow else 32), _fit(channels, most), warps=s.warps)
+
+
+def dependent_bank_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
+    """Of triton_dependent.bank_gradient_kernel, K a power of two."""
+    s = Setting.of(x)
+    rows = 16 if s.thrice else 32 if s.wide else 64
+    T = max(1, _fit(channels * K, 64 if s.thrice or s.older else 128) // K)
+    return Tiles(_fit(pixels, rows), _fit(R, 64), T, 3, s.warps, 128 if s.older else None)
+
+
+def programs(x: Tensor, units: int, tiles: int) -> tuple[int, int]:
+    """How many units a program takes in a row, and how many runs that makes: about two programs a multiprocessor."""
+    many = {"cpu": 1, "meta": 2 * 132}.get(x.device.type)
+    if many is None:
+        many = 2 * torch.cuda.get_device_properties(x.device).multi_processor_count
+    run = max(1, triton.cdiv(units * tiles, max(many, 2 * tiles)))
+    return run, triton.cdiv(units, run)
+
+
+def _fit(size: int, most: int) -> int:
+    return int(min(most, max(16, triton.next_power_of_2(size))))

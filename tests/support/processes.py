@@ -1,0 +1,69 @@
+"""Real processes for tests that stop and kill them: runs of `lrlc`, and the Ray actors that train for them."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from lrlc.results.store import Store
+
+PATIENT = """
+import time
+import ray
+import torch
+from lrlc.layers import layer_kind
+
+
+class Patient(torch.nn.Conv2d):
+    def forward(self, x):
+        if ray.is_initialized() and torch.is_grad_enabled() and not x.is_meta:
+            time.sleep(0.1)
+        return super().forward(x)
+
+
+@layer_kind("patient")
+def patient(in_channels, out_channels, kernel_size, **geometry):
+    return Patient(in_channels, out_channels, kernel_size)
+"""
+"""A plugin: a convolution whose training takes seconds on Ray, of no core's time: there is a trial to be hurt."""
+
+
+def with_patient(study: Path) -> Path:
+    """The study that can name the kind `patient`."""
+    (study.parent / "patient.py").write_text(PATIENT)
+    study.write_text(study.read_text().replace("name: tiny", "name: tiny\nplugins: [patient.py]"))
+    return study
+
+
+def rows(root: Path) -> pd.DataFrame:
+    return Store(root).trials().set_index("trial_id").sort_index()
+
+
+def start(study: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lrlc", "run", str(study), *words]
+    return subprocess.Popen(command, cwd=study.parent, env=environment, text=True, stderr=subprocess.PIPE)
+
+
+def wait_for_rows(root: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Until `count` rows are committed, or the run ended without them."""
+    while process.poll() is None:
+        if sum(Store(root).counts().values()) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the run ended first: {process.stderr.read() if process.stderr else ''}")
+
+
+def busy_workers(environment: dict[str, str]) -> list[int]:
+    """The processes of this test's own Ray actors that train now; Ray names them after what they run."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command, variables = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        except OSError:  # it ended meanwhile, or is not ours to read
+            continue
+        ours = environment["HOME"].encode() in variables
+        if ours and command.startswith(b"ray::digits"):
+            found.append(int(process.name))
+    return found

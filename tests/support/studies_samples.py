@@ -1,0 +1,32 @@
+"""What tests of study files share: a catalogue of names, the head of a study, a small search."""
+
+import yaml
+
+from lrlc.studies import Catalogue, Study, parse_study
+
+CATALOGUE = Catalogue(
+    kinds={
+        "conv": False,
+        "wide_conv": True,
+        "locally_connected": False,
+        "lrlc": True,
+        "lrlc_input_dependent": True,
+        "coord_conv": False,
+    },
+    matched={"wide_conv": "lrlc"},
+    networks={"three_layer": 3, "resnet50": 4},
+    datasets={"digits", "mnist", "fashion_mnist", "cifar10", "celeba", "utkface", "imagenet"},
+    options={
+        "lrlc": {"share": "both", "normalize": "softmax"},
+        "wide_conv": {"share": "both", "normalize": "softmax"},
+        "lrlc_input_dependent": {"normalize": "softmax"},
+    },
+)
+HEAD = "name: t\ndatasets: digits\n"
+SEARCH = "name: t\nsearch: {trials: 3, dataset: digits, space: {kind: [conv, lrlc], rank: [1, 2]}}\n"
+
+
+def parsed(text: str, *overrides: str, profile: str | None = None) -> Study:
+    return parse_study(
+        yaml.safe_load(text), CATALOGUE, profile=profile, overrides=overrides, source="my.yaml"
+    )
