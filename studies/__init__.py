@@ -2,7 +2,8 @@
 
 from lrlc.studies.errors import StudyError
 from lrlc.studies.expand import expand, has_places, suggested_configs, trial_id
-from lrlc.studies.loading import merge, parse_study, read_study, shipped_studies, study_name, study_title
+from lrlc.studies.loading import parse_study, read_study, shipped_studies, study_name, study_title
+from lrlc.studies.overrides import merge
 from lrlc.studies.schema import (
     Catalogue,
     DatasetSpec,

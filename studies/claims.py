@@ -4,17 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lrlc.studies.fields import Listed, Model, OptionValue, Real, Whole
+from lrlc.studies.fields import Listed, Model, OptionValue, Rank, Real, SeedCount
 
 Names = Annotated[list[str], Listed]
 Direction = Literal["higher", "lower", "not_lower", "equal"]
+
+
+MOST_TIMES = 1e9
 
 
 class Cells(Model):
     """Cells of the grid; of several the one that the first seeds choose on validation speaks for them."""
 
     kind: str
-    rank: Annotated[list[Annotated[Whole, Field(ge=1)]], Listed] = []
+    rank: Annotated[list[Rank], Listed] = []
     """Any where none is named."""
     placement: list[str] = []
     """As in the tables, '1+3'; any where none is named."""
@@ -52,7 +55,7 @@ class _Compared(_Claim):
     matched: bool = False
     """Theirs has the rank and placement of ours."""
     direction: Direction = "higher"
-    margin: Annotated[Real, Field(gt=0)] | None = None
+    margin: Annotated[Real, Field(gt=0, le=100)] | None = None
     """In points of accuracy: differences within it do not count in practice."""
 
     @model_validator(mode="after")
@@ -130,8 +133,8 @@ class Cost(_Claim):
     test: Literal["cost"] = "cost"
     theirs: Cells
     metric: Literal["parameters", "flops_per_image", "train_seconds", "peak_memory_bytes"]
-    at_most: Annotated[Real, Field(gt=0)] | None = None
-    at_least: Annotated[Real, Field(gt=0)] | None = None
+    at_most: Annotated[Real, Field(gt=0, le=MOST_TIMES)] | None = None
+    at_least: Annotated[Real, Field(gt=0, le=MOST_TIMES)] | None = None
     datasets: Names = []
 
     @model_validator(mode="after")
@@ -165,7 +168,7 @@ class Decision(Model):
     """When claims are decided. With `looks`, only at these numbers of seeds, each at its share of `alpha`."""
 
     alpha: Annotated[Real, Field(gt=0, lt=0.5)] = 0.05
-    looks: list[Annotated[Whole, Field(ge=2)]] = []
+    looks: list[Annotated[SeedCount, Field(ge=2)]] = []
 
     @model_validator(mode="after")
     def _rises(self) -> "Decision":

@@ -7,9 +7,14 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from lrlc.studies.lines import one_line, shown
+
 
 class StudyError(ValueError):
     """The file, the key's path, what was given, and what is allowed, on one line."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(one_line(line))
 
 
 def nearest(given: object, allowed: Iterable[str]) -> str:
@@ -31,19 +36,19 @@ def first_fault(error: ValidationError, model: type[BaseModel], where: str = "")
             return StudyError(f"{path}: unknown key; {nearest(location[-1], _keys_at(model, location))}")
         case "literal_error":
             allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-            return StudyError(f"{path}: unknown value {given!r}; {nearest(given, allowed)}")
+            return StudyError(f"{path}: unknown value {shown(given)}; {nearest(given, allowed)}")
         case "union_tag_invalid" | "union_tag_not_found":
             allowed = re.findall(r"'([^']*)'", first["ctx"].get("expected_tags", ""))
             tag = first["ctx"]["discriminator"].strip("'")
-            tried = f"unknown value {given.get(tag)!r}; {nearest(given.get(tag), allowed)}"
+            tried = f"unknown value {shown(given.get(tag))}; {nearest(given.get(tag), allowed)}"
             return StudyError(f"{path}.{tag}: " + (tried if allowed else "missing, and it has no default"))
         case "missing":
             return StudyError(f"{path}: missing, and it has no default")
         case "model_type":
-            return StudyError(f"{path}: expected a mapping, got {given!r}")
+            return StudyError(f"{path}: expected a mapping, got {shown(given)}")
         case "value_error":
             return StudyError(f"{path}: {message}")
-    return StudyError(f"{path}: {message}, got {given!r}")
+    return StudyError(f"{path}: {message}, got {shown(given)}")
 
 
 def _is_tag(location: tuple[int | str, ...], number: int) -> bool:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from math import prod
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from lrlc.studies.errors import StudyError, first_fault, nearest
-from lrlc.studies.fields import OptionValue
+from lrlc.studies.fields import MOST_CELLS, MOST_RANK, OptionValue, sensible
+from lrlc.studies.lines import shown
 from lrlc.studies.schema import Catalogue, DatasetSpec, Study, Training, TrialConfig, placements
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -106,7 +108,9 @@ def _block_cells(
     kinds = _values(block["kind"])
     for kind in kinds:
         if kind not in catalogue.kinds:
-            raise StudyError(f"{where}.kind: unknown layer kind {kind!r}; {nearest(kind, catalogue.kinds)}")
+            raise StudyError(
+                f"{where}.kind: unknown layer kind {shown(kind)}; {nearest(kind, catalogue.kinds)}"
+            )
     if "rank" in block and not any(_needs_rank(kind, catalogue) for kind in kinds):
         raise StudyError(f"{where}.rank: {', '.join(map(str, kinds))} has no rank; leave it out")
     for option, _ in _group(block, "layer"):
@@ -120,6 +124,7 @@ def _block_cells(
         if not study.datasets:
             raise StudyError(f"{where}: no dataset, and the study names no datasets")
         axes["dataset"] = study.datasets
+    _check_count(axes, block, where)
     for combination in product(*axes.values()):
         settings = dict(zip(axes, combination, strict=True))
         network = settings.get("network", study.network)
@@ -139,9 +144,8 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     network = settings.get("network", study.network)
     count = check_network(network, f"{where}.network", catalogue)
     rank = settings.get("rank") if _needs_rank(kind, catalogue) else None
-    if _needs_rank(kind, catalogue) and (not isinstance(rank, int) or isinstance(rank, bool) or rank < 1):
-        shown = "none was given" if rank is None else f"got {rank!r}"
-        raise StudyError(f"{where}.rank: {kind} needs a rank of at least 1; {shown}")
+    if _needs_rank(kind, catalogue):
+        _check_rank(rank, kind, where)
     try:
         (placement,) = placements(settings.get("placement", "all"), count)
     except ValueError as error:
@@ -163,6 +167,14 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     )
 
 
+def _check_rank(rank: object, kind: str, where: str) -> None:
+    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+        told = "none was given" if rank is None else f"got {shown(rank)}"
+        raise StudyError(f"{where}.rank: {kind} needs a rank of at least 1; {told}")
+    if rank > MOST_RANK:
+        raise StudyError(f"{where}.rank: at most {MOST_RANK:,}, got {rank:,}")
+
+
 def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec:
     """A name, a path of a folder (it holds a '/'), or a mapping; StudyError for an unknown name."""
     if isinstance(given, DatasetSpec):
@@ -170,14 +182,14 @@ def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec
     else:
         fields = {"path" if "/" in given else "name": given} if isinstance(given, str) else given
         if not isinstance(fields, dict):
-            raise StudyError(f"{where}: expected a name, a folder's path or a mapping, got {given!r}")
+            raise StudyError(f"{where}: expected a name, a folder's path or a mapping, got {shown(given)}")
         try:
             spec = DatasetSpec.model_validate(fields)
         except ValidationError as error:
             raise first_fault(error, DatasetSpec, where) from None
     if spec.name is not None and spec.name not in catalogue.datasets:
         raise StudyError(
-            f"{where}: unknown data set {spec.name!r}; {nearest(spec.name, catalogue.datasets)}"
+            f"{where}: unknown data set {shown(spec.name)}; {nearest(spec.name, catalogue.datasets)}"
             " (a folder of Parquet files is named by a path with a '/')"
         )
     return spec
@@ -227,14 +239,26 @@ def _check_values(given: object, axis: str, where: str) -> None:
         return
     for value in _values(given):
         if isinstance(value, list | dict):
-            raise StudyError(f"{where}.{axis}: expected a name or a number, got {value!r}")
+            raise StudyError(f"{where}.{axis}: expected a name or a number, got {shown(value)}")
+        if axis.startswith("layer."):
+            try:
+                sensible(value)
+            except ValueError as error:
+                raise StudyError(f"{where}.{axis}: {error}") from None
+
+
+def _check_count(axes: Mapping[str, Sequence[Any]], block: Mapping[str, Any], where: str) -> None:
+    """StudyError for a block of so many cells that listing them would take minutes."""
+    cells = prod(map(len, axes.values())) * len(_values(block.get("placement", "all")))
+    if cells > MOST_CELLS:
+        raise StudyError(f"{where}: {cells:,} cells; a block has at most {MOST_CELLS:,}")
 
 
 def check_network(network: object, where: str, catalogue: Catalogue) -> int:
     """How many places the network has; StudyError if there is none of that name."""
-    if network not in catalogue.networks:
-        raise StudyError(f"{where}: unknown network {network!r}; {nearest(network, catalogue.networks)}")
-    return catalogue.networks[str(network)]
+    if not isinstance(network, str) or network not in catalogue.networks:
+        raise StudyError(f"{where}: unknown network {shown(network)}; {nearest(network, catalogue.networks)}")
+    return catalogue.networks[network]
 
 
 def _needs_rank(kind: object, catalogue: Catalogue) -> bool:

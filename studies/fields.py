@@ -2,14 +2,40 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-OptionValue = str | int | float | bool
+from lrlc.studies.lines import shown
+
+INT32, INT64 = 2**31 - 1, 2**63 - 1
+"""What the tables' columns hold at most."""
+
+# Bounds of sense, far beyond what anybody trained with and well within the columns: a slip of the pen, refused.
+MOST_EPOCHS = 1_000_000
+MOST_IMAGES = 1_000_000_000
+MOST_SEEDS = 1_000_000
+MOST_CELLS, MOST_TRIALS = 100_000, 1_000_000
+MOST_PIXELS = 10_000
+MOST_RANK = 100_000
+MOST_RATE = 1e30
+MOST_CPUS = 10_000
+LEAST_SHARE = 0.001
+MOST_MINUTES = 10 * 366 * 24 * 60
+MOST_OF_AN_OPTION = 1e12
+LONGEST_TEXT, LONGEST_NAME = 1_000, 100
 
 
 def _no_flag(value: object) -> object:
     if isinstance(value, bool):  # pydantic would read `yes` as 1
-        raise ValueError(f"expected a number, got {value!r}")
+        raise ValueError(f"expected a number, got {shown(value)}")
+    return value
+
+
+def sensible(value: object) -> object:
+    """A layer's, sampler's or plugin's own option: its reader knows more, but not every reader checks."""
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        raise ValueError(f"a text of {len(value):,} characters; at most {LONGEST_TEXT:,}")
+    if isinstance(value, int | float) and not abs(value) <= MOST_OF_AN_OPTION:  # NaN is not either
+        raise ValueError(f"expected a number within {MOST_OF_AN_OPTION:g} of 0, got {shown(value)}")
     return value
 
 
@@ -21,14 +47,27 @@ def _height_and_width(value: object) -> object:
     """A number n means n x n."""
     sides = [value, value] if isinstance(value, int) else value
     if not isinstance(sides, list | tuple) or len(sides) != 2:
-        raise ValueError(f"expected a number of pixels or [height, width], got {value!r}")
+        raise ValueError(f"expected a number of pixels or [height, width], got {shown(value)}")
     if any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in sides):
-        raise ValueError(f"expected whole numbers of pixels from 1, got {value!r}")
+        raise ValueError(f"expected whole numbers of pixels from 1, got {shown(value)}")
+    if max(sides) > MOST_PIXELS:
+        raise ValueError(f"expected at most {MOST_PIXELS:,} pixels, got {shown(value)}")
     return tuple(sides)
 
 
 Whole = Annotated[int, BeforeValidator(_no_flag)]
 Real = Annotated[float, BeforeValidator(_no_flag)]
+OptionValue = Annotated[str | int | float | bool, BeforeValidator(sensible)]
+Seed = Annotated[Whole, Field(ge=-INT64 - 1, le=INT64)]
+Epochs = Annotated[Whole, Field(ge=1, le=MOST_EPOCHS)]
+Images = Annotated[Whole, Field(ge=1, le=MOST_IMAGES)]
+Pixels = Annotated[Whole, Field(ge=0, le=MOST_PIXELS)]
+Rank = Annotated[Whole, Field(ge=1, le=MOST_RANK)]
+SeedCount = Annotated[Whole, Field(ge=1, le=MOST_SEEDS)]
+Minutes = Annotated[Real, Field(ge=0, le=MOST_MINUTES)]
+StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST_NAME)]
+"""The folder of its results is called so."""
+
 Listed = BeforeValidator(_listed)
 Size = Annotated[tuple[int, int], BeforeValidator(_height_and_width)]
 """(H, W) in pixels; a study may write one number for both."""

@@ -1,21 +1,22 @@
 """From a YAML file to a checked Study: shipped names, profiles, overrides, and one clear line for each fault."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from lrlc.studies.errors import StudyError, first_fault, nearest
 from lrlc.studies.expand import check_network, dataset_spec, expand
+from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS
+from lrlc.studies.lines import shown
 from lrlc.studies.loading_claims import full_claims
 from lrlc.studies.loading_stages import check_stages, full_tune
 from lrlc.studies.loading_titles import with_titles
+from lrlc.studies.overrides import merge
+from lrlc.studies.paths import expanded
 from lrlc.studies.schema import Catalogue, Search, Study, Training, placements, seed_list
-
-MOST_SEEDS = 1_000_000
+from lrlc.studies.yaml_text import YamlError, read_yaml_file
 
 HERE = Path(__file__).resolve().parent
 
@@ -27,7 +28,7 @@ def shipped_studies() -> dict[str, Path]:
 
 def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
     """The unchecked mapping of a study file, or of a shipped study by its name, and where it stands."""
-    path = Path(name_or_path)
+    path = expanded(name_or_path)
     if path.is_dir() and name_or_path not in shipped_studies():
         raise StudyError(f"{name_or_path}: is a folder; name a study file or a shipped study")
     if not path.is_file():
@@ -38,25 +39,12 @@ def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
             )
         path = shipped[name_or_path]
     try:
-        raw = yaml.load(path.read_text(), _EachKeyOnce)
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        raw = read_yaml_file(path)
+    except YamlError as error:
+        raise StudyError(f"{path}: {error}") from None
     if not isinstance(raw, dict):
         raise StudyError(f"{path}: expected a mapping with a name, a grid or a search")
     return raw, path
-
-
-class _EachKeyOnce(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys; a second `grid:` would silently replace the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
-                raise yaml.YAMLError(f"the key {key!r} stands twice (line {node.start_mark.line + 1} on)")
-        return super().construct_mapping(node, deep)
 
 
 def study_name(name_or_path: str) -> str:
@@ -83,46 +71,17 @@ def parse_study(
     """
     try:
         study = _validate(merge(raw, profile, overrides), catalogue)
-        expand(study.model_copy(update={"seeds": study.seeds[:1]}), catalogue)
+        cells = expand(study.model_copy(update={"seeds": study.seeds[:1]}), catalogue)
+        _check_count(len(cells) * len(study.seeds))
         check_stages(study, catalogue)
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
     return study
 
 
-def merge(raw: Mapping[str, Any], profile: str | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """A study's unchecked mapping with its profile and the overrides in it."""
-    merged = copy.deepcopy(dict(raw))
-    profiles = merged.get("profiles", {})
-    if profile is not None:
-        if not isinstance(profiles, dict) or profile not in profiles:
-            known = profiles if isinstance(profiles, dict) else {}
-            raise StudyError(f"--profile {profile}: unknown profile; {nearest(profile, map(str, known))}")
-        for key, value in _mapping(profiles[profile], f"profiles.{profile}").items():
-            _set(merged, str(key), value, f"profiles.{profile}.{key}")
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise StudyError(f"{override}: expected KEY=VALUE, such as train.epochs=2")
-        try:
-            _set(merged, key, yaml.safe_load(text), key)
-        except yaml.YAMLError:
-            raise StudyError(f"{override}: the value is not YAML") from None
-    return merged
-
-
-def _set(raw: dict[str, Any], key: str, value: object, where: str) -> None:
-    """Set a dotted key; a mapping given for a mapping is merged into it, anything else (a grid too) replaces."""
-    *parents, last = key.split(".")
-    for parent in parents:
-        raw = raw.setdefault(parent, {})
-        if not isinstance(raw, dict):
-            raise StudyError(f"{where}: {parent} is no mapping")
-    if isinstance(value, dict) and isinstance(raw.get(last), dict) and last != "grid":
-        for inner, inner_value in value.items():
-            _set(raw[last], str(inner), inner_value, f"{where}.{inner}")
-    else:
-        raw[last] = value
+def _check_count(trials: int) -> None:
+    if trials > MOST_TRIALS:
+        raise StudyError(f"grid: {trials:,} trials, seeds counted; a study has at most {MOST_TRIALS:,}")
 
 
 def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
@@ -176,7 +135,7 @@ def _seeds(given: object, where: str) -> object:
     if not seeds:
         raise StudyError(f"{where}: no seeds; give a number of at least 1 or a list")
     if not isinstance(seeds, list):
-        raise StudyError(f"{where}: expected a number of at least 1 or a list, got {given!r}")
+        raise StudyError(f"{where}: expected a number of at least 1 or a list, got {shown(given)}")
     return seeds
 
 
@@ -198,7 +157,7 @@ def _check_search(search: Search, catalogue: Catalogue) -> None:
     for kind in search.space.kind:
         if kind not in catalogue.kinds:
             raise StudyError(
-                f"search.space.kind: unknown layer kind {kind!r}; {nearest(kind, catalogue.kinds)}"
+                f"search.space.kind: unknown layer kind {shown(kind)}; {nearest(kind, catalogue.kinds)}"
             )
         if catalogue.kinds[kind] and not search.space.rank:
             raise StudyError(f"search.space.rank: {kind} needs ranks to choose from")
@@ -221,10 +180,10 @@ def _check_intervals(search: Search) -> None:
                 Training.model_validate({key: getattr(interval, end)})
             except ValidationError as error:
                 fault = error.errors()[0]
-                raise StudyError(f"{where}.{end}: {fault['msg']}, got {fault['input']!r}") from None
+                raise StudyError(f"{where}.{end}: {fault['msg']}, got {shown(fault['input'])}") from None
 
 
 def _mapping(given: object, where: str) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise StudyError(f"{where}: expected a mapping, got {given!r}")
+        raise StudyError(f"{where}: expected a mapping, got {shown(given)}")
     return given

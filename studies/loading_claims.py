@@ -5,6 +5,7 @@ from typing import Any
 
 from lrlc.studies.claims import DATASET_KEYS
 from lrlc.studies.errors import StudyError, nearest
+from lrlc.studies.lines import shown
 from lrlc.studies.schema import Catalogue, placements
 from lrlc.studies.titles import Title
 
@@ -17,7 +18,7 @@ def full_claims(given: object, places: int, catalogue: Catalogue) -> list[dict[s
 
 def _full(claim: object, where: str, places: int, catalogue: Catalogue) -> dict[str, Any]:
     if not isinstance(claim, dict):
-        raise StudyError(f"{where}: expected a mapping, got {claim!r}")
+        raise StudyError(f"{where}: expected a mapping, got {shown(claim)}")
     for key in DATASET_KEYS:
         _check_datasets(claim.get(key, []), f"{where}.{key}", catalogue)
     sides = {
@@ -31,10 +32,10 @@ def _full(claim: object, where: str, places: int, catalogue: Catalogue) -> dict[
 def _cells(given: object, where: str, places: int, catalogue: Catalogue) -> object:
     cells: Mapping[str, Any] = given if isinstance(given, dict) else {"kind": given}
     kind = cells.get("kind")
-    if kind not in catalogue.kinds:
-        raise StudyError(f"{where}.kind: unknown layer kind {kind!r}; {nearest(str(kind), catalogue.kinds)}")
+    if not isinstance(kind, str) or kind not in catalogue.kinds:
+        raise StudyError(f"{where}.kind: unknown layer kind {shown(kind)}; {nearest(kind, catalogue.kinds)}")
     full = (
-        {**cells, **_options(cells["layer"], f"{where}.layer", str(kind), catalogue)}
+        {**cells, **_options(cells["layer"], f"{where}.layer", kind, catalogue)}
         if "layer" in cells
         else cells
     )
@@ -50,7 +51,7 @@ def _cells(given: object, where: str, places: int, catalogue: Catalogue) -> obje
 def _options(given: object, where: str, kind: str, catalogue: Catalogue) -> dict[str, Any]:
     """`layer` and `defaults`: a trial's row holds those of its options alone that are not at their default."""
     if not isinstance(given, dict):
-        raise StudyError(f"{where}: expected a mapping, got {given!r}")
+        raise StudyError(f"{where}: expected a mapping, got {shown(given)}")
     taken = catalogue.options.get(kind, {})
     for name in given:
         if name not in taken:
@@ -66,4 +67,4 @@ def _check_datasets(given: object, where: str, catalogue: Catalogue) -> None:
     for title in given if isinstance(given, list) else [given]:
         name = Title.parse(str(title)).name
         if "/" not in name and name not in catalogue.datasets:
-            raise StudyError(f"{where}: unknown data set {name!r}; {nearest(name, catalogue.datasets)}")
+            raise StudyError(f"{where}: unknown data set {shown(name)}; {nearest(name, catalogue.datasets)}")

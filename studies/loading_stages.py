@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.expand import GridCell, grid_cells
+from lrlc.studies.fields import MOST_SEEDS
+from lrlc.studies.lines import shown
 from lrlc.studies.schema import Catalogue, Study, Training
 from lrlc.studies.stages import flat_grid, pilot_seeds, share_of_epochs
 
@@ -85,7 +87,7 @@ def _check_values(axis: str, values: Sequence[object]) -> None:
             try:
                 Training.model_validate({key: value})
             except ValidationError as error:
-                raise StudyError(f"{where}: {error.errors()[0]['msg']}, got {value!r}") from None
+                raise StudyError(f"{where}: {error.errors()[0]['msg']}, got {shown(value)}") from None
 
 
 def _check_shorter(epochs: int | str, cells: Sequence[GridCell]) -> None:
@@ -103,7 +105,8 @@ def _reached(study: Mapping[str, Any]) -> list[int]:
     seeds = [seed for seed in study["seeds"] if isinstance(seed, int)]
     decision, search = study.get("decision") or {}, study.get("search") or {}
     looks = decision.get("looks") if isinstance(decision, dict) else None
-    last = max((look for look in looks or () if isinstance(look, int)), default=0)
+    listed = looks if isinstance(looks, list) else []
+    last = max((look for look in listed if isinstance(look, int) and look <= MOST_SEEDS), default=0)
     after = max(seeds, default=-1) + 1
     later = range(after, after + max(0, last - len(seeds)))
     searched = [seed for seed in search.get("seeds", ()) if isinstance(seed, int)]

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from lrlc.studies.fields import Model, Real
+from lrlc.studies.lines import shown
 
 ANY = "any"
 
@@ -16,7 +17,7 @@ class Regime(Model):
     """Mean test accuracy above that of multinomial logistic regression on the same training pixels."""
     length: bool = True
     """With the length check's fewer epochs the effect changes by less than the margin, or half its interval's width."""
-    weights_std: Annotated[Real, Field(ge=0)] = 0.05
+    weights_std: Annotated[Real, Field(ge=0, le=1e6)] = 0.05
     """The least standard deviation of combining weights over positions, within a bank, and of input-dependent ones
     over images too; 0 asks for none."""
 
@@ -31,7 +32,7 @@ def _any(given: object) -> object:
     if given == ANY:
         return Regime(linear=False, length=False, weights_std=0)
     if not isinstance(given, dict | Regime):
-        raise ValueError(f"expected 'any' or a mapping of conditions, got {given!r}")
+        raise ValueError(f"expected 'any' or a mapping of conditions, got {shown(given)}")
     return given
 
 

@@ -7,10 +7,32 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lrlc.studies.claims import Claim, Decision
-from lrlc.studies.fields import Listed, Model, OptionValue, Real, Size, Whole
+from lrlc.studies.fields import (
+    LEAST_SHARE,
+    MOST_CPUS,
+    MOST_EPOCHS,
+    MOST_RATE,
+    Epochs,
+    Images,
+    Listed,
+    Minutes,
+    Model,
+    OptionValue,
+    Pixels,
+    Rank,
+    Real,
+    Seed,
+    SeedCount,
+    Size,
+    StudyName,
+    Whole,
+)
+from lrlc.studies.lines import shown
 from lrlc.studies.regime import AnyRegime, Regime
 from lrlc.studies.stages import LengthCheck, Tune
 from lrlc.studies.titles import Title
+
+MOST_SUBSETS_OF = 16
 
 
 @dataclass(frozen=True)
@@ -36,11 +58,11 @@ class DatasetSpec(Model):
 
     name: str | None = None
     path: str | None = None
-    translate: Annotated[Whole, Field(ge=0)] = 0
+    translate: Pixels = 0
     label: str | None = None
-    train_images: Annotated[Whole, Field(ge=1)] | None = None
+    train_images: Images | None = None
     """So many training images, after validation was taken off; which, `draw` says."""
-    evaluation_images: Annotated[Whole, Field(ge=1)] | None = None
+    evaluation_images: Images | None = None
     """The first so many validation and so many test images."""
     size: Size | None = None
     """(H, W) that images are shrunk to when they are decoded; None leaves them as the data set has them."""
@@ -76,29 +98,29 @@ _LATER_KEYS = ("size", "draw", "shuffle_labels")
 class Training(Model):
     """SGD with Nesterov momentum, linear warm-up and cosine decay; no augmentation, no weight decay."""
 
-    epochs: Annotated[Whole, Field(ge=1)] = 10
-    batch_size: Annotated[Whole, Field(ge=2)] = 512
-    learning_rate: Annotated[Real, Field(gt=0)] = 0.1
+    epochs: Epochs = 10
+    batch_size: Annotated[Images, Field(ge=2)] = 512
+    learning_rate: Annotated[Real, Field(gt=0, le=MOST_RATE)] = 0.1
     momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.9
-    warmup_epochs: Annotated[Real, Field(ge=0)] = 0.5
+    warmup_epochs: Annotated[Real, Field(ge=0, le=MOST_EPOCHS)] = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
 class Resources(Model):
     """What one trial holds while it runs; never part of its identity."""
 
-    cpus: Annotated[Real, Field(gt=0)] = 1
+    cpus: Annotated[Real, Field(ge=LEAST_SHARE, le=MOST_CPUS)] = 1
     gpus: Annotated[Real, Field(ge=0)] | None = None
     """None: where there are GPUs, as large a share of one as the trial's memory asks for. A fraction lets trials
     share one."""
     accelerator_type: str | None = None
-    trials_per_gpu: Annotated[Whole, Field(ge=1)] = 4
+    trials_per_gpu: Annotated[Whole, Field(ge=1, le=1_000)] = 4
     """The most that share a GPU where `gpus` is None."""
-    time_limit_minutes: Annotated[Real, Field(gt=0)] | None = None
+    time_limit_minutes: Annotated[Minutes, Field(gt=0)] | None = None
     """A trial that runs longer is stopped and ends as timed_out."""
-    checkpoint_minutes: Annotated[Real, Field(ge=0)] = 10
+    checkpoint_minutes: Minutes = 10
     """A trial is saved at the end of an epoch this often, to go on from there when its worker or driver dies."""
-    max_attempts: Annotated[Whole, Field(ge=1)] = 3
+    max_attempts: Annotated[Whole, Field(ge=1, le=1_000)] = 3
     """A trial whose worker died this often ends as failed; the loss of a whole node does not count."""
 
     @field_validator("gpus", "cpus")
@@ -110,11 +132,20 @@ class Resources(Model):
             )
         return value
 
+    @field_validator("gpus")
+    @classmethod
+    def _one_at_most(cls, value: float | None) -> float | None:
+        if value is not None and value > 1:
+            raise ValueError(f"{value:g} would be reserved, but a trial trains on one; give 1 or a fraction")
+        if value is not None and 0 < value < LEAST_SHARE:
+            raise ValueError(f"{value:g} is too small a share; give 0 or at least {LEAST_SHARE}")
+        return value
+
 
 class Measure(Model):
     """What is measured of each trained network beside its accuracy; never part of a trial's identity."""
 
-    shifts: Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], Listed] = ()
+    shifts: Annotated[tuple[Pixels, ...], Listed] = ()
     """Distances in pixels by which test images, and the inputs of each placed layer, are moved."""
     effective_rank: bool = False
     """Singular values of locally connected layers' filters, and accuracy with the filters truncated."""
@@ -174,7 +205,7 @@ class Space(Model):
     """What the search chooses from; a rank is asked only where the chosen kind has one."""
 
     kind: Annotated[list[str], Field(min_length=1), Listed]
-    rank: Annotated[list[Annotated[Whole, Field(ge=1)]], Listed] = []
+    rank: Annotated[list[Rank], Listed] = []
     placement: Any = "all"
     """As on a grid's axis; `placements` reads it once the network is known."""
     train: dict[str, Interval] = {}
@@ -183,7 +214,7 @@ class Space(Model):
 class Search(Model):
     """An Optuna search. `trials` is the study's total of suggestions, across all its runs."""
 
-    trials: Annotated[Whole, Field(ge=1)]
+    trials: SeedCount
     space: Space
     sampler: Literal["tpe", "gp", "nsga2", "random", "qmc", "brute_force"] = "tpe"
     sampler_options: dict[str, OptionValue] = {}
@@ -193,7 +224,7 @@ class Search(Model):
         Objective(metric="validation_accuracy", direction="maximize")
     ]
     constraints: list[Constraint] = []
-    seeds: list[Whole] = [0]
+    seeds: list[Seed] = [0]
     dataset: DatasetSpec
     network: str = "three_layer"
     """The study's, where the search names none."""
@@ -232,13 +263,13 @@ class Search(Model):
 class Study(Model):
     """A question, the trials that answer it and how they are trained."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    name: StudyName
     title: str = ""
     description: str = ""
     plugins: list[str] = []
     datasets: list[DatasetSpec] = []
-    train_images: Annotated[Whole, Field(ge=1)] | None = None
-    evaluation_images: Annotated[Whole, Field(ge=1)] | None = None
+    train_images: Images | None = None
+    evaluation_images: Images | None = None
     size: Size | None = None
     draw: Draw = "first"
     """Limits, size and draw for every data set that has none of its own."""
@@ -248,7 +279,7 @@ class Study(Model):
     tune: Tune | None = None
     length_check: LengthCheck | None = None
     search: Search | None = None
-    seeds: list[Whole] = [0]
+    seeds: list[Seed] = [0]
     claims: list[Claim] = []
     decision: Decision = Decision()
     regime: AnyRegime = Regime()
@@ -304,6 +335,8 @@ def placements(given: object, count: int) -> list[tuple[int, ...]]:
     if given == "all":
         return [tuple(range(1, count + 1))]
     if given == "subsets":
+        if count > MOST_SUBSETS_OF:
+            raise ValueError(f"the subsets of {count} places are too many; at most {MOST_SUBSETS_OF} places")
         return [
             tuple(place for place in range(1, count + 1) if bits >> (place - 1) & 1)
             for bits in range(1, 2**count)
@@ -311,10 +344,10 @@ def placements(given: object, count: int) -> list[tuple[int, ...]]:
     if isinstance(given, int) and not isinstance(given, bool):
         given = [given]
     if not isinstance(given, list) or not given:
-        raise ValueError(f"expected 'all', 'subsets', a place or a list of places, got {given!r}")
+        raise ValueError(f"expected 'all', 'subsets', a place or a list of places, got {shown(given)}")
     if any(isinstance(item, list | str) for item in given):
         return [place for item in given for place in placements(item, count)]
     for place in given:
         if not isinstance(place, int) or isinstance(place, bool) or not 1 <= place <= count:
-            raise ValueError(f"{place!r} is outside the network, which has places 1 to {count}")
+            raise ValueError(f"{shown(place)} is outside the network, which has places 1 to {count}")
     return [tuple(sorted(set(given)))]

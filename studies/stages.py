@@ -6,10 +6,11 @@ Both are ordinary trials of the study. See docs/studies.md, "Tuning by kind" and
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
-from lrlc.studies.errors import nearest
-from lrlc.studies.fields import Model, OptionValue, Whole
+from lrlc.studies.errors import StudyError, nearest
+from lrlc.studies.fields import MOST_EPOCHS, MOST_SEEDS, Model, OptionValue, Seed, SeedCount
+from lrlc.studies.lines import shown
 
 SHARES = {"full": 1, "half": 2, "third": 3}
 PILOT_SEED = 1_000_000
@@ -17,10 +18,12 @@ PILOT_SEED = 1_000_000
 
 
 def _epochs(value: object) -> object:
-    if value in SHARES or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+    if isinstance(value, str) and value in SHARES:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_EPOCHS:
         return value
     raise ValueError(
-        f"expected a whole number of at least 1 or a share of the study's epochs, got {value!r}; "
+        f"expected a whole number of at least 1 or a share of the study's epochs, got {shown(value)}; "
         f"{nearest(value, SHARES)}"
     )
 
@@ -34,7 +37,7 @@ class Tune(Model):
 
     grid: dict[str, list[OptionValue]]
     """By axis, the values to try; all their combinations are tried."""
-    seeds: list[Whole]
+    seeds: list[Seed]
     epochs: Epochs = "third"
 
 
@@ -42,7 +45,7 @@ class LengthCheck(Model):
     """The grid's cells again with fewer epochs, with the first `seeds` of the study's seeds."""
 
     epochs: Epochs = "half"
-    seeds: Annotated[Whole, Field(ge=1)] = 3
+    seeds: SeedCount = 3
 
 
 def share_of_epochs(asked: int | str, full: int) -> int:
@@ -54,6 +57,8 @@ def pilot_seeds(given: object, reached: Sequence[int]) -> object:
     """A number n means the n seeds from 1,000,000 on, or from the first above those that the study reaches."""
     if not isinstance(given, int) or isinstance(given, bool):
         return given
+    if given > MOST_SEEDS:
+        raise StudyError(f"tune.seeds: at most {MOST_SEEDS:,}, got {given:,}")
     first = max(PILOT_SEED, max(reached, default=-1) + 1)
     return list(range(first, first + given))
 

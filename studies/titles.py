@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _GRAMMAR = re.compile(
-    r"(?P<name>.*?)(?::(?P<label>[^:/]*?))?(?:@(?P<height>\d+)(?:x(?P<width>\d+))?)?"
-    r"(?:\+t(?P<translate>\d+))?(?P<shuffled>\+shuffled)?"
+    r"(?P<name>.*?)(?::(?P<label>[^:/]*?))?(?:@(?P<height>\d{1,9})(?:x(?P<width>\d{1,9}))?)?"
+    r"(?:\+t(?P<translate>\d{1,9}))?(?P<shuffled>\+shuffled)?"
 )
 
 

@@ -71,7 +71,11 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
             ["grid={kind: conv, train.epochs: [1, 0]}"],
             "grid[0].train.epochs: Input should be greater than or equal to 1, got 0",
         ),
-        (["train.epochs=["], "train.epochs=[: the value is not YAML"),
+        (
+            ["train.epochs=["],
+            "train.epochs=[: the value is not YAML: line 1, column 2: "
+            "expected the node content, but found '<stream end>'",
+        ),
     ],
 )
 def test_a_fault_is_one_line_with_the_file_the_key_and_what_is_allowed(

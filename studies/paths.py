@@ -1,0 +1,39 @@
+"""The one place where a path that a user wrote becomes a path of this machine: `~` expanded, absolute, and possible."""
+
+import os
+from pathlib import Path
+
+from lrlc.studies.errors import StudyError
+
+MOST_BYTES, MOST_BYTES_OF_A_NAME = 4095, 255
+"""What Linux takes of a path, and of a name in it."""
+
+
+def expanded(written: str | Path) -> Path:
+    """The path with `~` expanded; StudyError, of one line, for one that no file can have."""
+    text = os.fspath(written)
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        raise StudyError(f"{text}: a path that is not UTF-8; rename it") from None
+    if "\0" in text:
+        raise StudyError(f"{text}: no path has a null character")
+    if len(encoded) > MOST_BYTES or any(len(name) > MOST_BYTES_OF_A_NAME for name in encoded.split(b"/")):
+        raise StudyError(
+            f"{text}: too long for a path: at most {MOST_BYTES_OF_A_NAME} bytes a name, {MOST_BYTES} in all"
+        )
+    home = os.path.expanduser(text)
+    if home == text and (text == "~" or text.startswith("~/")):
+        raise StudyError(f"{text}: no home folder is known (HOME is not set); name the folder in full")
+    return Path(home)
+
+
+def absolute(written: str | Path) -> Path:
+    """`expanded`, below the folder that the program was started in where it is relative."""
+    path = expanded(written)
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise StudyError(
+            f"{path}: relative to a folder that is gone; start again from one that exists"
+        ) from None
