@@ -6,7 +6,7 @@ from lrlc.layers.constrained_local import ConstrainedLocallyConnected2d
 from lrlc.layers.convolution import Convolution2d
 from lrlc.layers.coord import CoordConv2d
 from lrlc.layers.cost import Cost, activation_bytes, cost
-from lrlc.layers.errors import LayerError
+from lrlc.layers.errors import InputError, LayerError
 from lrlc.layers.functional import lrlc_conv2d
 from lrlc.layers.import_tf import import_tf
 from lrlc.layers.initialise import initialise
@@ -40,6 +40,7 @@ __all__ = [
     "FixedCombiningWeights",
     "InputDependentCombiningWeights",
     "InputDependentLowRankLocallyConnected2d",
+    "InputError",
     "Involution2d",
     "LayerError",
     "LayerKind",

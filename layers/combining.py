@@ -9,7 +9,8 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from lrlc.layers.errors import check_choice
+from lrlc.layers.entrance import fixed_sizes
+from lrlc.layers.errors import InputError, check_choice
 
 SHARES = ("both", "rows", "columns", "none")
 NORMALIZATIONS = ("softmax", "l2", "none")
@@ -21,8 +22,11 @@ RANDOM_LOGITS_STD = 0.1
 def normalize_weights(logits: Tensor, normalize: str) -> Tensor:
     """Normalise (N, K, H', W') over K: 'softmax' sums to 1, 'l2' has unit norm, 'none' leaves as is.
 
-    Where the squared norm is under 1e-12 'l2' divides by 1e-6, as tf.math.l2_normalize does.
+    Where the squared norm is under 1e-12 'l2' divides by 1e-6, as tf.math.l2_normalize does. LayerError for complex
+    logits, which neither norm is defined for.
     """
+    if logits.is_complex() and normalize != "none":
+        raise InputError(f"combining weights normalised by {normalize} must be real, not complex")
     if normalize == "softmax":
         return logits.softmax(1)
     if normalize == "l2":
@@ -163,7 +167,7 @@ def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     F.interpolate's backward is not deterministic on CUDA, and Inductor (torch 2.13, CPU) fuses it into wrong
     gradients in this network.
     """
-    H, W = maps.shape[-2:]
+    H, W = fixed_sizes(maps)[-2:]
     if size == (H, W):
         return maps
     return _interpolation(H, size[0], maps) @ maps @ _interpolation(W, size[1], maps).T

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lrlc.layers import plain
 from lrlc.layers.combining import GlorotConv2d
 from lrlc.layers.convolution import he_uniform_
+from lrlc.layers.entrance import enter, jit_tracing
 from lrlc.layers.errors import check_counts
 from lrlc.layers.functional import autocast
 from lrlc.layers.geometry import Padding, Pair, make_geometry
-from lrlc.layers.lrlc import check_input
 from lrlc.layers.registry import layer_kind
 
 
@@ -69,10 +70,11 @@ class CondConv2d(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_input(x, self.in_channels, self.input_size)
-        filters = self.mixed_filters(x)
-        x, filters = autocast(x, filters)
-        y = self._convolve(x, filters)
+        return enter(self, x)
+
+    def of_images(self, x: Tensor) -> Tensor:
+        """forward of a batch that fits."""
+        y = self._convolve(*autocast(x, self.mixed_filters(x))) if _grouping(x) else self._by_bank(x)
         return y if self.bias is None else y + self.bias[:, None, None].to(y.dtype)
 
     def routing_weights(self, x: Tensor) -> Tensor:
@@ -82,7 +84,7 @@ class CondConv2d(nn.Module):
     def mixed_filters(self, x: Tensor) -> Tensor:
         """Each image's filter, (N, C_out, C_in, kh, kw)."""
         banks = self.basis.reshape(self.rank, -1)
-        return (self.routing_weights(x) @ banks).view(-1, self.out_channels, *self.basis.shape[1:])
+        return (self.routing_weights(x) @ banks).view(x.shape[0], self.out_channels, *self.basis.shape[1:])
 
     def _convolve(self, x: Tensor, filters: Tensor) -> Tensor:
         """Each image with its own filter: one convolution with as many groups as there are images.
@@ -90,10 +92,15 @@ class CondConv2d(nn.Module):
         On a CPU, 64 to 64 channels, it takes a half (12x12) to a quarter (30x30) of the time of K convolutions.
         """
         g = self.geometry
-        stacked = g.pad(x).reshape(1, -1, *g.padded_size)  # (1, N*C_in, H, W)
+        stacked = g.pad(x).flatten(0, 1)[None]  # (1, N*C_in, H, W)
         y = F.conv2d(stacked, filters.flatten(0, 1), None, g.stride, 0, g.dilation, groups=x.shape[0])
         images_nchw = y.view(-1, self.out_channels, *self.output_size)
         return images_nchw.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # vmap knows no channels_last
+
+    def _by_bank(self, x: Tensor) -> Tensor:
+        """A convolution with each bank, weighted and added up."""
+        weights = self.routing_weights(x)[:, :, None, None]
+        return plain.combined(*autocast(x, self.basis), weights, self.geometry)
 
     def extra_repr(self) -> str:
         g = self.geometry
@@ -102,6 +109,11 @@ class CondConv2d(nn.Module):
             f"input_size={g.input_size}, stride={g.stride}, padding={self.padding!r}, "
             f"dilation={g.dilation}, bias={self.bias is not None}"
         )
+
+
+def _grouping(x: Tensor) -> bool:
+    """Whether the images can be groups: a traced graph has a fixed number of them, and there are none of no image."""
+    return not jit_tracing() and x.shape[0] > 0
 
 
 @layer_kind("cond_conv", ranked=True)

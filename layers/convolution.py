@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lrlc.layers.errors import LayerError
-from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry
+from lrlc.layers.entrance import enter, symbolic
+from lrlc.layers.errors import LayerError, check_counts
+from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry, same_padding
 from lrlc.layers.registry import layer_kind
 
 
@@ -45,9 +46,11 @@ class Convolution2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        check_counts(in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
-        kh, kw = self._geometry((1 << 20, 1 << 20)).kernel_size
+        self._large = self._geometry((1 << 20, 1 << 20))  # an image into which every kernel fits
+        kh, kw = self._large.kernel_size
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kh, kw))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
@@ -58,17 +61,37 @@ class Convolution2d(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        return enter(self, x)
+
+    def of_images(self, x: Tensor) -> Tensor:
+        """forward of a batch that fits."""
+        if symbolic():
+            return self._of_symbolic_size(x)
         geometry = self._geometry((x.shape[-2], x.shape[-1]))
-        padding = geometry.padding[::2]
         if not geometry.symmetric:
-            x, padding = geometry.pad(x), (0, 0)
-        return F.conv2d(x, self.weight, self.bias, geometry.stride, padding, geometry.dilation)
+            return self._convolve(geometry.pad(x), (0, 0))
+        return self._convolve(x, geometry.padding[::2])
 
     def extra_repr(self) -> str:
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
             f"padding={self.padding!r}, dilation={self.dilation}, bias={self.bias is not None}"
         )
+
+    def _convolve(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
+        g = self._large
+        return F.conv2d(x, self.weight, self.bias, g.stride, padding, g.dilation)
+
+    def _of_symbolic_size(self, x: Tensor) -> Tensor:
+        """forward, without a decision that would tie a traced graph to this input's size."""
+        g = self._large
+        by_size = self.padding == "same" and g.stride != (1, 1)
+        if not by_size and g.symmetric:
+            return self._convolve(x, g.padding[::2])
+        sizes = (x.shape[-2], x.shape[-1])
+        margins = same_padding(sizes, g.kernel_size, g.stride, g.dilation) if by_size else g.padding
+        top, bottom, left, right = margins
+        return self._convolve(F.pad(x, (left, right, top, bottom)), (0, 0))
 
     def _geometry(self, input_size: tuple[int, int]) -> Geometry:
         return make_geometry(input_size, self.kernel_size, self.stride, self.padding, self.dilation)

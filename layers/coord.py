@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from lrlc.layers.convolution import Convolution2d, as_plain_conv
+from lrlc.layers.entrance import computed_in, enter, symbolic
+from lrlc.layers.errors import check_counts
 from lrlc.layers.geometry import Padding, Pair, make_geometry
 from lrlc.layers.registry import layer_kind
 
@@ -37,6 +39,7 @@ class CoordConv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        check_counts(in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.convolution = Convolution2d(
             in_channels + 2,
@@ -60,15 +63,30 @@ class CoordConv2d(nn.Module):
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.convolution.kernel_size}"
 
     def forward(self, x: Tensor) -> Tensor:
+        return enter(self, x)
+
+    def of_images(self, x: Tensor) -> Tensor:
+        """forward of a batch that fits."""
+        if x.dtype in (torch.float16, torch.bfloat16):  # under autocast, cat refuses those of another half
+            x = x.to(computed_in(x))
         return self.convolution(torch.cat((x, coordinates(x)), 1))  # type: ignore[no-any-return]
 
 
 def coordinates(x: Tensor) -> Tensor:
     """The row and column coordinates (N, 2, H, W) of x's positions, from -1 to 1 (-1 if only one)."""
     N, _, H, W = x.shape
-    rows = torch.linspace(-1, 1, H, dtype=x.dtype, device=x.device).view(1, 1, H, 1)
-    columns = torch.linspace(-1, 1, W, dtype=x.dtype, device=x.device).view(1, 1, 1, W)
+    rows, columns = _line(H, x).view(1, 1, -1, 1), _line(W, x).view(1, 1, 1, -1)
     return torch.cat((rows.expand(N, 1, H, W), columns.expand(N, 1, H, W)), 1)
+
+
+def _line(size: int, like: Tensor) -> Tensor:
+    """`size` numbers from -1 to 1."""
+    if not symbolic():
+        return torch.linspace(-1, 1, size, dtype=like.dtype, device=like.device)
+    # A traced linspace would be of this size for ever.
+    exact = torch.promote_types(like.dtype, torch.float32)
+    steps = like.new_ones(size, dtype=exact).cumsum(0) - 1
+    return (2 * steps / steps[-1:].clamp_min(1) - 1).to(like.dtype)
 
 
 @layer_kind("coord_conv", from_conv=True)

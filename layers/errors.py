@@ -1,12 +1,22 @@
 """What a wrong use of the layers raises: one line that names what was given and what was expected."""
 
+import operator
 from collections.abc import Iterable
 from difflib import get_close_matches
 from math import inf
+from typing import SupportsIndex
 
 
 class LayerError(ValueError):
     """A wrong argument or input; the message is one line for the user."""
+
+
+class InputError(LayerError, RuntimeError):
+    """A tensor that a layer cannot take; a RuntimeError too, as nn.Conv2d's."""
+
+
+class InputTypeError(LayerError, TypeError):
+    """An input that is no tensor; a TypeError too, as nn.Conv2d's."""
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> LayerError:
@@ -35,10 +45,22 @@ def check_strength(name: str, given: object) -> None:
         raise LayerError(f"{name} must be a number of at least 0, not {given!r}")
 
 
+def as_int(given: object) -> int | None:
+    """`given` as an int where it is one, NumPy's or torch's too; None for all else, True and False among it."""
+    if isinstance(given, bool) or not isinstance(given, SupportsIndex):
+        return None
+    if isinstance(given, int):
+        return given
+    try:
+        return operator.index(given)
+    except TypeError:  # an array of several
+        return None
+
+
 def check_counts(**counts: object) -> None:
     """LayerError unless each argument, by its name, is an int of at least 1."""
     for name, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if (count := as_int(value)) is None or count < 1:
             raise LayerError(f"{name} must be an int of at least 1, not {value!r}")
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lrlc.layers.errors import LayerError
+from lrlc.layers.errors import InputError, LayerError, as_int
 
 Pair = int | Sequence[int]
 Padding = str | int | Sequence[int]
@@ -65,7 +67,7 @@ def make_geometry(
     geometry = Geometry(size, kernel, steps, _resolve(padding, size, kernel, steps, spread), spread)
     (H, W), (eh, ew) = geometry.padded_size, geometry.extent
     if eh > H or ew > W:
-        raise LayerError(
+        raise InputError(
             f"kernel_size {kernel[0]}x{kernel[1]} with dilation {spread[0]}x{spread[1]} covers {eh}x{ew}, "
             f"more than the padded input of {H}x{W}"
         )
@@ -74,10 +76,11 @@ def make_geometry(
 
 def pair(value: object, name: str, least: int = 1) -> tuple[int, int]:
     """An int or a pair as a pair of ints of at least `least`."""
-    both = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(both) != 2 or any(not isinstance(v, int) or isinstance(v, bool) or v < least for v in both):
+    both = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
+    found = [as_int(v) for v in both]
+    if len(found) != 2 or any(v is None or v < least for v in found):
         raise LayerError(f"{name} must be an int or a pair of ints of at least {least}, not {value!r}")
-    return both[0], both[1]
+    return found[0], found[1]  # type: ignore[return-value]
 
 
 def _resolve(
@@ -90,21 +93,28 @@ def _resolve(
     if padding == "valid":
         return 0, 0, 0, 0
     if padding == "same":
-        top, bottom = _same(size[0], kernel[0], stride[0], dilation[0])
-        left, right = _same(size[1], kernel[1], stride[1], dilation[1])
-        return top, bottom, left, right
+        return same_padding(size, kernel, stride, dilation)
     if isinstance(padding, str):
         raise LayerError(f"padding must be 'valid', 'same' or ints, not {padding!r}")
-    if not isinstance(padding, int) and len(padding) == 4:
-        top, bottom, left, right = padding
-        if min(padding) < 0:
-            raise LayerError(f"padding must be at least 0, not {tuple(padding)}")
-        return top, bottom, left, right
+    if isinstance(padding, Sequence) and len(padding) == 4:
+        top, bottom = pair(padding[:2], "padding", least=0)
+        return top, bottom, *pair(padding[2:], "padding", least=0)
     vertical, horizontal = pair(padding, "padding", least=0)
     return vertical, vertical, horizontal, horizontal
 
 
-def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+def same_padding(
+    size: tuple[Any, Any], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[Any, Any, Any, Any]:
+    """(top, bottom, left, right) of padding 'same'; of symbols where `size` is of symbols, as in torch.export."""
+    top, bottom = _same(size[0], kernel[0], stride[0], dilation[0])
+    left, right = _same(size[1], kernel[1], stride[1], dilation[1])
+    return top, bottom, left, right
+
+
+def _same(size: Any, kernel: int, stride: int, dilation: int) -> tuple[Any, Any]:
     output = -(-size // stride)
-    total = max((output - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    total = (output - 1) * stride + (kernel - 1) * dilation + 1 - size
+    # torch.jit.trace hands out sizes as tensors
+    total = total.clamp_min(0) if isinstance(total, Tensor) else torch.sym_max(total, 0)  # type: ignore[no-untyped-call]
     return total // 2, total - total // 2

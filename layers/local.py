@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from lrlc.layers.convolution import Convolution2d, as_plain_conv, he_uniform_
-from lrlc.layers.errors import check_choice, check_flag
+from lrlc.layers.entrance import enter
+from lrlc.layers.errors import check_choice, check_counts, check_flag
 from lrlc.layers.functional import local_conv2d
 from lrlc.layers.geometry import Padding, Pair, make_geometry
-from lrlc.layers.lrlc import check_input
 from lrlc.layers.registry import layer_kind
 
 STARTS = ("he", "keras", "shared")
@@ -54,6 +54,7 @@ class LocallyConnected2d(nn.Module):
         start: str = "he",
     ) -> None:
         super().__init__()
+        check_counts(in_channels=in_channels, out_channels=out_channels)
         check_choice("start", start, STARTS)
         self.in_channels, self.out_channels, self.start = in_channels, out_channels, start
         self.geometry = make_geometry(input_size, kernel_size, stride, padding, dilation)
@@ -77,7 +78,10 @@ class LocallyConnected2d(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_input(x, self.in_channels, self.input_size)
+        return enter(self, x)
+
+    def of_images(self, x: Tensor) -> Tensor:
+        """forward of a batch that fits."""
         y = local_conv2d(x, self.filters, self.geometry)
         return y if self.bias is None else y + self.bias.to(y.dtype)
 

@@ -18,6 +18,7 @@ from lrlc.layers.combining import (
     InputDependentCombiningWeights,
 )
 from lrlc.layers.convolution import Convolution2d, as_plain_conv, he_uniform_
+from lrlc.layers.entrance import check_input, enter
 from lrlc.layers.errors import LayerError, check_choice, check_counts, check_factor, check_flag
 from lrlc.layers.functional import combine
 from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry
@@ -123,7 +124,10 @@ class LowRankLocallyConnected2d(nn.Module):
                 nn.init.zeros_(bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        self._check_input(x)
+        return enter(self, x)
+
+    def of_images(self, x: Tensor) -> Tensor:
+        """forward of a batch that fits."""
         weights = self.combining(x)
         banks = self._bank_parameters()
         if self.varied:
@@ -141,7 +145,8 @@ class LowRankLocallyConnected2d(nn.Module):
         if isinstance(self.combining, InputDependentCombiningWeights):
             if x is None:
                 raise LayerError("these combining weights depend on the input: give x (N, C_in, H, W)")
-            self._check_input(x)
+            check_input(self, x)
+            x = x if x.ndim == 4 else x[None]
         return self.combining(x)  # type: ignore[no-any-return]
 
     def local_filters(self, x: Tensor | None = None) -> Tensor:
@@ -255,9 +260,6 @@ class LowRankLocallyConnected2d(nn.Module):
             frame[k, :, :, rows, columns] = bank
         return frame
 
-    def _check_input(self, x: Tensor) -> None:
-        check_input(x, self.in_channels, self.input_size)
-
 
 class InputDependentLowRankLocallyConnected2d(LowRankLocallyConnected2d):
     """LowRankLocallyConnected2d(..., input_dependent=True): the weights come from the layer's input."""
@@ -280,18 +282,6 @@ class InputDependentLowRankLocallyConnected2d(LowRankLocallyConnected2d):
             rank=rank,
             input_dependent=True,
             **options,
-        )
-
-
-def check_input(x: Tensor, channels: int, size: tuple[int, int]) -> None:
-    """LayerError unless x is (N, channels, *size)."""
-    if x.ndim != 4:
-        raise LayerError(f"the input must have 4 dimensions (N, C, H, W), not {x.ndim}")
-    if x.shape[1] != channels:
-        raise LayerError(f"the layer takes {channels} input channels, but the input has {x.shape[1]}")
-    if (x.shape[2], x.shape[3]) != size:
-        raise LayerError(
-            f"the layer was built for inputs of {size[0]}x{size[1]}, not {x.shape[2]}x{x.shape[3]}"
         )
 
 

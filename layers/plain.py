@@ -24,12 +24,11 @@ def combined(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> T
 
 def local(x: Tensor, filters: Tensor, geometry: Geometry) -> Tensor:
     """ops.local as unfold and one matrix product per position."""
-    N, C = x.shape[:2]
-    kh, kw = geometry.kernel_size
+    (N, C), (kh, kw), (H, W) = x.shape[:2], geometry.kernel_size, geometry.output_size
     columns = F.unfold(geometry.pad(x), (kh, kw), geometry.dilation, 0, geometry.stride)  # (N, C*kh*kw, P)
-    columns = columns.view(N, C, kh * kw, -1).transpose(1, 2).reshape(N, kh * kw * C, -1)
+    columns = columns.view(N, C, kh * kw, H * W).transpose(1, 2).flatten(1, 2)
     y = columns.permute(2, 0, 1) @ filters  # (P, N, C_out)
-    return y.permute(1, 2, 0).reshape(N, -1, *geometry.output_size)
+    return y.permute(1, 2, 0).reshape(N, filters.shape[2], H, W)
 
 
 def split_banks(basis: Tensor, rank: int) -> Tensor:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from lrlc.layers.convolution import Convolution2d
 from lrlc.layers.geometry import Padding, Pair, make_geometry
-from lrlc.layers.lrlc import check_input
 from lrlc.layers.registry import layer_kind
 
 
@@ -63,9 +62,9 @@ class PositionMapConv2d(Convolution2d):
         self.input_size, self.output_size = geometry.input_size, geometry.output_size
         self.map = PositionMap(out_channels, self.output_size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        check_input(x, self.in_channels, self.input_size)
-        return self.map(super().forward(x))  # type: ignore[no-any-return]
+    def of_images(self, x: Tensor) -> Tensor:
+        """forward of a batch that fits."""
+        return self.map(super().of_images(x))  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, input_size={self.input_size}"

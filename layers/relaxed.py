@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from lrlc.layers.combining import FixedCombiningWeights
 from lrlc.layers.convolution import he_uniform_
+from lrlc.layers.entrance import enter
 from lrlc.layers.errors import check_counts, check_strength
 from lrlc.layers.functional import combine
 from lrlc.layers.geometry import Padding, Pair, make_geometry
-from lrlc.layers.lrlc import check_input
 from lrlc.layers.penalty import neighbour_differences
 from lrlc.layers.plain import split_banks
 from lrlc.layers.registry import layer_kind
@@ -74,7 +74,10 @@ class RelaxedConv2d(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_input(x, self.in_channels, self.input_size)
+        return enter(self, x)
+
+    def of_images(self, x: Tensor) -> Tensor:
+        """forward of a batch that fits."""
         y = combine(x, self.basis, self.combining(), self.geometry)
         return y if self.bias is None else y + self.bias[:, None, None].to(y.dtype)
 

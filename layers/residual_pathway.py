@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from lrlc.layers.convolution import Convolution2d
-from lrlc.layers.errors import check_strength
+from lrlc.layers.entrance import enter
+from lrlc.layers.errors import check_counts, check_strength
 from lrlc.layers.geometry import Padding, Pair
 from lrlc.layers.local import LocallyConnected2d
 from lrlc.layers.registry import layer_kind
@@ -50,6 +51,7 @@ class ResidualPathway2d(nn.Module):
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
+        check_counts(in_channels=in_channels, out_channels=out_channels)
         check_strength("conv_penalty", conv_penalty)
         check_strength("local_penalty", local_penalty)
         self.conv_strength, self.local_strength = conv_penalty, local_penalty
@@ -74,6 +76,10 @@ class ResidualPathway2d(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        return enter(self, x)
+
+    def of_images(self, x: Tensor) -> Tensor:
+        """forward of a batch that fits."""
         return self.local(x) + self.convolution(x)  # type: ignore[no-any-return]
 
     def penalty(self) -> Tensor:

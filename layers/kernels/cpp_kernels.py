@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lrlc.layers.errors import InputError
 from lrlc.layers.geometry import Geometry
 from lrlc.layers.kernels.cpp_build import library
 from lrlc.layers.plain import split_banks
@@ -90,7 +91,9 @@ def _apply(
 ) -> None:
     sizes = _sizes(source, target, geometry, 0 if banks is None else banks.shape[0], backward)
     call = _function("lrlc_apply", source.dtype)
-    call(sizes, *map(_pointer, (source, target, banks, weights, filters)), *_division(target.shape[1]))
+    images = [_address(tensor, source.dtype) for tensor in (source, target)]
+    sums = [_address(tensor, _real(source.dtype)) for tensor in (banks, weights)]
+    call(sizes, *images, *sums, _address(filters, source.dtype), *_division(target.shape[1]))
 
 
 def _filter_gradients(
@@ -106,8 +109,9 @@ def _filter_gradients(
 ) -> None:
     sizes = _sizes(source, grad, geometry, 0 if banks is None else banks.shape[0], False)
     call = _function("lrlc_filter_gradients", source.dtype)
-    tensors = (source, grad, banks, weights, of_banks, of_weights, of_filters)
-    call(sizes, *map(_pointer, tensors), *_division(grad.shape[1]))
+    images = [_address(tensor, source.dtype) for tensor in (source, grad)]
+    sums = [_address(tensor, _real(source.dtype)) for tensor in (banks, weights, of_banks, of_weights)]
+    call(sizes, *images, *sums, _address(of_filters, source.dtype), *_division(grad.shape[1]))
 
 
 def _sizes(source: Tensor, target: Tensor, g: Geometry, banks: int, backward: bool) -> Any:
@@ -135,8 +139,16 @@ def _function(name: str, dtype: torch.dtype) -> Callable[..., None]:
     return function  # type: ignore[no-any-return]
 
 
-def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+def _address(tensor: Tensor | None, dtype: torch.dtype) -> ctypes.c_void_p:
+    """Where C++ finds the values; null for no tensor. InputError for what it would read wrongly."""
+    if tensor is None:
+        return ctypes.c_void_p(None)
+    if tensor.device.type != "cpu" or tensor.dtype != dtype or not tensor.is_contiguous():
+        raise InputError(
+            f"the C++ kernels read contiguous {dtype} on the CPU here, "
+            f"not {tensor.dtype} with strides {tensor.stride()} on {tensor.device}"
+        )
+    return ctypes.c_void_p(tensor.data_ptr())
 
 
 def _nhwc(x: Tensor) -> Tensor:

@@ -36,6 +36,9 @@ TRITON_RANKS = 16
 LARGEST_IMAGE = 2**31 // 256
 """Elements of an image and of its output: the kernels' offsets inside a block of images have 32 bits."""
 
+LARGEST_FILTERS = 2**31
+"""Elements of the banks or of all positions' filters, for the same reason."""
+
 BACKENDS = ("auto", "portable", "cpp", "triton", "banks", "filters")
 
 
@@ -106,7 +109,7 @@ def _family(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> st
         return "banks"
     if wanted == "filters" and forms:
         return "filters"
-    if _triton(x, basis.shape[0] // weights.shape[1], geometry):
+    if _triton(x, basis.shape[0] // weights.shape[1], geometry, filters=basis):
         if wanted == "triton" or x.device.type != "cuda":
             return "triton"
         names: tuple[str, ...] = ("triton",) if weights.shape[1] <= TRITON_RANKS else ()
@@ -121,7 +124,7 @@ def _family(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> st
 
 def _local_name(x: Tensor, filters: Tensor, geometry: Geometry) -> str:
     """The family that computes local connectivity."""
-    if _triton(x, filters.shape[2], geometry) and filters.numel() < 2**31:
+    if _triton(x, filters.shape[2], geometry, filters):
         if backend() == "triton" or x.device.type != "cuda":
             return "triton"
         return _fastest("local", ("triton", "unfolded"), _local_family, (x, filters), geometry)
@@ -183,7 +186,7 @@ def _cpp(x: Tensor) -> bool:
     return wanted in ("auto", "cpp") and cpp_kernels.available(x)
 
 
-def _triton(x: Tensor, out_channels: int, geometry: Geometry) -> bool:
+def _triton(x: Tensor, out_channels: int, geometry: Geometry, filters: Tensor) -> bool:
     wanted = backend()
     if wanted not in ("auto", "triton", "filters"):
         return False
@@ -191,6 +194,7 @@ def _triton(x: Tensor, out_channels: int, geometry: Geometry) -> bool:
     serves = on_device and find_spec("triton") is not None and x.dtype in TRITON_DTYPES
     (H, W), (TH, TW) = geometry.input_size, geometry.output_size
     serves = serves and max(x.shape[1] * H * W, out_channels * TH * TW) < LARGEST_IMAGE
+    serves = serves and filters.numel() < LARGEST_FILTERS
     if wanted == "triton" and not serves:
         raise LayerError(f"LRLC_BACKEND=triton, but Triton cannot serve {x.dtype} {H}x{W} on {x.device} here")
     return serves

@@ -16,6 +16,7 @@ from torch.library import custom_op
 from torch.utils.flop_counter import register_flop_formula
 
 from lrlc.layers import plain
+from lrlc.layers.entrance import check_combined, check_gradient, check_kernel_input, check_local
 from lrlc.layers.geometry import Geometry
 from lrlc.layers.kernels import dispatch
 
@@ -23,10 +24,30 @@ Ints = Sequence[int]
 
 
 def geometry_of(x: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Geometry:
-    """The geometry for an input x (N, C_in, H, W); nothing is checked here."""
+    """The geometry for an input x (N, C_in, H, W), unchecked."""
     (kh, kw), (sh, sw), (dh, dw) = kernel_size, stride, dilation
     top, bottom, left, right = padding
     return Geometry((x.shape[2], x.shape[3]), (kh, kw), (sh, sw), (top, bottom, left, right), (dh, dw))
+
+
+def _fitting(
+    x: Tensor, basis: Tensor, weights: Tensor, stride: Ints, padding: Ints, dilation: Ints
+) -> Geometry:
+    """The geometry of `combined`, all of whose arguments fit; InputError where they do not."""
+    check_kernel_input(x, basis=basis, weights=weights)
+    geometry = geometry_of(x, basis.shape[2:], stride, padding, dilation)
+    check_combined(x, basis, weights, geometry)
+    return geometry
+
+
+def _locally_fitting(
+    x: Tensor, filters: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints
+) -> Geometry:
+    """The geometry of `local`, all of whose arguments fit; InputError where they do not."""
+    check_kernel_input(x)
+    geometry = geometry_of(x, kernel_size, stride, padding, dilation)
+    check_local(x, filters, geometry)
+    return geometry
 
 
 @custom_op("lrlc::combined", mutates_args=())
@@ -36,9 +57,11 @@ def combined(
     """y[n,:,i,j] = sum_k weights[n,k,i,j] * (x conv basis_k)[n,:,i,j].
 
     x (N, C_in, H, W); basis (K*C_out, C_in, kh, kw), K outermost; weights (1 or N, K, H', W');
-    y (N, C_out, H', W'), channels_last.
+    y (N, C_out, H', W'), channels_last. InputError where they do not fit.
     """
-    geometry = geometry_of(x, basis.shape[2:], stride, padding, dilation)
+    geometry = _fitting(x, basis, weights, stride, padding, dilation)
+    if not len(x):
+        return _channels_last(x, basis.shape[0] // weights.shape[1], *geometry.output_size)
     with torch.autocast(x.device.type, enabled=False):
         kernel = dispatch.combined(x, basis, weights, geometry)
         return _promised(kernel(x, basis, weights, geometry))
@@ -50,7 +73,10 @@ def combined_backward(
     needs: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of x, basis and weights; an empty tensor for each that `needs` leaves out."""
-    geometry = geometry_of(x, basis.shape[2:], stride, padding, dilation)
+    geometry = _fitting(x, basis, weights, stride, padding, dilation)
+    check_gradient(grad, x, basis.shape[0] // weights.shape[1], geometry)
+    if not len(x):
+        return _of_no_images(x, needs[0]), _of_no_images(basis, needs[1]), _of_no_images(weights, needs[2])
     kernel = dispatch.combined_backward(x, basis, weights, geometry)
     with torch.autocast(x.device.type, enabled=False):
         gx, gb, gw = kernel(grad.to(x.dtype), x, basis, weights, geometry, (needs[0], needs[1], needs[2]))
@@ -61,8 +87,13 @@ def combined_backward(
 def local(
     x: Tensor, filters: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints
 ) -> Tensor:
-    """Each position's own filter: filters (H'*W', kh*kw*C_in, C_out); y (N, C_out, H', W'), channels_last."""
-    geometry = geometry_of(x, kernel_size, stride, padding, dilation)
+    """Each position's own filter: filters (H'*W', kh*kw*C_in, C_out); y (N, C_out, H', W'), channels_last.
+
+    InputError where they do not fit.
+    """
+    geometry = _locally_fitting(x, filters, kernel_size, stride, padding, dilation)
+    if not len(x):
+        return _channels_last(x, filters.shape[2], *geometry.output_size)
     with torch.autocast(x.device.type, enabled=False):
         kernel = dispatch.local(x, filters, geometry)
         return _promised(kernel(x, filters, geometry))
@@ -74,11 +105,19 @@ def local_backward(
     needs: Sequence[bool],
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The gradients of x and filters; an empty tensor for each that `needs` leaves out."""
-    geometry = geometry_of(x, kernel_size, stride, padding, dilation)
+    geometry = _locally_fitting(x, filters, kernel_size, stride, padding, dilation)
+    check_gradient(grad, x, filters.shape[2], geometry)
+    if not len(x):
+        return _of_no_images(x, needs[0]), _of_no_images(filters, needs[1])
     kernel = dispatch.local_backward(x, filters, geometry)
     with torch.autocast(x.device.type, enabled=False):
         gx, gf = kernel(grad.to(x.dtype), x, filters, geometry, (needs[0], needs[1]))
     return _promised(gx), gf.contiguous()
+
+
+def _of_no_images(tensor: Tensor, needed: bool) -> Tensor:
+    """The gradient that an empty batch gives."""
+    return tensor.new_zeros(tensor.shape) if needed else tensor.new_empty(0)
 
 
 def _promised(images: Tensor) -> Tensor:
@@ -91,13 +130,14 @@ def _promised(images: Tensor) -> Tensor:
 
 @combined.register_fake
 def _(x: Tensor, basis: Tensor, weights: Tensor, stride: Ints, padding: Ints, dilation: Ints) -> Tensor:
+    _fitting(x, basis, weights, stride, padding, dilation)
     return _channels_last(x, basis.shape[0] // weights.shape[1], weights.shape[2], weights.shape[3])
 
 
 @local.register_fake
 def _(x: Tensor, filters: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Tensor:
-    size = geometry_of(x, kernel_size, stride, padding, dilation).output_size
-    return _channels_last(x, filters.shape[2], *size)
+    geometry = _locally_fitting(x, filters, kernel_size, stride, padding, dilation)
+    return _channels_last(x, filters.shape[2], *geometry.output_size)
 
 
 @combined_backward.register_fake
