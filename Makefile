@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RESULTS ?= runs
 MOTO := .moto
 
-.PHONY: quickstart test tests tests-on-clusters chaos coverage figures check clean
+.PHONY: quickstart test tests tests-on-clusters fuzz chaos coverage figures check clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,13 @@ $(MOTO)/installed: Makefile
 	$(PYTHON) -m venv $(MOTO)
 	$(MOTO)/bin/python -m pip install --quiet 'moto[server]==5.2.5'
 	touch $@
+
+# The suite's property tests with new random examples, round after round, until MINUTES are over or one fails.
+fuzz: $(VENV)/installed
+	end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); \
+	while [ $$(date +%s) -lt $$end ]; do \
+		$(BIN)/python -m pytest -q -x -m hypothesis --hypothesis-profile fuzz --ignore tests/on_clusters || exit 1; \
+	done
 
 # A study of 210 trials through 30 kills, as often as RUNS says (some minutes each).
 chaos: $(VENV)/installed

@@ -8,28 +8,24 @@ compaction deletes the rest.
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lrlc.results.errors import StoreError
 from lrlc.results.files import Location
-from lrlc.results.parts import (
+from lrlc.results.part_files import (
     FILE,
     SUFFIX,
     Part,
-    discard,
+    content_damage,
     has_later_columns,
-    has_later_tables,
-    is_intact,
-    load,
-    merged_name,
     part_path,
+    publish,
     read_file,
-    snapshot,
 )
+from lrlc.results.parts import discard, has_later_tables, load, merged_name, snapshot
 from lrlc.results.schema import COMPANIONS, SCHEMAS
 
 LARGE_PART_ROWS = 100_000
@@ -60,10 +56,11 @@ def _merge_small_parts(root: Location) -> None:
     kept = _kept_ids(root)
     name = merged_name(small[-1].name)
     try:
-        rows = {table: _write_merged(root, table, name, small, kept, {}) for table in COMPANIONS}
+        unnamed = Part(name, {}, frozenset())
+        rows = {table: _write_merged(root, table, unnamed, small, kept) for table in COMPANIONS}
         # Parts that one of these replaced may still lie there: they stay replaced.
         replaces = frozenset(part.name for part in small).union(_still_there(root, now.replaced))
-        _write_merged(root, "trials", name, small, kept, Part(name, rows, replaces).metadata())
+        _write_merged(root, "trials", Part(name, rows, replaces), small, kept)
     except StoreError:
         discard(root, name)
         raise
@@ -77,8 +74,12 @@ def _is_whole(root: Location, part: Part) -> bool:
     """Whether merging the part would lose nothing."""
     if has_later_tables(part):
         return False
-    paths = [(part_path(root, table, part.name), table) for table in SCHEMAS if part.rows[table]]
-    return all(is_intact(path) and not has_later_columns(path, table) for path, table in paths)
+    return all(
+        content_damage(root, table, part.name, part.rows[table]) is None
+        and not has_later_columns(part_path(root, table, part.name), table)
+        for table in SCHEMAS
+        if part.rows[table]
+    )
 
 
 def _kept_ids(root: Location) -> dict[str, pa.Array]:
@@ -91,30 +92,13 @@ def _kept_ids(root: Location) -> dict[str, pa.Array]:
 
 
 def _write_merged(
-    root: Location,
-    table: str,
-    name: str,
-    parts: Sequence[Part],
-    kept: dict[str, pa.Array],
-    metadata: dict[bytes, bytes],
+    root: Location, table: str, merged: Part, parts: Sequence[Part], kept: dict[str, pa.Array]
 ) -> int:
     """Write one file of the merged part and return its rows; no file for a table without rows."""
-    schema = SCHEMAS[table].with_metadata({**SCHEMAS[table].metadata, **metadata})
     sources = [part for part in parts if part.rows[table] and part.name in kept]
-    rows = 0
-
-    def write(file: BinaryIO) -> None:
-        nonlocal rows
-        with pq.ParquetWriter(
-            file, schema, compression="zstd", write_page_checksum=True, **_encoding(schema)
-        ) as writer:
-            for group in _row_groups(root, table, sources, kept):
-                writer.write_table(group.replace_schema_metadata(schema.metadata))
-                rows += len(group)
-
-    if sources or table == "trials":
-        part_path(root, table, name).publish(write)
-    return rows
+    if not sources and table != "trials":
+        return 0
+    return publish(root, table, merged, _row_groups(root, table, sources, kept), **_encoding(SCHEMAS[table]))
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:

@@ -16,8 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lrlc.results import checksums, damage
+from lrlc.results.checksums import write_parquet
+from lrlc.results.damage import Damage
 from lrlc.results.files import Location
-from lrlc.results.parts import SUFFIX
+from lrlc.results.part_files import SUFFIX
 
 FOLDER = "datasets"
 
@@ -138,35 +141,54 @@ def write(root: Location, summary: DatasetSummary) -> None:
     row["shape"] = list(summary.mean_image.shape)
     row["baselines"] = [asdict(baseline) for baseline in summary.baselines]
     table = pa.table({name: pa.array([row[name]], SCHEMA.field(name).type) for name in SCHEMA.names}, SCHEMA)
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="zstd")
-    (root / FOLDER / f"{quote(summary.dataset, safe='')}{SUFFIX}").replace(
-        lambda file: file.write(buffer.getvalue())
-    )
+    place = _place(_file_name(summary.dataset))
+    (root / f"{place}{SUFFIX}").replace(lambda file: write_parquet(file, place, SCHEMA, [table]))
 
 
 def read(root: Location) -> dict[str, DatasetSummary]:
     """By title, those that can be read."""
-    found = {}
-    for name in (root / FOLDER).names(SUFFIX):
-        try:
-            summary = _read(root / FOLDER / f"{name}{SUFFIX}")
-        except (pa.ArrowException, OSError, KeyError, ValueError, IndexError):
-            continue
-        found[summary.dataset] = summary
-    return found
+    found = [kept for path in _paths(root) if (kept := damage.kept(_read(path))) is not None]
+    return {summary.dataset: summary for summary in found}
 
 
-def _read(path: Location) -> DatasetSummary:
-    table = pq.read_table(io.BytesIO(path.read()))
+def damaged(root: Location) -> list[Damage]:
+    """The files that `read` leaves out."""
+    return [found for path in _paths(root) if isinstance(found := _read(path), Damage)]
+
+
+def _paths(root: Location) -> list[Location]:
+    return [root / FOLDER / f"{name}{SUFFIX}" for name in (root / FOLDER).names(SUFFIX)]
+
+
+def _read(path: Location) -> DatasetSummary | Damage | None:
+    return damage.judge(path, lambda content: _parse(path.name.removesuffix(SUFFIX), content))
+
+
+def _parse(name: str, content: bytes) -> DatasetSummary:
+    if fault := checksums.fault(io.BytesIO(content), _place(name)):
+        raise ValueError(fault)
+    table = pq.read_table(io.BytesIO(content))
     if not VERSION.items() <= (table.schema.metadata or {}).items():
-        raise ValueError(f"{path}: another version")
-    row = table.slice(0, 1).to_pylist()[0]
+        raise ValueError("it was written by another version of lrlc, or by none")
+    known = [field for field in SCHEMA if field.name in table.schema.names]
+    if any(table.schema.field(field.name).type != field.type for field in known):
+        raise ValueError("its columns have other types")
+    row = table.select([field.name for field in known]).slice(0, 1).to_pylist()[0]
+    if _file_name(row["dataset"]) != name:
+        raise ValueError(f"it is the summary of {row['dataset']!r}")
     shape = row.pop("shape")
     row["mean_image"] = np.array(row["mean_image"], dtype=np.float32).reshape(shape)
     row["examples"] = np.array(row["examples"], dtype=np.uint8).reshape(-1, *shape)
     row["baselines"] = tuple(_baseline(told) for told in row.get("baselines") or ())
     return DatasetSummary(**row)
+
+
+def _file_name(title: str) -> str:
+    return quote(title, safe="")
+
+
+def _place(name: str) -> str:
+    return f"{FOLDER}/{name}"
 
 
 def _baseline(told: Mapping[str, Any]) -> Baseline:

@@ -50,6 +50,9 @@ class Files(Protocol):
     def modified_at(self, path: str) -> float | None:
         """Seconds since the epoch by the clock of the place; None for a file that is gone."""
 
+    def signature(self, path: str) -> object | None:
+        """What changes whenever a file's content does; None where that cannot be told of it."""
+
     def remove_abandoned(self, folder: str, older_than_seconds: float, now: float) -> None:
         """Delete what a writer that was killed in the middle of a file left in `folder`."""
 

@@ -6,6 +6,7 @@ the final name left an unreadable file in 12 of 12 tries, this way in none.
 
 import errno
 import os
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _ARROW = fs.LocalFileSystem()
+
+SURE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class LocalFiles:
         try:
             os.makedirs(folder or ".", exist_ok=True)
             try:
-                with open(hidden, "xb") as file:
+                with open(hidden, "x+b") as file:
                     write(file)
                     file.flush()
                     os.fsync(file.fileno())
@@ -93,6 +96,13 @@ class LocalFiles:
             return os.stat(path).st_mtime
         except FileNotFoundError:
             return None
+
+    def signature(self, path: str) -> object | None:
+        """None for a file of the last seconds: within a tick of the clock it may change and look the same."""
+        found = os.stat(path)
+        if time.time() - found.st_ctime < SURE_SECONDS:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def remove_abandoned(self, folder: str, older_than_seconds: float, now: float) -> None:
         for name in self.names(folder):

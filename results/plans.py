@@ -18,8 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lrlc.results import checksums, damage
+from lrlc.results.checksums import write_parquet
+from lrlc.results.damage import Damage
 from lrlc.results.files import Location
-from lrlc.results.parts import SUFFIX
+from lrlc.results.part_files import SUFFIX
 
 FOLDER = "plans"
 TUNED = "tuned"
@@ -63,8 +66,9 @@ class StagedPlan:
 
 @dataclass(frozen=True)
 class PlanFile:
-    """A plan as it was read: when it was written, in ns, and its table with all columns."""
+    """A plan as it was read: whose it is, when it was written, in ns, and its table with all columns."""
 
+    profile: str
     written_ns: int
     table: pa.Table
 
@@ -102,27 +106,52 @@ def write(root: Location, profile: str, plan: StagedPlan) -> None:
     """Keep the plan in place of the profile's earlier one."""
     told = json.dumps({"profile": profile, "written_ns": time.time_ns()}).encode()
     of_stages = [_of_stage(stage, sorted(set(ids)), plan.tuned) for stage, ids in plan.stages.items()]
-    table = pa.concat_tables([_SCHEMA.empty_table(), *of_stages])
-    table = table.replace_schema_metadata({_PLAN_KEY: told})
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-    path = root / FOLDER / f"{quote(profile, safe='')}{SUFFIX}"
-    path.replace(lambda file: file.write(buffer.getvalue()))
+    place = _place(_file_name(profile))
+    path = root / f"{place}{SUFFIX}"
+    schema = _SCHEMA.with_metadata({_PLAN_KEY: told})
+    path.replace(lambda file: write_parquet(file, place, schema, of_stages))
 
 
 def read_all(root: Location) -> dict[str, PlanFile]:
-    """By profile; a file that cannot be read is left out, and the next run writes it again."""
-    plans = {}
+    """By profile; a file that is damaged is left out, and the next run writes it again."""
+    plans = [kept for path in _paths(root) if (kept := damage.kept(_read(root, path))) is not None]
+    return {plan.profile: plan for plan in plans}
+
+
+def damaged(root: Location) -> list[Damage]:
+    """The files that read_all leaves out."""
+    return [found for path in _paths(root) if isinstance(found := _read(root, path), Damage)]
+
+
+def _paths(root: Location) -> list[Location]:
     folder = root / FOLDER
-    for name in folder.names(SUFFIX):
-        try:
-            content = io.BytesIO((folder / f"{name}{SUFFIX}").read())
-            table = pq.read_table(content, read_dictionary=["stage", "tuned"])
-            told = json.loads(table.schema.metadata[_PLAN_KEY])
-            plans[told["profile"]] = PlanFile(told["written_ns"], _filled(table))
-        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-            continue
-    return plans
+    return [folder / f"{name}{SUFFIX}" for name in folder.names(SUFFIX)]
+
+
+def _read(root: Location, path: Location) -> PlanFile | Damage | None:
+    name = path.name.removesuffix(SUFFIX)
+    return damage.judge(path, lambda content: _parse(name, content))
+
+
+def _parse(name: str, content: bytes) -> PlanFile:
+    if fault := checksums.fault(io.BytesIO(content), _place(name)):
+        raise ValueError(fault)
+    table = pq.read_table(io.BytesIO(content), read_dictionary=["stage", "tuned"])
+    told = json.loads((table.schema.metadata or {})[_PLAN_KEY])
+    if _file_name(told["profile"]) != name:
+        raise ValueError(f"it is the plan of profile {told['profile']!r}")
+    table = _filled(table)
+    if table["trial_id"].type != pa.string() or table["trial_id"].null_count or table["stage"].null_count:
+        raise ValueError("it lacks trials or stages")
+    return PlanFile(told["profile"], int(told["written_ns"]), table)
+
+
+def _file_name(profile: str) -> str:
+    return quote(profile, safe="")
+
+
+def _place(name: str) -> str:
+    return f"{FOLDER}/{name}"
 
 
 def joined(read: Mapping[str, PlanFile]) -> pa.Table:

@@ -8,26 +8,28 @@
 <root>/tuning.json               the settings that pilots chose for each kind, per profile
 <root>/widths.json               widths that were measured for kinds matched by training time
 <root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
-<root>/damaged/                  the files of parts that could not be read when a run began
+<root>/damaged/                  files that were damaged when a run began, and all files of damaged parts
+
+Each file carries a checksum of its content and place; those of earlier versions are accepted without one.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lrlc.results import compaction, datasets, plans, widths
+from lrlc.results import aside, compaction, datasets, plans, widths
+from lrlc.results.damage import Damage
 from lrlc.results.datasets import DatasetSummary
 from lrlc.results.errors import StoreError
 from lrlc.results.files import Location, locate
 from lrlc.results.importance import Importance
-from lrlc.results.parts import SUFFIX, Part, discard, is_intact, load, new_name, part_path, snapshot
+from lrlc.results.part_files import Part, publish
+from lrlc.results.parts import discard, load, new_name
 from lrlc.results.plans import PlanFile, Stage, StagedPlan
+from lrlc.results.profiles import DEFAULT_PROFILE, IMPORTANCE, STUDY, TUNING, StudyRecord
 from lrlc.results.schema import COMPANIONS, SCHEMAS, TrialResult, TrialStatus, to_tables
 from lrlc.results.trial_ids import among
 from lrlc.results.tuning import Tuned
@@ -35,18 +37,7 @@ from lrlc.results.widths import MeasuredWidth
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 
-DEFAULT_PROFILE = "default"
 CHECKPOINT_SUFFIX = ".pt"
-DAMAGED = "damaged"
-
-
-@dataclass(frozen=True)
-class StudyRecord:
-    """What a study asked when it was last run with a profile: its settings, and the overrides on top."""
-
-    profile: str
-    study: Mapping[str, Any]
-    overrides: tuple[str, ...]
 
 
 class Store:
@@ -89,9 +80,8 @@ class Store:
         try:
             for table in SCHEMAS:  # the trials come last: their file is the commit
                 if len(tables[table]):
-                    metadata = part.metadata() if table == "trials" else {}
                     self._before_writing()
-                    _publish(part_path(self.root, table, name), tables[table], metadata)
+                    publish(self.root, table, part, [tables[table]])
         except StoreError:
             discard(self.root, name)
             raise
@@ -169,40 +159,20 @@ class Store:
             return _to_pandas(rows.select(asked), SCHEMAS["trials"])
         return plans.mask(_to_pandas(rows, SCHEMAS["trials"]), tuned)[asked]
 
-    def damaged(self) -> list[Location]:
-        """Files that cannot be read, or lack a checksum or a companion; reads go on without them."""
-        now = snapshot(self.root)
-        found = list(now.damaged)
-        for part in now.parts:
-            paths = [part_path(self.root, table, part.name) for table in SCHEMAS if part.rows[table]]
-            found += [path for path in paths if not is_intact(path)]
-        still_there = {part.name for part in snapshot(self.root).parts} | {
-            _part_of(path) for path in now.damaged
-        }
-        return sorted((path for path in found if _part_of(path) in still_there), key=str)
+    def damaged(self) -> list[Damage]:
+        """Files that cannot be read, are not what was written there, or are gone; reads go on without them."""
+        return aside.damaged(self.root)
 
     def set_damaged_aside(self) -> list[Location]:
-        """Move the files of every damaged part to `damaged/`, so that its trials have no row; returns them.
+        """Move damaged files, and all files of damaged parts, to `damaged/`; returns where they are now.
 
-        Its trials file goes first: a part of which the rest stays behind, should this be killed, is none.
+        The trials of such a part have no row then.
         """
-        moved = []
-        for name in sorted({_part_of(path) for path in self.damaged()}):
-            self._before_writing()
-            for table in reversed(SCHEMAS):
-                path, aside = part_path(self.root, table, name), part_path(self.root / DAMAGED, table, name)
-                if path.modified_at() is not None:
-                    path.move_to(aside)
-                    moved.append(aside)
-        return moved
+        return aside.move_damaged(self.root, self._before_writing)
 
     def set_aside(self) -> list[Location]:
-        """The files of damaged parts that runs have moved to `damaged/`."""
-        return [
-            part_path(self.root / DAMAGED, table, name)
-            for table in SCHEMAS
-            for name in (self.root / DAMAGED / table).names(SUFFIX)
-        ]
+        """The files that runs have moved to `damaged/`."""
+        return aside.moved(self.root)
 
     def compact(self) -> None:
         """Merge small parts into one. Killed at any moment it neither loses nor doubles a row."""
@@ -294,59 +264,38 @@ class Store:
     ) -> None:
         """Note what the study asks under a profile, for the report. `described` is JSON-able; title and
         description are read from it."""
-        entry = {"study": dict(described), "overrides": list(overrides)}
-        self._write_profile("study.json", profile, entry)
+        name = profile or DEFAULT_PROFILE
+        self._before_writing()
+        STUDY.write(self.root, name, StudyRecord(name, dict(described), tuple(overrides)))
 
     def study(self, profile: str | None = None) -> StudyRecord | None:
         """What the study asked under a profile (None: the one run last); None if that was never noted."""
-        profiles = self._profiles("study.json")
-        name = profile or next(reversed(profiles), DEFAULT_PROFILE)
-        if name not in profiles:
-            return None
-        return StudyRecord(name, profiles[name]["study"], tuple(profiles[name]["overrides"]))
+        profiles = STUDY.read(self.root)
+        return profiles.get(profile or next(reversed(profiles), DEFAULT_PROFILE))
 
     def write_importance(self, found: Sequence[Importance], profile: str | None = None) -> None:
         """Note how much a search's parameters mattered, for the figures; nothing found takes away what was."""
-        if found or self._profiles("importance.json"):
-            entry = {"objectives": [asdict(of_objective) for of_objective in found]}
-            self._write_profile("importance.json", profile, entry)
+        if found or IMPORTANCE.read(self.root):
+            self._before_writing()
+            IMPORTANCE.write(self.root, profile or DEFAULT_PROFILE, list(found))
 
     def importance(self, profile: str | None = None) -> list[Importance]:
         """How much a search's parameters mattered under a profile (None: the one run last), by objective."""
-        asked = self.study(profile)
-        entry = self._profiles("importance.json").get(asked.profile if asked else DEFAULT_PROFILE, {})
-        return [Importance(**of_objective) for of_objective in entry.get("objectives", [])]
+        return IMPORTANCE.read(self.root).get(self._profile(profile), [])
 
     def write_tuning(self, found: Sequence[Tuned], profile: str | None = None) -> None:
         """Note what pilots chose, for report and figures; nothing found takes away what was."""
-        if found or self._profiles("tuning.json"):
-            self._write_profile("tuning.json", profile, {"tuned": [each.as_dict() for each in found]})
+        if found or TUNING.read(self.root):
+            self._before_writing()
+            TUNING.write(self.root, profile or DEFAULT_PROFILE, list(found))
 
     def tuning(self, profile: str | None = None) -> list[Tuned]:
         """What pilots chose under a profile (None: the one run last), in the order of the grid."""
+        return TUNING.read(self.root).get(self._profile(profile), [])
+
+    def _profile(self, profile: str | None) -> str:
         asked = self.study(profile)
-        entry = self._profiles("tuning.json").get(asked.profile if asked else DEFAULT_PROFILE, {})
-        return [Tuned.of_dict(each) for each in entry.get("tuned", [])]
-
-    def _write_profile(self, file: str, profile: str | None, entry: Mapping[str, Any]) -> None:
-        name = profile or DEFAULT_PROFILE
-        profiles = {key: value for key, value in self._profiles(file).items() if key != name}
-        text = json.dumps({"profiles": {**profiles, name: entry}}, indent=2)
-        self._before_writing()
-        (self.root / file).replace(lambda out: out.write(text.encode()))
-
-    def _profiles(self, file: str) -> dict[str, Any]:
-        """Entries by profile, the latest last."""
-        path = self.root / file
-        try:
-            profiles: dict[str, Any] = json.loads(path.read())["profiles"]
-        except FileNotFoundError:
-            return {}
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{path} is not what lrlc wrote ({error}); delete it and run the study again"
-            ) from None
-        return profiles
+        return asked.profile if asked else DEFAULT_PROFILE
 
     def _read(
         self,
@@ -363,21 +312,6 @@ class Store:
                 f"the {table} table has no column {unknown[0]!r}; it has {', '.join(schema.names)}"
             )
         return load(self.root, table, wanted, trial_ids, categories).table.select(wanted)
-
-
-def _publish(path: Location, table: pa.Table, metadata: dict[bytes, bytes]) -> None:
-    table = table.replace_schema_metadata({**table.schema.metadata, **metadata})
-    path.publish(lambda file: file.write(_as_bytes(table)))
-
-
-def _part_of(path: Location) -> str:
-    return path.name.removesuffix(SUFFIX)
-
-
-def _as_bytes(table: pa.Table) -> pa.Buffer:
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-    return buffer.getvalue()
 
 
 def _to_pandas(table: pa.Table, schema: pa.Schema) -> pd.DataFrame:

@@ -49,6 +49,10 @@ class Tuned:
     pilot_epochs: int
     tried: tuple[Tried, ...]
 
+    def __post_init__(self) -> None:
+        if not self.tried:
+            raise ValueError(f"{self.dataset} {self.kind}: no setting was tried")
+
     @property
     def chosen(self) -> Tried:
         """The most pilots finished, then the best mean accuracy, the smaller learning rate, the first in the grid.
@@ -78,15 +82,6 @@ class Tuned:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, with what follows from the rest written out for other readers."""
         return {**asdict(self), "chosen": dict(self.chosen.setting), "edges": self.edges}
-
-    @staticmethod
-    def of_dict(told: Mapping[str, Any]) -> "Tuned":
-        tried = tuple(
-            Tried(each["setting"], {int(seed): value for seed, value in each["accuracies"].items()})
-            for each in told["tried"]
-        )
-        known = {name: value for name, value in told.items() if name not in ("chosen", "edges")}
-        return Tuned(**{**known, "tried": tried})
 
 
 def axis_name(axis: str) -> str:

@@ -1,10 +1,12 @@
 """Widths that were found by measuring: kept, so that the trials of a study stay the same ones when it is resumed."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from pydantic import TypeAdapter
+
+from lrlc.results import damage, documents
+from lrlc.results.damage import Damage
 from lrlc.results.errors import StoreError
 from lrlc.results.files import Location
 
@@ -43,33 +45,32 @@ class MeasuredWidth:
     device: str
 
 
+_WIDTHS = TypeAdapter(list[MeasuredWidth])
+
+
 def read(root: Location) -> list[MeasuredWidth]:
-    """What is on record, the first measured first."""
-    path = root / FILE
-    try:
-        entries = json.loads(path.read())["widths"]
-        return [
-            MeasuredWidth(**{**entry, "measured_for": _of_dict(entry["measured_for"])}) for entry in entries
-        ]
-    except FileNotFoundError:
-        return []
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{path} is not what lrlc wrote ({error}); delete it and run the study again"
-        ) from None
+    """What is on record, the first measured first; nothing where the file is missing or damaged."""
+    return damage.kept(_read(root)) or []
 
 
 def write(root: Location, found: Sequence[MeasuredWidth]) -> None:
     """Add `found` to the record. StoreError where another run has meanwhile measured one of them otherwise."""
-    known = {each.measured_for: each for each in read(root)}
+    record = _read(root)
+    damage.make_way(root, record)
+    known = {each.measured_for: each for each in (record if isinstance(record, list) else ())}
     for each in found:
         if (there := known.setdefault(each.measured_for, each)).width != each.width:
             raise StoreError(
                 f"{root / FILE}: a run has meanwhile measured {there.width} channels; run the study again"
             )
-    text = json.dumps({"widths": [asdict(each) for each in known.values()]}, indent=2)
-    (root / FILE).replace(lambda out: out.write(text.encode()))
+    documents.write(root / FILE, {"widths": [asdict(each) for each in known.values()]})
 
 
-def _of_dict(entry: dict[str, Any]) -> MeasuredFor:
-    return MeasuredFor(**{**entry, "image_shape": tuple(entry["image_shape"])})
+def file_damage(root: Location) -> Damage | None:
+    """The file, if it is damaged."""
+    found = _read(root)
+    return found if isinstance(found, Damage) else None
+
+
+def _read(root: Location) -> list[MeasuredWidth] | Damage | None:
+    return documents.read(root / FILE, lambda content: _WIDTHS.validate_python(content["widths"]))

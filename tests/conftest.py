@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from pyarrow import fs
 from support.commands import run_command
 
@@ -30,6 +31,11 @@ grid:
 seeds: 2
 train: {epochs: 2, batch_size: 64, learning_rate: 0.05}
 """
+
+# The suite's examples are the same each time; `make fuzz` draws others, and keeps those that fail.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None, print_blob=True)
+settings.load_profile("suite")
 
 # A shell that starts the suite in the background has it, and all that it starts, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -119,10 +119,7 @@ def test_a_damaged_part_is_set_aside_by_the_next_run_and_its_trials_trained_agai
     (curves,) = (tmp_path / "runs/tiny/curves").glob("*.parquet")
     curves.write_bytes(curves.read_bytes()[:-100])
     assert f"damaged: {curves.relative_to(tmp_path)}" in lrlc("status", tiny_study).stdout
-    assert (
-        "damaged part set aside: runs/tiny/damaged/trials/"
-        in lrlc("run", tiny_study, "--serial", grid).stderr
-    )
+    assert "damaged, moved to runs/tiny/damaged/trials/" in lrlc("run", tiny_study, "--serial", grid).stderr
     again = rows(tmp_path / "runs/tiny")
     assert list(again.index) == list(first.index)
     assert (again["ended_at"] > first["ended_at"]).all()

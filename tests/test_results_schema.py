@@ -15,7 +15,7 @@ from support.results_samples import result
 from lrlc.results.export import export_tables
 from lrlc.results.figures import draw_all
 from lrlc.results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
-from lrlc.results.parts import PART_KEY
+from lrlc.results.part_files import PART_KEY
 from lrlc.results.schema import (
     COMPANIONS,
     SCHEMA_VERSION,

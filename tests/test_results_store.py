@@ -15,7 +15,7 @@ from support.results_samples import result
 
 from lrlc.results.files import Location, locate
 from lrlc.results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
-from lrlc.results.parts import part_path
+from lrlc.results.part_files import part_path
 from lrlc.results.schema import (
     COMPANIONS,
     SCHEMA_VERSION,
@@ -43,7 +43,8 @@ def put(path: Location, content: bytes) -> None:
     path.replace(lambda file: file.write(content))
 
 
-def put_table(path: Location, table: pa.Table) -> None:
+def without_checksum(path: Location, table: pa.Table) -> None:
+    """Put the table in place of a part's file as earlier versions wrote it."""
     path.replace(lambda file: pq.write_table(table, file))
 
 
@@ -174,7 +175,7 @@ def test_a_damaged_part_is_left_out_and_reported(store: Store, table: str, harm:
     everything = ["a", "b", "c"]
     expected = {name: left if table in ("trials", name) else everything for name in reading}
     assert reading == expected
-    assert store.damaged() == ([] if (table, harm) == ("trials", "gone") else [path])
+    assert [each.path for each in store.damaged()] == ([] if (table, harm) == ("trials", "gone") else [path])
     store.compact()
     assert {name: sorted(getattr(store, name)()["trial_id"].unique()) for name in reading} == expected
     if harm != "gone":
@@ -212,7 +213,7 @@ def test_a_table_of_a_later_version_is_refused_in_one_line(store: Store) -> None
     store.commit([result()])
     (path,) = parts(store)
     table = pq.read_table(io.BytesIO(path.read()))
-    put_table(path, table.replace_schema_metadata({**table.schema.metadata, VERSION_KEY: b"99"}))
+    without_checksum(path, table.replace_schema_metadata({**table.schema.metadata, VERSION_KEY: b"99"}))
     with pytest.raises(StoreError, match=r"schema version 99.*install a newer one") as raised:
         store.trials()
     assert "\n" not in str(raised.value)
@@ -222,7 +223,7 @@ def test_a_part_written_before_a_column_existed_reads_as_null_there(store: Store
     store.commit([result("old")])
     (path,) = parts(store)
     old = pq.read_table(io.BytesIO(path.read()))
-    put_table(path, old.drop_columns(["gpu_fraction"]))
+    without_checksum(path, old.drop_columns(["gpu_fraction"]))
     store.commit([result("new")])
     assert store.trials().set_index("trial_id")["gpu_fraction"].isna().to_dict() == {
         "old": True,

@@ -1,18 +1,17 @@
 """A store as a very large study would leave it: many cells, thousands of seeds, real configurations."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lrlc.harness.bench.instant import ended, open_text
 from lrlc.harness.plan.planning import Planner
 from lrlc.harness.trial import blank_result
-from lrlc.results.parts import Part, new_name, part_path
+from lrlc.results.part_files import Part, publish
+from lrlc.results.parts import new_name
 from lrlc.results.schema import COMPANIONS, CURVES, SCHEMAS, TrialStatus, to_tables
 from lrlc.results.store import Store
 
@@ -131,8 +130,4 @@ def _commit(store: Store, tables: Mapping[str, pa.Table]) -> None:
     part = Part(new_name(store.root), {name: len(tables[name]) for name in COMPANIONS}, frozenset())
     for name in SCHEMAS:
         if len(tables[name]):
-            metadata = {**SCHEMAS[name].metadata, **(part.metadata() if name == "trials" else {})}
-            table = tables[name].replace_schema_metadata(metadata)
-            part_path(store.root, name, part.name).publish(
-                partial(pq.write_table, table, compression="zstd", write_page_checksum=True)
-            )
+            publish(store.root, name, part, [tables[name]])

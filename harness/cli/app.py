@@ -221,6 +221,7 @@ def status(
     """
     from lrlc.harness.cli.named_store import existing_store
     from lrlc.harness.run.lease import running_driver
+    from lrlc.results.damage import FOLDER
     from lrlc.results.schema import BROKEN
 
     if seconds is not None and not watch:
@@ -235,7 +236,7 @@ def status(
     failures = rows.loc[
         rows["status"].isin([str(ending) for ending in BROKEN]), ["trial_id", "status", "error"]
     ]
-    damaged = [str(path) for path in store.damaged()]
+    damaged = store.damaged()
     aside = [str(path) for path in store.set_aside()]
     asked = store.study()
     best = _best(store, asked.study) if asked is not None and asked.study.get("search") else None
@@ -245,7 +246,7 @@ def status(
             "rows": store.counts(),
             "missing": missing,
             "failures": failed,
-            "damaged": damaged,
+            "damaged": [str(each.path) for each in damaged],
             "set_aside": aside,
             "driver": driver.as_dict() if driver else None,
         }
@@ -259,10 +260,8 @@ def status(
     for row in failures.itertuples():
         ending = str(row.status).replace("_", " ")
         print(f"  {ending} {row.trial_id}: {str(row.error).strip().splitlines()[-1]}")
-    for path in damaged:
-        print(
-            f"  damaged: {path}; the next `lrlc run {study}` sets its part aside and trains its trials again"
-        )
+    for each in damaged:
+        print(f"  damaged: {each}; the next `lrlc run {study}` moves it to {FOLDER}/ and goes on without it")
     for path in aside:
         print(f"  set aside, was damaged: {path}")
     if best is not None:

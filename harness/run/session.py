@@ -174,7 +174,7 @@ class RunSession:
 
     def _run_alone(self, executor: Executor, store: Store, lease: Lease) -> None:
         for path in store.set_damaged_aside():
-            say(f"damaged part set aside: {path}; its trials are trained again")
+            say(f"damaged, moved to {path}; trials without a row are trained again")
         plan = Plan.of(self.plan.trials, store, retry=self.retry)  # another driver may have ended meanwhile
         for lent in plan.lent:
             store.copy_from(lent.store, lent.trial_ids)

@@ -27,7 +27,7 @@ def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Sec
         "data digests": several(rows["dataset"] + " " + rows["data_digest"]),
         "tables": f"{len(rows):,} rows, one a trial",
     }
-    damaged = [f"damaged, left out: {path.relative_to(store.root)}" for path in store.damaged()]
+    damaged = [f"damaged, left out: {each.path.relative_to(store.root)}" for each in store.damaged()]
     blocks: list[Block] = [Definitions(entries)]
     return Section("Provenance", [*blocks, Bullets(damaged)] if damaged else blocks)
 

@@ -1,0 +1,83 @@
+"""The one judge of damage below a study's folder.
+
+What cannot be read, or is not what was written there, is damage: readers leave it out, name it once in one line, and
+leave it where it is; the next run moves it to `damaged/`. A place that refuses to be read is a StoreError instead.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lrlc.results.errors import StoreError
+from lrlc.results.files import Location
+
+FOLDER = "damaged"
+
+_log = logging.getLogger(__name__)
+_named: set[str] = set()
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A damaged file, and what is wrong with it: 'no whole Parquet file'."""
+
+    path: Location
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def judge(path: Location, read: Callable[[bytes], T]) -> T | Damage | None:
+    """What `read` makes of the file's content; None where there is no file.
+
+    Whatever `read` raises is damage, a StoreError apart.
+    """
+    try:
+        return read(path.read())
+    except FileNotFoundError:
+        return None
+    except (StoreError, MemoryError):
+        raise
+    except Exception as error:  # damaged content fails anywhere in the library that reads it
+        return Damage(path, one_line(error))
+
+
+def kept(found: T | Damage | None) -> T | None:
+    """What was read, if it could be; damage is named."""
+    if isinstance(found, Damage):
+        name(found)
+        return None
+    return found
+
+
+def name(damage: Damage) -> None:
+    """Say, once, that a file is left out."""
+    line = f"damaged and left out: {damage}"
+    if line not in _named:
+        _named.add(line)
+        _log.warning("%s", line)
+
+
+def make_way(root: Location, found: object) -> None:
+    """Move the file aside if it is damaged: another will be written in its place."""
+    if isinstance(found, Damage):
+        found.path.move_to(aside(root, found.path))
+
+
+def aside(root: Location, path: Location) -> Location:
+    """Where a damaged file is moved to: below `damaged/`, under a name that is not taken."""
+    wanted = root / FOLDER / path.relative_to(root)
+    there = set(wanted.parent.names(""))
+    free = (f"{wanted.name}.{number}" if number else wanted.name for number in range(len(there) + 1))
+    return wanted.parent / next(name for name in free if name not in there)
+
+
+def one_line(error: Exception) -> str:
+    """An error's message, as far as it fits into a line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = f"it lacks {text}" if isinstance(error, KeyError) else text
+    return text if len(text) <= 120 else f"{text[:117]}..."

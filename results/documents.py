@@ -1,0 +1,39 @@
+"""JSON files beside the tables, with a checksum of their content and name; those of earlier versions lack it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from lrlc.results import damage
+from lrlc.results.damage import Damage
+from lrlc.results.files import Location
+
+KEY = "sha256"
+
+T = TypeVar("T")
+
+
+def read(path: Location, parse: Callable[[Any], T]) -> T | Damage | None:
+    """What `parse` makes of the file's JSON object; None where there is no file (see `damage.judge`)."""
+    return damage.judge(path, lambda content: parse(_checked(path.name, content)))
+
+
+def write(path: Location, content: Mapping[str, Any]) -> None:
+    """Write the object with its checksum in place of what is there."""
+    whole = {**content, KEY: _checksum(path.name, content)}
+    path.replace(lambda file: file.write(json.dumps(whole, indent=2).encode()))
+
+
+def _checked(name: str, content: bytes) -> dict[str, Any]:
+    found = json.loads(content)
+    if not isinstance(found, dict):
+        raise ValueError("expected a JSON object")
+    if found.pop(KEY, None) not in (None, _checksum(name, found)):
+        raise ValueError("its checksum is not that of its content and name")
+    return found
+
+
+def _checksum(name: str, content: Mapping[str, Any]) -> str:
+    as_read = json.loads(json.dumps(content))  # keys that are numbers become text, and sort as such
+    return hashlib.sha256(f"{name}\n{json.dumps(as_read, sort_keys=True)}".encode()).hexdigest()

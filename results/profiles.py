@@ -1,0 +1,89 @@
+"""What is noted per profile, in JSON files beside the tables: what the study asked, and what came of its stages."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from lrlc.results import damage, documents
+from lrlc.results.damage import Damage
+from lrlc.results.files import Location
+from lrlc.results.importance import Importance
+from lrlc.results.tuning import Tuned
+
+DEFAULT_PROFILE = "default"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """What a study asked when it was last run with a profile: its settings, and the overrides on top."""
+
+    profile: str
+    study: Mapping[str, Any]
+    overrides: tuple[str, ...]
+
+    @staticmethod
+    def of_entry(profile: str, entry: Mapping[str, Any]) -> "StudyRecord":
+        study, overrides = entry["study"], entry["overrides"]
+        if not isinstance(study, dict) or not isinstance(overrides, list):
+            raise ValueError(f"profile {profile}: expected a study and a list of overrides")
+        return StudyRecord(profile, study, tuple(map(str, overrides)))
+
+    def as_entry(self) -> dict[str, Any]:
+        return {"study": dict(self.study), "overrides": list(self.overrides)}
+
+
+@dataclass(frozen=True)
+class ProfileFile(Generic[T]):
+    """A JSON file with an entry for each profile, the one written last at its end."""
+
+    name: str
+    of_entry: Callable[[str, Mapping[str, Any]], T]
+    as_entry: Callable[[T], dict[str, Any]]
+
+    def read(self, root: Location) -> dict[str, T]:
+        """By profile; none where the file is missing or damaged."""
+        return damage.kept(self._read(root)) or {}
+
+    def write(self, root: Location, profile: str, value: T) -> None:
+        """Keep the value in place of the profile's earlier one; a damaged file is moved to `damaged/` first."""
+        found = self._read(root)
+        damage.make_way(root, found)
+        others = found if isinstance(found, dict) else {}
+        entries = {name: self.as_entry(value) for name, value in others.items() if name != profile}
+        documents.write(root / self.name, {"profiles": {**entries, profile: self.as_entry(value)}})
+
+    def damage(self, root: Location) -> Damage | None:
+        """The file, if it is damaged."""
+        found = self._read(root)
+        return found if isinstance(found, Damage) else None
+
+    def _read(self, root: Location) -> dict[str, T] | Damage | None:
+        return documents.read(root / self.name, self._parse)
+
+    def _parse(self, content: Mapping[str, Any]) -> dict[str, T]:
+        return {str(profile): self.of_entry(profile, entry) for profile, entry in content["profiles"].items()}
+
+
+_IMPORTANCE = TypeAdapter(list[Importance])
+_TUNED = TypeAdapter(list[Tuned])
+
+
+def _importance(_: str, entry: Mapping[str, Any]) -> list[Importance]:
+    return _IMPORTANCE.validate_python(entry["objectives"])
+
+
+def _tuning(_: str, entry: Mapping[str, Any]) -> list[Tuned]:
+    return _TUNED.validate_python(entry["tuned"])
+
+
+STUDY = ProfileFile("study.json", StudyRecord.of_entry, StudyRecord.as_entry)
+IMPORTANCE: ProfileFile[list[Importance]] = ProfileFile(
+    "importance.json", _importance, lambda found: {"objectives": [asdict(each) for each in found]}
+)
+TUNING: ProfileFile[list[Tuned]] = ProfileFile(
+    "tuning.json", _tuning, lambda found: {"tuned": [each.as_dict() for each in found]}
+)
