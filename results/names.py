@@ -65,7 +65,7 @@ def dataset_name(name: str) -> str:
     size = "×".join(map(str, title.size)) if title.size else ""
     shift = f", shifted ≤ {title.translate} px" if title.translate else ""
     shuffled = ", labels shuffled" if title.shuffled else ""
-    return " ".join(part for part in (base, title.label, size) if part) + shift + shuffled
+    return " ".join(part for part in (base, title.image, title.label, size) if part) + shift + shuffled
 
 
 def seeds_name(seeds: Iterable[int]) -> str:

@@ -39,5 +39,9 @@ def _full(text: str, titles: Collection[Title], size: tuple[int, int] | None) ->
     title = Title.parse(text)
     if title.size is not None:
         return text
-    same = {each.size for each in titles if (each.name, each.label) == (title.name, title.label)}
+    same = {each.size for each in titles if _same_images(each, title)}
     return str(replace(title, size=same.pop() if len(same) == 1 else size))
+
+
+def _same_images(one: Title, other: Title) -> bool:
+    return (one.name, one.image, one.label) == (other.name, other.image, other.label)

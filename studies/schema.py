@@ -60,6 +60,8 @@ class DatasetSpec(Model):
     path: str | None = None
     translate: Pixels = 0
     label: str | None = None
+    image: str | None = None
+    """The column of images, where a folder of one's own has several."""
     train_images: Images | None = None
     """So many training images, after validation was taken off; which, `draw` says."""
     evaluation_images: Images | None = None
@@ -75,6 +77,8 @@ class DatasetSpec(Model):
     def _is_one(self) -> "DatasetSpec":
         if (self.name is None) == (self.path is None):
             raise ValueError("give either a name or a path")
+        if self.image is not None and self.path is None:
+            raise ValueError(f"{self.name} has one kind of image; leave `image` out")
         return self
 
     @property
@@ -92,7 +96,7 @@ class DatasetSpec(Model):
         }
 
 
-_LATER_KEYS = ("size", "draw", "shuffle_labels")
+_LATER_KEYS = ("size", "draw", "shuffle_labels", "image")
 
 
 class Training(Model):

@@ -1,4 +1,4 @@
-"""A data set's title, as tables and claims write it: name[:label][@size][+tN][+shuffled]."""
+"""A data set's title, as tables and claims write it: name[#image][:label][@size][+tN][+shuffled]."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _GRAMMAR = re.compile(
-    r"(?P<name>.*?)(?::(?P<label>[^:/]*?))?(?:@(?P<height>\d{1,9})(?:x(?P<width>\d{1,9}))?)?"
+    r"(?P<name>.*?)(?:#(?P<image>[^#:@/]+))?(?::(?P<label>[^:/]*?))?"
+    r"(?:@(?P<height>\d{1,9})(?:x(?P<width>\d{1,9}))?)?"
     r"(?:\+t(?P<translate>\d{1,9}))?(?P<shuffled>\+shuffled)?"
 )
 
@@ -23,12 +24,15 @@ class Title:
     translate: int = 0
     shuffled: bool = False
     """Whether training and validation labels are permuted."""
+    image: str | None = None
+    """The column of images, where it was chosen."""
 
     def __str__(self) -> str:
+        image = f"#{self.image}" if self.image else ""
         label = f":{self.label}" if self.label else ""
         size = f"@{size_name(self.size)}" if self.size else ""
         shift = f"+t{self.translate}" if self.translate else ""
-        return f"{self.name}{label}{size}{shift}{'+shuffled' if self.shuffled else ''}"
+        return f"{self.name}{image}{label}{size}{shift}{'+shuffled' if self.shuffled else ''}"
 
     @staticmethod
     def parse(text: str) -> "Title":
@@ -40,7 +44,12 @@ class Title:
         if found["height"]:
             size = int(found["height"]), int(found["width"] or found["height"])
         return Title(
-            found["name"], found["label"], size, int(found["translate"] or 0), bool(found["shuffled"])
+            found["name"],
+            found["label"],
+            size,
+            int(found["translate"] or 0),
+            bool(found["shuffled"]),
+            found["image"],
         )
 
     @staticmethod
@@ -53,6 +62,7 @@ class Title:
             (size[0], size[1]) if size else None,
             spec.get("translate") or 0,
             bool(spec.get("shuffle_labels")),
+            spec.get("image"),
         )
 
 

@@ -147,14 +147,16 @@ def test_a_damaged_image_is_named_with_its_row_and_check_names_them_all(tmp_path
         assert place in str(caught.value)
 
 
-def test_images_of_several_shapes_are_named(tmp_path: Path) -> None:
+def test_images_of_several_sizes_are_named(tmp_path: Path) -> None:
     images = [encoded(image) for image in RGB[:30]]
-    write_parquet(tmp_path / "a/b/train.parquet", [*images, encoded(SMALL[0])], label=LABELS[:31])
+    write_parquet(tmp_path / "a/b/train.parquet", [*images, encoded(RGB[0, :8])], label=LABELS[:31])
     write_parquet(tmp_path / "a/b/test.parquet", images, label=LABELS[:30])
-    says(r"train\.parquet row 30: an image of \(32, 32, 1\)", DatasetSpec(path="a/b"), tmp_path)
+    says(r"train\.parquet row 30: an image of 8x32 pixels among", DatasetSpec(path="a/b"), tmp_path)
     write_parquet(tmp_path / "a/b/train.parquet", images, label=LABELS[:30])
-    write_parquet(tmp_path / "a/b/test.parquet", [encoded(image) for image in SMALL[:9]], label=LABELS[:9])
-    says(r"b: test row 0: images of \(32, 32, 1\)", DatasetSpec(path="a/b"), tmp_path)
+    write_parquet(
+        tmp_path / "a/b/test.parquet", [encoded(image[:8]) for image in SMALL[:9]], label=LABELS[:9]
+    )
+    says(r"b: test row 0: images of \(8, 32, 3\)", DatasetSpec(path="a/b"), tmp_path)
 
 
 @pytest.mark.parametrize(

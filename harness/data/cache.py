@@ -24,7 +24,7 @@ from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.source import RawSplit, Source
 from lrlc.harness.errors import first_line
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Raised when a reader decodes the same files to other arrays, or an entry's form changes."""
 
 SAMPLES, SAMPLE_BYTES = 32, 1 << 16

@@ -10,7 +10,9 @@ import numpy as np
 
 from lrlc.harness.data.decoding import Decoding, Encoded
 from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.limits import MOST_ENCODED_BYTES
 from lrlc.harness.data.source import RawSplit
+from lrlc.harness.data.walk import encoded_bytes
 from lrlc.harness.errors import first_line
 
 ATTRIBUTES, PARTITION, IMAGES = "list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba"
@@ -90,16 +92,15 @@ def _partition(path: Path) -> dict[str, str]:
 def _images(images: Path, names: list[str]) -> Callable[[], Iterator[Encoded]]:
     def from_folder() -> Iterator[Encoded]:
         for name in names:
-            try:
-                yield str(images / name), (images / name).read_bytes()
-            except OSError as error:
-                raise DataError(f"{images / name}: cannot be read ({error.strerror or error})") from error
+            yield str(images / name), encoded_bytes(images / name)
 
     def from_zip() -> Iterator[Encoded]:
         name = ""
         try:
             with zipfile.ZipFile(images) as archive:
                 for name in names:
+                    if archive.getinfo(f"{IMAGES}/{name}").file_size > MOST_ENCODED_BYTES:
+                        raise DataError(f"{images}: {name} in it is larger than any image; fetch it again")
                     yield f"{images}/{name}", archive.read(f"{IMAGES}/{name}")
         except KeyError as error:
             raise DataError(f"{images}: no {IMAGES}/{name} in it, which {ATTRIBUTES} names") from error

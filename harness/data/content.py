@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from lrlc.harness.data.classes import check_classes
 from lrlc.harness.data.dataset import Images, Labels
 from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.limits import check_expansion
 from lrlc.harness.data.source import RawSplit, Source
 from lrlc.harness.errors import first_line
 
@@ -23,7 +25,7 @@ class Content:
     """
 
     def __init__(self, name: str, source: Source, progress: Progress | None = None) -> None:
-        self._name, self._progress = name, progress
+        self._name, self._progress, self._files = name, progress, source.files
         self._shape: tuple[int, ...] | None = None
         self._hash = hashlib.sha256(f"{source.scaling} {source.validation_fraction}".encode())
 
@@ -39,6 +41,7 @@ class Content:
                         f"among images of {self._shape}"
                     )
                 if done == 0:
+                    check_expansion(f"{self._name}: {split}", count * chunk[0].nbytes, self._files)
                     self._hash.update(f"{split} {count} {self._shape}".encode())
                 self._hash.update(np.ascontiguousarray(chunk).data)
                 done += len(chunk)
@@ -72,6 +75,7 @@ def checked_splits(name: str, source: Source) -> dict[str, RawSplit]:
         if split not in SPLITS:
             raise DataError(f"{name}: a split called {split!r}; splits are {', '.join(SPLITS)}")
         _check_labels(f"{name}: {split}", values.labels, source.num_classes)
+    check_classes(name, {split: values.labels for split, values in raw.items()}, source.num_classes)
     return {split: raw[split] for split in SPLITS if split in raw}
 
 

@@ -1,28 +1,37 @@
 """From encoded images to uint8 arrays, several at once, a bounded number at a time."""
 
-from collections.abc import Iterable, Iterator
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import islice
+from itertools import chain, islice
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from lrlc.harness.data.dataset import Images
 from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.limits import MOST_PIXELS
+from lrlc.harness.data.looks import GREY_MODES, as_shown
 from lrlc.harness.data.tf_bicubic import resize_bicubic
 from lrlc.harness.errors import first_line
 
-DECODED_TOGETHER = 512
-"""Images in memory at once: 77 MB at 224x224."""
+DECODED_TOGETHER, DECODED_BYTES = 512, 1 << 27
+"""Images in memory at once, and their bytes: 512 take 77 MB at 224x224."""
 
 DECODED_IN_TURN = 32
 """Images that a thread takes: one at a time, handing them out cost as much as decoding 28x28 pixels."""
 
-GREY_MODES = ("1", "L", "LA")
 DEEP_MODES = ("I", "F")
 """Over 8 bits a channel (also I;16 and its kin): Pillow would clip them to white."""
+
+# Our own limit, under Pillow's, says it in one line.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+Made = TypeVar("Made")
 
 Encoded = tuple[str, bytes]
 """The name that an error shows (file and row) and the bytes of an image file."""
@@ -34,7 +43,8 @@ class Decoding:
 
     `cover` first scales the shorter side to that length and cuts out the centre. `mode` is 'L', 'RGB', or None for
     grey where the image is grey. Bicubic is Pillow's, which averages over the source pixels when it shrinks; without
-    `antialias` it is TensorFlow 1's, which does not.
+    `antialias` it is TensorFlow 1's, which does not. `as_shown` turns an image as its EXIF data say and lays
+    transparent pixels on white.
     """
 
     mode: str | None = None
@@ -42,11 +52,16 @@ class Decoding:
     size: tuple[int, int] | None = None
     cover: int | None = None
     antialias: bool = True
+    as_shown: bool = False
 
-    def __call__(self, encoded: bytes) -> Images:
-        """(H, W, C) uint8; ValueError where the bytes are no image."""
+    def __call__(self, encoded: bytes, expected: tuple[int, ...] | None = None) -> Images:
+        """(H, W, C) uint8; ValueError where the bytes are no image.
+
+        Where all images must be as `expected`, (H, W, C), one of another size is not even unpacked.
+        """
         try:
             with Image.open(BytesIO(encoded)) as opened:
+                self._check_size(opened, expected)
                 opened.load()
                 image = self._shaped(opened)
         except _UnfitError as error:
@@ -56,12 +71,28 @@ class Decoding:
         array = np.asarray(image)
         channelled = array[..., None] if array.ndim == 2 else array
         if self.size and not self.antialias:
-            return resize_bicubic(channelled, self.size)
+            channelled = resize_bicubic(channelled, self.size)
+        if expected not in (None, channelled.shape):
+            raise ValueError(f"an image of {channelled.shape} among images of {expected}")
         return channelled
+
+    def _check_size(self, opened: Image.Image, expected: tuple[int, ...] | None) -> None:
+        width, height = opened.size
+        if width * height > MOST_PIXELS:
+            raise _UnfitError(f"an image of {height}x{width} pixels; at most {MOST_PIXELS:,} are read")
+        # A turned image has its sides swapped, which not every format's header tells.
+        if expected and not (self.size or self.crop) and {height, width} != set(expected[:2]):
+            raise _UnfitError(
+                f"an image of {height}x{width} pixels among images of {expected[0]}x{expected[1]}"
+            )
 
     def _shaped(self, opened: Image.Image) -> Image.Image:
         if opened.mode.startswith(DEEP_MODES):
             raise _UnfitError(f"an image of more than 8 bits a channel (mode {opened.mode})")
+        if self.as_shown:
+            if (frames := getattr(opened, "n_frames", 1)) > 1 and opened.format != "MPO":
+                raise _UnfitError(f"{frames} images in one, an animation")
+            opened = as_shown(opened)
         image = opened.convert(self.mode or ("L" if opened.mode in GREY_MODES else "RGB"))
         if self.crop:
             if self.crop[2] > image.width or self.crop[3] > image.height:
@@ -80,46 +111,54 @@ class _UnfitError(Exception):
 
 def decode_all(encoded: Iterable[Encoded], decoding: Decoding) -> Iterator[Images]:
     """Chunks (n, H, W, C) of all images in order. DataError names the first that is damaged or of another shape."""
-    expected: tuple[int, ...] | None = None
-    for names, arrays in _decoded(encoded, decoding):
-        for name, array in zip(names, arrays, strict=True):
-            if isinstance(array, ValueError):
-                raise DataError(f"{name}: {array}; mend or delete it") from array
-            expected = expected or array.shape
-            if array.shape != expected:
-                raise DataError(f"{name}: an image of {array.shape} among images of {expected}")
-        yield np.stack(arrays)  # type: ignore[arg-type]
+    images = iter(encoded)
+    for first in islice(images, 1):  # it says how large all are
+        shape = _whole(first[0], _attempt(decoding, first[1], None)).shape
+        yield from _alike(chain([first], images), decoding, shape)
+
+
+def _alike(images: Iterator[Encoded], decoding: Decoding, shape: tuple[int, ...]) -> Iterator[Images]:
+    together = max(1, min(DECODED_TOGETHER, DECODED_BYTES // math.prod(shape)))
+    for names, arrays in _in_chunks(images, together, lambda data: _attempt(decoding, data, shape)):
+        yield np.stack([_whole(*pair) for pair in zip(names, arrays, strict=True)])
 
 
 def damaged(encoded: Iterable[Encoded], decoding: Decoding) -> Iterator[str]:
     """A line for each image that cannot be decoded."""
-    for names, arrays in _decoded(encoded, decoding):
-        for name, array in zip(names, arrays, strict=True):
-            if isinstance(array, ValueError):
-                yield f"{name}: {array}"
+
+    def fault(data: bytes) -> str | None:
+        found = _attempt(decoding, data, None)
+        return str(found) if isinstance(found, ValueError) else None
+
+    for names, faults in _in_chunks(iter(encoded), DECODED_TOGETHER, fault):
+        yield from (f"{name}: {said}" for name, said in zip(names, faults, strict=True) if said)
 
 
-def _decoded(
-    encoded: Iterable[Encoded], decoding: Decoding
-) -> Iterator[tuple[list[str], list[Images | ValueError]]]:
-    def in_turn(items: list[Encoded]) -> list[Images | ValueError]:
-        return [_attempt(decoding, data) for _, data in items]
+def _whole(name: str, array: Images | ValueError) -> Images:
+    if isinstance(array, ValueError):
+        raise DataError(f"{name}: {array}; mend or delete it") from array
+    return array
 
-    images = iter(encoded)
+
+def _in_chunks(
+    images: Iterator[Encoded], together: int, work: Callable[[bytes], Made]
+) -> Iterator[tuple[list[str], list[Made]]]:
+    """What `work` makes of the images, `together` of them at a time, with their names."""
+
+    def in_turn(items: list[Encoded]) -> list[Made]:
+        return [work(data) for _, data in items]
+
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
-        while chunk := list(islice(images, DECODED_TOGETHER)):
+        while chunk := list(islice(images, together)):
             groups = [
                 chunk[start : start + DECODED_IN_TURN] for start in range(0, len(chunk), DECODED_IN_TURN)
             ]
-            yield (
-                [name for name, _ in chunk],
-                [array for group in pool.map(in_turn, groups) for array in group],
-            )
+            yield [name for name, _ in chunk], [made for group in pool.map(in_turn, groups) for made in group]
 
 
-def _attempt(decoding: Decoding, data: bytes) -> Images | ValueError:
+def _attempt(decoding: Decoding, data: bytes, expected: tuple[int, ...] | None) -> Images | ValueError:
     try:
-        return decoding(data)
+        return decoding(data, expected)
     except ValueError as error:
         return error
 

@@ -1,20 +1,69 @@
 """Any folder of images in a layout that tells splits and labels: Parquet shards, or split/class/ folders."""
 
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from lrlc.harness.data.columns import Asked
 from lrlc.harness.data.decoding import Decoding
 from lrlc.harness.data.errors import DataError
-from lrlc.harness.data.image_folder import image_folders, read_image_folder
-from lrlc.harness.data.parquet import read_parquet, shards
+from lrlc.harness.data.image_folder import image_folders, read_image_folder, unread
+from lrlc.harness.data.parquet import chosen_columns, read_parquet
+from lrlc.harness.data.shards import find_shards, shards, unused
 from lrlc.harness.data.source import Source
 
+AS_SHOWN = Decoding(as_shown=True)
+NAMED_UNREAD = 3
 
-def folder_source(folder: Path, label: str | None) -> Source:
-    """What a study names by its path: images as they are, to [0, 1]. DataError where the layout is neither."""
-    found = parquet_source(folder, label) or image_folder_source(folder, label)
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that a study names by its path, and which of the configurations in it."""
+
+    folder: Path
+    configuration: str | None = None
+
+
+def folder_source(
+    folder: Path, label: str | None, image: str | None = None, configuration: str | None = None
+) -> Source:
+    """What a study names by its path: images as a viewer shows them, to [0, 1].
+
+    DataError where the layout is neither, or both.
+    """
+    asked = Asked(label, image, values_as_classes=True)
+    parquet = _parquet(folder, shards(folder, configuration), asked, AS_SHOWN)
+    pictures = None if configuration else image_folder_source(folder, None, AS_SHOWN)
+    if parquet is not None and pictures is not None:
+        raise DataError(f"{folder}: holds Parquet shards and train/<class>/ folders; take one of them away")
+    if pictures is not None:
+        only_label(folder, label)
+        if image is not None:
+            raise DataError(f"{folder}: class folders have one kind of image; leave `image` out")
+    found = parquet or pictures
     if found is None:
         raise DataError(f"{folder}: found neither train-*.parquet nor train/<class>/ folders below it")
     return found
+
+
+def place_of(path: str, data_dir: Path | None) -> Place:
+    """A folder as a study names it: as it is, or below the data folder; '~' is the user's own.
+
+    A configuration of shards, such as `small` of my/set/train_small-0.parquet, is named as if it were a folder:
+    my/set/small.
+    """
+    given = Path(os.path.expanduser(path))
+    places = list(dict.fromkeys([given, *([data_dir / given] if data_dir else [])]))
+    for place in places:
+        if os.path.isdir(place):
+            return Place(place)
+    for place in places:
+        if os.path.isdir(place.parent) and any(
+            shard.configuration == place.name for shard in find_shards(place.parent)
+        ):
+            return Place(place.parent, place.name)
+    raise DataError(f"{path}: no such folder, tried {' and '.join(str(place) for place in places)}")
 
 
 def parquet_source(
@@ -32,19 +81,43 @@ def parquet_source(
 
     With `unlabelled_test` the validation shards test, and test shards are not looked at.
     """
-    chosen, found = decoding or Decoding(), shards(folder)
+    found = shards(folder)
+    if unlabelled_test and "train" in found and "validation" in found:
+        found["test"] = found.pop("validation")
+    asked = Asked(label, default_label=default_label)
+    return _parquet(
+        folder,
+        found,
+        asked,
+        decoding or Decoding(),
+        classes,
+        scaling=scaling,
+        validation_fraction=validation_fraction,
+    )
+
+
+def _parquet(
+    folder: Path,
+    found: Mapping[str, Sequence[Path]],
+    asked: Asked,
+    decoding: Decoding,
+    classes: int | None = None,
+    *,
+    scaling: tuple[float, float] = (0.0, 1.0),
+    validation_fraction: float = 0.1,
+) -> Source | None:
     if "train" not in found:
         return None
-    if unlabelled_test and "validation" in found:
-        found["test"] = found.pop("validation")
+    files = [path for paths in found.values() for path in paths]
     return Source(
-        [path for paths in found.values() for path in paths],
-        lambda: read_parquet(found, label, chosen, default_label, classes),
+        files,
+        lambda: read_parquet(found, asked, decoding, classes),
         num_classes=classes,
         scaling=scaling,
         validation_fraction=validation_fraction,
-        settings=f"{sorted(found)} {chosen} {label or default_label}",
+        settings=f"{sorted(found)} {decoding} {asked}",
         layout="Parquet",
+        choices=lambda: [str(chosen_columns(found, asked)), *_not_read(folder, unused(folder, files))],
     )
 
 
@@ -75,6 +148,7 @@ def image_folder_source(
         validation_fraction=validation_fraction,
         settings=f"{sorted(found)} {chosen}",
         layout="image folders",
+        choices=lambda: _not_read(folder, unread(found)),
     )
 
 
@@ -84,3 +158,9 @@ def only_label(folder: Path, label: str | None) -> None:
         raise DataError(
             f"{folder.name}: has one kind of label, {label!r} cannot be chosen; leave `label` out"
         )
+
+
+def _not_read(folder: Path, paths: Sequence[Path]) -> list[str]:
+    shown = ", ".join(str(path.relative_to(folder)) for path in paths[:NAMED_UNREAD])
+    more = f" and {len(paths) - NAMED_UNREAD:,} more" if len(paths) > NAMED_UNREAD else ""
+    return [f"not read: {shown}{more}"] if paths else []

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.limits import MOST_IDX_BYTES
 from lrlc.harness.data.source import RawSplit
+from lrlc.harness.data.walk import files_below
 from lrlc.harness.errors import first_line
 
 UBYTE = 8
@@ -45,10 +47,22 @@ def read_idx_splits(files: Mapping[str, tuple[Path, Path]]) -> dict[str, RawSpli
     return splits
 
 
+def _unpacked(path: Path) -> bytes:
+    if not path.is_file():
+        raise DataError(f"{path}: is no regular file")
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read(MOST_IDX_BYTES + 1)
+    if len(content) > MOST_IDX_BYTES:
+        raise DataError(
+            f"{path}: holds more than {MOST_IDX_BYTES >> 20} MiB, the most that is read of an IDX file"
+        )
+    return content
+
+
 def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
     """The array of an IDX file of unsigned bytes that must have `axes` axes."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = _unpacked(path)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({first_line(error)}); fetch it again") from error
     start = 4 + 4 * axes
@@ -66,4 +80,7 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
 def _find(folder: Path, name: str) -> Path | None:
     # The originals are also spread with a dot before 'idx' (train-images.idx3-ubyte).
     spellings = {name + end for name in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")}
-    return next((path for path in sorted(folder.rglob("t*ubyte*")) if path.name in spellings), None)
+    found = [path for path in files_below(folder) if path.name in spellings]
+    if len({path.parent for path in found}) > 1:
+        raise DataError(f"{folder}: holds {found[0]} and {found[-1]}; take one data set away")
+    return next(iter(found), None)

@@ -8,7 +8,8 @@ import numpy as np
 
 from lrlc.harness.data.decoding import Decoding, Encoded
 from lrlc.harness.data.errors import DataError
-from lrlc.harness.data.source import RawSplit
+from lrlc.harness.data.source import RawSplit, encoded_splits
+from lrlc.harness.data.walk import check_distinct, encoded_bytes, files_below
 
 SPLITS = {
     "train": "train",
@@ -18,35 +19,83 @@ SPLITS = {
     "test": "test",
 }
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+OTHER_PICTURES = {
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".jp2",
+    ".jfif",
+    ".heic",
+    ".avif",
+    ".tga",
+    ".npy",
+}
+"""Not read; where they lie among a class's pictures, it would be learned from a part of them."""
 
 
 def image_folders(folder: Path) -> dict[str, list[Path]]:
-    """The class folders of each split, in the order of their names."""
-    found = {split: _classes(folder / name) for name, split in SPLITS.items() if (folder / name).is_dir()}
-    return {split: classes for split, classes in found.items() if classes}
+    """The class folders of each split, in the order of their names; DataError where a split stands twice."""
+    found: dict[str, list[Path]] = {}
+    for name, split in SPLITS.items():
+        classes = _classes(folder / name) if (folder / name).is_dir() else []
+        if classes and split in found:
+            raise DataError(
+                f"{folder / name}: beside {found[split][0].parent.name} it is a second {split} split"
+            )
+        if classes:
+            found[split] = classes
+    return found
 
 
 def read_image_folder(folders: Mapping[str, Sequence[Path]], decoding: Decoding) -> Mapping[str, RawSplit]:
-    """Every split has the classes of train; DataError where one has a class that train lacks.
+    """Every split has the classes of train; DataError where one is missing or empty, or a picture is not read.
 
     The pictures of a split are put in an order that does not depend on their class: its first tenth is held out for
     validation, and `train_images` takes its first.
     """
+    check_distinct(child for children in folders.values() for child in children)
     classes = {child.name: number for number, child in enumerate(folders.get("train", []))}
-    splits = {}
+    parts = {}
     for split, children in folders.items():
-        pictures: list[tuple[Path, int]] = []
-        for child in children:
-            if child.name not in classes:
-                raise DataError(f"{child}: train has no class {child.name!r}")
-            paths = [
-                path for path in child.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != "."
-            ]
-            pictures += [(path, classes[child.name]) for path in paths]
+        _check_same_classes(children, folders["train"])
+        pictures = [(path, classes[child.name]) for child in children for path in _pictures(child)]
         pictures.sort(key=lambda picture: _shuffled(picture[0]))
         labels = np.array([number for _, number in pictures], np.int64)
-        splits[split] = RawSplit.encoded(labels, _images([path for path, _ in pictures]), decoding)
-    return splits
+        parts[split] = labels, _images([path for path, _ in pictures])
+    return encoded_splits(parts, decoding)
+
+
+def unread(folders: Mapping[str, Sequence[Path]]) -> list[Path]:
+    """Files in the class folders that are not read."""
+    files = [path for children in folders.values() for child in children for path in files_below(child)]
+    return [path for path in files if path.suffix.lower() not in ENDINGS]
+
+
+def _check_same_classes(children: Sequence[Path], of_train: Sequence[Path]) -> None:
+    names, trained = {child.name for child in children}, {child.name for child in of_train}
+    for child in children:
+        if child.name not in trained:
+            raise DataError(f"{child}: train has no class {child.name!r}")
+    if lacking := sorted(trained - names):
+        raise DataError(f"{children[0].parent}: no class folder {lacking[0]!r}, which train has")
+
+
+def _pictures(child: Path) -> list[Path]:
+    """The pictures of a class; DataError where it has none, or pictures that are not read."""
+    endings = ", ".join(sorted(ENDINGS))
+    for path in files_below(child):
+        ending = path.suffix.lower()
+        if path.parent != child and ending in ENDINGS | OTHER_PICTURES:
+            raise DataError(f"{path}: only pictures directly in {child} are read; move it there or away")
+        if ending in OTHER_PICTURES:
+            raise DataError(f"{path}: {ending} is not read; convert it to one of {endings}, or take it away")
+    pictures = [path for path in child.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != "."]
+    if not pictures:
+        raise DataError(f"{child}: a class without a picture ({endings}); take the folder away or fill it")
+    return pictures
 
 
 def _classes(place: Path) -> list[Path]:
@@ -58,11 +107,4 @@ def _shuffled(path: Path) -> bytes:
 
 
 def _images(paths: list[Path]) -> Callable[[], Iterator[Encoded]]:
-    def encoded() -> Iterator[Encoded]:
-        for path in paths:
-            try:
-                yield str(path), path.read_bytes()
-            except OSError as error:
-                raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-    return encoded
+    return lambda: ((str(path), encoded_bytes(path)) for path in paths)

@@ -1,5 +1,7 @@
 """Which data sets are at hand, and whether they are whole."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
@@ -9,9 +11,10 @@ import numpy as np
 
 from lrlc.harness.data.cache import cached, decoded, forget
 from lrlc.harness.data.content import Content, Progress, checked_splits
-from lrlc.harness.data.dataset import Labels
+from lrlc.harness.data.dataset import Dataset, Images, Labels
 from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.loading import cache_name, find_source, load_dataset
+from lrlc.harness.data.looks import GREY
 from lrlc.harness.data.registry import DATASETS
 from lrlc.harness.data.shrink import method
 from lrlc.harness.data.source import RawSplit, Source
@@ -77,12 +80,14 @@ def check(name: str, data_dir: Path | None, progress: Progress | None = None) ->
         f"{name}: {source.layout}, {height}x{width}x{channels}{_shrinking(spec, data_dir)}, "
         f"{found.num_classes} classes, digest {found.digest}"
     ]
+    lines += [f"  {line}" for line in (*source.choices(), *_features(raw))]
     for split_name in ("train", "validation", "test"):
         labels = getattr(found, split_name).labels
         counts = np.bincount(labels, minlength=found.num_classes)
         lines.append(
             f"  {split_name}: {len(labels):,} images, {counts.min():,} to {counts.max():,} per class"
         )
+    lines += [f"  {line}" for line in _shared(found)]
     return "\n".join(
         [*lines, *(["  its entry in the cache was damaged and was made anew"] if replaced else [])]
     )
@@ -91,7 +96,32 @@ def check(name: str, data_dir: Path | None, progress: Progress | None = None) ->
 def _spec(title: str) -> DatasetSpec:
     asked = Title.parse(title)
     named = {"path" if "/" in asked.name else "name": asked.name}
-    return DatasetSpec.model_validate({**named, "label": asked.label, "size": asked.size})
+    given = {"label": asked.label, "size": asked.size, "image": asked.image}
+    return DatasetSpec.model_validate({**named, **given})
+
+
+def _features(raw: Mapping[str, RawSplit]) -> list[str]:
+    """What was done to some images and not to others."""
+    counts = sum((values.features() for values in raw.values() if values.features), Counter[str]())
+    total = sum(len(values.labels) for values in raw.values())
+    counts = Counter({name: count for name, count in counts.items() if (name, count) != (GREY, total)})
+    said = {**{name: name for name in counts}, GREY: "grey, read as RGB among images in colour"}
+    return [f"{count:,} images {said[name]}" for name, count in sorted(counts.items())]
+
+
+def _shared(found: Dataset) -> list[str]:
+    """How many test images stand in train or validation too, pixel by pixel."""
+    trained = {_digest(image) for split in (found.train, found.validation) for image in split.images}
+    shared = sum(_digest(image) in trained for image in found.test.images)
+    return (
+        [f"{shared:,} of {len(found.test.labels):,} test images stand in train or validation too"]
+        if shared
+        else []
+    )
+
+
+def _digest(image: Images) -> bytes:
+    return hashlib.sha1(np.ascontiguousarray(image).data).digest()
 
 
 def _shrinking(spec: DatasetSpec, data_dir: Path | None) -> str:

@@ -3,14 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 import lrlc.harness.data.named  # noqa: F401 - registers the shipped data sets
 from lrlc.harness.data.cache import Decoded, decoded
 from lrlc.harness.data.content import Progress
 from lrlc.harness.data.dataset import Dataset, Split
 from lrlc.harness.data.errors import DataError
-from lrlc.harness.data.folders import folder_source
+from lrlc.harness.data.folders import folder_source, place_of
+from lrlc.harness.data.mixing import unlike_the_rest
 from lrlc.harness.data.packed import Packed, pack, packed
 from lrlc.harness.data.registry import known
 from lrlc.harness.data.shrink import shrunk
@@ -25,7 +24,7 @@ def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | 
     What the seed decides comes later (`device_splits`): with `draw: seed` the training split is whole here.
     `progress` is told of the decoding, if this process does it. Raises DataError where files are missing or wrong.
     """
-    found = packed(packed_title(spec), data_dir)
+    found = packed(packed_title(spec), data_dir, spec.path)
     if found is None:
         source = find_source(spec, data_dir)
         arrays = decoded(cache_name(spec), source, progress)
@@ -35,9 +34,10 @@ def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | 
     if spec.draw == "seed":
         _check_enough(spec, train)
     elif spec.train_images is not None:
-        _check_mixed(spec, "train", train, f"the first {spec.train_images:,}")
+        _check_mixed(spec, "train", train, spec.train_images)
     if spec.evaluation_images is not None:
-        _check_mixed(spec, "test", arrays.test, f"the first {spec.evaluation_images:,}")
+        _check_mixed(spec, "validation", validation, spec.evaluation_images)
+        _check_mixed(spec, "test", arrays.test, spec.evaluation_images)
     return Dataset(
         title=spec.title,
         train=train if spec.draw == "seed" else train.head(spec.train_images),
@@ -62,12 +62,13 @@ def pack_dataset(spec: DatasetSpec, data_dir: Path | None, out: Path) -> Path:
 
     It is packed whole: limits, draws and shifts apply as ever.
     """
-    return pack(packed_title(spec), cache_name(spec), find_source(spec, data_dir), out)
+    return pack(packed_title(spec), cache_name(spec), find_source(spec, data_dir), out, spec.path)
 
 
 def packed_title(spec: DatasetSpec) -> str:
     """What tells packed data sets apart: what is decoded, not what is done to it afterwards."""
-    return str(Title(spec.name or Path(str(spec.path)).name, label=spec.label, size=spec.size))
+    name = spec.name or Path(str(spec.path)).name
+    return str(Title(name, label=spec.label, size=spec.size, image=spec.image))
 
 
 def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source:
@@ -81,7 +82,8 @@ def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source:
 
 def _source(spec: DatasetSpec, data_dir: Path | None) -> Source:
     if spec.path is not None:
-        return folder_source(folder_of(spec.path, data_dir), spec.label)
+        place = place_of(spec.path, data_dir)
+        return folder_source(place.folder, spec.label, spec.image, place.configuration)
     entry = known(str(spec.name))
     folder = (data_dir or Path()) / entry.folder
     if entry.needs_folder:
@@ -111,7 +113,7 @@ def with_validation(spec: DatasetSpec, arrays: Decoded, fraction: float) -> tupl
     held_out = round(len(train.labels) * fraction)
     if not 0 < held_out < len(train.labels):
         raise DataError(f"{spec.title}: {len(train.labels)} training images are too few to hold some out")
-    _check_mixed(spec, "train", train, f"the first {fraction:.0%} for validation")
+    _check_mixed(spec, "train", train, held_out)
     return Split(train.images[held_out:], train.labels[held_out:]), train.head(held_out)
 
 
@@ -125,20 +127,7 @@ def _check_enough(spec: DatasetSpec, train: Split) -> None:
         )
 
 
-def _check_mixed(spec: DatasetSpec, name: str, split: Split, taken: str) -> None:
-    """DataError where rows are sorted by label: the first of them would be of one class."""
-    labels = split.labels
-    if len(labels) and labels[0] != labels[-1] and np.all(np.diff(labels) >= 0):
-        raise DataError(
-            f"{spec.title}: the rows of {name} are sorted by label, so {taken} would be a few classes only; "
-            "shuffle the rows"
-        )
-
-
-def folder_of(path: str, data_dir: Path | None) -> Path:
-    """A folder as a study names it: as it is, or below the data folder."""
-    places = [Path(path), *([data_dir / path] if data_dir else [])]
-    found = next((place for place in places if place.is_dir()), None)
-    if found is None:
-        raise DataError(f"{path}: no such folder, tried {' and '.join(str(place) for place in places)}")
-    return found
+def _check_mixed(spec: DatasetSpec, name: str, split: Split, count: int) -> None:
+    """DataError where the first `count` images of a split are no fair sample of it."""
+    if (reason := unlike_the_rest(split.labels, count)) is not None:
+        raise DataError(f"{spec.title}: the rows of {name} {reason}; shuffle the rows")

@@ -26,8 +26,11 @@ class Packed:
     scaling: tuple[float, float]
 
 
-def packed(title: str, data_dir: Path | None) -> Packed | None:
-    """The data set of that title in the data folder, if it was packed there; DataError where it is damaged."""
+def packed(title: str, data_dir: Path | None, path: str | None = None) -> Packed | None:
+    """The data set of that title in the data folder, if it was packed there; DataError where it is damaged.
+
+    One that was named by another path than `path` is another that happens to be called the same.
+    """
     if data_dir is None or not (folder := _folder(title, data_dir)).is_dir():
         return None
     arrays = open_folder(folder)
@@ -36,18 +39,20 @@ def packed(title: str, data_dir: Path | None) -> Packed | None:
         fraction, (low, high) = float(facts["validation_fraction"]), facts["scaling"]
     except (OSError, ValueError, KeyError, TypeError):
         arrays = None
+    if arrays is not None and facts.get("path", path) != path:
+        return None
     if arrays is None:
         raise DataError(f"{folder}: a packed data set that is damaged; pack it again")
     return Packed(arrays, fraction, (float(low), float(high)))
 
 
-def pack(title: str, name: str, source: Source, out: Path) -> Path:
+def pack(title: str, name: str, source: Source, out: Path, path: str | None = None) -> Path:
     """Write the data set into the folder `out`, in place of an earlier one; returns where it lies."""
     folder = _folder(title, out)
     hidden = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(hidden, ignore_errors=True)
     shutil.copytree(decoded_folder(name, source), hidden)
-    facts = {"validation_fraction": source.validation_fraction, "scaling": list(source.scaling)}
+    facts = {"validation_fraction": source.validation_fraction, "scaling": list(source.scaling), "path": path}
     (hidden / _SOURCE).write_text(json.dumps(facts))
     shutil.rmtree(folder, ignore_errors=True)
     hidden.rename(folder)

@@ -1,6 +1,5 @@
-"""Folders of Parquet shards in the Hugging Face hub's layout: an image column struct<bytes, path> and labels."""
+"""Parquet shards in the Hugging Face hub's layout: an image column struct<bytes, path> and a label column."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -8,110 +7,67 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lrlc.harness.data.columns import Asked, Columns, choose
 from lrlc.harness.data.dataset import Labels
 from lrlc.harness.data.decoding import Decoding, Encoded
 from lrlc.harness.data.errors import DataError
-from lrlc.harness.data.source import RawSplit
+from lrlc.harness.data.limits import check_expansion
+from lrlc.harness.data.source import RawSplit, encoded_splits
 from lrlc.harness.errors import first_line
 
-SPLITS = {"train": "train", "valid": "validation", "val": "validation", "dev": "validation", "test": "test"}
-SPLIT_NAME = re.compile(r"(train|valid|val|dev|test)(ing|ation)?(?![a-z])", re.IGNORECASE)
-OF_MANY = re.compile(r"(.*-)(\d+)-of-(\d+)$")
-LABELS = ("label", "labels", "fine_label", "target", "class")
-READ_TOGETHER = 256
+READ_TOGETHER = 32
+"""Rows: few, as each may be a large image."""
 
-
-def shards(folder: Path) -> dict[str, list[Path]]:
-    """The Parquet files below `folder` by split, which their names (or their folders') begin with.
-
-    Hidden files and folders are left out. DataError where one of a numbered row of shards is missing.
-    """
-    found: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*.parquet")):
-        parts = path.relative_to(folder).parts
-        split = _split(parts)
-        if split is not None and not any(part.startswith(".") for part in parts):
-            found.setdefault(split, []).append(path)
-    for paths in found.values():
-        _check_complete(paths)
-    return found
+LABEL_BYTES = 8
 
 
 def read_parquet(
-    shards: Mapping[str, Sequence[Path]],
-    label: str | None,
-    decoding: Decoding,
-    default_label: str | None = None,
-    classes: int | None = None,
+    shards: Mapping[str, Sequence[Path]], asked: Asked, decoding: Decoding, classes: int | None = None
 ) -> Mapping[str, RawSplit]:
     """The splits that `shards` hold; DataError where a file, column or label is not what it should be."""
-    splits = {}
-    for split, paths in shards.items():
-        columns = {path: _columns(path, label, default_label) for path in paths}
-        labels = np.concatenate([_labels(path, columns[path][1], classes) for path in paths])
-        images = {path: image for path, (image, _) in columns.items()}
-        splits[split] = RawSplit.encoded(labels, _images(images), decoding)
-    return splits
+    columns = chosen_columns(shards, asked)
+    values = {
+        split: {path: _values(path, columns.label) for path in paths} for split, paths in shards.items()
+    }
+    names = _class_names(values["train"]) if columns.label_holds_values else None
+    parts = {}
+    for split, of_split in values.items():
+        labels = [_labels(path, columns.label, each, names, classes) for path, each in of_split.items()]
+        parts[split] = np.concatenate(labels), _images(tuple(of_split), columns.image)
+    return encoded_splits(parts, decoding)
 
 
-def _split(parts: Sequence[str]) -> str | None:
-    match = SPLIT_NAME.match(parts[-1])
-    if match is None and len(parts) > 1:  # the hub's own conversions are called train/0000.parquet
-        match = SPLIT_NAME.fullmatch(parts[-2])
-    return SPLITS[match[1].lower()] if match else None
+def chosen_columns(shards: Mapping[str, Sequence[Path]], asked: Asked) -> Columns:
+    """The columns to read, the same in every file."""
+    chosen = {path: choose(path, _schema(path), asked) for paths in shards.values() for path in paths}
+    (first, columns), *others = chosen.items()
+    for path, other in others:
+        if other != columns:
+            raise DataError(f"{path}: {other}, but in {first.name} {columns}; name one as `label` or `image`")
+    return columns
 
 
-def _check_complete(paths: Sequence[Path]) -> None:
-    numbers: dict[tuple[Path, str, str], set[int]] = {}
-    for path in paths:
-        if match := OF_MANY.match(path.stem):
-            numbers.setdefault((path.parent, match[1], match[3]), set()).add(int(match[2]))
-    for (folder, beginning, of), found in numbers.items():
-        lacking = sorted(set(range(int(of))) - found)
-        if lacking:
-            raise DataError(
-                f"{folder}: {len(lacking)} of {int(of)} shards are missing, "
-                f"first {beginning}{lacking[0]:0{len(of)}}-of-{of}.parquet; fetch them again"
-            )
-
-
-def _columns(path: Path, label: str | None, default_label: str | None) -> tuple[str, str]:
-    """Names of the image and the label column."""
+def _schema(path: Path) -> pa.Schema:
     try:
-        schema = pq.read_schema(path)
+        with pq.ParquetFile(path) as file:
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+            columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+            sizes = sum(column.total_uncompressed_size for column in columns)
+            unpacked = max(sizes, LABEL_BYTES * file.metadata.num_rows)
+            schema: pa.Schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{path}: not a readable Parquet file ({first_line(error)}); fetch it again"
         ) from error
-    images = [field.name for field in schema if pa.types.is_struct(field.type) and _has_bytes(field.type)]
-    numbers = [
-        field.name for field in schema if pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)
-    ]
-    if not images:
-        raise DataError(f"{path}: no image column (a struct with bytes); columns: {', '.join(schema.names)}")
-    wanted = label or default_label
-    if wanted is not None and wanted not in numbers:
-        raise DataError(
-            f"{path}: no label column {wanted!r}; whole-number columns: {', '.join(numbers) or 'none'}"
-        )
-    usual = [name for name in LABELS if name in numbers] or numbers
-    if wanted is None and not usual:
-        raise DataError(f"{path}: no whole-number label column; columns: {', '.join(schema.names)}")
-    if wanted is None and len(usual) > 1 and usual[0] not in LABELS:
-        raise DataError(
-            f"{path}: several columns could be the label; give `label`, one of {', '.join(usual)}"
-        )
-    return images[0], wanted or usual[0]
+    check_expansion(str(path), unpacked, [path])
+    return schema
 
 
-def _has_bytes(kind: pa.StructType) -> bool:
-    return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-
-
-def _labels(path: Path, column: str, classes: int | None) -> Labels:
+def _values(path: Path, column: str) -> pa.ChunkedArray:
     try:
         values = pq.read_table(path, columns=[column])[column]
-        labels: Labels = values.drop_null().cast(pa.int64()).to_numpy()
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{path}: column {column!r} is damaged ({first_line(error)}); fetch it again"
@@ -119,6 +75,26 @@ def _labels(path: Path, column: str, classes: int | None) -> Labels:
     if values.null_count:
         row = values.is_null().to_pylist().index(True)
         raise DataError(f"{path}: column {column!r}, row {row}: no label ({values.null_count} in all)")
+    return values
+
+
+def _class_names(of_train: Mapping[Path, pa.ChunkedArray]) -> dict[object, int]:
+    """Each value of the training labels, in order, and the class that it stands for."""
+    values = {value for each in of_train.values() for value in each.unique().to_pylist()}
+    return {value: number for number, value in enumerate(sorted(values))}
+
+
+def _labels(
+    path: Path, column: str, values: pa.ChunkedArray, names: Mapping[object, int] | None, classes: int | None
+) -> Labels:
+    if names is not None:
+        return _named_labels(path, column, values, names)
+    try:
+        labels: Labels = values.cast(pa.int64()).to_numpy()
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{path}: column {column!r}: {first_line(error)}; labels are whole numbers"
+        ) from error
     wrong = np.flatnonzero((labels < 0) | (labels >= (classes or np.inf)))
     if len(wrong):
         allowed = f"outside 0..{classes - 1}" if classes else "under 0"
@@ -126,14 +102,22 @@ def _labels(path: Path, column: str, classes: int | None) -> Labels:
     return labels
 
 
-def _images(columns: Mapping[Path, str]) -> Callable[[], Iterator[Encoded]]:
+def _named_labels(path: Path, column: str, values: pa.ChunkedArray, names: Mapping[object, int]) -> Labels:
+    found = values.to_pylist()
+    for row, value in enumerate(found):
+        if value not in names:
+            raise DataError(f"{path}: column {column!r}, row {row}: train has no class {value!r}")
+    return np.array([names[value] for value in found], np.int64)
+
+
+def _images(paths: Sequence[Path], column: str) -> Callable[[], Iterator[Encoded]]:
     def encoded() -> Iterator[Encoded]:
-        for path, column in columns.items():
+        for path in paths:
             row = 0
             try:
                 for batch in pq.ParquetFile(path).iter_batches(READ_TOGETHER, columns=[column]):
-                    for value in batch.column(0).field("bytes"):
-                        yield f"{path} row {row}", value.as_py() or b""
+                    for value in batch.column(0):
+                        yield f"{path} row {row}", _bytes(value, f"{path} row {row}")
                         row += 1
             except (pa.ArrowException, OSError) as error:
                 raise DataError(
@@ -141,3 +125,12 @@ def _images(columns: Mapping[Path, str]) -> Callable[[], Iterator[Encoded]]:
                 ) from error
 
     return encoded
+
+
+def _bytes(value: pa.StructScalar, where: str) -> bytes:
+    held = value.as_py() or {}
+    if held.get("bytes") is None and held.get("path"):
+        raise DataError(
+            f"{where}: names the file {held['path']!r} but does not hold it; write images into the shards"
+        )
+    return held.get("bytes") or b""

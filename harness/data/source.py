@@ -1,7 +1,9 @@
 """Where a data set comes from: its files, and how to read them once."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +13,7 @@ from numpy.typing import ArrayLike
 from lrlc.harness.data.dataset import Images, Labels
 from lrlc.harness.data.decoding import Decoding, Encoded, damaged, decode_all
 from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.looks import count_features, is_grey
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class RawSplit:
     chunks: Callable[[], Iterator[Images]]
     damage: Callable[[], Iterator[str]] | None = None
     """Every image that cannot be decoded, a line each, for `lrlc data check`."""
+    features: Callable[[], Counter[str]] | None = None
+    """How many images are grey, turned or transparent (`looks`), for `lrlc data check`."""
 
     @classmethod
     def of(cls, images: ArrayLike, labels: ArrayLike) -> "RawSplit":
@@ -40,7 +45,33 @@ class RawSplit:
         cls, labels: Labels, images: Callable[[], Iterator[Encoded]], decoding: Decoding
     ) -> "RawSplit":
         """From image files in their order, each with the name that an error shows; none is held longer than needed."""
-        return cls(labels, lambda: decode_all(images(), decoding), lambda: damaged(images(), decoding))
+        return encoded_splits({"": (labels, images)}, decoding)[""]
+
+
+def encoded_splits(
+    parts: Mapping[str, tuple[Labels, Callable[[], Iterator[Encoded]]]], decoding: Decoding
+) -> dict[str, RawSplit]:
+    """Splits from their labels and image files.
+
+    Where `decoding` leaves the mode open, all splits are read as grey if every image of them is, else as RGB.
+    """
+
+    @cache
+    def settled() -> Decoding:
+        if decoding.mode is not None:
+            return decoding
+        every = (data for _, images in parts.values() for _, data in images())
+        return replace(decoding, mode="L" if all(map(is_grey, every)) else "RGB")
+
+    def split(labels: Labels, images: Callable[[], Iterator[Encoded]]) -> RawSplit:
+        return RawSplit(
+            labels,
+            lambda: decode_all(images(), settled()),
+            lambda: damaged(images(), settled()),
+            lambda: count_features(data for _, data in images()),
+        )
+
+    return {name: split(*part) for name, part in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -62,6 +93,8 @@ class Source:
     """All else that changes the decoded arrays, such as the crop: part of the cache's key."""
     layout: str = ""
     """For people: 'Parquet', 'IDX files'."""
+    choices: Callable[[], Sequence[str]] = tuple
+    """For people, what was chosen and what is not read; lines of `lrlc data check`."""
 
 
 class Reader(Protocol):

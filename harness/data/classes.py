@@ -1,0 +1,33 @@
+"""Whether every class is there, in training and in what is held out from it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lrlc.harness.data.dataset import Labels
+from lrlc.harness.data.errors import DataError
+
+EXPECTED = 20
+"""A class of which a split should have so many images, going by train, is not missing by chance (2 in a billion)."""
+
+
+def check_classes(name: str, labels: Mapping[str, Labels], num_classes: int | None) -> None:
+    """DataError where train skips a class, or another split has one that train lacks, or lacks one that train has.
+
+    Train may skip classes of a data set that says how many it has.
+    """
+    trained, counts = np.unique(labels["train"], return_counts=True)
+    if num_classes is None and trained[-1] != len(trained) - 1:
+        gap = next(number for number, label in enumerate(trained) if label != number)
+        raise DataError(
+            f"{name}: train has no image of class {gap}, but of classes up to {trained[-1]}; "
+            "number the classes from 0 without gaps"
+        )
+    for split, of_split in labels.items():
+        there = np.unique(of_split)
+        if len(unknown := np.setdiff1d(there, trained)):
+            raise DataError(f"{name}: {split} has images of class {unknown[0]}, which train lacks")
+        expected = counts * (len(of_split) / len(labels["train"]))
+        lacking = trained[(expected >= EXPECTED) & ~np.isin(trained, there)]
+        if len(lacking):
+            raise DataError(f"{name}: {split} has no image of class {lacking[0]}, of which train has many")

@@ -1,0 +1,153 @@
+"""Which Parquet files are a data set: their split, their configuration, and whether all of them are there.
+
+A file's split is the word that its name, or else its folder's, begins with. What is left of its path without that
+word and without numbers of shards is its configuration: '' for data/../train-00000-of-00002.parquet alone,
+'fold_0' for fold_0/train-0.parquet, 'small' for train_small-0.parquet.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.walk import check_distinct, files_below
+
+SPLITS = {"train": "train", "valid": "validation", "val": "validation", "dev": "validation", "test": "test"}
+SPLIT_NAME = re.compile(r"(train|valid|val|dev|test)(ing|ation)?(?![a-z])", re.IGNORECASE)
+OF_MANY = re.compile(r"(.*-)(\d+)-of-(\d+)(?:-[0-9a-f]{16})?$")
+
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_SEPARATORS = re.compile(r"[-_. ]+")
+_NUMBERING = re.compile(
+    r"(?:part|shard|chunk|file|batch)?\d*|c\d+|of|(?=[a-f]*\d)[0-9a-f]{8,}|snappy|zstd|gzip|gz|brotli|lz4"
+)
+"""Words of a file's name that only number a shard or say how it is packed."""
+
+NAMED_CONFIGURATIONS = 4
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A Parquet file; `word` is how its name calls the split: 'valid', 'validation'."""
+
+    path: Path
+    split: str
+    word: str
+    configuration: str
+
+
+def shards(folder: Path, configuration: str | None = None) -> dict[str, list[Path]]:
+    """The Parquet files below `folder` by split, all of one configuration.
+
+    With `configuration` those of it, and those of none in splits that it lacks (a test set that all share). DataError
+    where several configurations would be joined, a file counts twice or a numbered one is missing.
+    """
+    found = find_shards(folder)
+    if configuration is not None:
+        found = _of(found, configuration)
+    _check_one_configuration(folder, found)
+    check_distinct(shard.path for shard in found)
+    splits = {
+        split: [shard for shard in found if shard.split == split] for split in dict.fromkeys(SPLITS.values())
+    }
+    for members in splits.values():
+        _check_one_word(members)
+        _check_complete([shard.path for shard in members])
+    # In the order of the paths: it decides which error comes first.
+    return {shard.split: [each.path for each in splits[shard.split]] for shard in found}
+
+
+def find_shards(folder: Path) -> list[Shard]:
+    """The Parquet files below `folder` that belong to a split."""
+    paths = (path for path in files_below(folder) if path.suffix == ".parquet")
+    return [shard for path in paths if (shard := _shard(path, path.relative_to(folder).parts)) is not None]
+
+
+def unused(folder: Path, used: Iterable[Path]) -> list[Path]:
+    """Parquet files below `folder` that are not among the `used`."""
+    taken = set(used)
+    return [path for path in files_below(folder) if path.suffix == ".parquet" and path not in taken]
+
+
+def _shard(path: Path, parts: Sequence[str]) -> Shard | None:
+    stem, folders = path.stem, parts[:-1]
+    match = SPLIT_NAME.match(stem)
+    if match is not None:
+        stem = stem[match.end() :]
+    elif folders:  # the hub's own conversions are called train/0000.parquet
+        match, folders = SPLIT_NAME.fullmatch(folders[-1]), folders[:-1]
+    if match is None:
+        return None
+    named = [*map(_without_split, folders), _without_numbers(stem)]
+    return Shard(path, SPLITS[match[1].lower()], match[0].lower(), "/".join(part for part in named if part))
+
+
+def _without_split(folder: str) -> str:
+    """'train_images' as 'images': folders of several splits belong together."""
+    match = SPLIT_NAME.match(folder)
+    return folder if match is None else folder[match.end() :].strip("-_. ")
+
+
+def _without_numbers(stem: str) -> str:
+    words = _SEPARATORS.split(_UUID.sub("", stem))
+    return "-".join(word for word in words if not _NUMBERING.fullmatch(word))
+
+
+def _of(found: Sequence[Shard], configuration: str) -> list[Shard]:
+    chosen = [shard for shard in found if shard.configuration == configuration]
+    having = {shard.split for shard in chosen}
+    shared = [shard for shard in found if not shard.configuration and shard.split not in having]
+    return [shard for shard in found if shard in chosen or shard in shared] if chosen else []
+
+
+def _check_one_configuration(folder: Path, found: Sequence[Shard]) -> None:
+    examples: dict[str, Path] = {}
+    for shard in found:
+        examples.setdefault(shard.configuration, shard.path.relative_to(folder))
+    in_a_split = {len({each.configuration for each in found if each.split == shard.split}) for shard in found}
+    if max(in_a_split, default=1) == 1 and len(examples.keys() - {""}) <= 1:
+        return
+    raise DataError(
+        f"{folder}: shards of {len(examples)} configurations, which are never joined: {_shown(examples)}; "
+        f"name one by its path, such as {folder / next(name for name in examples if name)}"
+    )
+
+
+def _shown(examples: Mapping[str, Path]) -> str:
+    shown = [f"{name or 'no name'} ({path})" for name, path in list(examples.items())[:NAMED_CONFIGURATIONS]]
+    return ", ".join(shown) + (
+        f" and {len(examples) - len(shown)} more" if len(examples) > len(shown) else ""
+    )
+
+
+def _check_one_word(members: Sequence[Shard]) -> None:
+    first: dict[str, Path] = {}
+    for shard in members:
+        first.setdefault(shard.word, shard.path)
+    if len(first) > 1:
+        one, other, *_ = first.values()
+        raise DataError(
+            f"{other}: beside {one} the {members[0].split} split stands twice; take one of them away"
+        )
+
+
+def _check_complete(paths: Sequence[Path]) -> None:
+    """DataError unless a split's files are one row of shards, each of its numbers once."""
+    numbered = [(path, match) for path in paths if (match := OF_MANY.match(path.stem))]
+    if not numbered:
+        return
+    first, (beginning, _, of) = numbered[0][0], numbered[0][1].groups()
+    for path in paths:
+        if (match := OF_MANY.match(path.stem)) is None or match[3] != of:
+            raise DataError(f"{path}: not of the same row of shards as {first.name}; take one row away")
+    seen: dict[int, Path] = {}
+    for path, match in numbered:
+        if (other := seen.setdefault(int(match[2]), path)) != path:
+            raise DataError(f"{path}: has the number of {other.name}; take one of them away")
+    lacking = sorted(set(range(int(of))) - seen.keys())
+    if lacking:
+        raise DataError(
+            f"{first.parent}: {len(lacking)} of {int(of)} shards are missing, "
+            f"first {beginning}{lacking[0]:0{len(of)}}-of-{of}.parquet; fetch them again"
+        )
