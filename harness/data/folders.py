@@ -14,7 +14,7 @@ from lrlc.harness.data.shards import find_shards, shards, unused
 from lrlc.harness.data.source import Source
 
 AS_SHOWN = Decoding(as_shown=True)
-NAMED_UNREAD = 3
+NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def image_folder_source(
         validation_fraction=validation_fraction,
         settings=f"{sorted(found)} {chosen}",
         layout="image folders",
-        choices=lambda: _not_read(folder, unread(found)),
+        choices=lambda: [_classes(found["train"]), *_not_read(folder, unread(found))],
     )
 
 
@@ -160,7 +160,12 @@ def only_label(folder: Path, label: str | None) -> None:
         )
 
 
+def _classes(folders: Sequence[Path]) -> str:
+    more = f" and {len(folders) - NAMED:,} more" if len(folders) > NAMED else ""
+    return f"classes from 0 on: {', '.join(child.name for child in folders[:NAMED])}{more}"
+
+
 def _not_read(folder: Path, paths: Sequence[Path]) -> list[str]:
-    shown = ", ".join(str(path.relative_to(folder)) for path in paths[:NAMED_UNREAD])
-    more = f" and {len(paths) - NAMED_UNREAD:,} more" if len(paths) > NAMED_UNREAD else ""
+    shown = ", ".join(str(path.relative_to(folder)) for path in paths[:NAMED])
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
     return [f"not read: {shown}{more}"] if paths else []

@@ -102,16 +102,19 @@ def _of(found: Sequence[Shard], configuration: str) -> list[Shard]:
 
 
 def _check_one_configuration(folder: Path, found: Sequence[Shard]) -> None:
-    examples: dict[str, Path] = {}
+    """A split may be of no configuration, and serve the one that the other splits have."""
+    of_split: dict[str, set[str]] = {}
     for shard in found:
-        examples.setdefault(shard.configuration, shard.path.relative_to(folder))
-    in_a_split = {len({each.configuration for each in found if each.split == shard.split}) for shard in found}
-    if max(in_a_split, default=1) == 1 and len(examples.keys() - {""}) <= 1:
-        return
-    raise DataError(
-        f"{folder}: shards of {len(examples)} configurations, which are never joined: {_shown(examples)}; "
-        f"name one by its path, such as {folder / next(name for name in examples if name)}"
-    )
+        of_split.setdefault(shard.split, set()).add(shard.configuration)
+    joined = set().union(*(names for names in of_split.values() if len(names) > 1))
+    names = sorted(joined | {shard.configuration for shard in found if shard.configuration})
+    if len(names) > 1:
+        examples = {shard.configuration: shard.path.relative_to(folder) for shard in reversed(found)}
+        raise DataError(
+            f"{folder}: shards of {len(names)} configurations, which are never joined: "
+            f"{_shown({name: examples[name] for name in names})}; "
+            f"name one by its path, such as {folder / next(filter(None, names))}"
+        )
 
 
 def _shown(examples: Mapping[str, Path]) -> str:
