@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lrlc.harness.run.executor import Event, Finished, Lost, Started
+from lrlc.harness.run.executor import BegunAnew, Event, Finished, Lost, Started
 from lrlc.harness.run.executor import Progress as EpochReport
 from lrlc.harness.text import SECONDS_BETWEEN_LINES, duration
 from lrlc.harness.trial import Trial
@@ -73,6 +73,8 @@ class Display:
                 elif result.error:
                     ending = result.status.replace("_", " ")
                     self._say(f"{ending}: {label}: {result.error.strip().splitlines()[-1]}")
+            case BegunAnew(reason=reason):
+                self._say(f"begun anew: {label}: its checkpoint {reason}")
             case Lost(reason=reason):
                 self._running.discard(event.trial.id)
                 self._say(f"worker lost: {label} (attempt {event.trial.attempts}): {reason}")

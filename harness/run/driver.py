@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lrlc.harness.run.executor import Event, Executor, Finished, Lost, Progress, Saved, Started
+from lrlc.harness.run.executor import BegunAnew, Event, Executor, Finished, Lost, Progress, Saved, Started
 from lrlc.harness.training import checkpoint
+from lrlc.harness.training.checkpoint import WrongCheckpoint
 from lrlc.harness.trial import Checkpoint, Trial, blank_result, stopped_result
+from lrlc.results.errors import StoreError
 from lrlc.results.schema import BROKEN, EpochRecord, TrialResult, TrialStatus
 from lrlc.results.store import Store
 from lrlc.studies import Resources
@@ -148,8 +150,19 @@ class Driver:
     def _checkpoint(self, trial: Trial) -> Checkpoint | None:
         if trial.id not in self._saved:
             return None
-        content = self._store.checkpoint(trial.id)
-        return None if content is None else checkpoint.from_bytes(content)
+        try:
+            content = self._store.checkpoint(trial.id)
+            return None if content is None else checkpoint.from_bytes(content, trial.id)
+        except WrongCheckpoint as wrong:
+            self._on_event(BegunAnew(trial, str(wrong)))
+        except StoreError as error:
+            self._on_event(BegunAnew(trial, f"cannot be used: {error}"))
+        return None
+
+    def _begin_anew(self, flight: _Flight) -> None:
+        """What the checkpoint said of the trial's epochs no longer counts."""
+        flight.curve.clear()
+        self._on_event(BegunAnew(flight.trial, "does not fit its network"))
 
     def _handle(self, event: Event) -> None:
         flight = self._flights.get(event.trial.id)
@@ -158,11 +171,13 @@ class Driver:
         match event:
             case Started(known=known):
                 flight.known = known
+                if flight.curve and known.resumed_epochs is None:
+                    self._begin_anew(flight)
             case Progress(record=record):
                 flight.curve.append(record)
                 self._learn(flight.trial, record)
             case Saved(checkpoint=saved):
-                self._store.save_checkpoint(event.trial.id, checkpoint.as_bytes(saved))
+                self._store.save_checkpoint(event.trial.id, checkpoint.as_bytes(saved, event.trial.id))
                 self._saved.add(event.trial.id)
             case Finished(result=result) if result.status == TrialStatus.OUT_OF_MEMORY and _shared(
                 flight.trial

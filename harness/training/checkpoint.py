@@ -1,7 +1,11 @@
-"""A trial in mid-training, saved and restored."""
+"""A trial in mid-training, saved and restored.
 
+A file is a line that names the format, the trial's id, the SHA-256 of both the id and all that follows, and then what
+torch saved. torch itself does not check its archives: a flipped bit in them would be a changed weight.
+"""
+
+import hashlib
 import io
-import logging
 
 import torch
 from torch import nn
@@ -10,24 +14,41 @@ from torch.optim import Optimizer
 from lrlc.harness.trial import Checkpoint
 from lrlc.results.schema import EpochRecord
 
-_log = logging.getLogger(__name__)
+_FORMAT = b"lrlc checkpoint 2"
 
 
-def as_bytes(checkpoint: Checkpoint) -> bytes:
+class WrongCheckpoint(ValueError):  # noqa: N818
+    """A file that is not this trial's checkpoint as it was saved; the message continues 'its checkpoint ...'."""
+
+
+def as_bytes(checkpoint: Checkpoint, trial_id: str) -> bytes:
     """For a file; `from_bytes` reads it."""
     buffer = io.BytesIO()
     torch.save({"curve": [vars(record) for record in checkpoint.curve], "state": checkpoint.state}, buffer)
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    return b"\n".join((_FORMAT, trial_id.encode(), _digest(trial_id, content), content))
 
 
-def from_bytes(content: bytes) -> Checkpoint | None:
-    """None, and a line in the log, if `content` is not a whole checkpoint."""
+def from_bytes(content: bytes, trial_id: str) -> Checkpoint:
+    """The checkpoint that was saved for the trial; WrongCheckpoint if `content` is anything else."""
+    head, _, rest = content.partition(b"\n")
+    if head != _FORMAT:
+        raise WrongCheckpoint("is damaged, or of another version")
+    owner, _, rest = rest.partition(b"\n")
+    digest, _, saved = rest.partition(b"\n")
+    if digest != _digest(owner.decode(errors="replace"), saved):
+        raise WrongCheckpoint("is damaged: its SHA-256 is another")
+    if owner != trial_id.encode():
+        raise WrongCheckpoint(f"is that of another trial, {owner.decode()}")
     try:
-        found = torch.load(io.BytesIO(content), weights_only=True)
+        found = torch.load(io.BytesIO(saved), weights_only=True)
         return Checkpoint(tuple(EpochRecord(**record) for record in found["curve"]), found["state"])
-    except Exception as error:  # a torn file fails in any layer of torch.load
-        _log.warning("a checkpoint could not be read; its trial begins anew: %s", error)
-        return None
+    except Exception as error:  # another version of torch or of ours wrote it
+        raise WrongCheckpoint(f"cannot be read here ({type(error).__name__})") from error
+
+
+def _digest(trial_id: str, content: bytes) -> bytes:
+    return hashlib.sha256(trial_id.encode() + b"\n" + content).hexdigest().encode()
 
 
 def take(model: nn.Module, optimizer: Optimizer, curve: tuple[EpochRecord, ...]) -> Checkpoint:
@@ -37,10 +58,26 @@ def take(model: nn.Module, optimizer: Optimizer, curve: tuple[EpochRecord, ...])
     return Checkpoint(curve, buffer.getvalue())
 
 
-def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer, device: torch.device) -> None:
-    """Set model and optimizer to what `take` saw, on `device`."""
+def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer, device: torch.device) -> bool:
+    """Set model and optimizer to what `take` saw, on `device`; False where they are others, and are then undefined."""
     state = torch.load(io.BytesIO(checkpoint.state), map_location=device, weights_only=True)
-    model.load_state_dict(state["model"])
     # The groups' settings are the optimizer's own: on a GPU the learning rate is a tensor, on a CPU a number.
     groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
+    except (KeyError, RuntimeError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        return False
+    return _same_shapes(optimizer)
+
+
+def _same_shapes(optimizer: Optimizer) -> bool:
+    """Whether each parameter's momentum has its shape, which torch does not check."""
+    return all(
+        value.shape == parameter.shape
+        for parameter, state in optimizer.state.items()
+        for value in state.values()
+        if isinstance(value, torch.Tensor) and value.ndim
+    )

@@ -40,12 +40,12 @@ class TrainingStep:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._indices = torch.empty(0, dtype=torch.int64, device=self._device)
 
-    def begin_epoch(self, order: Tensor, batch_size: int) -> Sequence[Tensor]:
+    def begin_epoch(self, order: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
         """The batches of `order` (N,), as indices on the device that gathers them; the sums start at zero."""
         self._model.train()
         self._loss_sum.zero_()
         self._correct.zero_()
-        return torch.split(order.to(self._device) if self._can_capture else order, batch_size)
+        return torch.split(order.to(self._device) if self._can_capture else order, list(sizes))
 
     def __call__(self, indices: Tensor, learning_rate: float) -> None:
         """Train on the images of `indices` (n,)."""

@@ -7,9 +7,10 @@ reported. Validation serves every choice; the test set is looked at once, at the
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from lrlc.harness import provenance
 from lrlc.harness.data import Dataset, DeviceSplit, Shelf, device_splits
 from lrlc.harness.measuring import measured
 from lrlc.harness.training import checkpoint, from_conv
+from lrlc.harness.training.batches import batch_sizes
 from lrlc.harness.training.evaluation import evaluate, resolve_precision
 from lrlc.harness.training.seeds import derive_seed
 from lrlc.harness.training.step import TrainingStep, make_optimizer
@@ -45,7 +47,8 @@ def train(
     provenance. Whoever stops a trial early completes it. A loss that is not finite ends it as DIVERGED.
 
     A Checkpoint follows an epoch when `checkpoint_seconds` have gone since the last one; given back as `resume`,
-    training goes on after it and ends with the same numbers (its seconds include those before).
+    training goes on after it and ends with the same numbers (its seconds include those before). A checkpoint that
+    does not fit the network is left alone, and `resumed_epochs` of the first result is then None.
 
     `shelf` is what `device` holds of data sets, kept from one trial to the next; without one it is this trial's own.
     """
@@ -55,21 +58,14 @@ def train(
     splits = device_splits(trial.config.dataset, seed, dataset, shelf)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    model = network = _build(trial.config, dataset, device)
-    result = _describe(trial, dataset, splits, device, model, started)
+    network, model, optimizer, curve = _begin(trial.config, dataset, device, resume)
+    result = _describe(trial, dataset, splits, device, network, started)
+    result = replace(result, resumed_epochs=len(curve) or None)
     yield result
 
     precision = resolve_precision(settings.precision, device)
-    steps_per_epoch = math.ceil(splits["train"].count / settings.batch_size)
-    curve: list[EpochRecord] = []
+    sizes = batch_sizes(network, dataset.image_shape, splits["train"].count, settings.batch_size)
     before = from_conv.conv_epochs(trial.config)  # epochs as a convolution
-    if before and (resume is None or len(resume.curve) <= before):
-        model = _build(from_conv.as_conv(trial.config), dataset, device)
-    optimizer = make_optimizer(model, settings.momentum, device)
-    if resume is not None:
-        checkpoint.restore(resume, model, optimizer, device)
-        curve = list(resume.curve)
-        result = replace(result, resumed_epochs=len(curve))
     train_seconds, status = sum(record.seconds for record in curve), TrialStatus.FINISHED
     step = TrainingStep(model, optimizer, splits["train"], precision)
     last_checkpoint = time.monotonic()
@@ -79,7 +75,7 @@ def train(
             model, step = network, TrainingStep(network, optimizer, splits["train"], precision)
         order = _generator(derive_seed(seed, "order", epoch))
         epoch_clock = time.perf_counter()
-        train_loss, train_accuracy = _train_epoch(step, splits["train"].count, settings, order, epoch - 1)
+        train_loss, train_accuracy = _train_epoch(step, sizes, settings, order, epoch - 1)
         train_seconds += (seconds := time.perf_counter() - epoch_clock)
         held_out = evaluate(model, splits["validation"], settings.batch_size, precision)
         curve.append(
@@ -89,7 +85,7 @@ def train(
                 train_accuracy=train_accuracy,
                 validation_loss=held_out.loss,
                 validation_accuracy=held_out.accuracy,
-                learning_rate=learning_rate(settings, epoch * steps_per_epoch - 1, steps_per_epoch),
+                learning_rate=learning_rate(settings, epoch * len(sizes) - 1, len(sizes)),
                 seconds=seconds,
             )
         )
@@ -122,6 +118,28 @@ def train(
     yield replace(result, total_seconds=time.perf_counter() - clock, ended_at=datetime.now(UTC))
 
 
+class _Begun(NamedTuple):
+    """Where training starts: `model` is the `network`, or until its layers take over the convolution before it."""
+
+    network: nn.Module
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    curve: list[EpochRecord]
+
+
+def _begin(config: TrialConfig, dataset: Dataset, device: torch.device, resume: Checkpoint | None) -> _Begun:
+    """At the trial's start, or where `resume` left it if it fits."""
+    curve = list(resume.curve) if resume else []
+    model = network = _build(config, dataset, device)
+    before = from_conv.conv_epochs(config)
+    if before and len(curve) <= before:
+        model = _build(from_conv.as_conv(config), dataset, device)
+    optimizer = make_optimizer(model, config.train.momentum, device)
+    if resume is not None and not checkpoint.restore(resume, model, optimizer, device):
+        return _begin(config, dataset, device, None)
+    return _Begun(network, model, optimizer, curve)
+
+
 def learning_rate(settings: Training, step: int, steps_per_epoch: int) -> float:
     """Linear warm-up to `learning_rate`, then a cosine to zero; `step` counts from 0."""
     total = settings.epochs * steps_per_epoch
@@ -143,10 +161,11 @@ def _take_over(
 
 
 def _train_epoch(
-    step: TrainingStep, images: int, settings: Training, order: torch.Generator, epochs_before: int
+    step: TrainingStep, sizes: Sequence[int], settings: Training, order: torch.Generator, epochs_before: int
 ) -> tuple[float, float]:
-    """Mean loss and accuracy over the epoch's steps."""
-    batches = step.begin_epoch(torch.randperm(images, generator=order), settings.batch_size)
+    """Mean loss and accuracy over the epoch's images, in batches of these sizes."""
+    images = sum(sizes)
+    batches = step.begin_epoch(torch.randperm(images, generator=order), sizes)
     for number, indices in enumerate(batches, epochs_before * len(batches)):
         step(indices, learning_rate(settings, number, len(batches)))
     loss_sum, correct = step.sums()

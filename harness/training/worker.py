@@ -85,6 +85,8 @@ class Worker:
                 for record in records:
                     if isinstance(record, TrialResult):
                         known = record
+                        if record.resumed_epochs is None:  # its checkpoint did not fit
+                            curve.clear()
                     elif isinstance(record, EpochRecord):
                         curve.append(record)
                         if len(curve) == trial.config.train.epochs:
