@@ -1,6 +1,7 @@
 """What tables call things, in words for a reader."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable, Mapping
 
 from lrlc.studies.titles import Title
 
@@ -42,6 +43,14 @@ DATASET_NAMES = {
     "imagenet": "ImageNet",
 }
 
+METRICS = {
+    "validation_accuracy": "validation accuracy",
+    "validation_loss": "validation loss",
+    "parameters": "parameters",
+    "flops_per_image": "FLOPs per image",
+}
+"""What a search may ask for."""
+
 
 def kind_name(kind: str) -> str:
     return KIND_NAMES.get(kind, kind)
@@ -49,6 +58,56 @@ def kind_name(kind: str) -> str:
 
 def short_kind_name(kind: str) -> str:
     return SHORT_KIND_NAMES.get(kind, kind)
+
+
+Layer = tuple[str, str, str]
+"""Kind, placement and options, as tables have them."""
+
+
+def layer_names(layers: Collection[Layer]) -> Mapping[Layer, str]:
+    """'LRLC (3)' for each; with the options in which another layer of its kind and placement differs."""
+    return {layer: _layer_name(layer, layers) for layer in layers}
+
+
+def _layer_name(layer: Layer, layers: Collection[Layer]) -> str:
+    kind, placement, _ = layer
+    told = [placement] if placement else []
+    told += varying_options(layer, [other for other in layers if other[:2] == layer[:2]])
+    return f"{short_kind_name(kind)} ({', '.join(told)})" if told else short_kind_name(kind)
+
+
+def varying_options(layer: Layer, others: Iterable[Layer]) -> list[str]:
+    """'share rows': the options that a layer sets and in which some other layer differs."""
+    own, different = json.loads(layer[2]), [json.loads(other[2]) for other in others]
+    return [
+        f"{name} {value}"
+        for name, value in own.items()
+        if any(name not in each or each[name] != value for each in different)
+    ]
+
+
+def options_name(options: str) -> str:
+    """'share rows, start keras'; '' where a layer is as it comes."""
+    return ", ".join(f"{name} {value}" for name, value in json.loads(options).items())
+
+
+def cell_label(kind: str, rank: float, placement: str, told: Iterable[str] = ()) -> str:
+    """'LRLC rank 4, layers 1+3', and what else is told of it; a rank of NaN is none."""
+    name = short_kind_name(kind) + ("" if rank != rank else f" rank {rank:.0f}")
+    return ", ".join(filter(None, [name, layers_name(placement), *told]))
+
+
+def layers_name(placement: str) -> str:
+    """'layer 3', 'layers 1+3'; '' of a network that replaces none."""
+    if not placement:
+        return ""
+    return f"layers {placement}" if "+" in placement else f"layer {placement}"
+
+
+def kinds_in_order(kinds: Iterable[str]) -> list[str]:
+    """Each once, as every legend names them: low-rank layers first, kinds from plug-ins last."""
+    given = set(kinds)
+    return [kind for kind in reversed(KIND_NAMES) if kind in given] + sorted(given - set(KIND_NAMES))
 
 
 def setting_name(name: str, value: object) -> str:

@@ -18,7 +18,8 @@ from support.results_samples import measured, noted, result, searched, study, tr
 
 from lrlc.results.export import export_tables
 from lrlc.results.figures import FIGURES, NothingToDraw, Selection, draw_all, render
-from lrlc.results.figures.style import kind_colour, look, spread
+from lrlc.results.figures.looks import kind_colour
+from lrlc.results.figures.style import look, spread
 from lrlc.results.importance import Importance
 from lrlc.results.schema import SCHEMAS, TrialResult, to_tables
 from lrlc.results.statistics import binomial_sd, paired_difference, summarise
@@ -208,7 +209,7 @@ def test_the_forest_plot_sets_lrlc_beside_a_wide_convolution_of_as_many_paramete
     assert (
         texts.count("rank 4*, 186 k") == 2
     )  # LRLC as the first three seeds chose it, and the wide one of its rank
-    assert "5 to 8 seeds, 10,000 test images; * seeds 3 to 7" in texts
+    assert "5 to 8 seeds, 10,000 test images, * seeds 3 to 7" in texts
     by_kind = {(row.kind, row.rank, row.seed): 100 * (row.test_accuracy or 0) for row in rows}
     for name, kind in (("LRLC (3)", "lrlc"), ("wide conv (3)", "wide_conv")):
         gains = [by_kind[kind, 4, seed] - by_kind["conv", None, seed] for seed in range(3, 8)]
@@ -289,7 +290,7 @@ def test_of_many_data_sets_each_has_its_maps() -> None:
     with look():
         drawn = combining_weights_by_image.draw(selected(rows))
     named = sorted(label for ax in drawn.axes if (label := ax.get_ylabel()))
-    assert named == [f"MNIST\nshifted ≤ {n} px\nimage 1" for n in range(1, 8)]
+    assert named == [f"MNIST\nshifted ≤ {n} px\nrank 2, seed 0\nimage 1" for n in range(1, 8)]
 
 
 def test_a_search_is_shown_as_it_went() -> None:
@@ -307,13 +308,16 @@ def test_a_search_is_shown_as_it_went() -> None:
     assert any("1 not complete" in text.get_text() for text in ax.texts)
 
 
-def test_importances_are_drawn_for_each_objective() -> None:
+def test_importances_are_drawn_for_each_objective_that_is_measured() -> None:
     from lrlc.results.figures import search_importance
 
+    loss = Importance("validation_loss", "minimize", 30, {"rank": 0.9, "kind": 0.1})
     with look():
-        first, second = search_importance.draw(selected(searched(), IMPORTANCE)).axes
+        first, second = search_importance.draw(selected(searched(), [*IMPORTANCE, loss])).axes
     assert [label.get_text() for label in first.get_yticklabels()] == ["rank", "kind"]  # from below
     assert [[bar.get_width() for bar in ax.patches] for ax in (first, second)] == [[40, 60], [90, 10]]
+    with pytest.raises(NothingToDraw, match="counted, not measured"):
+        search_importance.draw(selected(searched(), IMPORTANCE[1:]))
 
 
 def test_what_pilots_chose_is_marked_and_an_edge_pointed_out() -> None:
@@ -380,13 +384,13 @@ def test_accuracy_on_moved_images_starts_at_the_accuracy_and_a_convolution_moves
     with look():
         figure = shifted_test.draw(selected(rows))
     above, below = figure.axes
-    by_colour = {bars.lines[0].get_color(): bars.lines[0] for bars in above.containers}
+    by_colour = {line.get_color(): line for line in above.lines if len(line.get_xdata()) > 1}
     for kind in ("conv", "lrlc", "locally_connected"):
         accuracies = [100 * (row.test_accuracy or 0) for row in rows if row.kind == kind]
         drawn = by_colour[kind_colour(kind)].get_ydata()
         assert drawn[0] == pytest.approx(sum(accuracies) / len(accuracies))
         assert (drawn[1:] < drawn[:-1]).all()
-    errors = {bars.lines[0].get_color(): bars.lines[0].get_ydata().tolist() for bars in below.containers}
+    errors = {line.get_color(): line.get_ydata().tolist() for line in below.lines}
     assert errors[kind_colour("conv")] == [0, 0, 0]
     assert errors[kind_colour("locally_connected")] == [0, 0, 0.25]
     assert "moved by 1 pixel" in below.get_xlabel()

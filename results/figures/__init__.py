@@ -20,7 +20,7 @@ from lrlc.results.store import Store
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "Drawn", "NothingToDraw", "Selection", "caption", "draw_all", "render"]
+__all__ = ["FIGURES", "Drawn", "NothingToDraw", "Selection", "caption", "draw_all", "laid_out", "render"]
 
 FIGURES: Mapping[str, str] = {
     "rank_vs_accuracy": "lrlc.results.figures.rank_vs_accuracy",
@@ -94,15 +94,20 @@ def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
 
 def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str, bytes]:
     """Draw one figure and return it in each format; raises NothingToDraw."""
-    module = importlib.import_module(FIGURES[name])
     from lrlc.results.figures.style import look
 
-    columns = getattr(module, "TRIAL_COLUMNS", None)
-    selection = selection if columns is None else selection.with_columns(columns)
-    with look():
-        figure: Figure = module.draw(selection)
-        _lay_out(figure)
+    with look(selection.kinds):
+        figure = laid_out(name, selection)
         return {extension: _as_bytes(figure, extension) for extension in formats}
+
+
+def laid_out(name: str, selection: Selection) -> "Figure":
+    """One figure as it will be saved, for use inside `look`; raises NothingToDraw."""
+    module = importlib.import_module(FIGURES[name])
+    columns = getattr(module, "TRIAL_COLUMNS", None)
+    figure: Figure = module.draw(selection if columns is None else selection.with_columns(columns))
+    _lay_out(figure)
+    return figure
 
 
 def _lay_out(figure: "Figure") -> None:

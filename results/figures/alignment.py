@@ -17,8 +17,11 @@ from matplotlib.transforms import ScaledTranslation
 from lrlc.results.claims.cells import Side, pair
 from lrlc.results.claims.ranks import rank_table
 from lrlc.results.figures import style
-from lrlc.results.figures.selection import PANEL, NothingToDraw, Selection, panels
-from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.figures.intervals import draw_intervals, limits
+from lrlc.results.figures.looks import Stroke, kind_look
+from lrlc.results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Selection, panels
+from lrlc.results.figures.words import legend_below
+from lrlc.results.names import dataset_name, kind_name, seeds_name
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 from lrlc.studies.claims import Cells
 from lrlc.studies.titles import Title
@@ -28,8 +31,8 @@ CAPTION = (
     "and against the value of position (what a linear classifier of pixels reaches beyond one of pooled random "
     "convolutions). A point is a data set as trained on, with its 95% t interval over paired seeds; a line joins the "
     "shifts of one data set, which take its alignment away (hollow: shifted). Ranks are chosen on validation, for a "
-    "gain by the first seeds, which do not report it. Layer kinds are drawn a little apart; faint intervals run off "
-    "the panel."
+    "gain by the first seeds, which do not report it. Layer kinds are drawn a little apart; an arrowhead says that an "
+    "interval goes on beyond the panel."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "translate", "status", "seed",
@@ -44,8 +47,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
 """As many as there may be panels."""
 WIDE = 8.0
 """Alignments that differ by this factor are drawn on a log scale."""
-LETTERS_ACROSS, MARK_LETTERS, LEGEND_ROW_INCHES = {1: 60, 2: 92}, 9, 0.15
-"""Of a legend below one panel or two; how many letters wide a mark is; how high a row."""
 APART = {"lrlc": -3.0, "lrlc_input_dependent": 3.0}
 """How far kinds move apart sideways, in typographic points: as wide as a mark, so that none hides another."""
 
@@ -63,6 +64,12 @@ class _Point:
         sides = [Side.of(self.rows, Cells(kind=kind)) for kind in (ours, theirs)]
         pairs = pair(*sides)
         return summarise(pairs["ours"] - pairs["theirs"]) if len(pairs) else None
+
+    def reporting(self, kind: str | None) -> set[int]:
+        """The seeds behind the difference that a line of this kind draws."""
+        ours, theirs = RANKED if kind is None else (kind, REFERENCE)
+        sides = [Side.of(self.rows, Cells(kind=each)) for each in (ours, theirs)]
+        return {int(seed) for seed in pair(*sides).index}
 
     def best_rank(self, kind: str) -> Summary | None:
         """Without an interval: it is one of few numbers."""
@@ -102,14 +109,11 @@ def draw(selection: Selection) -> Figure:
         raise NothingToDraw("no two data sets or shifts have a finished low-rank layer beside a convolution")
     panels_drawn = [(measure, *each) for measure in _measures(points) for each in drawn.items()]
     across = len(drawn) if len(drawn) > 1 else len(panels_drawn)
-    columns = _legend_columns(across, len(kinds) + 1, series)
-    rows = -(-(len(kinds) + 1) // columns) + -(-len(series) // columns)
-    below = 0.2 + LEGEND_ROW_INCHES * rows
-    figure, axes = style.grid(len(panels_drawn), panel_height=2.2, below=below, columns=across)
+    figure, axes = style.grid(len(panels_drawn), panel_height=2.2, columns=across)
     for ax, (measure, name, lines) in zip(axes, panels_drawn, strict=True):
-        _draw_panel(ax, measure, name, lines, looks)
         _scale(ax, measure, [place for point in points if not np.isnan(place := point.places[measure])])
-    _legend(figure, kinds, looks, columns)
+        _draw_panel(ax, measure, name, lines, looks)
+    _legend(figure, kinds, looks, any(point.translate for point in points))
     return figure
 
 
@@ -167,26 +171,32 @@ def _line(series: str, kind: str | None, told: Sequence[tuple[_Point, Summary | 
 
 def _draw_panel(ax: Axes, measure: str, name: str, lines: Sequence[_Line], looks: Mapping[str, str]) -> None:
     is_rank = name.startswith("Best")
-    if not is_rank:
-        ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
     ranks = _ranks(lines) if is_rank else []
     values = [value for line in lines for _, value in line.points]
-    ax.set_ylim((-0.5, len(ranks) - 0.5) if is_rank else _limits(values))
-    for line in lines:
-        _draw_line(ax, measure, line, looks[line.series], ranks)
+    ax.set_ylim(*((-0.5, len(ranks) - 0.5) if is_rank else limits(values, [0.0], room=1.0)))
     if is_rank:
         ax.set_yticks(range(len(ranks)), [str(rank) for rank in ranks])
     else:
+        ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
         ax.yaxis.set_major_locator(MaxNLocator(5))
+    for line in lines:
+        _draw_line(ax, measure, line, looks[line.series], ranks)
     ax.set_xlabel(MEASURES[measure])
     ax.set_ylabel("rank (filter banks)" if is_rank else "difference (points)")
-    counts = [value.n for value in values]
+    style.headed(ax, name, [_seeds(lines, is_rank)])
+
+
+def _seeds(lines: Sequence[_Line], is_rank: bool) -> str:
+    """'6 to 9 seeds', and which report where others chose: '6 seeds (3 to 8)'."""
+    counts = [value.n for line in lines for _, value in line.points]
     low, high = min(counts), max(counts)
     told = f"{low} to {high} seeds" if low != high else f"{low} seed{'s' * (low > 1)}"
-    ax.set_title(f"{name}\n", pad=3, linespacing=1.35)
-    ax.annotate(
-        told, (0, 1), (0, 3.5), "axes fraction", "offset points", fontsize=6, color=style.GREY, va="bottom"
-    )
+    reporting = {seed for line in lines for point, _ in line.points for seed in point.reporting(line.kind)}
+    trained = {
+        int(seed) for line in lines for point, _ in line.points for seed in point.rows["seed"].unique()
+    }
+    is_named = not is_rank and reporting != trained and len(reporting) <= MOST_DOTS
+    return f"{told} ({seeds_name(reporting)})" if is_named else told
 
 
 def _ranks(lines: Sequence[_Line]) -> list[int]:
@@ -197,35 +207,19 @@ def _ranks(lines: Sequence[_Line]) -> list[int]:
     )
 
 
-def _limits(values: Sequence[Summary]) -> tuple[float, float]:
-    """Room for every mean, and for intervals as far as they do not squeeze the means."""
-    means = [0.0, *(value.mean for value in values)]
-    span = max(max(means) - min(means), 0.2)
-    lows, highs = (
-        [np.nan_to_num(value.low) for value in values],
-        [np.nan_to_num(value.high) for value in values],
-    )
-    low, high = max(min([*means, *lows]), min(means) - span), min(max([*means, *highs]), max(means) + span)
-    return float(low - 0.07 * span), float(high + 0.07 * span)
-
-
 def _draw_line(ax: Axes, measure: str, line: _Line, marker: str, ranks: Sequence[int]) -> None:
     """Intervals, marks and what joins them; a rank stands at its place among `ranks`, where there are any."""
-    colour = style.INK if line.kind is None else style.kind_colour(line.kind)
+    colour, stroke = (style.INK, "-") if line.kind is None else _stroke(line.kind)
     apart = APART.get(line.kind or "", 0.0) / 72
     assert isinstance(ax.figure, Figure)
     moved = ax.transData + ScaledTranslation(apart, 0.0, ax.figure.dpi_scale_trans)
     known = [(point, value) for point, value in line.points if not np.isnan(point.places[measure])]
     places = [point.places[measure] for point, _ in known]
     heights = [ranks.index(int(value.mean)) if ranks else value.mean for _, value in known]
-    stroke = style.LINE_STYLES.get(line.kind or "", "-")
-    bottom, top = ax.get_ylim()
     ax.plot(places, heights, color=colour, linestyle=stroke, linewidth=0.8, zorder=2, transform=moved)
-    for (point, value), place, height in zip(known, places, heights, strict=True):
-        if not np.isnan(value.low):
-            is_cut = value.low < bottom or value.high > top
-            ends, faint = [value.low, value.high], 0.35 if is_cut else 1.0
-            ax.plot([place] * 2, ends, color=colour, lw=0.8, alpha=faint, zorder=3, transform=moved)
+    if not ranks:
+        draw_intervals(ax, places, [value for _, value in known], colour, transform=moved)
+    for (point, _), place, height in zip(known, places, heights, strict=True):
         ax.plot(
             place,
             height,
@@ -239,13 +233,18 @@ def _draw_line(ax: Axes, measure: str, line: _Line, marker: str, ranks: Sequence
         )
 
 
+def _stroke(kind: str) -> tuple[str, Stroke]:
+    look = kind_look(kind)
+    return look.colour, look.stroke
+
+
 def _scale(ax: Axes, measure: str, places: Sequence[float]) -> None:
     """A log scale where one data set is many times as aligned as another, which a linear one would crowd at 0."""
     low, high = min(places), max(places)
     if measure == "alignment" and low > 0 and high >= WIDE * low:
         ax.set_xscale("log")
         ax.set_xlim(low / 1.4, high * 1.4)
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=6))
         ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         ax.xaxis.set_minor_locator(NullLocator())
         return
@@ -256,33 +255,15 @@ def _scale(ax: Axes, measure: str, places: Sequence[float]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(4))
 
 
-def _legend_columns(panel_count: int, kind_count: int, series: Sequence[str]) -> int:
-    """As many as fit below so many panels, with the longest name in each."""
-    letters = max(map(len, [*series, *map(kind_name, KINDS)])) + MARK_LETTERS
-    return min(max(1, LETTERS_ACROSS.get(panel_count, 115) // letters), max(kind_count, len(series)))
-
-
-def _legend(figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], columns: int) -> None:
+def _legend(figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], has_shifted: bool) -> None:
     """Kinds and what a hollow mark is in the first rows, data sets below."""
-    of_kinds = [
-        Line2D(
-            [],
-            [],
-            color=style.kind_colour(kind),
-            linestyle=style.LINE_STYLES.get(kind, "-"),
-            label=kind_name(kind),
-        )
-        for kind in kinds
-    ]
-    of_kinds.append(_mark("o", "images shifted", "white"))
-    of_sets = [_mark(marker, name, style.GREY) for name, marker in looks.items()]
-    of_kinds += [style.no_handle()] * (-len(of_kinds) % columns)
-    figure.legend(
-        handles=style.row_major([*of_kinds, *of_sets], columns),
-        loc="outside lower center",
-        ncols=columns,
-        handlelength=2.6,
-    )
+    of_kinds = []
+    for kind in kinds:
+        colour, stroke = _stroke(kind)
+        of_kinds.append(Line2D([], [], color=colour, linestyle=stroke, label=kind_name(kind)))
+    if has_shifted:
+        of_kinds.append(_mark("o", "images shifted", "white"))
+    legend_below(figure, of_kinds, [_mark(marker, name, style.GREY) for name, marker in looks.items()])
 
 
 def _mark(marker: str, label: str, fill: str) -> Line2D:

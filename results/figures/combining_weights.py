@@ -7,7 +7,8 @@ __all__ = ["CAPTION", "TRIAL_COLUMNS", "draw"]
 
 CAPTION = (
     "Learned combining weights of fixed low-rank locally connected layers: "
-    "a map per filter bank over the output positions, beside the mean training image. "
+    "a map per filter bank over the output positions, beside the mean training image, all on one scale. Weights are "
+    "times the rank, so that 1, white, is an equal share: purple counts more, orange less. "
     "Of each data set the cell with the best mean validation accuracy is shown, its first seed."
 )
 

@@ -7,7 +7,8 @@ __all__ = ["CAPTION", "TRIAL_COLUMNS", "draw"]
 
 CAPTION = (
     "Combining weights of input-dependent low-rank locally connected layers for the first test images: "
-    "a map per filter bank over the output positions, beside the image as the trial saw it. "
+    "a map per filter bank over the output positions, beside the image as the trial saw it, all on one scale. Weights "
+    "are times the rank, so that 1, white, is an equal share: purple counts more, orange less. "
     "Of each data set, the cell of best mean validation accuracy is shown: its first seed, its last layer."
 )
 

@@ -1,6 +1,5 @@
 """Each layer kind against convolution, seed by seed: a forest plot of paired differences."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -12,8 +11,11 @@ from matplotlib.ticker import MaxNLocator
 
 from lrlc.results.claims.cells import Choice, Side, choose, chosen, picked, rank_of
 from lrlc.results.figures import style
+from lrlc.results.figures.intervals import draw_intervals, limits
+from lrlc.results.figures.looks import kind_look
 from lrlc.results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, panels
-from lrlc.results.names import KIND_NAMES, seeds_name, short_kind_name
+from lrlc.results.figures.words import shortened
+from lrlc.results.names import KIND_NAMES, Layer, layer_names, seeds_name
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 from lrlc.studies.claims import Cells
@@ -24,20 +26,19 @@ CAPTION = (
     "Of several ranks the first seeds choose one on validation, and do not report it; the wide convolution is, where "
     "it was trained, that of as many parameters as the LRLC in the same place. "
     "Right: the rank and the parameters of the whole network. A star: the rank was chosen, and the seeds named above "
-    "report."
+    "report. An arrowhead says that an interval goes on beyond the panel."
 )
 REFERENCE, MATCHED, MATCHED_TO = "conv", "wide_conv", "lrlc"
+LINE_INCHES, LEAST_LINE_INCHES, AROUND_INCHES = 0.2, 0.105, 0.85
+"""Heights of a line, of the lowest that can be read, and of what stands around the lines of a panel."""
+NAME_POINTS, NAME_INCHES = 7.0, 1.5
 MEASURES = ("test_accuracy", "validation_accuracy", "parameters", "test_images")
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", *MEASURES)
 
 
-Line = tuple[str, str, str]
-"""Kind, placement and options."""
-
-
 @dataclass(frozen=True)
 class _Contrast:
-    line: Line
+    line: Layer
     rank: int | None
     parameters: float
     per_seed: "pd.Series[float]"
@@ -62,11 +63,25 @@ def draw(selection: Selection) -> Figure:
     if not found:
         raise NothingToDraw("no other layer shares a seed with a finished convolution")
     lines = _lines([contrast.line for _, contrasts in found for contrast in contrasts])
-    figure, axes = style.grid(len(found), panel_height=0.75 + 0.2 * len(lines))
+    figure, axes = style.grid(
+        len(found), panel_height=AROUND_INCHES + _line_inches(len(lines), len(found)) * len(lines)
+    )
+    names = layer_names(lines)
     for position, (ax, (panel, contrasts)) in enumerate(zip(axes, found, strict=True)):
-        _draw_panel(ax, contrasts, lines, named=position % 3 == 0)
+        _draw_panel(ax, contrasts, lines)
+        told = [shortened(names[line], NAME_INCHES, NAME_POINTS) for line in lines]
+        ax.set_yticks(range(len(lines)), told if position % style.ACROSS == 0 else [""] * len(lines))
         style.title(ax, panel, _note(panel, contrasts))
     return figure
+
+
+def _line_inches(lines: int, panel_count: int) -> float:
+    """As high as fits on a page; NothingToDraw where that would be too low to read."""
+    down = -(-panel_count // style.ACROSS)
+    height = min(LINE_INCHES, (style.MOST_INCHES / down - AROUND_INCHES) / lines)
+    if height < LEAST_LINE_INCHES:
+        raise NothingToDraw(f"its {panel_count} panels would take {lines} lines each, too many for a page")
+    return height
 
 
 def _contrasts(panel: Panel) -> list[_Contrast]:
@@ -85,7 +100,7 @@ def _contrasts(panel: Panel) -> list[_Contrast]:
     return found
 
 
-def _by_line(rows: pd.DataFrame) -> dict[Line, pd.DataFrame]:
+def _by_line(rows: pd.DataFrame) -> dict[Layer, pd.DataFrame]:
     """Without rank 1, a convolution by another name, where there are others."""
     relaxed = rows["rank"] != 1
     kept = rows[relaxed] if (rows["rank"] > 1).any() else rows
@@ -93,7 +108,7 @@ def _by_line(rows: pd.DataFrame) -> dict[Line, pd.DataFrame]:
     return {(str(kind), str(place), str(options)): part for (kind, place, options), part in grouped}
 
 
-def _choice(line: Line, rows: pd.DataFrame, finished: pd.DataFrame) -> tuple[Side, Choice]:
+def _choice(line: Layer, rows: pd.DataFrame, finished: pd.DataFrame) -> tuple[Side, Choice]:
     """Of a line's ranks the one that its first seeds choose; of matched ones that of what they are matched to."""
     kind, place, _ = line
     side = Side.of(rows, Cells(kind=kind))
@@ -107,7 +122,7 @@ def _choice(line: Line, rows: pd.DataFrame, finished: pd.DataFrame) -> tuple[Sid
     return side, choose(side)
 
 
-def _lines(found: Collection[Line]) -> list[Line]:
+def _lines(found: Collection[Layer]) -> list[Layer]:
     """Every line of the plot, kinds in a fixed order, LRLC last and so on top."""
     order = list(KIND_NAMES)
     places = style.placement_order([place for _, place, _ in found])
@@ -119,31 +134,14 @@ def _lines(found: Collection[Line]) -> list[Line]:
     )  # fmt: skip
 
 
-def _name(line: Line, lines: Collection[Line]) -> str:
-    """'LRLC (3)'; with its options where another line differs by them alone."""
-    kind, place, options = line
-    told = [place] if place else []
-    if sum(other[:2] == line[:2] for other in lines) > 1:
-        told += [f"{name} {value}" for name, value in json.loads(options).items()]
-    return f"{short_kind_name(kind)} ({', '.join(told)})" if told else short_kind_name(kind)
-
-
-def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[Line], named: bool) -> None:
+def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[Layer]) -> None:
+    shown = np.concatenate([[0.0], *[contrast.shown.to_numpy() for contrast in contrasts]])
+    ax.set_xlim(*limits([contrast.difference for contrast in contrasts], shown))
+    ax.set_ylim(-0.6, len(lines) - 0.4)
     ax.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
     for contrast in contrasts:
         height = lines.index(contrast.line)
-        colour, summary = style.kind_colour(contrast.line[0]), contrast.difference
-        half = np.nan_to_num(summary.high - summary.mean)  # no interval at one seed
-        seeds = contrast.shown
-        if len(contrast.per_seed) > MOST_DOTS:
-            ax.hlines(height, seeds.min(), seeds.max(), color=colour, lw=4, alpha=0.3, zorder=2)
-        else:
-            ax.scatter(
-                seeds, np.full(len(seeds), height), s=5, color=colour, alpha=0.35, linewidths=0, zorder=2
-            )
-        ax.errorbar(
-            summary.mean, height, xerr=half, color=colour, marker="o", markersize=3.6, linewidth=1.0, zorder=3
-        )
+        _draw_contrast(ax, contrast, height)
         ax.annotate(
             _beside(contrast),
             (1.02, height),
@@ -152,14 +150,22 @@ def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[Line], named: 
             color=style.GREY,
             va="center",
         )
-    names = [_name(line, lines) if named else "" for line in lines]
-    ax.set_yticks(range(len(lines)), names)
-    ax.set_ylim(-0.6, len(lines) - 0.4)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.set_xlim(*_limits(contrasts))
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.set_xlabel("difference from conv (points)")
+
+
+def _draw_contrast(ax: Axes, contrast: _Contrast, height: float) -> None:
+    look, seeds = kind_look(contrast.line[0]), contrast.shown
+    if len(contrast.per_seed) > MOST_DOTS:
+        ax.hlines(height, seeds.min(), seeds.max(), color=look.colour, lw=4, alpha=0.3, zorder=2)
+    else:
+        ax.scatter(
+            seeds, np.full(len(seeds), height), s=5, color=look.colour, alpha=0.35, linewidths=0, zorder=2
+        )
+    draw_intervals(ax, [height], [contrast.difference], look.colour, sideways=True, width=1.0)
+    ax.plot(contrast.difference.mean, height, color=look.colour, marker=look.marker, markersize=4, zorder=4)
 
 
 def _beside(contrast: _Contrast) -> str:
@@ -169,20 +175,10 @@ def _beside(contrast: _Contrast) -> str:
 
 
 def _note(panel: Panel, contrasts: list[_Contrast]) -> str:
-    """'6 to 9 seeds, 1,000 test images; * seeds 3 to 8': how many, and which report where others chose."""
+    """'6 to 9 seeds, * 3 to 8, 1,000 test images': how many, and which report where others chose."""
     counted = style.seeds_note(panel.rows, [len(each.per_seed) for each in contrasts])
     seeds = {int(seed) for each in contrasts if each.is_chosen for seed in each.per_seed.index}
-    return f"{counted}; * seeds {seeds_name(seeds)}" if seeds and len(seeds) <= MOST_DOTS else counted
-
-
-def _limits(contrasts: list[_Contrast]) -> tuple[float, float]:
-    """Room for every seed and mean; intervals may run off, as they do at two seeds."""
-    shown = np.concatenate([[0.0], *[contrast.shown.to_numpy() for contrast in contrasts]])
-    low, high = float(shown.min()), float(shown.max())
-    span = max(high - low, 0.2)
-    ends = [end for c in contrasts for end in (c.difference.low, c.difference.high) if not np.isnan(end)]
-    low, high = max(min([low, *ends]), low - 0.5 * span), min(max([high, *ends]), high + 0.5 * span)
-    return low - 0.05 * span, high + 0.05 * span
+    return f"{counted}, * seeds {seeds_name(seeds)}" if seeds and len(seeds) <= MOST_DOTS else counted
 
 
 def _count(number: float) -> str:

@@ -11,10 +11,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
+from matplotlib.typing import MarkerType
 
 from lrlc.results.figures import style
+from lrlc.results.figures.intervals import PERCENT, draw_intervals, limits
 from lrlc.results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
+from lrlc.results.figures.words import label_places, legend_below
 from lrlc.results.names import kind_name
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
@@ -29,7 +32,7 @@ CAPTION = (
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy", "test_images")
 MOST_LINES = 6
 COLOURS = ("#5B4FA0", "#117733", "#D55E00", "#0072B2", "#CC79A7", "#E69F00")
-MARKERS = "oDs^vP"
+MARKERS: tuple[MarkerType, ...] = (*"oDs^vP", *"X<>phd*H8")
 TICKS = (1, 2, 3, 5, 7, 10, 15, 25, 50, 100, 200, 400)
 
 
@@ -53,18 +56,18 @@ def draw(selection: Selection) -> Figure:
             "connected layer"
         )
     looks = _looks(found)
-    figure, pairs = style.stacked(len(found), heights=(2.1, 1.5), below=0.25 + 0.14 * len(looks))
+    figure, pairs = style.stacked(len(found), heights=(2.1, 1.5))
     for number, ((panel, lines), (above, below)) in enumerate(zip(found, pairs, strict=True)):
         below.sharex(above)
         style.title(above, panel, _seeds(lines))
+        _scale(above, below, lines)
         for line in lines:
             _draw_accuracies(above, line, *looks[line.label])
             _draw_energies(below, line, *looks[line.label])
-        _finish(above, below, lines)
-        if number % style.ACROSS == 0:
+        if number % style.across(len(found)) == 0:
             above.set_ylabel("test accuracy (%)")
             below.set_ylabel("energy (%)")
-    figure.legend(handles=_handles(looks), loc="outside lower center", ncols=1 if len(found) == 1 else 2)
+    legend_below(figure, _handles(looks))
     return figure
 
 
@@ -106,51 +109,52 @@ def _label(settings: Mapping[str, Any], layer: str) -> str:
     return ", ".join([*(part for part in parts if part), place + several])
 
 
-def _looks(found: Sequence[tuple[Panel, Sequence[_Line]]]) -> dict[str, tuple[str, str]]:
+def _looks(found: Sequence[tuple[Panel, Sequence[_Line]]]) -> dict[str, tuple[str, MarkerType]]:
     """Colour and marker of each label, alike in all panels."""
     labels = list(dict.fromkeys(line.label for _, lines in found for line in lines))
     return {label: (COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]) for n, label in enumerate(labels)}
 
 
-def _draw_accuracies(ax: Axes, line: _Line, colour: str, marker: str) -> None:
-    summaries = list(line.accuracies.values())
-    ax.errorbar(
-        list(line.accuracies),
-        [each.mean for each in summaries],
-        yerr=[style.half_width(each) for each in summaries],
-        color=colour,
-        marker=marker,
-        markersize=3.5,
-        linewidth=1.1,
-        elinewidth=0.8,
-    )
+def _draw_accuracies(ax: Axes, line: _Line, colour: str, marker: MarkerType) -> None:
+    ranks, summaries = list(line.accuracies), list(line.accuracies.values())
+    draw_intervals(ax, ranks, summaries, colour)
+    means = [each.mean for each in summaries]
+    ax.plot(ranks, means, color=colour, marker=marker, markersize=3.5, linewidth=1.1, zorder=4, clip_on=False)
 
 
-def _draw_energies(ax: Axes, line: _Line, colour: str, marker: str) -> None:
+def _draw_energies(ax: Axes, line: _Line, colour: str, marker: MarkerType) -> None:
     ranks = np.arange(1, len(line.energies) + 1)
     ax.plot(ranks, 100 * ranks / len(ranks), color=style.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
     marked = [rank - 1 for rank in line.accuracies]
     ax.plot(
-        ranks, 100 * line.energies, color=colour, marker=marker, markersize=3, markevery=marked, linewidth=1.1
+        ranks,
+        100 * line.energies,
+        color=colour,
+        marker=marker,
+        markersize=3,
+        markevery=marked,
+        linewidth=1.1,
+        clip_on=False,
     )
 
 
-def _finish(above: Axes, below: Axes, lines: Sequence[_Line]) -> None:
+def _scale(above: Axes, below: Axes, lines: Sequence[_Line]) -> None:
     """Ranks on a log scale: what happens at 1 to 7 is the question."""
     most = max(len(line.energies) for line in lines)
     ticks = [rank for rank in TICKS if rank < 0.75 * most] + [most]
     below.set_xscale("log")
-    below.xaxis.set_major_locator(FixedLocator(ticks))
+    below.set_xlim(1 / max(most, 2) ** 0.06, max(most, 2) ** 1.06)
     below.xaxis.set_minor_locator(NullLocator())
-    below.xaxis.set_major_formatter(FuncFormatter(lambda rank, _: f"{rank:.0f}"))
-    accuracies = (each for line in lines for each in line.accuracies.values())
-    above.set_ylim(*style.limits(accuracies, least=1.0, within=(0, 100)))
+    label_places(below, ticks, [str(rank) for rank in ticks])
+    accuracies = [each for line in lines for each in line.accuracies.values()]
+    if accuracies:
+        above.set_ylim(*limits(accuracies, least=1.0, within=PERCENT))
     above.tick_params(axis="x", labelbottom=False)
     below.set_xlabel("rank")
-    below.set_ylim(0, 103)
+    below.set_ylim(0, 100)
 
 
-def _handles(looks: Mapping[str, tuple[str, str]]) -> list[Line2D]:
+def _handles(looks: Mapping[str, tuple[str, MarkerType]]) -> list[Line2D]:
     return [
         Line2D([], [], color=colour, marker=marker, markersize=3.5, label=label)
         for label, (colour, marker) in looks.items()

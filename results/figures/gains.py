@@ -1,6 +1,6 @@
 """Gains over convolution along a dial of settings, for the figures that draw them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from lrlc.results.claims.cells import Side, pair
-from lrlc.results.figures import style
-from lrlc.results.figures.pareto import MARKERS
-from lrlc.results.names import KIND_NAMES, kind_name
-from lrlc.results.statistics import summarise
+from lrlc.results.figures.intervals import draw_intervals
+from lrlc.results.figures.looks import kind_look
+from lrlc.results.names import kind_name
+from lrlc.results.statistics import Summary, summarise
 from lrlc.studies.claims import Cells
 
 REFERENCE = "conv"
@@ -31,55 +31,62 @@ def gains_of(rows: pd.DataFrame, cells: Cells) -> "pd.Series[float]":
     return gains
 
 
-def kinds_in_order(kinds: Iterable[str]) -> list[str]:
-    """Each once, as every legend names them: low-rank layers first, kinds from plug-ins last."""
-    given = list(dict.fromkeys(kinds))
-    known = [kind for kind in reversed(KIND_NAMES) if kind in given]
-    return known + sorted(set(given) - set(KIND_NAMES))
-
-
-def limits(groups: Sequence[npt.ArrayLike], always: Collection[float] = ()) -> tuple[float, float]:
-    """Room for every seed of `groups` and, up to half as much again, for intervals: at two seeds they run off."""
-    shown = np.concatenate([list(always), *[np.asarray(values, dtype=np.float64) for values in groups]])
-    low, high = float(shown.min()), float(shown.max())
-    span = max(high - low, 0.2)
-    summaries = [summarise(values) for values in groups]
-    lows = [each.mean - style.half_width(each) for each in summaries]
-    highs = [each.mean + style.half_width(each) for each in summaries]
-    low, high = max(min([low, *lows]), low - 0.5 * span), min(max([high, *highs]), high + 0.5 * span)
-    return low - 0.05 * span, high + 0.05 * span
-
-
 def draw_kind(
     ax: Axes, kind: str, places: Sequence[float], groups: Sequence[npt.ArrayLike], *, dots: bool = True
 ) -> None:
-    """A kind's line of means with 95% t intervals at `places`, and a faint dot for each seed."""
-    colour, found = style.kind_colour(kind), [summarise(values) for values in groups]
+    """A kind's line of means with 95% t intervals at `places`, and a faint dot for each seed; limits come before."""
+    look, found = kind_look(kind), [summarise(values) for values in groups]
     for place, values in zip(places, groups, strict=True) if dots else ():
         seeds = np.asarray(values, dtype=np.float64)
-        ax.scatter(np.full(len(seeds), place), seeds, s=5, color=colour, alpha=0.35, linewidths=0, zorder=2)
-    ax.errorbar(
+        ax.scatter(
+            np.full(len(seeds), place), seeds, s=5, color=look.colour, alpha=0.35, linewidths=0, zorder=2
+        )
+    draw_means(ax, kind, places, found)
+
+
+def draw_means(
+    ax: Axes, kind: str, places: Sequence[float], found: Sequence[Summary], *, joined: bool = True
+) -> None:
+    """Means with 95% t intervals at `places`, joined by the kind's stroke or not; limits come before."""
+    look = kind_look(kind)
+    draw_intervals(ax, places, found, look.colour)
+    ax.plot(
         places,
         [each.mean for each in found],
-        yerr=[style.half_width(each) for each in found],
-        color=colour,
-        linestyle=style.LINE_STYLES.get(kind, "-"),
-        marker=MARKERS.get(kind, "X"),
+        color=look.colour,
+        linestyle=look.stroke if joined else "",
+        marker=look.marker,
         markersize=4,
         linewidth=1.1,
-        elinewidth=0.8,
-        zorder=3,
+        zorder=4,
+        clip_on=False,
     )
 
 
 def kind_handle(kind: str) -> Line2D:
     """What a legend shows of a kind's line."""
+    look = kind_look(kind)
     return Line2D(
         [],
         [],
-        color=style.kind_colour(kind),
-        linestyle=style.LINE_STYLES.get(kind, "-"),
-        marker=MARKERS.get(kind, "X"),
+        color=look.colour,
+        linestyle=look.stroke,
+        marker=look.marker,
         markersize=4,
+        label=kind_name(kind),
+    )
+
+
+def kind_mark(kind: str) -> Line2D:
+    """What a legend shows of a kind's hollow marks."""
+    look = kind_look(kind)
+    return Line2D(
+        [],
+        [],
+        linestyle="",
+        marker=look.marker,
+        markersize=4,
+        markerfacecolor="white",
+        markeredgecolor=look.colour,
         label=kind_name(kind),
     )

@@ -7,6 +7,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from lrlc.results.figures import style
+from lrlc.results.figures.intervals import keep_within_percent
+from lrlc.results.figures.looks import kind_look
 from lrlc.results.figures.selection import (
     MOST_DOTS,
     PANEL,
@@ -16,7 +18,8 @@ from lrlc.results.figures.selection import (
     best_cells,
     panels,
 )
-from lrlc.results.names import KIND_NAMES, kind_name
+from lrlc.results.figures.words import legend_below
+from lrlc.results.names import kind_name, kinds_in_order
 from lrlc.results.statistics import LAYER_SETTINGS
 
 CAPTION = (
@@ -24,18 +27,19 @@ CAPTION = (
     "a thin line is a seed, of very many the first hundred; a thick one is the mean over all. "
     "Of each layer kind the cell with the best mean validation accuracy is shown."
 )
-TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy", "test_images")
+TRIAL_COLUMNS = (
+    *PANEL,
+    *LAYER_SETTINGS,
+    "trial_id",
+    "status",
+    "seed",
+    "validation_accuracy",
+    "validation_images",
+)
 COLUMNS = (
     ("train_loss", 1.0, "training loss (nats)"),
     ("validation_accuracy", 100.0, "validation accuracy (%)"),
 )
-ACROSS = 3
-STROKES: dict[str, style.Stroke] = {
-    **style.PEER_STROKES,
-    "conv": (0, (4, 1.5)),
-    "wide_conv": (0, (1, 1.2)),
-    "coord_conv": (0, (4, 1, 1, 1)),
-}
 
 
 def draw(selection: Selection) -> Figure:
@@ -44,32 +48,27 @@ def draw(selection: Selection) -> Figure:
     found = [(panel, curves) for panel, curves in found if curves]
     if not found:
         raise NothingToDraw("no finished trial has a learning curve")
-    across, bands = min(len(found), ACROSS), -(-len(found) // ACROSS)
-    width = {1: style.COLUMN_INCHES, 2: 5.0}.get(across, style.PAGE_INCHES)
-    figure = Figure(figsize=(width, 3.4 * bands + 0.5), layout="constrained")
-    for number, (panel, curves) in enumerate(found):
-        band, column = divmod(number, across)
-        above: Axes | None = None
-        for row, (name, scale, label) in enumerate(COLUMNS):
-            place = (2 * band + row) * across + column + 1
-            ax = figure.add_subplot(2 * bands, across, place, sharex=above)
+    figure, columns = style.stacked(len(found), heights=[1.7] * len(COLUMNS))
+    across = style.across(len(found))
+    for number, ((panel, curves), axes) in enumerate(zip(found, columns, strict=True)):
+        for ax, (name, scale, label) in zip(axes, COLUMNS, strict=True):
+            if ax is not axes[0]:
+                ax.sharex(axes[0])
             _draw_panel(ax, curves, name, scale)
-            if column == 0:
+            if number % across == 0:
                 ax.set_ylabel(label)
-            if above is None:
-                ax.tick_params(axis="x", labelbottom=False)
-                style.title(ax, panel)
-            above = ax
-        ax.set_xlabel("epoch")
-    kinds = [kind for kind in KIND_NAMES if any(kind in curves for _, curves in found)]
-    kinds += sorted({kind for _, curves in found for kind in curves} - set(kinds))
-    handles = [
-        Line2D([], [], color=style.kind_colour(k), linestyle=STROKES.get(k, "-"), label=kind_name(k))
-        for k in kinds
-    ]
-    columns = 3 if across > 1 else 2
-    figure.legend(handles=style.row_major(handles, columns), loc="outside lower center", ncols=columns)
+        axes[0].tick_params(axis="x", labelbottom=False)
+        axes[-1].set_xlabel("epoch")
+        style.title(axes[0], panel, style.seeds_note(panel.rows, images="validation"))
+    legend_below(
+        figure, [_handle(kind) for kind in kinds_in_order(kind for _, curves in found for kind in curves)]
+    )
     return figure
+
+
+def _handle(kind: str) -> Line2D:
+    look = kind_look(kind)
+    return Line2D([], [], color=look.colour, linestyle=look.stroke, linewidth=1.3, label=kind_name(kind))
 
 
 def _chosen(panel: Panel, selection: Selection) -> dict[str, pd.DataFrame]:
@@ -82,15 +81,28 @@ def _chosen(panel: Panel, selection: Selection) -> dict[str, pd.DataFrame]:
 
 def _draw_panel(ax: Axes, curves: dict[str, pd.DataFrame], name: str, scale: float) -> None:
     for kind, of_kind in curves.items():
-        colour = style.kind_colour(kind)
+        look = kind_look(kind)
         few = of_kind["trial_id"].unique()[:MOST_DOTS]
         for _, curve in of_kind[of_kind["trial_id"].isin(few)].groupby("trial_id"):
-            ax.plot(curve["epoch"], scale * curve[name], color=colour, linewidth=0.4, alpha=0.45)
+            ax.plot(curve["epoch"], scale * curve[name], color=look.colour, linewidth=0.4, alpha=0.45)
         mean = of_kind.groupby("epoch")[name].mean()
-        ax.plot(mean.index, scale * mean, color=colour, linewidth=1.3, linestyle=STROKES.get(kind, "-"))
+        marker = look.marker if len(mean) == 1 else None  # one epoch is no line
+        ax.plot(
+            mean.index, scale * mean, marker=marker, color=look.colour, linewidth=1.3, linestyle=look.stroke
+        )
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    if name.endswith("loss") and (ax.get_ylim()[0] > 0 or min(c[name].min() for c in curves.values()) > 0):
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    if name.endswith("loss"):
+        _scale_loss(ax, min(of_kind[name].min() for of_kind in curves.values()))
+    else:
+        keep_within_percent(ax)
+
+
+def _scale_loss(ax: Axes, least: float) -> None:
+    """Logarithmic where no loss is 0, with labels at 1, 2 and 5, or at whole powers where losses fall far."""
+    if not least > 0:
+        return
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8))
+    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.yaxis.set_minor_formatter(NullFormatter())

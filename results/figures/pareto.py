@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,36 +13,30 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from lrlc.results.figures import style
+from lrlc.results.figures.gains import kind_mark
+from lrlc.results.figures.intervals import PERCENT, draw_intervals, limits
+from lrlc.results.figures.looks import kind_colour, kind_look
 from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
-from lrlc.results.names import KIND_NAMES, kind_name
+from lrlc.results.figures.words import legend_below, panel_inches, shortened
+from lrlc.results.names import Layer, cell_label, kinds_in_order, varying_options
 from lrlc.results.pareto import MEASURES, configurations, on_front
 from lrlc.results.schema import TrialStatus
-from lrlc.results.statistics import CELL
+from lrlc.results.statistics import CELL, summarise
 
 CAPTION = (
-    "Mean test accuracy over seeds against the size of the whole network and its work: a mark is a "
-    "configuration. The line joins those, filled, that no other beats on both mean validation accuracy and "
-    "cost; beside its ends stand the rank and the layers replaced. "
-    "Chosen on validation, shown on test, the line may fall."
+    "Mean test accuracy over seeds against the size of the whole network and its work: a mark is a configuration; "
+    "rank 1, a convolution by another name, is left out beside one. Filled, with 95% t intervals, are those that no "
+    "other beats on both mean validation accuracy and cost: the step to the right of each says what its cost buys. "
+    "Chosen on validation, shown on test, the steps may fall. The dearest is named, and the cheapest where it stands "
+    "apart."
 )
 TRIAL_COLUMNS = (*CELL, "status", "seed", "test_images", *MEASURES)
 COSTS = {"parameters": "parameters", "flops_per_image": "FLOPs per image, forward"}
-MARKERS = {
-    "conv": "s",
-    "coord_conv": "D",
-    "wide_conv": "v",
-    "locally_connected": "P",
-    "lrlc": "o",
-    "lrlc_input_dependent": "^",
-    "relaxed_conv": "p",
-    "cond_conv": "<",
-    "position_map": "h",
-    "constrained_local": "*",
-    "residual_pathway": ">",
-    "involution": "d",
-}
 WIDE = 8.0
 """Costs that differ by this factor are drawn on a log scale."""
+REFERENCE, BY_ANOTHER_NAME = "conv", ("lrlc", "lrlc_input_dependent")
+"""A convolution, and the kinds that are one at rank 1."""
+LABEL_POINTS = 5.5
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,11 @@ class _Cloud:
 
     panel: Panel
     cells: pd.DataFrame
+    """With the Summary of each one's test accuracies, in percent, as `summary`."""
+
+    @property
+    def layers(self) -> list[Layer]:
+        return [_layer(row) for _, row in self.cells.iterrows()]
 
     def note(self, with_images: bool) -> str:
         low, high = int(self.cells["seeds"].min()), int(self.cells["seeds"].max())
@@ -67,20 +67,15 @@ def draw(selection: Selection) -> Figure:
     costs = [name for name in COSTS if any(cloud.cells[name].nunique() > 1 for cloud in clouds)]
     if not costs:
         raise NothingToDraw("no data set has two finished configurations of different cost")
-    across = min(len(clouds), 3)
-    down = -(-len(clouds) // across) * len(costs)
-    width = {1: style.COLUMN_INCHES, 2: 5.4}.get(across, style.PAGE_INCHES)
-    figure = Figure(figsize=(width, 2.0 * down + 0.5), layout="constrained")
-    for number, cloud in enumerate(clouds):
-        for row, cost in enumerate(costs):
-            place = (number // across * len(costs) + row) * across + number % across
-            ax = figure.add_subplot(down, across, place + 1)
-            _draw_cloud(ax, cloud.cells, cost, narrow=across > 1)
-            if row == 0:
-                style.title(ax, cloud.panel, cloud.note(with_images=across == 1))
+    figure, columns = style.stacked(len(clouds), heights=[2.0] * len(costs))
+    across = style.across(len(clouds))
+    for number, (cloud, axes) in enumerate(zip(clouds, columns, strict=True)):
+        for ax, cost in zip(axes, costs, strict=True):
+            _draw_cloud(ax, cloud, cost, narrow=across > 1)
             if number % across == 0:
                 ax.set_ylabel("test accuracy (%)")
-    _legend(figure, [kind for cloud in clouds for kind in cloud.cells["kind"]], 2 if across == 1 else 4)
+        style.title(axes[0], cloud.panel, cloud.note(with_images=across == 1))
+    _legend(figure, [kind for cloud in clouds for kind in cloud.cells["kind"]])
     return figure
 
 
@@ -91,7 +86,7 @@ def _clouds(trials: pd.DataFrame) -> list[_Cloud]:
     several = finished["network"].nunique() > 1
     clouds = []
     for (dataset, network), rows in finished.groupby(["dataset", "network"], sort=False):
-        cells = configurations(rows)
+        cells = _cells(rows)
         if len(cells) > 1:
             clouds.append(_Cloud(Panel(str(dataset), str(network) if several else "", rows), cells))
     if not clouds:
@@ -101,58 +96,96 @@ def _clouds(trials: pd.DataFrame) -> list[_Cloud]:
     return clouds
 
 
-def _draw_cloud(ax: Axes, cells: pd.DataFrame, cost: str, *, narrow: bool) -> None:
+def _cells(finished: pd.DataFrame) -> pd.DataFrame:
+    """The configurations, but those that are a convolution by another name where there is one."""
+    if (finished["kind"] == REFERENCE).any():
+        finished = finished[~(finished["kind"].isin(BY_ANOTHER_NAME) & (finished["rank"] == 1))]
+    cells = configurations(finished)
+    accuracies = finished.groupby(list(CELL), dropna=False, sort=False)["test_accuracy"]
+    summaries = pd.Series([summarise(values).scaled(100) for _, values in accuracies], dtype=object)
+    return cells.assign(summary=summaries)
+
+
+def _draw_cloud(ax: Axes, cloud: _Cloud, cost: str, *, narrow: bool) -> None:
+    cells = cloud.cells
     chosen = on_front(cells[["validation_accuracy", cost]], ["maximize", "minimize"])
     front = cells[chosen].sort_values(cost, kind="stable")
+    _scale(ax, cells[cost], narrow=narrow)
+    ax.set_ylim(*limits(front["summary"], 100 * cells["test_accuracy"], within=PERCENT, room=0.3))
     for kind, of_kind in cells[~chosen].groupby("kind", sort=False):
         _marks(ax, of_kind, cost, str(kind), filled=False)
-    ax.plot(front[cost], 100 * front["test_accuracy"], color=style.INK, linewidth=0.8, zorder=3)
+    heights = [100 * value for value in front["test_accuracy"]]
+    ends = [*front[cost], ax.get_xlim()[1]]
+    ax.plot(ends, [*heights, heights[-1]], drawstyle="steps-post", color=style.INK, linewidth=0.8, zorder=3)
     for kind, of_kind in front.groupby("kind", sort=False):
+        draw_intervals(ax, of_kind[cost].to_numpy(), list(of_kind["summary"]), kind_colour(str(kind)))
         _marks(ax, of_kind, cost, str(kind), filled=True)
-    if cells[cost].max() > WIDE * cells[cost].min():
+    ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.set_xlabel(COSTS[cost])
+    _label(ax, front.iloc[[0, -1]], cost, cloud.layers)
+
+
+def _scale(ax: Axes, costs: "pd.Series[float]", *, narrow: bool) -> None:
+    """Room at both sides for marks, on a log scale where costs differ much."""
+    low, high = float(costs.min()), float(costs.max())
+    if high > WIDE * low > 0:
+        margin = (high / low) ** 0.12
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if narrow else (1.0, 3.0)))
+        ax.set_xlim(low / margin, high * margin)
+        ax.xaxis.set_major_locator(
+            LogLocator(subs=(1.0,) if narrow else (1.0, 3.0), numticks=4 if narrow else 6)
+        )
         ax.xaxis.set_minor_locator(NullLocator())
     else:
+        margin = 0.12 * (high - low) or 0.1 * high or 1.0
+        ax.set_xlim(low - margin, high + margin)
         ax.xaxis.set_major_locator(MaxNLocator(3 if narrow else 4))
-    ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
-    ax.margins(x=0.1, y=0.12)
-    ax.set_xlabel(COSTS[cost])
-    _label(ax, front.iloc[[0, -1]], cost)
 
 
 def _marks(ax: Axes, cells: pd.DataFrame, cost: str, kind: str, *, filled: bool) -> None:
-    colour = style.kind_colour(kind)
+    look = kind_look(kind)
     ax.scatter(
         cells[cost],
         100 * cells["test_accuracy"],
         s=22 if filled else 11,
-        marker=MARKERS.get(kind, "X"),
-        facecolors=colour if filled else "white",
-        edgecolors=style.INK if filled else colour,
+        marker=look.marker,
+        facecolors=look.colour if filled else "white",
+        edgecolors=style.INK if filled else look.colour,
         linewidths=0.5 if filled else 0.7,
         alpha=1.0 if filled else 0.75,
         zorder=4 if filled else 2,
+        clip_on=False,
     )
 
 
-def _label(ax: Axes, ends: pd.DataFrame, cost: str) -> None:
-    """Rank and layers beside the two ends of the front, the dearer first; the other where it stands apart."""
+def _layer(row: "pd.Series[Any]") -> Layer:
+    return str(row["kind"]), str(row["placement"]), str(row["options"])
+
+
+def _cell(row: "pd.Series[Any]", layers: Sequence[Layer]) -> str:
+    """'LRLC rank 4, layer 3', with its options where another of its kind and place differs in them."""
+    layer = _layer(row)
+    told = varying_options(layer, [other for other in layers if other[:2] == layer[:2]])
+    return cell_label(layer[0], row["rank"], layer[1], told)
+
+
+def _label(ax: Axes, ends: pd.DataFrame, cost: str, layers: Sequence[Layer]) -> None:
+    """Kind, layers and rank beside the two ends of the front, the dearer first; the other where it stands apart."""
     heights = 100 * ends["test_accuracy"].to_numpy()
     on_screen = ax.transData.transform(np.column_stack([ends[cost], heights]))
     places = ax.transAxes.inverted().transform(on_screen)
-    is_apart = bool((np.abs(places[0] - places[1]) > (0.2, 0.07)).any())
+    is_apart = bool((np.abs(places[0] - places[1]) > (0.2, 0.12)).any())
     for number in (1, 0) if is_apart else (1,):
-        row = ends.iloc[number]
-        words = [f"rank {row['rank']:.0f}" if pd.notna(row["rank"]) else ""]
-        words += [f"layers {row['placement']}" if "+" in row["placement"] else f"layer {row['placement']}"]
-        to_the_left = places[number][0] > 0.5
+        row, (x, y) = ends.iloc[number], places[number]
+        to_the_left = x > 0.5
+        room = (x if to_the_left else 1 - x) * 0.75 * panel_inches(ax)
         ax.annotate(
-            ", ".join(word for word in words if word) if row["placement"] else "",
+            shortened(_cell(row, layers), room, LABEL_POINTS),
             (row[cost], heights[number]),
-            (-4.5 if to_the_left else 4.5, 3 if number == 1 else -8),
+            (-4.5 if to_the_left else 4.5, -8 if y > 0.85 or (number == 0 and y > 0.15) else 3.5),
             textcoords="offset points",
-            fontsize=5.5,
+            fontsize=LABEL_POINTS,
             color=style.INK,
             ha="right" if to_the_left else "left",
             zorder=5,
@@ -160,25 +193,8 @@ def _label(ax: Axes, ends: pd.DataFrame, cost: str) -> None:
         )
 
 
-def _legend(figure: Figure, kinds: Sequence[str], columns: int) -> None:
-    shown = [kind for kind in KIND_NAMES if kind in kinds] + sorted(set(kinds) - set(KIND_NAMES))
-    handles = [_handle(MARKERS.get(kind, "X"), style.kind_colour(kind), kind_name(kind)) for kind in shown]
-    line = Line2D(
-        [], [], color=style.INK, linewidth=0.8, marker="o", markersize=4, label="best on validation and cost"
-    )
-    figure.legend(
-        handles=style.row_major([*handles, line], columns), loc="outside lower center", ncols=columns
-    )
-
-
-def _handle(marker: str, colour: str, label: str) -> Line2D:
-    return Line2D(
-        [],
-        [],
-        linestyle="",
-        marker=marker,
-        markersize=4,
-        markerfacecolor="white",
-        markeredgecolor=colour,
-        label=label,
-    )
+def _legend(figure: Figure, kinds: Sequence[str]) -> None:
+    handles = [kind_mark(kind) for kind in kinds_in_order(kinds)]
+    label = "best on validation and cost"
+    line = Line2D([], [], color=style.INK, linewidth=0.8, marker="o", markersize=4, label=label)
+    legend_below(figure, [*handles, line])

@@ -13,7 +13,8 @@ from matplotlib.patches import Rectangle
 
 from lrlc.results.figures import style
 from lrlc.results.figures.selection import NothingToDraw, Panel, Selection, cells, panels
-from lrlc.results.names import KIND_NAMES, kind_name
+from lrlc.results.figures.words import label_places, shortened
+from lrlc.results.names import KIND_NAMES, dataset_name, kind_name, options_name
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import Summary, paired_difference
 
@@ -24,8 +25,8 @@ CAPTION = (
 )
 REFERENCE, NOT_RELAXED = "conv", ("conv", "wide_conv")
 MOST_MAPS = 12
-LETTER_POINTS = 180.0
-"""What a map's width has room for: letters across, times their size in points."""
+LETTER_POINTS, SMALLEST_POINTS = 180.0, 3.5
+"""What a map's width has room for: letters across, times their size in points; smaller ones are left out."""
 # Orange below, blue above: told apart by every kind of colour blindness. Both are as dark, signs tell them in grey.
 COLOURS = LinearSegmentedColormap.from_list(
     "orange_blue", ["#B35806", "#F1A340", "#FEE0B6", "#FFFFFF", "#D1E5F0", "#67A9CF", "#2166AC"]
@@ -60,8 +61,9 @@ def draw(selection: Selection) -> Figure:
     for number, (ax, drawn) in enumerate(zip(axes, maps, strict=True)):
         if number % 2 == 0:
             ax.set_ylabel("layers replaced")
-        said = [kind_name(drawn.kind), drawn.options if several else "", _seeds(drawn)]
-        style.title(ax, drawn.panel, " · ".join(part for part in said if part))
+        options = options_name(drawn.options) if several else ""
+        notes = [kind_name(drawn.kind), options, drawn.panel.detail, _seeds(drawn)]
+        style.headed(ax, dataset_name(drawn.panel.dataset), notes)
     bar = figure.colorbar(images[0], ax=axes, location="bottom", shrink=0.6, aspect=30, pad=0.02)
     bar.set_label("difference from conv (points)")
     bar.outline.set_visible(False)
@@ -111,11 +113,11 @@ def _draw_map(ax: Axes, drawn: _HeatMap, scale: Normalize) -> AxesImage:
     image = ax.imshow(np.ma.masked_invalid(means), COLOURS, scale, aspect="auto")
     decimals = 1 if np.nanmax(np.abs(means)) >= 1 else 2
     size = min(6.5, LETTER_POINTS / (4 * len(drawn.ranks)))
-    for row, place in enumerate(drawn.placements):
+    for row, place in enumerate(drawn.placements) if size >= SMALLEST_POINTS else ():
         for column, rank in enumerate(drawn.ranks):
             _write(ax, (column, row), drawn.found.get((place, rank)), scale, decimals, size)
-    ax.set_xticks(range(len(drawn.ranks)), [str(rank) for rank in drawn.ranks])
-    ax.set_yticks(range(len(drawn.placements)), drawn.placements)
+    label_places(ax, range(len(drawn.ranks)), [str(rank) for rank in drawn.ranks])
+    ax.set_yticks(range(len(drawn.placements)), [shortened(name, 0.8, 7) for name in drawn.placements])
     ax.set_xticks(np.arange(len(drawn.ranks) - 1) + 0.5, minor=True)
     ax.set_yticks(np.arange(len(drawn.placements) - 1) + 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=1.2)

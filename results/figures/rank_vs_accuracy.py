@@ -1,8 +1,9 @@
 """Test accuracy against rank: a dot per seed, mean and interval per placement, the other layers as bands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import cycle
 from typing import Literal
 
 import numpy as np
@@ -11,12 +12,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lrlc.results.datasets import Baseline
 from lrlc.results.figures import style
+from lrlc.results.figures.intervals import PERCENT, draw_intervals, limits
+from lrlc.results.figures.looks import Stroke, kind_colour, kind_look, placement_look
 from lrlc.results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
-from lrlc.results.names import kind_name, short_kind_name
+from lrlc.results.figures.words import label_places, legend_below, shortened
+from lrlc.results.names import (
+    kind_name,
+    kinds_in_order,
+    layer_names,
+    layers_name,
+    varying_options,
+)
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 from lrlc.studies.titles import Title
@@ -25,6 +35,7 @@ CAPTION = (
     "Test accuracy against the rank of spatial variation. "
     "A faint dot is a seed, a faint bar the middle 90% of many; a line joins the means, with 95% t intervals. "
     "Colour and marker say which layers were replaced, the stroke and how a mark is filled by what. "
+    "An arrowhead says that an interval goes on beyond the panel. "
     "Bands are means and 95% t intervals of layers without a rank, fainter the wider they are. "
     "Dashed: logistic regression on the same training pixels, which trained networks should beat."
 )
@@ -33,6 +44,23 @@ MATCHED, LINEAR = "wide_conv", "linear"
 BAR_POINTS = 2.0
 WIDEST_DODGE = 0.22
 """How far, in ranks, series move apart so that their intervals do not hide each other."""
+BAND_POINTS, BAND_INCHES = 6.0, 1.15
+"""Of the letters of a band's name, and the room that it has."""
+Fill = Literal["full", "left", "none", "right", "top", "bottom"]
+FILLS: Sequence[Fill] = ("right", "top", "bottom", "full", "left", "none")
+KIND_FILLS: Mapping[str, Fill] = {"lrlc": "full", "lrlc_input_dependent": "left", MATCHED: "none"}
+"""How a kind's marks are filled, which tells kinds apart where one rank leaves no line to see."""
+MORE_STROKES: Sequence[Stroke] = (
+    (0, (6, 2)),
+    (0, (2, 1)),
+    (0, (5, 1, 1, 1)),
+    (0, (1, 1)),
+    (0, (8, 1, 1, 1, 1, 1)),
+)
+"""Of a kind's options beyond the first."""
+
+Variant = tuple[str, str]
+"""A kind with its options."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +70,10 @@ class _Series:
     options: str
     rows: pd.DataFrame
     """Finished rows, with a rank each."""
+
+    @property
+    def variant(self) -> Variant:
+        return self.kind, self.options
 
     @property
     def ranks(self) -> list[int]:
@@ -73,6 +105,15 @@ class _Series:
 
 
 @dataclass(frozen=True)
+class _Mark:
+    """What tells a kind, or a kind with other options, from others where colour and marker say the placement."""
+
+    stroke: Stroke
+    fill: Fill
+    label: str
+
+
+@dataclass(frozen=True)
 class _Band:
     kind: str
     label: str
@@ -90,14 +131,33 @@ def draw(selection: Selection) -> Figure:
     ]
     if not found:
         raise NothingToDraw("no trial of a layer with a rank has finished")
-    figure, axes = style.grid(len(found), panel_height=2.3, below=0.55)
-    for ax, (panel, series, bands) in zip(axes, found, strict=True):
-        _draw_panel(ax, panel, series, bands)
-    axes[0].set_ylabel("test accuracy (%)")
-    _legend(
-        figure, [one for _, series, _ in found for one in series], most_columns=5 if len(found) > 1 else 2
-    )
+    everything = [one for _, series, _ in found for one in series]
+    marks = _marks([one.variant for one in everything])
+    figure, axes = style.grid(len(found), panel_height=2.3)
+    for number, (ax, (panel, series, bands)) in enumerate(zip(axes, found, strict=True)):
+        _draw_panel(ax, panel, series, bands, marks)
+        if number % style.ACROSS == 0:
+            ax.set_ylabel("test accuracy (%)")
+    _legend(figure, everything, marks)
     return figure
+
+
+def _marks(variants: Sequence[Variant]) -> Mapping[Variant, _Mark]:
+    """By kind in the order of every legend; each has a fill of its own as far as there are six."""
+    different = sorted(set(variants))
+    reserved = {KIND_FILLS[kind] for kind, _ in different if kind in KIND_FILLS}
+    free = cycle([fill for fill in FILLS if fill not in reserved])
+    found: dict[Variant, _Mark] = {}
+    for kind in kinds_in_order(kind for kind, _ in different):
+        options = [options for name, options in different if name == kind]
+        for number, chosen in enumerate(options):
+            own = KIND_FILLS.get(kind) if number == 0 else None
+            stroke = kind_look(kind).stroke if number == 0 else MORE_STROKES[(number - 1) % len(MORE_STROKES)]
+            told = varying_options((kind, "", chosen), [(kind, "", other) for other in options])
+            found[kind, chosen] = _Mark(
+                stroke, next(free) if own is None else own, ", ".join([kind_name(kind), *told])
+            )
+    return found
 
 
 def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
@@ -113,16 +173,22 @@ def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
     ]
     if all(one.kind == MATCHED for one in series):
         series = []
+    without = [(layer, rows) for layer, rows in cells(finished[~has_line])]
+    names = layer_names([_identity(layer) for layer, _ in without])
     bands = [
         _Band(
             str(layer["kind"]),
-            _band_label(layer),
-            _band_colour(layer),
+            _band_label(layer, names[_identity(layer)]),
+            kind_colour(str(layer["kind"])),
             summarise(rows["test_accuracy"]).scaled(100),
         )
-        for layer, rows in cells(finished[~has_line])
+        for layer, rows in without
     ]
     return series, sorted(bands, key=lambda band: band.summary.mean)
+
+
+def _identity(layer: Mapping[str, object]) -> tuple[str, str, str]:
+    return str(layer["kind"]), str(layer["placement"]), str(layer["options"])
 
 
 def _with_linear(bands: Sequence[_Band], noted: Baseline | None) -> Sequence[_Band]:
@@ -134,75 +200,70 @@ def _with_linear(bands: Sequence[_Band], noted: Baseline | None) -> Sequence[_Ba
     return sorted([*bands, linear], key=lambda band: band.summary.mean)
 
 
-def _band_label(layer: dict[str, object]) -> str:
-    name, placement = short_kind_name(str(layer["kind"])), str(layer["placement"])
-    matched = f", as rank {layer['rank']:.0f}" if layer["kind"] == MATCHED else ""
-    return f"{name} ({placement}{matched})" if placement else name
+def _band_label(layer: Mapping[str, object], name: str) -> str:
+    """'wide conv (3, as rank 4)'."""
+    return name.removesuffix(")") + f", as rank {layer['rank']:.0f})" if layer["kind"] == MATCHED else name
 
 
-def _band_colour(layer: dict[str, object]) -> str:
-    return style.kind_colour(str(layer["kind"]))
-
-
-def _draw_panel(ax: Axes, panel: Panel, series: Sequence[_Series], bands: Sequence[_Band]) -> None:
+def _draw_panel(
+    ax: Axes,
+    panel: Panel,
+    series: Sequence[_Series],
+    bands: Sequence[_Band],
+    marks: Mapping[Variant, _Mark],
+) -> None:
     ranks = sorted({rank for one in series for rank in one.ranks})
     wide = ranks[-1] > 12
     if wide:
         ax.set_xscale("log", base=2)
-    shown = np.concatenate(
-        [*(one.shown for one in series), [band.summary.mean for band in bands if band.kind == "conv"]]
-    )
-    summaries = [summary for one in series for summary in one.summaries] + [band.summary for band in bands]
-    limits = _limits(shown, summaries)
+    ax.set_xlim((ranks[0] / 1.3, ranks[-1] * 1.3) if wide else (ranks[0] - 0.5, ranks[-1] + 0.5))
+    summaries = [summary for one in series for summary in one.summaries]
+    others = [band.summary for band in bands]
+    ax.set_ylim(*limits(summaries, _shown(series, bands), within=PERCENT, room=0.6, also=others))
     dodges = (
         np.linspace(-1, 1, len(series)) * min(WIDEST_DODGE, 0.05 * len(series)) if len(series) > 1 else [0.0]
     )
     for one, dodge in zip(series, dodges, strict=True):
-        _draw_series(ax, one, float(dodge), wide, limits)
-    ax.set_ylim(*limits)
-    ax.set_xticks(ranks, [str(rank) for rank in ranks])
+        _draw_series(ax, one, float(dodge), wide, marks[one.variant])
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlim((ranks[0] / 1.3, ranks[-1] * 1.3) if wide else (ranks[0] - 0.5, ranks[-1] + 0.5))
+    label_places(ax, ranks, [str(rank) for rank in ranks])
+    ax.yaxis.set_major_locator(MaxNLocator(6))
     _draw_bands(ax, bands)
     ax.set_xlabel("rank (filter banks)")
     style.title(ax, panel)
 
 
-def _limits(shown: npt.NDArray[np.float64], summaries: Sequence[Summary]) -> tuple[float, float]:
-    """Room for every dot or bar, and for intervals and bands as far as they do not squeeze the dots."""
-    low, high = float(shown.min()), float(shown.max())
-    span = max(high - low, 0.2)
-    lows = [summary.mean if np.isnan(summary.low) else summary.low for summary in summaries]
-    highs = [summary.mean if np.isnan(summary.high) else summary.high for summary in summaries]
-    low, high = max(min(low, *lows), low - 0.6 * span), min(max(high, *highs), high + 0.6 * span)
-    margin = 0.06 * (high - low)
-    return low - margin, high + margin
+def _shown(series: Sequence[_Series], bands: Sequence[_Band]) -> npt.NDArray[np.float64]:
+    """What has to be seen: every dot or bar, convolution, and the best of all that was trained."""
+    means = {band.summary.mean: band.kind for band in bands if band.kind != LINEAR}
+    best = [max(means)] if means else []
+    return np.concatenate(
+        [*(one.shown for one in series), [mean for mean, kind in means.items() if kind == "conv"], best]
+    )
 
 
-def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool, limits: tuple[float, float]) -> None:
-    colour, marker = style.placement_look(one.placement)
+def _draw_series(ax: Axes, one: _Series, dodge: float, wide: bool, mark: _Mark) -> None:
+    look = placement_look(one.placement)
     places = _moved(one.ranks, dodge, wide)
     if one.has_dots:
         _draw_dots(ax, one, dodge, wide)
     else:
-        ax.vlines(places, *one.spans.T, color=colour, lw=BAR_POINTS, alpha=0.3, zorder=2)
-    lows, highs = np.array([(summary.low, summary.high) for summary in one.summaries]).T
-    cut = (lows < limits[0]) | (highs > limits[1])
-    for those, alpha in ((~cut & ~np.isnan(lows), 1.0), (cut, 0.35)):
-        ax.vlines(places[those], lows[those], highs[those], color=colour, lw=0.8, alpha=alpha, zorder=3)
+        ax.vlines(places, *one.spans.T, color=look.colour, lw=BAR_POINTS, alpha=0.3, zorder=2)
+    draw_intervals(ax, places, one.summaries, look.colour)
     ax.plot(
         places,
         [summary.mean for summary in one.summaries],
-        color=colour,
-        marker=marker,
+        color=look.colour,
+        marker=look.marker,
         markersize=3.6,
-        fillstyle=_fill(one.kind),
-        markerfacecolor=colour,
+        fillstyle=mark.fill,
+        markerfacecolor=look.colour if mark.fill != "none" else "white",
         markerfacecoloralt="white",
         markeredgewidth=0.7,
-        linestyle=_stroke(one.kind),
+        linestyle=mark.stroke,
         linewidth=1.0,
         zorder=4,
+        clip_on=False,
     )
 
 
@@ -213,7 +274,7 @@ def _draw_dots(ax: Axes, one: _Series, dodge: float, wide: bool) -> None:
         _moved(ordered["rank"], dodge + jitter, wide),
         100 * ordered["test_accuracy"],
         s=5,
-        color=style.placement_look(one.placement)[0],
+        color=placement_look(one.placement).colour,
         alpha=0.35,
         linewidths=0,
         zorder=2,
@@ -229,79 +290,64 @@ def _moved(ranks: npt.ArrayLike, by: npt.ArrayLike, wide: bool) -> npt.NDArray[n
 def _draw_bands(ax: Axes, bands: Sequence[_Band]) -> None:
     low, high = ax.get_ylim()
     heights = [float(np.clip((band.summary.mean - low) / (high - low), 0.0, 1.0)) for band in bands]
-    labels = style.spread(heights, gap=0.075, low=0.0, high=0.97)  # the panel's note stands above
+    gap = min(0.075, 0.97 / max(1, len(bands) - 1))
+    points = min(BAND_POINTS, BAND_POINTS * gap / 0.06)
+    labels = style.spread(heights, gap=gap, low=0.0, high=0.97)  # the panel's note stands above
     for band, height, label in zip(bands, heights, labels, strict=True):
-        summary = band.summary
-        if not np.isnan(summary.low):
-            share = (summary.high - summary.low) / (high - low)
-            ax.axhspan(
-                summary.low, summary.high, color=band.colour, alpha=0.15 / max(1, 4 * share), lw=0, zorder=0
-            )
-        stroke = "--" if band.kind == LINEAR else "-"
-        ax.axhline(summary.mean, color=band.colour, linewidth=0.9, linestyle=stroke, zorder=1)
-        outside = (
-            "" if low <= summary.mean <= high else f" {'↓' if summary.mean < low else '↑'} {summary.mean:.1f}"
-        )
-        ax.plot([1, 1.028], [height, label], color=band.colour, lw=0.5, transform=ax.transAxes, clip_on=False)
-        ax.text(
-            1.035,
-            label,
-            band.label + outside,
-            fontsize=6,
-            color=band.colour,
-            va="center",
-            transform=ax.transAxes,
-        )
+        _draw_band(ax, band, low, high)
+        colour = band.colour
+        ax.plot([1, 1.028], [height, label], color=colour, lw=0.5, transform=ax.transAxes, clip_on=False)
+        name = shortened(band.label, BAND_INCHES, points) + _beyond(band.summary.mean, low, high)
+        ax.text(1.035, label, name, fontsize=points, color=colour, va="center", transform=ax.transAxes)
 
 
-def _legend(figure: Figure, series: Sequence[_Series], most_columns: int) -> None:
+def _draw_band(ax: Axes, band: _Band, low: float, high: float) -> None:
+    summary = band.summary
+    if not np.isnan(summary.low):
+        share = (summary.high - summary.low) / (high - low)
+        bottom, top = max(summary.low, PERCENT[0]), min(summary.high, PERCENT[1])
+        ax.axhspan(bottom, top, color=band.colour, alpha=0.15 / max(1, 4 * share), lw=0, zorder=0)
+    stroke = "--" if band.kind == LINEAR else "-"
+    ax.axhline(summary.mean, color=band.colour, linewidth=0.9, linestyle=stroke, zorder=1)
+
+
+def _beyond(value: float, low: float, high: float) -> str:
+    """' ↓ 58.4' of what lies off the panel."""
+    return "" if low <= value <= high else f" {'↓' if value < low else '↑'} {value:.1f}"
+
+
+def _legend(figure: Figure, series: Sequence[_Series], marks: Mapping[Variant, _Mark]) -> None:
     """Placements, then layer kinds, then what dots and bars are, each group in rows of its own."""
-    places, kinds = (
-        style.placement_order([one.placement for one in series]),
-        sorted({one.kind for one in series}),
-    )
+    places = style.placement_order([one.placement for one in series])
     dot = Line2D([], [], color=style.GREY, marker=".", linestyle="", alpha=0.5, label="one seed")
     bar = Line2D([], [], color=style.GREY, linewidth=5, alpha=0.35, label="90% of the seeds")
-    marks = [
+    told = [
         *([dot] if any(one.has_dots for one in series) else []),
         *([bar] if not all(one.has_dots for one in series) else []),
         Line2D([], [], color=style.GREY, marker="|", markersize=9, linestyle="", label="95% t interval"),
     ]
-    groups = [[_placement_handle(place) for place in places], [_kind_handle(kind) for kind in kinds], marks]
-    if sum(map(len, groups)) <= most_columns:
-        groups = [[handle for group in groups for handle in group]]
-    columns = min(most_columns, max(map(len, groups)))
-    rows = [handle for group in groups for handle in [*group, *[style.no_handle()] * (-len(group) % columns)]]
-    figure.legend(
-        handles=style.row_major(rows, columns), loc="outside lower center", ncols=columns, handlelength=2.6
+    legend_below(
+        figure, [_placement_handle(place) for place in places], list(map(_handle, marks.values())), told
     )
 
 
 def _placement_handle(placement: str) -> Line2D:
-    colour, marker = style.placement_look(placement)
-    label = f"layers {placement}" if "+" in placement else f"layer {placement}"
-    return Line2D([], [], color=colour, marker=marker, markersize=3.6, linewidth=1.0, label=label)
+    look = placement_look(placement)
+    label = layers_name(placement) or "no layer replaced"
+    return Line2D([], [], color=look.colour, marker=look.marker, markersize=3.6, linewidth=1.0, label=label)
 
 
-def _kind_handle(kind: str) -> Line2D:
+def _handle(mark: _Mark) -> Line2D:
     return Line2D(
         [],
         [],
         color=style.GREY,
-        linestyle=_stroke(kind),
+        linestyle=mark.stroke,
         linewidth=1.2,
         marker="o",
         markersize=3.6,
-        fillstyle=_fill(kind),
+        fillstyle=mark.fill,
+        markerfacecolor=style.GREY if mark.fill != "none" else "white",
         markerfacecoloralt="white",
-        label=kind_name(kind),
+        label=mark.label,
     )
-
-
-def _fill(kind: str) -> Literal["full", "left", "none"]:
-    """How a kind's marks are filled, which tells kinds apart where one rank leaves no line to see."""
-    return "none" if kind == MATCHED else "left" if kind == "lrlc_input_dependent" else "full"
-
-
-def _stroke(kind: str) -> style.Stroke:
-    return style.LINE_STYLES.get(kind, (0, (4, 1, 1, 1)))

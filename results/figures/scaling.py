@@ -8,23 +8,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lrlc.results.claims.cells import Side, chosen
 from lrlc.results.figures import style
-from lrlc.results.figures.gains import (
-    REFERENCE,
-    draw_kind,
-    gains_of,
-    kind_handle,
-    kinds_in_order,
-    limits,
-    relaxed,
-)
+from lrlc.results.figures.gains import REFERENCE, draw_kind, gains_of, kind_handle, relaxed
+from lrlc.results.figures.intervals import PERCENT, limits
 from lrlc.results.figures.selection import MOST_PANELS, PANEL, NothingToDraw, Panel, Selection
-from lrlc.results.names import setting_name
+from lrlc.results.figures.words import label_places, legend_below
+from lrlc.results.names import kinds_in_order, setting_name
 from lrlc.results.schema import TrialStatus
-from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS, summarise
 
 CAPTION = (
     "Above: test accuracy against the number of training images, or of epochs, on a log scale; dashed, or in words "
@@ -66,16 +60,16 @@ def draw(selection: Selection) -> Figure:
         )
     if len(dials) > MOST_PANELS:
         raise NothingToDraw(f"it would take {len(dials)} panels; {MOST_PANELS} are the most")
-    figure, pairs = style.stacked(len(dials), heights=(1.8, 1.8), below=0.5)
+    figure, pairs = style.stacked(len(dials), heights=(1.8, 1.8))
     for number, (dial, (above, below)) in enumerate(zip(dials, pairs, strict=True)):
         below.sharex(above)
         _draw_accuracies(above, dial)
         _draw_gains(below, dial)
         style.title(above, dial.panel, _note(dial))
-        if number % style.ACROSS == 0:
+        if number % style.across(len(dials)) == 0:
             above.set_ylabel("test accuracy (%)")
             below.set_ylabel("gain over conv (points)")
-    _legend(figure, dials, most_columns=min(len(dials), style.ACROSS) + 1)
+    _legend(figure, dials)
     return figure
 
 
@@ -137,11 +131,11 @@ def _dial(selection: Selection, panel: Panel, axis: str) -> _Dial:
 
 
 def _draw_accuracies(ax: Axes, dial: _Dial) -> None:
-    _draw_kinds(ax, dial, dial.accuracies, dots=False)
     groups = [values for by_value in dial.accuracies.values() for values in by_value.values()]
-    ax.set_ylim(*limits(groups))
+    ax.set_ylim(*limits(map(summarise, groups), within=PERCENT))
     if dial.linear:
         _draw_linear(ax, dial)
+    _draw_kinds(ax, dial, dial.accuracies, dots=False)
     ax.tick_params(axis="x", labelbottom=False)
 
 
@@ -153,7 +147,7 @@ def _draw_linear(ax: Axes, dial: _Dial) -> None:
     least, most = min(percents), max(percents)
     if low - room <= least and most <= high + room:
         ax.plot(values, percents, color=style.INK, linestyle="--", linewidth=0.9, zorder=1)
-        ax.set_ylim(min(low, least - margin), max(high, most + margin))
+        ax.set_ylim(max(0.0, min(low, least - margin)), min(100.0, max(high, most + margin)))
         return
     told = " to ".join(dict.fromkeys((f"{least:.1f}", f"{most:.1f}")))
     # Curves rise: the corners above left and below right are free.
@@ -164,16 +158,16 @@ def _draw_linear(ax: Axes, dial: _Dial) -> None:
 
 
 def _draw_gains(ax: Axes, dial: _Dial) -> None:
+    groups = [values for by_value in dial.gains.values() for values in by_value.values()]
+    ax.set_ylim(*limits(map(summarise, groups), np.concatenate([[0.0], *groups])))
     ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
     _draw_kinds(ax, dial, dial.gains, dots=True)
-    ax.set_ylim(*limits([values for by_value in dial.gains.values() for values in by_value.values()], [0.0]))
     ax.set_xscale("log")
     low, high = dial.values[0], dial.values[-1]
-    margin = (high / low) ** 0.08
+    margin = (high / low) ** 0.1
     ax.set_xlim(low / margin, high * margin)
-    ax.xaxis.set_major_locator(FixedLocator(dial.values))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(dial.values, [f"{value:,}" for value in dial.values])
+    label_places(ax, dial.values, [f"{value:,}" for value in dial.values])
     ax.set_xlabel(AXES[dial.axis])
 
 
@@ -181,8 +175,9 @@ def _draw_kinds(
     ax: Axes, dial: _Dial, of_kinds: Mapping[str, Mapping[int, "pd.Series[float]"]], *, dots: bool
 ) -> None:
     kinds, span = kinds_in_order(of_kinds), np.log(dial.values[-1] / dial.values[0])
+    apart = min(APART, 0.15 / len(kinds))
     for number, kind in enumerate(kinds):
-        moved = np.exp(APART * span * (number - (len(kinds) - 1) / 2))
+        moved = np.exp(apart * span * (number - (len(kinds) - 1) / 2))
         by_value = sorted(of_kinds[kind].items())
         draw_kind(ax, kind, [value * moved for value, _ in by_value], [one for _, one in by_value], dots=dots)
     ax.yaxis.set_major_locator(MaxNLocator(5))
@@ -194,14 +189,11 @@ def _note(dial: _Dial) -> str:
     return style.seeds_note(dial.panel.rows, [len(gains) for gains in drawn], reporting)
 
 
-def _legend(figure: Figure, dials: Sequence[_Dial], most_columns: int) -> None:
+def _legend(figure: Figure, dials: Sequence[_Dial]) -> None:
     handles = [
         kind_handle(kind) for kind in kinds_in_order({kind for dial in dials for kind in dial.accuracies})
     ]
     if any(dial.linear for dial in dials):
         label = "linear classifier"
         handles.append(Line2D([], [], color=style.INK, linestyle="--", linewidth=0.9, label=label))
-    columns = min(len(handles), most_columns)
-    figure.legend(
-        handles=style.row_major(handles, columns), loc="outside lower center", ncols=columns, handlelength=3
-    )
+    legend_below(figure, handles)

@@ -1,5 +1,6 @@
-"""A search as it went: validation accuracy of each suggestion, and the best so far."""
+"""A search as it went: each objective of each suggestion, and the best so far."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,59 +8,96 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from lrlc.results.figures import style
-from lrlc.results.figures.pareto import MARKERS
-from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
-from lrlc.results.names import KIND_NAMES, kind_name, short_kind_name
+from lrlc.results.figures.gains import kind_mark
+from lrlc.results.figures.intervals import keep_within_percent
+from lrlc.results.figures.looks import kind_look
+from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Objective, Panel, Selection
+from lrlc.results.figures.words import legend_below, panel_inches, shortened
+from lrlc.results.names import METRICS, cell_label, kinds_in_order, varying_options
+from lrlc.results.pareto import on_front
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL
 
 CAPTION = (
-    "Mean validation accuracy over seeds of each suggestion that was trained, in the order that the search made them; "
-    "those that an earlier row answered are left out. The line is the best so far, filled where it rose. "
+    "Mean over seeds of each suggestion that was trained, in the order that the search made them, a panel for each of "
+    "its objectives; those that an earlier row answered are left out. The line is the best so far. Filled are, of one "
+    "objective, the suggestions where it rose; of several, those that no other beats on all. "
     "Crosses at the foot: suggestions of which a seed was pruned, diverged or failed."
 )
+BY_DEFAULT: Objective = ("validation_accuracy", "maximize")
+PERCENTAGES = ("validation_accuracy", "test_accuracy")
+LABEL_POINTS = 5.5
 
 
 @dataclass(frozen=True)
 class _History:
-    """A search on one data set and network: a row per suggestion, with the accuracy of complete ones in percent."""
+    """A search on one data set and network: a row per suggestion, with the mean of each objective."""
 
     panel: Panel
     complete: pd.DataFrame
     incomplete: pd.DataFrame
+    objectives: Sequence[Objective]
+
+    @property
+    def last(self) -> float:
+        return float(pd.concat([self.complete, self.incomplete])["search_number"].max())
+
+    def best_so_far(self, objective: Objective) -> "pd.Series[float]":
+        metric, direction = objective
+        values = self.complete[metric]
+        best: pd.Series[float] = values.cummax() if direction == "maximize" else values.cummin()
+        return best
+
+    @property
+    def filled(self) -> "pd.Series[bool]":
+        """What was best when it came, or what no other beats on all objectives."""
+        if len(self.objectives) == 1:
+            best = self.best_so_far(self.objectives[0])
+            return best != best.shift()
+        metrics, directions = zip(*self.objectives, strict=True)
+        return pd.Series(on_front(self.complete[list(metrics)], directions), index=self.complete.index)
 
 
 def draw(selection: Selection) -> Figure:
-    """One panel per data set and network; raises NothingToDraw where nothing was searched."""
-    histories = _histories(selection.trials)
-    figure, axes = style.grid(len(histories), panel_height=2.2, below=0.5)
-    for number, (ax, history) in enumerate(zip(axes, histories, strict=True)):
-        _draw_history(ax, history)
-        style.title(ax, history.panel, _note(history))
-        ax.set_xlabel("suggestion")
-        if number % 3 == 0:
-            ax.set_ylabel("validation accuracy (%)")
-    _legend(figure, histories, columns=2 if len(histories) == 1 else 4)
+    """A column per data set and network, a panel per objective; raises NothingToDraw where nothing was searched."""
+    histories = _histories(selection.trials, selection.objectives or [BY_DEFAULT])
+    figure, columns = style.stacked(len(histories), heights=[2.2] * len(histories[0].objectives))
+    for number, (history, axes) in enumerate(zip(histories, columns, strict=True)):
+        for ax, objective in zip(axes, history.objectives, strict=True):
+            _draw_history(ax, history, objective)
+            if number % style.across(len(histories)) == 0:
+                ax.set_ylabel(_metric_name(objective[0]))
+        style.title(axes[0], history.panel, _note(history))
+        axes[-1].set_xlabel("suggestion")
+    best = Line2D([], [], color=style.INK, linewidth=0.8, label="best so far")
+    kinds = kinds_in_order(kind for history in histories for kind in history.complete["kind"])
+    legend_below(figure, [*map(kind_mark, kinds), best])
     return figure
 
 
-def _histories(trials: pd.DataFrame) -> list[_History]:
+def _metric_name(metric: str) -> str:
+    return METRICS.get(metric, metric) + (" (%)" if metric in PERCENTAGES else "")
+
+
+def _histories(trials: pd.DataFrame, objectives: Sequence[Objective]) -> list[_History]:
     if trials.empty:
         raise NothingToDraw("no trial has a row yet")
     searched = trials[trials["search_number"].notna()]
     if searched.empty:
         raise NothingToDraw("no trial was suggested by a search")
     several = searched["network"].nunique() > 1
+    metrics = [metric for metric, _ in objectives]
     histories = []
     for (dataset, network), rows in searched.groupby(["dataset", "network"], sort=False):
-        suggestions = _suggestions(rows)
-        is_complete = (suggestions["seeds"] == suggestions["asked"].max()) & suggestions["accuracy"].notna()
+        suggestions = _suggestions(rows, metrics)
+        is_complete = suggestions["seeds"] == suggestions["asked"].max()
+        is_complete &= suggestions[metrics].notna().all(axis=1)
         if is_complete.any():
             panel = Panel(str(dataset), str(network) if several else "", rows)
-            histories.append(_History(panel, suggestions[is_complete], suggestions[~is_complete]))
+            histories.append(_History(panel, suggestions[is_complete], suggestions[~is_complete], objectives))
     if not histories:
         raise NothingToDraw("no suggestion of the search has finished")
     if len(histories) > MOST_PANELS:
@@ -67,108 +105,100 @@ def _histories(trials: pd.DataFrame) -> list[_History]:
     return histories
 
 
-def _suggestions(rows: pd.DataFrame) -> pd.DataFrame:
-    """By number: its settings, seeds that were trained (`asked`) and that finished, and the mean of these."""
+def _suggestions(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """By number: its settings, seeds that were trained (`asked`) and that finished, and the means of these."""
     has_finished = rows["status"] == TrialStatus.FINISHED
-    told = rows.assign(
-        is_finished=has_finished, percent=100 * rows["validation_accuracy"].where(has_finished)
+    values = {
+        metric: rows[metric].where(has_finished) * (100 if metric in PERCENTAGES else 1) for metric in metrics
+    }
+    groups = rows.assign(is_finished=has_finished, **values).groupby(
+        ["search_number", *CELL], dropna=False, sort=False
     )
-    groups = told.groupby(["search_number", *CELL], dropna=False, sort=False)
-    found = groups.agg(
-        asked=("seed", "nunique"), seeds=("is_finished", "sum"), accuracy=("percent", "mean")
-    ).reset_index()
+    counts = groups.agg(asked=("seed", "nunique"), seeds=("is_finished", "sum"))
+    found = pd.concat([counts, groups[list(metrics)].mean()], axis=1).reset_index()
     return found.sort_values("search_number", kind="stable").reset_index(drop=True)
 
 
-def _draw_history(ax: Axes, history: _History) -> None:
-    found = history.complete
-    best = found["accuracy"].cummax()
-    rises = best > best.shift(fill_value=float("-inf"))
-    last = float(pd.concat([found, history.incomplete])["search_number"].max())
-    ax.plot(
-        [*found["search_number"], last],
-        [*best, best.iloc[-1]],
-        drawstyle="steps-post",
-        color=style.INK,
-        linewidth=0.8,
-        zorder=2,
-    )
+def _draw_history(ax: Axes, history: _History, objective: Objective) -> None:
+    metric, _ = objective
+    found, best, filled = history.complete, history.best_so_far(objective), history.filled
+    steps = [*found["search_number"], history.last], [*best, best.iloc[-1]]
+    ax.plot(*steps, drawstyle="steps-post", color=style.INK, linewidth=0.8, zorder=2)
     for kind, of_kind in found.groupby("kind", sort=False):
-        for is_rise, rows in of_kind.groupby(rises[of_kind.index]):
-            colour = style.kind_colour(str(kind))
-            ax.scatter(
-                rows["search_number"],
-                rows["accuracy"],
-                s=24 if is_rise else 12,
-                marker=MARKERS.get(str(kind), "X"),
-                facecolors=colour if is_rise else "white",
-                edgecolors=style.INK if is_rise else colour,
-                linewidths=0.5 if is_rise else 0.7,
-                zorder=4 if is_rise else 3,
-            )
+        for is_filled, rows in of_kind.groupby(filled[of_kind.index]):
+            _draw_marks(ax, str(kind), rows["search_number"], rows[metric], is_filled=bool(is_filled))
     if len(history.incomplete):
-        numbers = history.incomplete["search_number"]
-        foot = ax.get_xaxis_transform()
-        ax.scatter(
-            numbers,
-            [0.02] * len(numbers),
-            s=10,
-            marker="x",
-            color=style.GREY,
-            linewidths=0.7,
-            transform=foot,
-            clip_on=False,
-        )
-    ax.margins(x=0.04, y=0.14)
+        _draw_crosses(ax, history.incomplete["search_number"])
+    ax.margins(x=0.04, y=0.16)
+    if metric in PERCENTAGES:
+        keep_within_percent(ax)
+    else:
+        ax.yaxis.set_major_formatter(EngFormatter(sep=" "))
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    winner = found.loc[rises[rises].index[-1]]
-    is_late = winner["search_number"] > 0.5 * last
+    if objective == history.objectives[0]:
+        _name_winner(ax, history, objective)
+
+
+def _draw_marks(
+    ax: Axes, kind: str, numbers: "pd.Series[int]", values: "pd.Series[float]", *, is_filled: bool
+) -> None:
+    look = kind_look(kind)
+    ax.scatter(
+        numbers,
+        values,
+        s=24 if is_filled else 12,
+        marker=look.marker,
+        facecolors=look.colour if is_filled else "white",
+        edgecolors=style.INK if is_filled else look.colour,
+        linewidths=0.5 if is_filled else 0.7,
+        zorder=4 if is_filled else 3,
+        clip_on=False,
+    )
+
+
+def _draw_crosses(ax: Axes, numbers: "pd.Series[int]") -> None:
+    ax.scatter(
+        numbers,
+        [0.02] * len(numbers),
+        s=10,
+        marker="x",
+        color=style.GREY,
+        linewidths=0.7,
+        transform=ax.get_xaxis_transform(),
+        clip_on=False,
+    )
+
+
+def _name_winner(ax: Axes, history: _History, objective: Objective) -> None:
+    metric, direction = objective
+    values = history.complete[metric]
+    winner = history.complete.iloc[int((values if direction == "maximize" else -values).argmax())]
+    is_late = winner["search_number"] > 0.5 * history.last
     ax.annotate(
-        _told(winner),
-        (winner["search_number"], winner["accuracy"]),
+        shortened(_told(winner, history), 0.6 * panel_inches(ax), LABEL_POINTS),
+        (winner["search_number"], winner[metric]),
         (-3 if is_late else 3, 5),
         textcoords="offset points",
-        fontsize=5.5,
+        fontsize=LABEL_POINTS,
         ha="right" if is_late else "left",
         color=style.INK,
     )
 
 
-def _told(winner: "pd.Series[Any]") -> str:
-    """'LRLC, rank 4, layers 1+3'."""
-    rank, place = winner["rank"], str(winner["placement"])
-    words = [short_kind_name(str(winner["kind"]))]
-    words += [f"rank {rank:.0f}"] if pd.notna(rank) else []
-    words += [f"layers {place}" if "+" in place else f"layer {place}"] if place else []
-    return ", ".join(words)
+def _told(winner: "pd.Series[Any]", history: _History) -> str:
+    """'LRLC rank 4, layers 1+3', with its options where suggestions differ in them."""
+    kind, place, options = str(winner["kind"]), str(winner["placement"]), str(winner["options"])
+    others = [(kind, place, str(other)) for other in history.complete["options"].unique()]
+    return cell_label(kind, winner["rank"], place, varying_options((kind, place, options), others))
 
 
 def _note(history: _History) -> str:
     seeds = int(history.complete["seeds"].max())
-    parts = [f"{len(history.complete)} suggestions", f"{seeds} seed{'s' if seeds > 1 else ''}"]
+    counted = len(history.complete)
+    parts = [f"{counted} suggestion{'s' * (counted != 1)}", f"{seeds} seed{'s' if seeds > 1 else ''}"]
     images = history.panel.rows["validation_images"].dropna().unique()
     if len(images) == 1:
         parts.append(f"{int(images[0]):,} validation images")
     if len(history.incomplete):
         parts.append(f"{len(history.incomplete)} not complete")
     return ", ".join(parts)
-
-
-def _legend(figure: Figure, histories: list[_History], columns: int) -> None:
-    kinds = {kind for history in histories for kind in history.complete["kind"]}
-    shown = [kind for kind in KIND_NAMES if kind in kinds] + sorted(kinds - set(KIND_NAMES))
-    handles = [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker=MARKERS.get(kind, "X"),
-            markersize=4,
-            markerfacecolor="white",
-            markeredgecolor=style.kind_colour(kind),
-            label=kind_name(kind),
-        )
-        for kind in shown
-    ]
-    handles.append(Line2D([], [], color=style.INK, linewidth=0.8, label="best so far"))
-    figure.legend(handles=style.row_major(handles, columns), loc="outside lower center", ncols=columns)

@@ -5,21 +5,20 @@ from matplotlib.figure import Figure
 
 from lrlc.results.figures import style
 from lrlc.results.figures.selection import NothingToDraw, Selection
+from lrlc.results.figures.words import shortened
 from lrlc.results.importance import Importance
+from lrlc.results.names import METRICS
 
 CAPTION = (
     "How far the values of a parameter among the best suggestions differ from those among all of them (conditional "
     "PED-ANOVA, arXiv 2304.10255 and 2601.20800), as a share of the sum over parameters; "
     "the best are a tenth of the suggestions, or five where a tenth is fewer. "
     "What none of the best has, such as a rank where all are convolutions, counts 0. It says which choices led to the "
-    "top, not by how many points, and of few suggestions it is a rough guide."
+    "top, not by how many points, and of few suggestions it is a rough guide. Objectives that are counted, such as few "
+    "parameters, are left out: rank and placement set them by arithmetic."
 )
-OBJECTIVES = {
-    "validation_accuracy": "validation accuracy",
-    "validation_loss": "validation loss",
-    "parameters": "parameters",
-    "flops_per_image": "FLOPs per image",
-}
+COUNTED = ("parameters", "flops_per_image")
+"""Objectives that a suggestion's settings determine without training."""
 WAYS = {"maximize": "high", "minimize": "low"}
 
 
@@ -27,7 +26,9 @@ def draw(selection: Selection) -> Figure:
     """A panel per objective, the parameters in one order; raises NothingToDraw where none was worked out."""
     if selection.trials.empty:
         raise NothingToDraw("no trial has a row yet")
-    found = list(selection.importance)
+    found = [each for each in selection.importance if each.metric not in COUNTED]
+    if selection.importance and not found:
+        raise NothingToDraw("the search's objectives are counted, not measured")
     if not found:
         raise NothingToDraw("no search has ended with enough complete suggestions (10)")
     order = list(dict.fromkeys(name for of_objective in found for name in of_objective.shares))[::-1]
@@ -45,19 +46,9 @@ def _draw_bars(ax: Axes, importance: Importance, order: list[str], *, named: boo
         ax.annotate(
             f"{share:.0f}", (share, height), (3, 0), textcoords="offset points", fontsize=6, va="center"
         )
-    names = [name.removeprefix("train.").replace("_", " ") for name in order]
+    names = [shortened(name.removeprefix("train.").replace("_", " "), 1.2, 7) for name in order]
     ax.set_yticks(range(len(order)), names if named else [""] * len(order))
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("share of importance (%)")
-    way = WAYS[importance.direction]
-    ax.set_title(f"{way} {OBJECTIVES.get(importance.metric, importance.metric)}\n", pad=3, linespacing=1.35)
-    ax.annotate(
-        f"{importance.suggestions} complete suggestions",
-        (0, 1),
-        (0, 3.5),
-        "axes fraction",
-        "offset points",
-        fontsize=6,
-        color=style.GREY,
-        va="bottom",
-    )
+    name = f"{WAYS[importance.direction]} {METRICS.get(importance.metric, importance.metric)}"
+    style.headed(ax, name, [f"{importance.suggestions} complete suggestions"])

@@ -18,6 +18,8 @@ from lrlc.results.tuning import Tuned
 PANEL = ("dataset", "network", *TRAINING_SETTINGS)
 """What has to be equal for two layers to be comparable: one panel of a figure holds one combination."""
 
+Objective = tuple[str, str]
+"""A column of trials and 'maximize' or 'minimize'."""
 MOST_PANELS = 12
 MOST_DOTS = 100
 """Of more seeds in a cell no figure draws each."""
@@ -56,6 +58,8 @@ class Selection:
     """Of a search, how much its parameters mattered, by objective."""
     tuning: Sequence[Tuned] = ()
     """What pilots chose, for each group of cells."""
+    objectives: Sequence[Objective] = ()
+    """What its search asks for; () where there is none, or it is not known."""
 
     @cached_property
     def datasets(self) -> Mapping[str, DatasetSummary]:
@@ -74,6 +78,12 @@ class Selection:
     def trials(self) -> pd.DataFrame:
         """The rows of trials, read when they are first asked for."""
         return self.read_trials(None)
+
+    @cached_property
+    def kinds(self) -> Collection[str]:
+        """The layer kinds of all rows, and of the pilots."""
+        trained = self.read_trials(("kind",))["kind"].unique()
+        return {*map(str, trained), *(each.kind for each in self.tuning)}
 
     def with_columns(self, columns: Collection[str]) -> "Selection":
         """The same rows with these columns of trials alone: of a million rows all columns take gigabytes."""
@@ -94,6 +104,7 @@ class Selection:
             read_datasets=store.datasets,
             importance=store.importance(profile),
             tuning=store.tuning(profile),
+            objectives=_objectives(store, profile),
         )
 
     @staticmethod
@@ -105,6 +116,7 @@ class Selection:
         importance: Sequence[Importance] = (),
         tuning: Sequence[Tuned] = (),
         measurements: Mapping[str, pd.DataFrame] | None = None,
+        objectives: Sequence[Objective] = (),
     ) -> "Selection":
         """Frames with the columns of their tables; `measurements` by table, for those beside curves and weights."""
         given = measurements or {}
@@ -125,7 +137,14 @@ class Selection:
             read_datasets=lambda: datasets or {},
             importance=importance,
             tuning=tuning,
+            objectives=objectives,
         )
+
+
+def _objectives(store: Store, profile: str | None) -> list[Objective]:
+    record = store.study(profile)
+    search = (record.study.get("search") if record is not None else None) or {}
+    return [(str(each["metric"]), str(each["direction"])) for each in search.get("objectives") or ()]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lrlc.results.figures import style
-from lrlc.results.figures.gains import kind_handle, kinds_in_order
-from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.figures.gains import draw_means, kind_handle
+from lrlc.results.figures.intervals import PERCENT, limits
 from lrlc.results.figures.selection import PANEL, NothingToDraw, Panel, Selection, best_cells, panels
+from lrlc.results.figures.words import label_places, legend_below
+from lrlc.results.names import kinds_in_order
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 
@@ -47,19 +49,17 @@ def draw(selection: Selection) -> Figure:
     found = [moved for panel in panels(selection.trials) if (moved := _moved(panel, selection)) is not None]
     if not found:
         raise NothingToDraw("no trial was tested on moved images: its study does not ask for measure.shifts")
-    figure, pairs = style.stacked(len(found), heights=(2.1, 1.3), below=0.45)
+    figure, pairs = style.stacked(len(found), heights=(2.1, 1.3))
     for number, (moved, (above, below)) in enumerate(zip(found, pairs, strict=True)):
         style.title(above, moved.panel, _note(moved))
         _draw_lines(above, {kind: dict(rows) for kind, rows in moved.accuracies.items()})
         above.set_xlabel("test images moved by (pixels)")
         _draw_errors(below, moved)
-        if number % style.ACROSS == 0:
+        if number % style.across(len(found)) == 0:
             above.set_ylabel("test accuracy (%)")
             below.set_ylabel("equivariance error")
     kinds = kinds_in_order(kind for moved in found for kind in moved.accuracies)
-    columns = min(len(kinds), min(len(found), style.ACROSS) + 1)
-    handles = style.row_major([kind_handle(kind) for kind in kinds], columns)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
+    legend_below(figure, [kind_handle(kind) for kind in kinds])
     return figure
 
 
@@ -93,46 +93,31 @@ def _summaries(rows: pd.DataFrame, by: str, value: str, scale: float = 1.0) -> d
 
 
 def _draw_lines(ax: Axes, by_kind: Mapping[str, Mapping[int, Summary]]) -> None:
-    furthest = max((place for rows in by_kind.values() for place in rows), default=1)
-    for number, (kind, rows) in enumerate(by_kind.items()):
-        aside = ASIDE * furthest * (number - (len(by_kind) - 1) / 2)
-        _draw_kind(
-            ax, kind, [place + aside for place in sorted(rows)], [rows[place] for place in sorted(rows)]
-        )
+    furthest = max((place for rows in by_kind.values() for place in rows), default=1) or 1
     accuracies = (each for rows in by_kind.values() for each in rows.values())
-    ax.set_ylim(*style.limits(accuracies, least=1.0, within=(0, 100)))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_ylim(*limits(accuracies, least=1.0, within=PERCENT))
+    for number, (kind, rows) in enumerate(by_kind.items()):
+        aside = min(ASIDE, 0.2 / len(by_kind)) * furthest * (number - (len(by_kind) - 1) / 2)
+        places = sorted(rows)
+        draw_means(ax, kind, [place + aside for place in places], [rows[place] for place in places])
+    ax.set_xlim(-0.12 * furthest, 1.12 * furthest)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(6))
 
 
 def _draw_errors(ax: Axes, moved: _Moved) -> None:
     names = list(dict.fromkeys(name for rows in moved.errors.values() for name in rows))
-    for number, (kind, rows) in enumerate(moved.errors.items()):
-        aside = APART * (number - (len(moved.errors) - 1) / 2)
-        places = [names.index(name) + aside for name in rows]
-        _draw_kind(ax, kind, places, list(rows.values()), joined=False)
-    ax.set_xticks(range(len(names)), [name.removeprefix("layer") for name in names])
-    ax.set_xlim(-0.5, max(len(names), 1) - 0.5)
     if names:
-        _, top = style.limits((each for rows in moved.errors.values() for each in rows.values()), least=0.01)
+        _, top = limits((each for rows in moved.errors.values() for each in rows.values()), least=0.01)
         ax.set_ylim(-0.06 * top, 1.03 * top)
+    apart = min(APART, 0.8 / max(1, len(moved.errors)))
+    for number, (kind, rows) in enumerate(moved.errors.items()):
+        aside = apart * (number - (len(moved.errors) - 1) / 2)
+        places = [names.index(name) + aside for name in rows]
+        draw_means(ax, kind, places, list(rows.values()), joined=False)
+    ax.set_xlim(-0.5, max(len(names), 1) - 0.5)
+    label_places(ax, range(len(names)), [name.removeprefix("layer") for name in names])
     ax.set_xlabel(f"layer, its input moved by {moved.distance} pixel{'s' if moved.distance > 1 else ''}")
-
-
-def _draw_kind(
-    ax: Axes, kind: str, places: list[float], found: list[Summary], *, joined: bool = True
-) -> None:
-    ax.errorbar(
-        places,
-        [each.mean for each in found],
-        yerr=[style.half_width(each) for each in found],
-        color=style.kind_colour(kind),
-        linestyle=style.LINE_STYLES.get(kind, "-") if joined else "",
-        marker=MARKERS.get(kind, "X"),
-        markersize=4,
-        linewidth=1.1,
-        elinewidth=0.8,
-    )
 
 
 def _note(moved: _Moved) -> str:

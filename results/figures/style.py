@@ -1,8 +1,8 @@
-"""How all figures look: one column or a page wide, colour-blind safe, and told apart without colour too."""
+"""How all figures look: one column or a page wide, no higher than a page, with a title over every panel."""
 
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from math import inf, isnan
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -10,74 +10,36 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
+from lrlc.results.figures import looks, words
 from lrlc.results.figures.selection import MOST_DOTS, Panel
 from lrlc.results.names import dataset_name, seeds_name
 from lrlc.results.schema import TrialStatus
-from lrlc.results.statistics import LAYER_SETTINGS, Summary, unfinished
+from lrlc.results.statistics import LAYER_SETTINGS, unfinished
 
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 """Widths of one column and of a page of two."""
 
-ACROSS = 3
-"""Most panels side by side."""
+MOST_INCHES = 9.4
+"""The height of a page, without a legend: of more panels each is lower."""
+ACROSS, MANY_ACROSS, MANY = 3, 4, 6
+"""Most panels side by side, and of more than `MANY` panels of two axes each."""
+TITLE_POINTS, NOTE_POINTS = 8.0, 6.0
 
 INK, GREY, FAINT = "#222222", "#767676", "#D9D9D9"
 
-# Okabe and Ito's colours; a marker each, since blue and vermilion are one grey.
-PLACEMENTS = {
-    "1": ("#0072B2", "o"),
-    "2": ("#009E73", "s"),
-    "3": ("#D55E00", "^"),
-    "1+2": ("#56B4E9", "D"),
-    "1+3": ("#CC79A7", "v"),
-    "2+3": ("#E69F00", "P"),
-    "1+2+3": ("#222222", "X"),
-}
-_MORE_PLACEMENTS = tuple(PLACEMENTS.values())
-
-# Of Tol's muted scheme, so that no layer kind is taken for a placement.
-KIND_COLOURS = {
-    "conv": "#555555",
-    "coord_conv": "#882255",
-    "wide_conv": "#7A7A2B",
-    "locally_connected": "#5B4FA0",
-    "lrlc": "#D55E00",
-    "lrlc_input_dependent": "#0072B2",
-    "relaxed_conv": "#117733",
-    "cond_conv": "#AA4499",
-    "position_map": "#A5761D",
-    "constrained_local": "#44AA99",
-    "residual_pathway": "#661100",
-    "involution": "#CC6677",
-}
-Stroke = Literal["-"] | tuple[float, tuple[float, ...]]
-PEER_STROKES: dict[str, Stroke] = {
-    "relaxed_conv": (0, (6, 1.5, 1, 1.5)),
-    "cond_conv": (0, (2.5, 2)),
-    "constrained_local": (0, (6, 1.5, 1, 1.5, 1, 1.5)),
-    "residual_pathway": (0, (8, 2)),
-    "involution": (0, (1, 3)),
-    "position_map": (0, (3, 1, 3, 3)),
-}
-LINE_STYLES: dict[str, Stroke] = {
-    **PEER_STROKES,
-    "lrlc": "-",
-    "lrlc_input_dependent": (0, (4, 1.5)),
-    "wide_conv": (0, (1, 1.2)),
-    "coord_conv": (0, (4, 1, 1, 1)),
-    "locally_connected": (0, (1, 2.5)),
-}
-
 
 @contextmanager
-def look() -> Iterator[None]:
-    """Draw and save inside this: seaborn's ticks at a paper's size, nothing that differs between two runs."""
+def look(kinds: Iterable[str] = ()) -> Iterator[None]:
+    """Draw and save inside this: seaborn's ticks at a paper's size, nothing that differs between two runs.
+
+    `kinds` are all layer kinds of the study, so that those from plug-ins look the same in all its figures.
+    """
     settings: Any = {
         **sns.axes_style("ticks"),
         **sns.plotting_context("paper", font_scale=0.82),
-        "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+        "font.family": words.FONT,
+        "text.parse_math": False,  # a data set may be called '$x'; nothing here is a formula
         "text.color": INK,
         "axes.labelcolor": INK,
         "axes.edgecolor": GREY,
@@ -93,12 +55,12 @@ def look() -> Iterator[None]:
         "xtick.major.size": 2.5,
         "ytick.major.size": 2.5,
         "axes.titlelocation": "left",
-        "axes.titlesize": 8,
+        "axes.titlesize": TITLE_POINTS,
         "axes.titleweight": "bold",
         "axes.labelsize": 7.5,
         "xtick.labelsize": 7,
         "ytick.labelsize": 7,
-        "legend.fontsize": 7,
+        "legend.fontsize": words.LEGEND_POINTS,
         "legend.frameon": False,
         "figure.dpi": 100,
         "savefig.dpi": 300,
@@ -107,77 +69,89 @@ def look() -> Iterator[None]:
         "svg.fonttype": "path",
         "pdf.fonttype": 42,
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), looks.known(kinds), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in Chinese is drawn as boxes
         yield
 
 
-def grid(
-    count: int, *, panel_height: float, below: float = 0.0, columns: int = 3
-) -> tuple[Figure, list[Axes]]:
+def grid(count: int, *, panel_height: float, columns: int = ACROSS) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels: one column wide for one, else up to `columns` across a page.
 
-    Heights are in inches; `below` is for a legend.
+    The height of a panel is in inches.
     """
     across = min(count, columns)
     down = -(-count // across)
     width = {1: COLUMN_INCHES + 0.3, 2: 5.4}.get(across, PAGE_INCHES)
-    figure = Figure(figsize=(width, panel_height * down + below), layout="constrained")
+    height = min(panel_height, MOST_INCHES / down)
+    figure = Figure(figsize=(width, height * down), layout="constrained")
     axes = [figure.add_subplot(down, across, index + 1) for index in range(count)]
     return figure, axes
 
 
-def stacked(
-    count: int, *, heights: tuple[float, float], below: float
-) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """A figure with `count` columns of two panels, one above the other, ACROSS at most side by side.
+def stacked(count: int, *, heights: Sequence[float]) -> tuple[Figure, list[tuple[Axes, ...]]]:
+    """A figure with `count` columns of panels, one above the other, as many side by side as `across` says.
 
-    `heights` of the two, and of what is `below` them for a legend, are in inches.
+    `heights` of the panels of a column, in inches, are lower where there are more columns than fit on a page.
     """
-    across = min(count, ACROSS)
-    bands = -(-count // across)
-    width = {1: COLUMN_INCHES, 2: 5.4}.get(across, PAGE_INCHES)
-    figure = Figure(figsize=(width, sum(heights) * bands + below), layout="constrained")
-    places = figure.add_gridspec(2 * bands, across, height_ratios=[*heights] * bands)
-    pairs = []
+    side_by_side = across(count)
+    bands = -(-count // side_by_side)
+    width = {1: COLUMN_INCHES, 2: 5.4}.get(side_by_side, PAGE_INCHES)
+    height = min(sum(heights) * bands, MOST_INCHES)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    places = figure.add_gridspec(len(heights) * bands, side_by_side, height_ratios=[*heights] * bands)
+    columns = []
     for number in range(count):
-        band, column = divmod(number, across)
-        above, under = (figure.add_subplot(places[2 * band + row, column]) for row in (0, 1))
-        pairs.append((above, under))
-    return figure, pairs
+        band, column = divmod(number, side_by_side)
+        rows = range(len(heights) * band, len(heights) * (band + 1))
+        columns.append(tuple(figure.add_subplot(places[row, column]) for row in rows))
+    return figure, columns
 
 
-def half_width(summary: Summary) -> float:
-    """Of the interval; 0 at one seed, which has none."""
-    return 0.0 if isnan(summary.high) else summary.high - summary.mean
-
-
-def limits(
-    found: Iterable[Summary], least: float, within: tuple[float, float] = (-inf, inf)
-) -> tuple[float, float]:
-    """Room for every mean and, up to half as much again, for intervals: at two seeds they run off.
-
-    `least` is the smallest range that is taken for one; intervals are shown `within` what the values can be.
-    """
-    known = list(found)
-    low, high = min(each.mean for each in known), max(each.mean for each in known)
-    span = max(high - low, least)
-    lowest = max(within[0], min(each.mean - half_width(each) for each in known))
-    highest = min(within[1], max(each.mean + half_width(each) for each in known))
-    low, high = max(lowest, low - 0.5 * span), min(highest, high + 0.5 * span)
-    return low - 0.05 * span, high + 0.05 * span
+def across(count: int) -> int:
+    """How many of `count` columns of panels stand side by side."""
+    return min(count, MANY_ACROSS if count > MANY else ACROSS)
 
 
 def title(axes: Axes, panel: Panel, counts: str | None = None) -> None:
     """The data set; below it what tells the panel from others, and `counts`: else of its seeds and images."""
-    below = [panel.detail] if panel.detail else []
-    axes.set_title("\n".join([dataset_name(panel.dataset), ""]), pad=3, linespacing=1.35)
-    note = " · ".join([*below, counts or seeds_note(panel.rows)])
+    headed(axes, dataset_name(panel.dataset), [panel.detail, counts or seeds_note(panel.rows)])
+
+
+def headed(axes: Axes, text: str, notes: Sequence[str]) -> None:
+    """A title over a panel, no wider than it, and notes in small letters between the two."""
+    room = words.panel_inches(axes) - 0.35
+    note = words.wrapped(_phrases(notes), room, NOTE_POINTS)
+    lines = 1 + note.count("\n")
+    above = words.shortened(text, room, TITLE_POINTS, bold=True)
+    axes.set_title(above, pad=5 + 1.25 * NOTE_POINTS * lines)
     axes.annotate(
-        note, (0, 1), (0, 3.5), "axes fraction", "offset points", fontsize=6, color=GREY, va="bottom"
+        note,
+        (0, 1),
+        (0, 3.5),
+        "axes fraction",
+        "offset points",
+        fontsize=NOTE_POINTS,
+        color=GREY,
+        va="bottom",
     )
 
 
-def seeds_note(rows: pd.DataFrame, counts: Collection[int] = (), reporting: Collection[int] = ()) -> str:
+def _phrases(notes: Sequence[str]) -> list[tuple[str, str]]:
+    """What may begin a line, each after what joins it to the one before."""
+    return [
+        (" · " if number == 0 else ", ", phrase)
+        for note in notes
+        if note
+        for number, phrase in enumerate(note.split(", "))
+    ]
+
+
+def seeds_note(
+    rows: pd.DataFrame,
+    counts: Collection[int] = (),
+    reporting: Collection[int] = (),
+    images: Literal["test", "validation"] = "test",
+) -> str:
     """'5 seeds, 10,000 test images', and what did not finish: '3 to 5 seeds, 1 diverged'.
 
     `counts` are the seeds behind what is drawn: those of every cell, if none are given. Where not all seeds are among
@@ -191,9 +165,9 @@ def seeds_note(rows: pd.DataFrame, counts: Collection[int] = (), reporting: Coll
     parts = [f"{seeds} seed{'s' if high > 1 else ''}"]
     if 0 < len(reporting) <= MOST_DOTS and len(reporting) < finished["seed"].nunique():
         parts[0] += f" ({seeds_name(reporting)})"
-    images = finished["test_images"].dropna().unique()
-    if len(images) == 1:
-        parts.append(f"{int(images[0]):,} test images")
+    numbers = finished[f"{images}_images"].dropna().unique()
+    if len(numbers) == 1:
+        parts.append(f"{int(numbers[0]):,} {images} images")
     ended = {ending: count for ending, count in unfinished(rows).items() if ending != TrialStatus.PRUNED}
     return ", ".join([*parts, *(f"{count} {ending}" for ending, count in ended.items())])
 
@@ -201,28 +175,6 @@ def seeds_note(rows: pd.DataFrame, counts: Collection[int] = (), reporting: Coll
 def placement_order(placements: Sequence[str]) -> list[str]:
     """Single places first, then pairs, and so on."""
     return sorted(set(placements), key=lambda text: (text.count("+"), text))
-
-
-def placement_look(placement: str) -> tuple[str, str]:
-    """Colour and marker of a placement, the same in every figure."""
-    if placement in PLACEMENTS:
-        return PLACEMENTS[placement]
-    return _MORE_PLACEMENTS[sum(placement.encode()) % len(_MORE_PLACEMENTS)]
-
-
-def kind_colour(kind: str) -> str:
-    return KIND_COLOURS.get(kind, "#E69F00")
-
-
-def no_handle() -> Line2D:
-    """An empty place in a legend."""
-    return Line2D([], [], linestyle="", label=" ")
-
-
-def row_major(handles: Sequence[Line2D], columns: int) -> list[Line2D]:
-    """Handles in such an order that a legend of so many columns, which fills columns first, shows rows."""
-    padded = [*handles, *[no_handle()] * (-len(handles) % columns)]
-    return [handle for column in range(columns) for handle in padded[column::columns]]
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,17 +11,11 @@ from matplotlib.ticker import MaxNLocator
 
 from lrlc.results.claims.cells import Side, chosen
 from lrlc.results.figures import style
-from lrlc.results.figures.gains import (
-    REFERENCE,
-    draw_kind,
-    gains_of,
-    kind_handle,
-    kinds_in_order,
-    limits,
-    relaxed,
-)
-from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.figures.gains import REFERENCE, draw_kind, draw_means, gains_of, kind_handle, relaxed
+from lrlc.results.figures.intervals import PERCENT, limits
 from lrlc.results.figures.selection import NothingToDraw, Panel, Selection, panels
+from lrlc.results.figures.words import label_places, legend_below
+from lrlc.results.names import kinds_in_order
 from lrlc.results.statistics import summarise
 from lrlc.studies.claims import Cells
 from lrlc.studies.titles import Title
@@ -53,19 +48,17 @@ def draw(selection: Selection) -> Figure:
     dials = [dial for dial in dials if dial.gains]
     if not dials:
         raise NothingToDraw("no data set has gains over convolution at two translations")
-    figure, pairs = style.stacked(len(dials), heights=(2.175, 0.725), below=0.4)
+    figure, pairs = style.stacked(len(dials), heights=(2.175, 0.725))
     for number, (dial, (above, below)) in enumerate(zip(dials, pairs, strict=True)):
         below.sharex(above)
         _draw_gains(above, dial)
         _draw_reference(below, dial)
         style.title(above, dial.panel, _note(dial))
-        if number % style.ACROSS == 0:
+        if number % style.across(len(dials)) == 0:
             above.set_ylabel("gain over conv (points)")
             below.set_ylabel("conv (%)")
-    kinds = kinds_in_order([kind for dial in dials for kind in dial.gains])
-    columns = min(len(kinds), min(len(dials), style.ACROSS) + 1)
-    handles = style.row_major([kind_handle(kind) for kind in kinds], columns)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
+    kinds = kinds_in_order(kind for dial in dials for kind in dial.gains)
+    legend_below(figure, [kind_handle(kind) for kind in kinds])
     return figure
 
 
@@ -97,15 +90,16 @@ def _dial(panel: Panel) -> _Dial:
 
 def _draw_gains(ax: Axes, dial: _Dial) -> None:
     shifts = sorted(dial.reference)
+    groups = [gains for by_shift in dial.gains.values() for gains in by_shift.values()]
+    ax.set_ylim(*limits(map(summarise, groups), np.concatenate([[0.0], *groups])))
+    ax.set_xlim(-0.5, len(shifts) - 0.5)
     ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
+    apart = min(APART, 0.8 / len(dial.gains))
     for number, (kind, by_shift) in enumerate(dial.gains.items()):
-        aside = APART * (number - (len(dial.gains) - 1) / 2)
+        aside = apart * (number - (len(dial.gains) - 1) / 2)
         places = [shifts.index(shift) + aside for shift in sorted(by_shift)]
         draw_kind(ax, kind, places, [gains for _, gains in sorted(by_shift.items())])
-    groups = [gains for by_shift in dial.gains.values() for gains in by_shift.values()]
-    ax.set_ylim(*limits(groups, always=[0.0]))
-    ax.set_xlim(-0.4, len(shifts) - 0.6)
-    ax.set_xticks(range(len(shifts)), [str(shift) for shift in shifts])
+    label_places(ax, range(len(shifts)), [str(shift) for shift in shifts])
     ax.tick_params(axis="x", labelbottom=False)
     ax.yaxis.set_major_locator(MaxNLocator(6))
 
@@ -113,18 +107,10 @@ def _draw_gains(ax: Axes, dial: _Dial) -> None:
 def _draw_reference(ax: Axes, dial: _Dial) -> None:
     shifts = sorted(dial.reference)
     found = [summarise(dial.reference[shift]) for shift in shifts]
-    ax.errorbar(
-        range(len(shifts)),
-        [each.mean for each in found],
-        yerr=[style.half_width(each) for each in found],
-        color=style.kind_colour(REFERENCE),
-        marker=MARKERS[REFERENCE],
-        markersize=3,
-        linewidth=0.8,
-    )
+    ax.set_ylim(*limits(found, within=PERCENT))
+    draw_means(ax, REFERENCE, range(len(shifts)), found)
     ax.set_xlabel("largest shift (pixels)")
     ax.yaxis.set_major_locator(MaxNLocator(3))
-    ax.margins(y=0.15)
 
 
 def _note(dial: _Dial) -> str:

@@ -1,6 +1,5 @@
 """What pilots chose from: validation accuracy against the setting that was tried, by kind."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrlc.results.figures import style
-from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.figures.intervals import keep_within_percent
+from lrlc.results.figures.looks import Stroke, kind_look
 from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
-from lrlc.results.names import KIND_NAMES, kind_name
+from lrlc.results.figures.words import label_places, legend_below, shortened
+from lrlc.results.names import kind_name, kinds_in_order, options_name
 from lrlc.results.tuning import Tried, Tuned, axis_name, details
 
 CAPTION = (
@@ -24,9 +25,7 @@ CAPTION = (
 TRIAL_COLUMNS = ("trial_id",)
 APART, SPREAD = 0.08, 0.5
 """How far apart two kinds' marks for one value are drawn, and all of them, where values are 1 apart."""
-FEW_VALUES = 4
-"""Of more the labels below a narrow panel are turned."""
-STROKES: Sequence[style.Stroke] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (4, 1, 1, 1)))
+STROKES: Sequence[Stroke] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (4, 1, 1, 1)))
 """Of groups of one kind."""
 
 
@@ -35,7 +34,7 @@ class _Slice:
     """A group of cells along one axis: what was tried there with all else as chosen, in the order of the grid."""
 
     name: str
-    stroke: style.Stroke
+    stroke: Stroke
     tuned: Tuned
     tried: Mapping[object, Tried]
 
@@ -45,15 +44,15 @@ def draw(selection: Selection) -> Figure:
     if not selection.tuning and selection.trials.empty:
         raise NothingToDraw("no trial has a row yet")
     found = _panels(selection.tuning)
-    figure, axes = style.grid(len(found), panel_height=2.3, below=0.55)
+    figure, axes = style.grid(len(found), panel_height=2.3)
     networks = {each.network for each in selection.tuning}
     for number, (ax, ((dataset, network, axis), slices)) in enumerate(zip(axes, found.items(), strict=True)):
-        _draw_panel(ax, slices, axis, narrow=len(found) > 1)
+        _draw_panel(ax, slices, axis)
         panel = Panel(dataset, network if len(networks) > 1 else "", pd.DataFrame())
         style.title(ax, panel, _note(slices, axis))
-        if number % 3 == 0:
+        if number % style.ACROSS == 0:
             ax.set_ylabel("validation accuracy (%)")
-    _legend(figure, [each for slices in found.values() for each in slices], 2 if len(found) == 1 else 4)
+    _legend(figure, [each for slices in found.values() for each in slices])
     return figure
 
 
@@ -78,11 +77,10 @@ def _along(tuned: Tuned, axis: str) -> dict[object, Tried]:
 
 def _name(tuned: Tuned, detail: str) -> str:
     """'LRLC, fixed', with its options and how it is trained where groups of the kind differ in that."""
-    options = ", ".join(f"{name} {value}" for name, value in json.loads(tuned.options).items())
-    return ", ".join(text for text in (kind_name(tuned.kind), options, detail) if text)
+    return ", ".join(text for text in (kind_name(tuned.kind), options_name(tuned.options), detail) if text)
 
 
-def _draw_panel(ax: Axes, slices: Sequence[_Slice], axis: str, *, narrow: bool) -> None:
+def _draw_panel(ax: Axes, slices: Sequence[_Slice], axis: str) -> None:
     places = _places([value for each in slices for value in each.tried])
     for number, each in enumerate(slices):
         aside = min(APART, SPREAD / len(slices)) * (number - (len(slices) - 1) / 2)
@@ -93,10 +91,11 @@ def _draw_panel(ax: Axes, slices: Sequence[_Slice], axis: str, *, narrow: bool) 
             _arrow(
                 ax, x[chosen], 100 * each.tuned.chosen.mean, to_the_right=each.tuned.edges[axis] == "highest"
             )
-    turned = 40 if narrow and len(places) > FEW_VALUES else 0
-    ax.set_xticks(range(len(places)), [_text(value) for value in places], rotation=turned)
+    ax.set_xlim(-0.6, len(places) - 0.4)
+    label_places(ax, range(len(places)), [shortened(_text(value), 0.8, 7) for value in places])
     ax.set_xlabel(axis_name(axis))
-    ax.margins(x=0.1, y=0.12)
+    ax.margins(y=0.12)
+    keep_within_percent(ax)
 
 
 def _places(values: Sequence[object]) -> dict[object, int]:
@@ -108,7 +107,8 @@ def _places(values: Sequence[object]) -> dict[object, int]:
 
 
 def _draw_slice(ax: Axes, of_kind: _Slice, x: Mapping[object, float], chosen: object) -> None:
-    colour, marker = style.kind_colour(of_kind.tuned.kind), MARKERS.get(of_kind.tuned.kind, "X")
+    look = kind_look(of_kind.tuned.kind)
+    colour = look.colour
     values = sorted(of_kind.tried, key=lambda value: x[value])
     means = [100 * of_kind.tried[value].mean for value in values]
     ax.plot(
@@ -122,11 +122,12 @@ def _draw_slice(ax: Axes, of_kind: _Slice, x: Mapping[object, float], chosen: ob
             x[value],
             mean,
             s=30 if is_chosen else 11,
-            marker=marker,
+            marker=look.marker,
             facecolors=colour if is_chosen else "white",
             edgecolors=style.INK if is_chosen else colour,
             linewidths=0.6,
             zorder=4 if is_chosen else 3,
+            clip_on=False,
         )
         if len(seeds) < len(of_kind.tried[value].accuracies):
             _cross(ax, x[value], colour)
@@ -160,24 +161,27 @@ def _note(slices: Sequence[_Slice], axis: str) -> str:
     return f"{seeds} pilot seed{'s' * (seeds > 1)}{edge}"
 
 
-def _legend(figure: Figure, slices: Sequence[_Slice], columns: int) -> None:
-    order = {kind: place for place, kind in enumerate(KIND_NAMES)}
+def _legend(figure: Figure, slices: Sequence[_Slice]) -> None:
+    order = {kind: place for place, kind in enumerate(kinds_in_order(each.tuned.kind for each in slices))}
     named = {each.name: each for each in slices}
-    shown = sorted(named.values(), key=lambda each: (order.get(each.tuned.kind, len(order)), each.name))
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=style.kind_colour(each.tuned.kind),
-            linestyle=each.stroke,
-            linewidth=0.9,
-            marker=MARKERS.get(each.tuned.kind, "X"),
-            markersize=4,
-            label=each.name,
-        )
-        for each in shown
-    ]
-    figure.legend(handles=style.row_major(handles, columns), loc="outside lower center", ncols=columns)
+    legend_below(
+        figure,
+        list(map(_handle, sorted(named.values(), key=lambda each: (order[each.tuned.kind], each.name)))),
+    )
+
+
+def _handle(of_kind: _Slice) -> Line2D:
+    look = kind_look(of_kind.tuned.kind)
+    return Line2D(
+        [],
+        [],
+        color=look.colour,
+        linestyle=of_kind.stroke,
+        linewidth=0.9,
+        marker=look.marker,
+        markersize=4,
+        label=of_kind.name,
+    )
 
 
 def _text(value: object) -> str:

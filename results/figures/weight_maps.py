@@ -8,13 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from lrlc.results.datasets import DatasetSummary
 from lrlc.results.figures import style
 from lrlc.results.figures.selection import PANEL, NothingToDraw, Panel, Selection, cells, panels
+from lrlc.results.figures.words import shortened
 from lrlc.results.names import dataset_name, short_kind_name
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS
@@ -25,7 +25,9 @@ __all__ = ["TRIAL_COLUMNS", "Figure", "draw_maps"]
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy")
 LRLC = ("lrlc", "lrlc_input_dependent")
 """Maps of other kinds say whose they are."""
-COLOURS = "cividis"
+COLOURS = "PuOr"
+"""Purple above, orange below, both told from each other by every kind of colour blindness; white is an equal share."""
+LABEL_POINTS = 6.5
 MOST_BANKS = 8
 MOST_ROWS = 12
 FOLDED_ROWS, SMALLEST_MAP = 4, 0.5
@@ -40,6 +42,7 @@ IMAGES = 3
 class _Row:
     label: str
     banks: list["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]
+    """Weights times the rank: 1 where all banks count alike."""
     image: npt.NDArray[np.uint8] | None
     """(H, W, C): the mean image, or the one that the maps were made for."""
 
@@ -61,23 +64,40 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
     across = first + max(len(row.banks) for row in rows)
     blocks = 2 if len(rows) > FOLDED_ROWS and _side(across, 2) >= SMALLEST_MAP else 1
     side, down = _side(across, blocks), -(-len(rows) // blocks)
-    figure = Figure(
-        figsize=(blocks * (BESIDE + side * across), 0.35 + (side + 0.07) * down), layout="constrained"
-    )
+    width = max(blocks * (BESIDE + side * across), style.COLUMN_INCHES)
+    figure = Figure(figsize=(width, 0.75 + (side + 0.07) * down), layout="constrained")
     axes = figure.subplots(down, across * blocks, squeeze=False)
     for ax in axes.ravel():
         ax.set_xticks([])
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
+    scale = _scale(rows)
     for number, row in enumerate(rows):
         block, below = divmod(number, down)
-        line = axes[below][block * across : (block + 1) * across]
-        _draw_row(figure, line, row, first, is_top=below == 0)
+        _draw_row(axes[below][block * across : (block + 1) * across], row, first, scale)
     titles = ["image" if by_image else "mean image"] * first
     titles += [f"bank {bank + 1}" for bank in range(across - first)]
     for ax, title in zip(axes[0], titles * blocks, strict=True):
         ax.set_title(title, fontsize=7, fontweight="normal", loc="center", pad=3)
+    _draw_scale(figure, axes, scale)
     return figure
+
+
+def _scale(rows: Sequence[_Row]) -> TwoSlopeNorm:
+    """One for all maps: 1, an equal share, in the middle, 0 and twice the share or what goes beyond at the ends."""
+    values = np.concatenate([bank.ravel() for row in rows for bank in row.banks])
+    return TwoSlopeNorm(1.0, min(0.0, float(values.min())), max(2.0, float(values.max())))
+
+
+def _draw_scale(figure: Figure, axes: "npt.NDArray[np.object_]", scale: TwoSlopeNorm) -> None:
+    bar = figure.colorbar(
+        ScalarMappable(scale, COLOURS), ax=axes, location="bottom", shrink=0.5, aspect=30, pad=0.02
+    )
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=6, length=1.5)
+    low, high = float(scale.vmin or 0.0), float(scale.vmax or 2.0)
+    bar.set_ticks([low, 1.0, high], labels=[f"{low:.3g}", "1: all banks alike", f"{high:.3g}"])
+    bar.set_label("weight times rank", fontsize=6.5)
 
 
 def _side(across: int, blocks: int) -> float:
@@ -85,20 +105,13 @@ def _side(across: int, blocks: int) -> float:
     return min(0.8, (style.PAGE_INCHES / blocks - BESIDE) / across)
 
 
-def _draw_row(figure: Figure, line: Sequence[Axes], row: _Row, first: int, *, is_top: bool) -> None:
-    values = np.concatenate([bank.ravel() for bank in row.banks])
+def _draw_row(line: Sequence[Axes], row: _Row, first: int, scale: TwoSlopeNorm) -> None:
     if row.image is not None:
         line[0].imshow(row.image.squeeze(), cmap="gray", vmin=0, vmax=255)
     for bank, ax in zip(row.banks, line[first:], strict=False):
-        ax.imshow(bank, cmap=COLOURS, vmin=values.min(), vmax=values.max())
-    line[0].set_ylabel(row.label, rotation=0, ha="right", va="center", fontsize=6.5)
-    scale = ScalarMappable(Normalize(values.min(), values.max()), COLOURS)
-    bar = figure.colorbar(scale, ax=list(line), fraction=0.03, pad=0.01, aspect=12)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=6, length=1.5)
-    bar.locator = MaxNLocator(3)
-    if is_top:
-        bar.ax.set_title("weight", fontsize=6, fontweight="normal", loc="left", pad=3)
+        ax.imshow(bank, cmap=COLOURS, norm=scale)
+    lines = [shortened(text, BESIDE - 0.15, LABEL_POINTS) for text in row.label.splitlines()]
+    line[0].set_ylabel("\n".join(lines), rotation=0, ha="right", va="center", fontsize=LABEL_POINTS)
 
 
 def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_Row]:
@@ -117,17 +130,18 @@ def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_R
         told = [dataset_name(panel.dataset), *([panel.detail] if panel.detail else [])]
         told += [] if first["kind"] in LRLC else [short_kind_name(str(first["kind"]))]
         name, noted = ", ".join(told).replace(", ", "\n"), selection.datasets.get(panel.dataset)
+        which = f"rank {first['rank']:.0f}, seed {first['seed']}"
         mean = None if noted is None else noted.mean_image.round().astype(np.uint8)
         if images is not None:
             last = maps[maps["layer"] == maps["layer"].iloc[-1]]
             for image, of_image in list(last.groupby("image"))[:images]:
                 number = int(str(image).split(".")[0])
                 shown = _example(noted, number, int(first["seed"]))
-                yield _Row(f"{name}\nimage {number + 1}", _banks(of_image), shown)
+                yield _Row(f"{name}\n{which}\nimage {number + 1}", _banks(of_image), shown)
         else:
             places = str(first["placement"]).split("+")
             for place, (_, of_layer) in zip(places, maps.groupby("layer", sort=False), strict=False):
-                yield _Row(f"{name}\nlayer {place}", _banks(of_layer), mean)
+                yield _Row(f"{name}\n{which}\nlayer {place}", _banks(of_layer), mean)
         return
 
 
@@ -144,8 +158,9 @@ def _example(noted: DatasetSummary | None, number: int, seed: int) -> npt.NDArra
 
 
 def _banks(maps: pd.DataFrame) -> list["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]:
+    """By bank, its weights times the number of banks."""
     ordered = maps.sort_values("bank")
     return [
-        np.asarray(values, dtype=np.float64).reshape(int(height), int(width))
+        len(ordered) * np.asarray(values, dtype=np.float64).reshape(int(height), int(width))
         for values, height, width in zip(ordered["values"], ordered["height"], ordered["width"], strict=True)
     ]

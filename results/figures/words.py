@@ -1,0 +1,138 @@
+"""Text that fits: widths in inches, names shortened in the middle, tick labels that do not meet, legends below."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
+
+FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+LEGEND_POINTS = 7.0
+ROW_INCHES, HANDLE_LENGTH, HANDLE_PAD, COLUMN_GAP = 0.155, 2.6, 0.8, 1.8
+"""Of a legend: the height of a row; widths of a handle and gaps, in letters' sizes."""
+EDGE_INCHES = 0.12
+
+
+@lru_cache(maxsize=4096)
+def width_inches(text: str, points: float, *, bold: bool = False) -> float:
+    """How wide a line of text is."""
+    font = FontProperties(family=FONT, size=points, weight="bold" if bold else "normal")
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / 72
+
+
+def shortened(text: str, inches: float, points: float, *, bold: bool = False) -> str:
+    """On one line of at most this width; of a longer text both ends, which tell names apart."""
+    line = " ".join(text.split())
+    if width_inches(line, points, bold=bold) <= inches:
+        return line
+    low, high = 1, len(line) - 1  # letters kept
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = width_inches(_kept(line, middle), points, bold=bold) <= inches
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return _kept(line, low)
+
+
+def _kept(text: str, letters: int) -> str:
+    first = (letters + 1) // 2
+    return f"{text[:first].rstrip()}…{text[len(text) - (letters - first) :].lstrip()}"
+
+
+def wrapped(phrases: Sequence[tuple[str, str]], inches: float, points: float) -> str:
+    """Phrases, each after what joins it to the one before, on as few lines as they fit on."""
+    lines: list[str] = []
+    for joint, text in phrases:
+        phrase = shortened(text, inches, points)
+        longer = f"{lines[-1]}{joint}{phrase}" if lines else phrase
+        if lines and width_inches(longer, points) <= inches:
+            lines[-1] = longer
+        else:
+            lines.append(phrase)
+    return "\n".join(lines)
+
+
+def panel_inches(ax: Axes) -> float:
+    """The width of a panel of a figure, tick labels and all."""
+    figure, spec = ax.figure, ax.get_subplotspec()
+    assert isinstance(figure, Figure)
+    columns = 1 if spec is None else spec.get_gridspec().ncols
+    return float(figure.get_figwidth()) / columns
+
+
+def label_places(ax: Axes, places: Sequence[float], labels: Sequence[str], *, points: float = 7.0) -> None:
+    """A tick at every place of the horizontal axis, and as many labels, from both ends, as do not meet.
+
+    The limits and the scale have to be set before.
+    """
+    inches = 0.72 * panel_inches(ax)
+    shares = [ax.transAxes.inverted().transform(ax.transData.transform((place, 1.0)))[0] for place in places]
+    halves = [width_inches(label, points) / 2 for label in labels]
+    kept = [len(places) - 1] if len(places) else []
+    for at in range(len(places) - 1):
+        others = [*kept[1:][-1:], *kept[:1]]
+        if all(
+            abs(shares[at] - shares[other]) * inches > halves[at] + halves[other] + 0.03 for other in others
+        ):
+            kept.append(at)
+    ax.set_xticks(places, [label if at in kept else "" for at, label in enumerate(labels)])
+
+
+def no_handle() -> Line2D:
+    """An empty place in a legend."""
+    return Line2D([], [], linestyle="", label=" ")
+
+
+def row_major(handles: Sequence[Line2D], columns: int) -> list[Line2D]:
+    """Handles in such an order that a legend of so many columns, which fills columns first, shows rows."""
+    padded = [*handles, *[no_handle()] * (-len(handles) % columns)]
+    return [handle for column in range(columns) for handle in padded[column::columns]]
+
+
+def legend_below(figure: Figure, *groups: Sequence[Line2D]) -> None:
+    """A legend below all panels, each group in rows of its own, with as many columns as fit.
+
+    The figure grows by its height, so that the panels keep theirs.
+    """
+    width = figure.get_figwidth() - 2 * EDGE_INCHES
+    handles = [handle for group in groups for handle in group]
+    most = (HANDLE_LENGTH + HANDLE_PAD) * LEGEND_POINTS / 72
+    for handle in handles:
+        handle.set_label(shortened(str(handle.get_label()), width - most, LEGEND_POINTS))
+    kept = [list(group) for group in groups if group]
+    if _legend_inches(handles, len(handles)) <= width:
+        kept = [handles]
+    columns = next(
+        count
+        for count in range(max(map(len, kept), default=1), 0, -1)
+        if count == 1 or _legend_inches(_padded(kept, count), count) <= width
+    )
+    rows = _padded(kept, columns)
+    figure.set_figheight(figure.get_figheight() + ROW_INCHES * len(rows) / columns + 0.15)
+    figure.legend(
+        handles=row_major(rows, columns),
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=HANDLE_LENGTH,
+        handletextpad=HANDLE_PAD,
+        columnspacing=COLUMN_GAP,
+    )
+
+
+def _padded(groups: Sequence[Sequence[Line2D]], columns: int) -> list[Line2D]:
+    return [handle for group in groups for handle in [*group, *[no_handle()] * (-len(group) % columns)]]
+
+
+def _legend_inches(handles: Sequence[Line2D], columns: int) -> float:
+    """How wide these handles are in so many columns, row by row."""
+    if not handles:
+        return 0.0
+    texts = [
+        max(width_inches(str(handle.get_label()), LEGEND_POINTS) for handle in handles[column::columns])
+        for column in range(min(columns, len(handles)))
+    ]
+    letters = len(texts) * (HANDLE_LENGTH + HANDLE_PAD) + (len(texts) - 1) * COLUMN_GAP + 1
+    return sum(texts) + letters * LEGEND_POINTS / 72
