@@ -64,15 +64,19 @@ Layer = tuple[str, str, str]
 """Kind, placement and options, as tables have them."""
 
 
-def layer_names(layers: Collection[Layer]) -> Mapping[Layer, str]:
-    """'LRLC (3)' for each; with the options in which another layer of its kind and placement differs."""
-    return {layer: _layer_name(layer, layers) for layer in layers}
+def layer_names(layers: Collection[Layer], *, brief: bool = False) -> Mapping[Layer, str]:
+    """'LRLC (3)' for each; with the options in which another layer of its kind and placement differs.
+
+    `brief` leaves the names of options out: 'LRLC (3, rows)'.
+    """
+    return {layer: _layer_name(layer, layers, brief) for layer in layers}
 
 
-def _layer_name(layer: Layer, layers: Collection[Layer]) -> str:
+def _layer_name(layer: Layer, layers: Collection[Layer], brief: bool) -> str:
     kind, placement, _ = layer
     told = [placement] if placement else []
-    told += varying_options(layer, [other for other in layers if other[:2] == layer[:2]])
+    options = varying_options(layer, [other for other in layers if other[:2] == layer[:2]])
+    told += [option.partition(" ")[2] if brief else option for option in options]
     return f"{short_kind_name(kind)} ({', '.join(told)})" if told else short_kind_name(kind)
 
 

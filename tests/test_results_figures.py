@@ -198,7 +198,7 @@ def forest(rows: list[TrialResult]) -> tuple[dict[str, float], list[str]]:
     with look():
         (ax,) = differences.draw(selected(rows)).axes
     names = [label.get_text() for label in ax.get_yticklabels()]
-    means = [line for line in ax.lines if line.get_marker() == "o"]
+    means = [line for line in ax.lines if line.get_marker() in list("ovsDP^")]
     found = {names[int(line.get_ydata()[0])]: float(line.get_xdata()[0]) for line in means}  # type: ignore[index]
     return found, [text.get_text() for text in ax.texts]
 
@@ -393,7 +393,7 @@ def test_accuracy_on_moved_images_starts_at_the_accuracy_and_a_convolution_moves
     errors = {line.get_color(): line.get_ydata().tolist() for line in below.lines}
     assert errors[kind_colour("conv")] == [0, 0, 0]
     assert errors[kind_colour("locally_connected")] == [0, 0, 0.25]
-    assert "moved by 1 pixel" in below.get_xlabel()
+    assert "(moved by 1 px)" in below.get_xlabel()
 
 
 def test_a_study_that_asked_for_no_measurement_says_so(store: Store, tmp_path: Path) -> None:

@@ -103,10 +103,13 @@ def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str,
 
 def laid_out(name: str, selection: Selection) -> "Figure":
     """One figure as it will be saved, for use inside `look`; raises NothingToDraw."""
+    from lrlc.results.figures.style import fit_titles
+
     module = importlib.import_module(FIGURES[name])
     columns = getattr(module, "TRIAL_COLUMNS", None)
     figure: Figure = module.draw(selection if columns is None else selection.with_columns(columns))
     _lay_out(figure)
+    fit_titles(figure)
     return figure
 
 

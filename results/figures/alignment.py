@@ -47,6 +47,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
 """As many as there may be panels."""
 WIDE = 8.0
 """Alignments that differ by this factor are drawn on a log scale."""
+NEAR_ZERO = 0.4
+"""The axis begins at 0 unless even the least place is beyond this share of the furthest."""
 APART = {"lrlc": -3.0, "lrlc_input_dependent": 3.0}
 """How far kinds move apart sideways, in typographic points: as wide as a mark, so that none hides another."""
 
@@ -249,8 +251,9 @@ def _scale(ax: Axes, measure: str, places: Sequence[float]) -> None:
         ax.xaxis.set_minor_locator(NullLocator())
         return
     # By hand: marks that are moved sideways do not widen an axis by themselves.
-    low, high = min(0.0, low), max(0.0, high)
-    margin = 0.08 * (high - low)
+    if not 0 < NEAR_ZERO * high < low:
+        low, high = min(0.0, low), max(0.0, high)
+    margin = 0.12 * (high - low)
     ax.set_xlim(low - margin, high + margin)
     ax.xaxis.set_major_locator(MaxNLocator(4))
 

@@ -1,6 +1,6 @@
 """Each layer kind against convolution, seed by seed: a forest plot of paired differences."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from lrlc.results.figures import style
 from lrlc.results.figures.intervals import draw_intervals, limits
 from lrlc.results.figures.looks import kind_look
 from lrlc.results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, panels
-from lrlc.results.figures.words import shortened
+from lrlc.results.figures.words import distinct, width_inches
 from lrlc.results.names import KIND_NAMES, Layer, layer_names, seeds_name
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
@@ -29,9 +29,14 @@ CAPTION = (
     "report. An arrowhead says that an interval goes on beyond the panel."
 )
 REFERENCE, MATCHED, MATCHED_TO = "conv", "wide_conv", "lrlc"
+EXTRA_INCHES = 0.8
+"""What names take more beside one panel or two."""
 LINE_INCHES, LEAST_LINE_INCHES, AROUND_INCHES = 0.2, 0.105, 0.85
 """Heights of a line, of the lowest that can be read, and of what stands around the lines of a panel."""
-NAME_POINTS, NAME_INCHES = 7.0, 1.5
+NAME_POINTS, NAME_INCHES = 7.0, {1: 1.9, 2: 1.7, 3: 1.5}
+"""Of the names of lines: their letters, and their room beside so many panels."""
+BESIDE_INCHES = 0.7
+"""What stands to the right of a panel."""
 MEASURES = ("test_accuracy", "validation_accuracy", "parameters", "test_images")
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", *MEASURES)
 
@@ -66,13 +71,23 @@ def draw(selection: Selection) -> Figure:
     figure, axes = style.grid(
         len(found), panel_height=AROUND_INCHES + _line_inches(len(lines), len(found)) * len(lines)
     )
-    names = layer_names(lines)
+    if len(found) < style.ACROSS:
+        figure.set_figwidth(figure.get_figwidth() + EXTRA_INCHES)
+    names, wide = _named(lines, NAME_INCHES[min(len(found), style.ACROSS)])
     for position, (ax, (panel, contrasts)) in enumerate(zip(axes, found, strict=True)):
         _draw_panel(ax, contrasts, lines)
-        told = [shortened(names[line], NAME_INCHES, NAME_POINTS) for line in lines]
-        ax.set_yticks(range(len(lines)), told if position % style.ACROSS == 0 else [""] * len(lines))
-        style.title(ax, panel, _note(panel, contrasts))
+        ax.set_yticks(range(len(lines)), names if position % style.ACROSS == 0 else [""] * len(lines))
+        aside = BESIDE_INCHES + wide / min(len(found), style.ACROSS)
+        style.title(ax, panel, _note(panel, contrasts), aside=aside)
     return figure
+
+
+def _named(lines: Sequence[Layer], room: float) -> tuple[list[str], float]:
+    """The lines' names, options by their values alone where the whole does not fit, and how wide they are."""
+    full, brief = (layer_names(lines, brief=each) for each in (False, True))
+    fits = all(width_inches(name, NAME_POINTS) <= room for name in full.values())
+    names = distinct([(full if fits else brief)[line] for line in lines], room, NAME_POINTS)
+    return names, max(width_inches(name, NAME_POINTS) for name in names)
 
 
 def _line_inches(lines: int, panel_count: int) -> float:
@@ -178,7 +193,11 @@ def _note(panel: Panel, contrasts: list[_Contrast]) -> str:
     """'6 to 9 seeds, * 3 to 8, 1,000 test images': how many, and which report where others chose."""
     counted = style.seeds_note(panel.rows, [len(each.per_seed) for each in contrasts])
     seeds = {int(seed) for each in contrasts if each.is_chosen for seed in each.per_seed.index}
-    return f"{counted}, * seeds {seeds_name(seeds)}" if seeds and len(seeds) <= MOST_DOTS else counted
+    return f"{counted}, * {_seeds(seeds)}" if seeds and len(seeds) <= MOST_DOTS else counted
+
+
+def _seeds(seeds: Collection[int]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {seeds_name(seeds)}"
 
 
 def _count(number: float) -> str:

@@ -89,7 +89,7 @@ def _of_cell(settings: Mapping[str, Any], rows: pd.DataFrame, spectra: pd.DataFr
         yield _Line(
             label=_label(settings, str(layer)),
             accuracies={
-                int(str(rank)): summarise(100 * part["test_accuracy"])
+                int(str(rank)): summarise(100 * part["test_accuracy"]).within(*PERCENT)
                 for rank, part in measured.groupby("rank")
             },
             energies=values.groupby("rank")["energy"].mean().to_numpy(),

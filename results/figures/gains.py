@@ -31,12 +31,10 @@ def gains_of(rows: pd.DataFrame, cells: Cells) -> "pd.Series[float]":
     return gains
 
 
-def draw_kind(
-    ax: Axes, kind: str, places: Sequence[float], groups: Sequence[npt.ArrayLike], *, dots: bool = True
-) -> None:
+def draw_kind(ax: Axes, kind: str, places: Sequence[float], groups: Sequence[npt.ArrayLike]) -> None:
     """A kind's line of means with 95% t intervals at `places`, and a faint dot for each seed; limits come before."""
     look, found = kind_look(kind), [summarise(values) for values in groups]
-    for place, values in zip(places, groups, strict=True) if dots else ():
+    for place, values in zip(places, groups, strict=True):
         seeds = np.asarray(values, dtype=np.float64)
         ax.scatter(
             np.full(len(seeds), place), seeds, s=5, color=look.colour, alpha=0.35, linewidths=0, zorder=2

@@ -90,7 +90,11 @@ def _draw_panel(ax: Axes, curves: dict[str, pd.DataFrame], name: str, scale: flo
         ax.plot(
             mean.index, scale * mean, marker=marker, color=look.colour, linewidth=1.3, linestyle=look.stroke
         )
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if max(of_kind["epoch"].max() for of_kind in curves.values()) == 1:
+        ax.set_xlim(0.5, 1.5)
+        ax.set_xticks([1])
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if name.endswith("loss"):
         _scale_loss(ax, min(of_kind[name].min() for of_kind in curves.values()))
     else:

@@ -50,10 +50,9 @@ PLACEMENTS: Mapping[str, Look] = {
     "1+2+3": Look("#222222", "X"),
 }
 MARKERS: tuple[MarkerType, ...] = (
-    "X", "H", "8", *(look.marker for look in KINDS.values()),
-    (4, 1, 45), (6, 1, 0), (3, 1, 180), (8, 1, 0), (5, 1, 36),
+    "X", "H", "s", "D", "v", "P", "o", "*", "<", "^", ">", "d", "p", (4, 1, 45), (3, 1, 180), "8", "h", (6, 1, 0),
 )  # fmt: skip
-"""Filled ones, those of no built-in kind first; a tuple is a star of so many points."""
+"""Filled ones, those of no built-in kind first and what looks alike last; a tuple is a star of so many points."""
 MORE_COLOURS = (
     "#E69F00",
     "#009E73",

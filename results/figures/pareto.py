@@ -102,7 +102,9 @@ def _cells(finished: pd.DataFrame) -> pd.DataFrame:
         finished = finished[~(finished["kind"].isin(BY_ANOTHER_NAME) & (finished["rank"] == 1))]
     cells = configurations(finished)
     accuracies = finished.groupby(list(CELL), dropna=False, sort=False)["test_accuracy"]
-    summaries = pd.Series([summarise(values).scaled(100) for _, values in accuracies], dtype=object)
+    summaries = pd.Series(
+        [summarise(values).scaled(100).within(*PERCENT) for _, values in accuracies], dtype=object
+    )
     return cells.assign(summary=summaries)
 
 

@@ -51,12 +51,8 @@ FILLS: Sequence[Fill] = ("right", "top", "bottom", "full", "left", "none")
 KIND_FILLS: Mapping[str, Fill] = {"lrlc": "full", "lrlc_input_dependent": "left", MATCHED: "none"}
 """How a kind's marks are filled, which tells kinds apart where one rank leaves no line to see."""
 MORE_STROKES: Sequence[Stroke] = (
-    (0, (6, 2)),
-    (0, (2, 1)),
-    (0, (5, 1, 1, 1)),
-    (0, (1, 1)),
-    (0, (8, 1, 1, 1, 1, 1)),
-)
+    (0, (6, 2)), (0, (2, 1)), (0, (5, 1, 1, 1)), (0, (1, 1)), (0, (8, 1, 1, 1, 1, 1)), (0, (3, 3)),
+)  # fmt: skip
 """Of a kind's options beyond the first."""
 
 Variant = tuple[str, str]
@@ -101,7 +97,7 @@ class _Series:
     @cached_property
     def summaries(self) -> list[Summary]:
         """One per rank, in percent."""
-        return [summarise(values).scaled(100) for values in self.by_rank]
+        return [summarise(values).scaled(100).within(*PERCENT) for values in self.by_rank]
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,7 @@ def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
             str(layer["kind"]),
             _band_label(layer, names[_identity(layer)]),
             kind_colour(str(layer["kind"])),
-            summarise(rows["test_accuracy"]).scaled(100),
+            summarise(rows["test_accuracy"]).scaled(100).within(*PERCENT),
         )
         for layer, rows in without
     ]
@@ -298,15 +294,17 @@ def _draw_bands(ax: Axes, bands: Sequence[_Band]) -> None:
         colour = band.colour
         ax.plot([1, 1.028], [height, label], color=colour, lw=0.5, transform=ax.transAxes, clip_on=False)
         name = shortened(band.label, BAND_INCHES, points) + _beyond(band.summary.mean, low, high)
-        ax.text(1.035, label, name, fontsize=points, color=colour, va="center", transform=ax.transAxes)
+        beside = ax.annotate(name, (1.028, label), (1, 0), "axes fraction", "offset points", va="center")
+        beside.set(fontsize=points, color=colour)
 
 
 def _draw_band(ax: Axes, band: _Band, low: float, high: float) -> None:
     summary = band.summary
     if not np.isnan(summary.low):
         share = (summary.high - summary.low) / (high - low)
-        bottom, top = max(summary.low, PERCENT[0]), min(summary.high, PERCENT[1])
-        ax.axhspan(bottom, top, color=band.colour, alpha=0.15 / max(1, 4 * share), lw=0, zorder=0)
+        ax.axhspan(
+            summary.low, summary.high, color=band.colour, alpha=0.15 / max(1, 4 * share), lw=0, zorder=0
+        )
     stroke = "--" if band.kind == LINEAR else "-"
     ax.axhline(summary.mean, color=band.colour, linewidth=0.9, linestyle=stroke, zorder=1)
 

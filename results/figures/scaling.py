@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lrlc.results.claims.cells import Side, chosen
 from lrlc.results.figures import style
-from lrlc.results.figures.gains import REFERENCE, draw_kind, gains_of, kind_handle, relaxed
+from lrlc.results.figures.gains import REFERENCE, draw_kind, draw_means, gains_of, kind_handle, relaxed
 from lrlc.results.figures.intervals import PERCENT, limits
 from lrlc.results.figures.selection import MOST_PANELS, PANEL, NothingToDraw, Panel, Selection
 from lrlc.results.figures.words import label_places, legend_below
@@ -135,7 +135,7 @@ def _draw_accuracies(ax: Axes, dial: _Dial) -> None:
     ax.set_ylim(*limits(map(summarise, groups), within=PERCENT))
     if dial.linear:
         _draw_linear(ax, dial)
-    _draw_kinds(ax, dial, dial.accuracies, dots=False)
+    _draw_kinds(ax, dial, dial.accuracies, are_gains=False)
     ax.tick_params(axis="x", labelbottom=False)
 
 
@@ -161,7 +161,7 @@ def _draw_gains(ax: Axes, dial: _Dial) -> None:
     groups = [values for by_value in dial.gains.values() for values in by_value.values()]
     ax.set_ylim(*limits(map(summarise, groups), np.concatenate([[0.0], *groups])))
     ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
-    _draw_kinds(ax, dial, dial.gains, dots=True)
+    _draw_kinds(ax, dial, dial.gains, are_gains=True)
     ax.set_xscale("log")
     low, high = dial.values[0], dial.values[-1]
     margin = (high / low) ** 0.1
@@ -172,14 +172,18 @@ def _draw_gains(ax: Axes, dial: _Dial) -> None:
 
 
 def _draw_kinds(
-    ax: Axes, dial: _Dial, of_kinds: Mapping[str, Mapping[int, "pd.Series[float]"]], *, dots: bool
+    ax: Axes, dial: _Dial, of_kinds: Mapping[str, Mapping[int, "pd.Series[float]"]], *, are_gains: bool
 ) -> None:
     kinds, span = kinds_in_order(of_kinds), np.log(dial.values[-1] / dial.values[0])
     apart = min(APART, 0.15 / len(kinds))
     for number, kind in enumerate(kinds):
         moved = np.exp(apart * span * (number - (len(kinds) - 1) / 2))
         by_value = sorted(of_kinds[kind].items())
-        draw_kind(ax, kind, [value * moved for value, _ in by_value], [one for _, one in by_value], dots=dots)
+        places, groups = [value * moved for value, _ in by_value], [one for _, one in by_value]
+        if are_gains:
+            draw_kind(ax, kind, places, groups)
+        else:
+            draw_means(ax, kind, places, [summarise(group).within(*PERCENT) for group in groups])
     ax.yaxis.set_major_locator(MaxNLocator(5))
 
 

@@ -53,7 +53,7 @@ def draw(selection: Selection) -> Figure:
     for number, (moved, (above, below)) in enumerate(zip(found, pairs, strict=True)):
         style.title(above, moved.panel, _note(moved))
         _draw_lines(above, {kind: dict(rows) for kind, rows in moved.accuracies.items()})
-        above.set_xlabel("test images moved by (pixels)")
+        above.set_xlabel("images moved by (pixels)")
         _draw_errors(below, moved)
         if number % style.across(len(found)) == 0:
             above.set_ylabel("test accuracy (%)")
@@ -89,7 +89,9 @@ def _of(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summaries(rows: pd.DataFrame, by: str, value: str, scale: float = 1.0) -> dict[Any, Summary]:
-    return {key: summarise(scale * part[value]) for key, part in rows.groupby(by, sort=False)}
+    return {
+        key: summarise(scale * part[value]).within(0.0, scale) for key, part in rows.groupby(by, sort=False)
+    }
 
 
 def _draw_lines(ax: Axes, by_kind: Mapping[str, Mapping[int, Summary]]) -> None:
@@ -117,7 +119,7 @@ def _draw_errors(ax: Axes, moved: _Moved) -> None:
         draw_means(ax, kind, places, list(rows.values()), joined=False)
     ax.set_xlim(-0.5, max(len(names), 1) - 0.5)
     label_places(ax, range(len(names)), [name.removeprefix("layer") for name in names])
-    ax.set_xlabel(f"layer, its input moved by {moved.distance} pixel{'s' if moved.distance > 1 else ''}")
+    ax.set_xlabel(f"layer (moved by {moved.distance} px)")
 
 
 def _note(moved: _Moved) -> str:

@@ -25,6 +25,8 @@ MOST_INCHES = 9.4
 ACROSS, MANY_ACROSS, MANY = 3, 4, 6
 """Most panels side by side, and of more than `MANY` panels of two axes each."""
 TITLE_POINTS, NOTE_POINTS = 8.0, 6.0
+TITLE, NOTE = "panel title", "panel note"
+"""Groups of the texts over a panel."""
 
 INK, GREY, FAINT = "#222222", "#767676", "#D9D9D9"
 
@@ -62,7 +64,7 @@ def look(kinds: Iterable[str] = ()) -> Iterator[None]:
         "ytick.labelsize": 7,
         "legend.fontsize": words.LEGEND_POINTS,
         "legend.frameon": False,
-        "figure.dpi": 100,
+        "figure.dpi": 300,  # laid out as it is saved: at fewer letters take whole pixels
         "savefig.dpi": 300,
         "savefig.facecolor": "white",
         "svg.hashsalt": "lrlc-bench",
@@ -112,28 +114,43 @@ def across(count: int) -> int:
     return min(count, MANY_ACROSS if count > MANY else ACROSS)
 
 
-def title(axes: Axes, panel: Panel, counts: str | None = None) -> None:
+def title(axes: Axes, panel: Panel, counts: str | None = None, *, aside: float = 0.35) -> None:
     """The data set; below it what tells the panel from others, and `counts`: else of its seeds and images."""
-    headed(axes, dataset_name(panel.dataset), [panel.detail, counts or seeds_note(panel.rows)])
+    headed(axes, dataset_name(panel.dataset), [panel.detail, counts or seeds_note(panel.rows)], aside=aside)
 
 
-def headed(axes: Axes, text: str, notes: Sequence[str]) -> None:
-    """A title over a panel, no wider than it, and notes in small letters between the two."""
-    room = words.panel_inches(axes) - 0.35
+def headed(axes: Axes, text: str, notes: Sequence[str], *, aside: float = 0.35) -> None:
+    """A title over a panel, and notes in small letters between the two, on as many lines as they take.
+
+    `aside` is how many inches of the panel's width stand beside its axes. `fit_titles` makes both fit.
+    """
+    room = words.panel_inches(axes) - aside
     note = words.wrapped(_phrases(notes), room, NOTE_POINTS)
     lines = 1 + note.count("\n")
-    above = words.shortened(text, room, TITLE_POINTS, bold=True)
-    axes.set_title(above, pad=5 + 1.25 * NOTE_POINTS * lines)
-    axes.annotate(
-        note,
-        (0, 1),
-        (0, 3.5),
-        "axes fraction",
-        "offset points",
-        fontsize=NOTE_POINTS,
-        color=GREY,
-        va="bottom",
-    )
+    above = words.shortened(text, words.panel_inches(axes), TITLE_POINTS, bold=True)
+    axes.set_title(above, pad=5 + 1.25 * NOTE_POINTS * lines, gid=TITLE)
+    below = axes.annotate(note, (0, 1), (0, 3.5), "axes fraction", "offset points", va="bottom", gid=NOTE)
+    below.set(fontsize=NOTE_POINTS, color=GREY, in_layout=False)  # its title keeps room for it
+
+
+def fit_titles(figure: Figure) -> None:
+    """Shorten titles and notes that would reach the next panel or the figure's edge; the layout has to be done."""
+    lefts = {axes: axes.get_position().x0 for axes in figure.axes}
+    for axes, left in lefts.items():
+        middle = (axes.get_position().y0 + axes.get_position().y1) / 2
+        beside = [
+            other_left
+            for other, other_left in lefts.items()
+            if other_left > left + 0.01 and other.get_position().y0 < middle < other.get_position().y1
+        ]
+        room = (min([1.0, *beside]) - left) * figure.get_figwidth() - 0.06
+        title = axes.title if axes.get_title() else axes._left_title  # type: ignore[attr-defined]
+        if title.get_gid() == TITLE:
+            title.set_text(words.shortened(title.get_text(), room, TITLE_POINTS, bold=True))
+        for note in axes.texts:
+            if note.get_gid() == NOTE:
+                lines = note.get_text().split("\n")
+                note.set_text("\n".join(words.shortened(line, room, NOTE_POINTS) for line in lines))
 
 
 def _phrases(notes: Sequence[str]) -> list[tuple[str, str]]:
@@ -174,7 +191,14 @@ def seeds_note(
 
 def placement_order(placements: Sequence[str]) -> list[str]:
     """Single places first, then pairs, and so on."""
-    return sorted(set(placements), key=lambda text: (text.count("+"), text))
+    return sorted(
+        set(placements), key=lambda text: (text.count("+"), list(map(_natural, text.split("+"))), text)
+    )
+
+
+def _natural(place: str) -> tuple[int, str]:
+    """10 comes after 9."""
+    return (int(place), "") if place.isdecimal() else (0, place)
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -106,7 +106,7 @@ def _draw_gains(ax: Axes, dial: _Dial) -> None:
 
 def _draw_reference(ax: Axes, dial: _Dial) -> None:
     shifts = sorted(dial.reference)
-    found = [summarise(dial.reference[shift]) for shift in shifts]
+    found = [summarise(dial.reference[shift]).within(*PERCENT) for shift in shifts]
     ax.set_ylim(*limits(found, within=PERCENT))
     draw_means(ax, REFERENCE, range(len(shifts)), found)
     ax.set_xlabel("largest shift (pixels)")

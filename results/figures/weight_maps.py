@@ -63,7 +63,8 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
     first = int(any(row.image is not None for row in rows))  # the first bank's column
     across = first + max(len(row.banks) for row in rows)
     blocks = 2 if len(rows) > FOLDED_ROWS and _side(across, 2) >= SMALLEST_MAP else 1
-    side, down = _side(across, blocks), -(-len(rows) // blocks)
+    down = -(-len(rows) // blocks)
+    side = min(_side(across, blocks), style.MOST_INCHES / down - 0.07)
     width = max(blocks * (BESIDE + side * across), style.COLUMN_INCHES)
     figure = Figure(figsize=(width, 0.75 + (side + 0.07) * down), layout="constrained")
     axes = figure.subplots(down, across * blocks, squeeze=False)

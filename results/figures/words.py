@@ -14,6 +14,8 @@ LEGEND_POINTS = 7.0
 ROW_INCHES, HANDLE_LENGTH, HANDLE_PAD, COLUMN_GAP = 0.155, 2.6, 0.8, 1.8
 """Of a legend: the height of a row; widths of a handle and gaps, in letters' sizes."""
 EDGE_INCHES = 0.12
+CUT = "…"
+"""What stands for letters left out."""
 
 
 @lru_cache(maxsize=4096)
@@ -29,6 +31,7 @@ def shortened(text: str, inches: float, points: float, *, bold: bool = False) ->
     line = " ".join(text.split())
     if width_inches(line, points, bold=bold) <= inches:
         return line
+    line = line.replace(CUT, "")  # shortened before, it is cut in the same place
     low, high = 1, len(line) - 1  # letters kept
     while low < high:
         middle = (low + high + 1) // 2
@@ -37,9 +40,22 @@ def shortened(text: str, inches: float, points: float, *, bold: bool = False) ->
     return _kept(line, low)
 
 
+def distinct(names: Sequence[str], inches: float, points: float) -> list[str]:
+    """Each shortened; those that are then alike are numbered, so that no two names are one."""
+    found: list[str] = []
+    for name in names:
+        short, number = shortened(name, inches, points), 1
+        while short in found:
+            number += 1
+            mark = f" #{number}"
+            short = shortened(name, inches - width_inches(mark, points), points) + mark
+        found.append(short)
+    return found
+
+
 def _kept(text: str, letters: int) -> str:
     first = (letters + 1) // 2
-    return f"{text[:first].rstrip()}…{text[len(text) - (letters - first) :].lstrip()}"
+    return f"{text[:first].rstrip()}{CUT}{text[len(text) - (letters - first) :].lstrip()}"
 
 
 def wrapped(phrases: Sequence[tuple[str, str]], inches: float, points: float) -> str:
@@ -100,8 +116,9 @@ def legend_below(figure: Figure, *groups: Sequence[Line2D]) -> None:
     width = figure.get_figwidth() - 2 * EDGE_INCHES
     handles = [handle for group in groups for handle in group]
     most = (HANDLE_LENGTH + HANDLE_PAD) * LEGEND_POINTS / 72
-    for handle in handles:
-        handle.set_label(shortened(str(handle.get_label()), width - most, LEGEND_POINTS))
+    labels = distinct([str(handle.get_label()) for handle in handles], width - most, LEGEND_POINTS)
+    for handle, label in zip(handles, labels, strict=True):
+        handle.set_label(label)
     kept = [list(group) for group in groups if group]
     if _legend_inches(handles, len(handles)) <= width:
         kept = [handles]

@@ -43,6 +43,12 @@ class Summary:
         """In other units: fractions times 100 are percent."""
         return Summary(self.n, factor * self.mean, factor * self.sd, factor * self.low, factor * self.high)
 
+    def within(self, least: float, most: float) -> "Summary":
+        """With the interval cut to what the mean can be: a t interval of two seeds may span -44 to 222%."""
+        if math.isnan(self.low):
+            return self
+        return Summary(self.n, self.mean, self.sd, max(self.low, least), min(self.high, most))
+
 
 def summarise(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Summary:
     """Mean, sample standard deviation (n - 1) and t interval of a group's values; NaNs are left out."""

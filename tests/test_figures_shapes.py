@@ -1,0 +1,294 @@
+"""Figures and reports of studies of shapes that no shipped study has: nothing cut, all told apart."""
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, Tick
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.markers import CARETDOWN, CARETUP
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from support.shape_samples import PLUGINS, SHAPES, trial
+
+from lrlc.results.figures import FIGURES, NothingToDraw, Selection, laid_out
+from lrlc.results.figures.looks import kind_look
+from lrlc.results.figures.style import look
+from lrlc.results.report import Format, write_report
+from lrlc.results.schema import TrialResult, to_tables
+
+WIDEST_INCHES, HIGHEST_INCHES = 7.2, 11.0
+DRAWN = {
+    "plugin_kinds_only": 5,
+    "twelve_learning_rates": 7,
+    "three_channels_of_options": 7,
+    "two_objectives": 8,
+    "names_that_are_markup": 8,
+    "one_seed": 12,
+    "failed_cells_only": 0,
+    "very_long_names": 8,
+    "perfect_accuracies_and_flat_weights": 8,
+    "many_places_and_ranks": 7,
+}
+"""How many figures each study has rows for."""
+
+
+def selected(rows: list[TrialResult]) -> Selection:
+    tables = {name: table.to_pandas() for name, table in to_tables(rows).items()}
+    return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], measurements=tables)
+
+
+def figures_of(selection: Selection) -> Iterator[tuple[str, Figure]]:
+    """Each figure that the rows allow, laid out as it is saved."""
+    for name in FIGURES:
+        try:
+            figure = laid_out(name, selection)
+        except NothingToDraw:
+            continue
+        figure.draw_without_rendering()
+        yield name, figure
+
+
+def texts_of(figure: Figure) -> list[tuple[str, Bbox]]:
+    """What is written in a figure, and where; matplotlib keeps labels of ticks that it does not draw."""
+    axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
+    kept = {id(label) for axis in axes for tick in _kept(axis) for label in (tick.label1, tick.label2)}
+    texts = [text for text in figure.findobj(Text) if id(text) not in kept]
+    texts += [label for axis in axes for label in tick_labels(axis)]
+    return [
+        (text.get_text(), text.get_window_extent())
+        for text in texts
+        if text.get_visible() and text.get_text().strip()
+    ]
+
+
+def _kept(axis: Axis) -> list[Tick]:
+    return [*axis.majorTicks, *axis.minorTicks]  # type: ignore[attr-defined]
+
+
+def tick_labels(axis: Axis) -> list[Text]:
+    """Those that are drawn."""
+    labels = [tick.label1 for tick in axis._update_ticks()]  # type: ignore[attr-defined]
+    return [label for label in labels if label.get_visible() and label.get_text() and axis.axes.axison]
+
+
+def marks_of(ax: Axes) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Where marks and dots stand on the screen, (n, 2)."""
+    lines = [
+        line.get_transform().transform(line.get_xydata())
+        for line in ax.lines
+        if line.get_marker() not in ("None", "", None)
+    ]
+    dots = [
+        each.get_offset_transform().transform(each.get_offsets())
+        for each in ax.collections
+        if len(each.get_offsets()) and type(each).__name__ == "PathCollection"
+    ]
+    found = np.concatenate([np.zeros((0, 2)), *lines, *dots])
+    return found[~np.isnan(found).any(axis=1)]
+
+
+def check_size(figure: Figure) -> None:
+    width, height = figure.get_size_inches()
+    assert width <= WIDEST_INCHES
+    assert height <= HIGHEST_INCHES
+
+
+def check_nothing_is_cut(figure: Figure) -> None:
+    edges = figure.bbox
+    for text, box in texts_of(figure):
+        assert "mathdefault" not in text
+        assert min(box.x0 - edges.x0, box.y0 - edges.y0) >= -1, text
+        assert max(box.x1 - edges.x1, box.y1 - edges.y1) <= 1, text
+
+
+def check_points_are_inside(figure: Figure) -> None:
+    for ax in figure.axes:
+        box, points = ax.get_window_extent(), marks_of(ax)
+        slack = 3.0 * figure.dpi / 72  # kinds are moved apart by so many points
+        assert (points >= [box.x0 - slack, box.y0 - 1]).all(), ax.get_title(loc="left")
+        assert (points <= [box.x1 + slack, box.y1 + 1]).all(), ax.get_title(loc="left")
+
+
+def check_accuracies_are_possible(figure: Figure) -> None:
+    for ax in figure.axes:
+        if "accuracy (%)" in ax.get_ylabel():
+            low, high = ax.get_ylim()
+            assert low >= 0
+            assert high <= 100
+
+
+def check_titles_stand_apart(figure: Figure) -> None:
+    """Titles, notes and labels of horizontal axes of panels side by side do not meet."""
+    boxes = []
+    for ax in figure.axes:
+        written = [ax._left_title, ax.xaxis.label, *ax.texts[:1]]  # type: ignore[attr-defined]
+        boxes += [(ax, text.get_window_extent()) for text in written if text.get_text()]
+    for number, (ax, box) in enumerate(boxes):
+        for other, other_box in boxes[number + 1 :]:
+            assert ax is other or not _meet(box, other_box), (ax.get_title(loc="left"), other.get_xlabel())
+
+
+def _meet(one: Bbox, other: Bbox) -> bool:
+    slack = 1.0
+    return (
+        min(one.x1, other.x1) - max(one.x0, other.x0) > slack
+        and min(one.y1, other.y1) - max(one.y0, other.y0) > slack
+    )
+
+
+def check_ticks_stand_apart(figure: Figure) -> None:
+    for ax in figure.axes:
+        shown = tick_labels(ax.xaxis)
+        boxes = sorted((each.get_window_extent() for each in shown), key=lambda box: box.x0)
+        for left, right in pairwise(boxes):
+            assert right.x0 >= left.x1 - 1, [each.get_text() for each in shown]
+
+
+def check_legend_tells_all_apart(figure: Figure) -> None:
+    """No two names and no two looks are the same."""
+    for legend in figure.legends:
+        lines = [each for each in legend.legend_handles if isinstance(each, Line2D)]
+        names = [text.get_text() for text in legend.get_texts() if text.get_text().strip()]
+        looks = [
+            _look(line)
+            for line, text in zip(lines, legend.get_texts(), strict=True)
+            if text.get_text().strip()
+        ]
+        assert len(set(names)) == len(names)
+        assert len(set(looks)) == len(looks), names
+
+
+def _look(line: Line2D) -> tuple[str, ...]:
+    looks = (
+        line.get_color(),
+        line.get_marker(),
+        line.get_linestyle(),
+        line.get_fillstyle(),
+        line._dash_pattern,
+    )  # type: ignore[attr-defined]
+    return tuple(map(str, (*looks, line.get_markeredgecolor(), line.get_markerfacecolor())))
+
+
+CHECKS = (
+    check_size,
+    check_nothing_is_cut,
+    check_points_are_inside,
+    check_accuracies_are_possible,
+    check_titles_stand_apart,
+    check_ticks_stand_apart,
+    check_legend_tells_all_apart,
+)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_figures_fit_whatever_a_study_looks_like(name: str, tmp_path: Path) -> None:
+    selection = Selection.of(SHAPES[name]().store(tmp_path))
+    count, wrong = 0, []
+    with look(selection.kinds):
+        for figure_name, figure in figures_of(selection):
+            count += 1
+            for check in CHECKS:
+                try:
+                    check(figure)
+                except AssertionError as error:
+                    wrong.append(f"{figure_name}: {check.__name__}: {str(error).splitlines()[0]}")
+    assert not wrong, "\n".join(wrong)
+    assert count == DRAWN[name]
+
+
+@pytest.mark.parametrize("name", ["failed_cells_only", "names_that_are_markup", "two_objectives"])
+def test_the_report_of_such_a_study_is_whole(name: str, tmp_path: Path) -> None:
+    shape = SHAPES[name]()
+    store = shape.store(tmp_path)
+    page = write_report(store, tmp_path / "report.html").read_text()
+    images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert len(images) == DRAWN[name]
+    assert all(
+        float(re.findall(rb'height="([0-9.]+)pt"', b64decode(image))[0]) <= 72 * HIGHEST_INCHES
+        for image in images
+    )
+    assert "<script>" not in page.partition("</header>")[0]
+    if name == "failed_cells_only":
+        assert "none of its 3 trials has finished" in page
+        text = write_report(store, tmp_path / "report.md", form=Format.MARKDOWN).read_text()
+        assert "out of memory" in text
+
+
+def test_kinds_from_plug_ins_have_markers_of_their_own_in_every_figure() -> None:
+    everything = [*PLUGINS, "conv", "lrlc", *(f"more_{number}" for number in range(8))]
+    with look(everything):
+        looks = {kind: kind_look(kind) for kind in everything}
+        assert len({each.marker for each in looks.values()}) == len(everything)
+        assert kind_look("conv").marker == "s"
+    with look(reversed(everything)):
+        assert {kind: kind_look(kind) for kind in everything} == looks
+
+
+def test_intervals_that_are_cut_end_in_arrowheads() -> None:
+    rows = [trial(seed=seed, accuracy=0.8) for seed in range(2)]
+    rows += [trial("lrlc", rank, "3", seed, accuracy=0.7 + seed / 10) for rank in (2, 4) for seed in range(2)]
+    with look():
+        (ax,) = laid_out("rank_vs_accuracy", selected(rows)).axes
+        arrows = [line for line in ax.lines if line.get_marker() in (CARETUP, CARETDOWN)]
+        low, high = ax.get_ylim()
+    # From 70 to 80%, a t interval over two seeds reaches from 11% to beyond 100%, which it cannot be.
+    assert {line.get_marker() for line in arrows} == {CARETDOWN} or high < 100
+    assert sorted({float(line.get_ydata()[0]) for line in arrows})[0] == low  # type: ignore[index]
+    assert len([line for line in arrows if line.get_marker() == CARETDOWN]) == 2
+
+
+def test_layers_that_differ_by_options_have_strokes_and_names_of_their_own() -> None:
+    with look():
+        figure = laid_out("rank_vs_accuracy", selected(SHAPES["three_channels_of_options"]().rows))
+    (ax,) = figure.axes
+    (legend,) = figure.legends
+    names = {text.get_text() for text in legend.get_texts()}
+    assert "LRLC, fixed, normalize l2, share none, start he" in names
+    lines = [line for line in ax.lines if line.get_marker() == "^"]
+    assert len({(str(line._dash_pattern), line.get_fillstyle()) for line in lines}) == len(lines) == 8  # type: ignore[attr-defined]
+    bands = {text.get_text() for text in ax.texts}
+    assert {"local (3)", "local (3, start keras)"} <= {band.partition(" ↓")[0] for band in bands}
+
+
+def test_the_front_is_drawn_in_steps_with_intervals_and_names_kinds() -> None:
+    rows = [trial(seed=seed, accuracy=0.7) for seed in range(3)]
+    rows += [
+        trial("lrlc", rank, "3", seed, accuracy=0.7 + rank / 50) for rank in (1, 2, 4) for seed in range(3)
+    ]
+    with look():
+        above, _ = laid_out("pareto", selected(rows)).axes
+    (front,) = [line for line in above.lines if line.get_drawstyle() == "steps-post"]
+    assert (
+        len(front.get_xdata()) == 3 + 1
+    )  # rank 1 is a convolution by another name; the last goes on to the edge
+    assert len([each for each in above.collections if type(each).__name__ == "LineCollection"]) == 3
+    assert {"LRLC rank 4, layer 3", "conv"} <= {text.get_text() for text in above.texts}
+
+
+def test_combining_weights_that_hardly_moved_look_so_and_are_named() -> None:
+    with look():
+        figure = laid_out("combining_weights", selected(SHAPES["perfect_accuracies_and_flat_weights"]().rows))
+    maps = [image for ax in figure.axes for image in ax.images if image.get_cmap().name == "PuOr"]
+    norms = {(image.norm.vmin, image.norm.vcenter, image.norm.vmax) for image in maps}  # type: ignore[attr-defined]
+    assert norms == {(0.0, 1.0, 2.0)}
+    shown = np.concatenate([np.asarray(image.get_array()).ravel() for image in maps])
+    assert shown.min() == pytest.approx(2 * 0.492)
+    assert shown.max() == pytest.approx(2 * 0.508)
+    assert any("rank 2, seed 0" in ax.get_ylabel() for ax in figure.axes)
+
+
+def test_a_search_shows_each_of_its_objectives(tmp_path: Path) -> None:
+    selection = Selection.of(SHAPES["two_objectives"]().store(tmp_path))
+    with look(selection.kinds):
+        figure = laid_out("search_history", selection)
+    assert [ax.get_ylabel() for ax in figure.axes] == ["validation accuracy (%)", "parameters"]
+    falling = figure.axes[1].lines[0].get_ydata()
+    assert (np.diff(np.asarray(falling, dtype=float)) <= 0).all()
