@@ -172,7 +172,7 @@ def two_objectives() -> Shape:
 
 def names_that_are_markup() -> Shape:
     """What mathematical text, Markdown and HTML would take for theirs, and letters that no font here has."""
-    names = ["$\\frac{1$", "100%_{a}^b|<i>x", "数据集", "_under_ *star* `tick`"]
+    names = ["$\\frac{1$", "100%_{a}^b|<i>x", "数据集 _under_ *star* `tick`"]
     kinds = ["conv", "lrlc", "p$lug^in_{", "<b>kind</b>"]
     rows = [
         trial(kind, 2 if kind == "lrlc" else None, "" if kind == "conv" else "3", seed, dataset=name)
@@ -256,12 +256,12 @@ def perfect_accuracies_and_flat_weights() -> Shape:
 
 
 def many_places_and_ranks() -> Shape:
-    """A deep network: sixteen places, ranks to 64, eight data sets."""
+    """A deep network: sixteen places, ranks to 64; three more data sets beside."""
     places = [str(number) for number in range(1, 17)]
     cells = [("conv", None, ""), ("lrlc", 2, "3"), ("locally_connected", None, "3")]
     rows = [
         trial("lrlc", rank, place, seed, accuracy=0.6 + rank / 400, epochs=1)
-        for rank, place, seed in product((1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 32, 64), places, range(2))
+        for rank, place, seed in product((1, 2, 3, 5, 8, 12, 16, 32, 64), places, range(2))
     ]
     rows += [
         trial(
@@ -272,7 +272,7 @@ def many_places_and_ranks() -> Shape:
             dataset=f"set{number}",
             epochs=1,
         )
-        for number, (kind, rank, place), seed in product(range(7), cells, range(2))
+        for number, (kind, rank, place), seed in product(range(3), cells, range(2))
     ]
     rows += [trial(seed=seed, epochs=1) for seed in range(2)]
     return Shape(rows)
