@@ -202,7 +202,7 @@ class RunSession:
 
             search = SearchSource(self.opened, self.planner, store, self.profile)
             seeds = len(self.search.seeds)
-            total, done = total + search.total * seeds, done + search.done * seeds
+            total, done = total + search.total * seeds, done + search.trials_done
             sources.append(search)
         with Display(total, done, max_attempts=self.study.resources.max_attempts) as display:
             Driver(sources, executor, store, self.study.resources, display).run()

@@ -1,10 +1,8 @@
 """Optuna's own objects, made from a study's search: storage, sampler and pruner."""
 
 import inspect
-import json
-import os
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,35 +26,15 @@ from optuna.samplers import (
     TPESampler,
 )
 from optuna.storages import BaseStorage, JournalStorage, get_storage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from lrlc.harness.errors import UserError, first_line
-from lrlc.harness.text import say
+from lrlc.harness.search.journal_file import CheckedJournal, make_sound, move_aside
+from lrlc.results.errors import StoreError
 from lrlc.studies import Search
 from lrlc.studies.errors import nearest
 
 JOURNAL = "optuna.journal"
-
-
-class QuickJournal(JournalFileBackend):
-    """Optuna's journal, written without waiting for the disk: what a power cut takes of it, rows build again.
-
-    Optuna reads it some twenty times a trial: where nothing was added its size says so.
-    """
-
-    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        if self._log_number_offset.get(log_number_from) != os.stat(self._file_path).st_size:
-            yield from super().read_logs(log_number_from)
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        self._lock.acquire()
-        try:
-            with open(self._file_path, "ab") as file:
-                file.write(lines.encode())
-        finally:
-            self._lock.release()
 
 
 class EndlessBruteForce(BruteForceSampler):
@@ -120,20 +98,23 @@ def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path)
             study_name=study_name,
             storage=_storage(search, results_dir),
             pruner=pruner,
-            directions=[objective.direction for objective in search.objectives],
+            directions=directions,
             load_if_exists=True,
         )
 
+    directions = [objective.direction for objective in search.objectives]
     try:
         study = create()
-    except Exception as error:  # of SQLAlchemy, of a database's driver, of the disk
+        if search.storage is None:
+            _check(study, directions)
+    except (StoreError, MemoryError):
+        raise
+    except (
+        Exception
+    ) as error:  # of SQLAlchemy, of a database's driver, of Optuna's replay of a damaged journal
         if search.storage is not None:
             raise _no_storage(search, error) from error
-        if not isinstance(error, ValueError):
-            raise
-        journal = results_dir / JOURNAL
-        aside = journal.replace(journal.with_suffix(".damaged"))
-        say(f"search: {journal.name} was damaged and is now {aside.name}; rows build it again")
+        move_aside(results_dir / JOURNAL, f"Optuna cannot read it: {first_line(error)}")
         study = create()
     # A resumed search must not draw its first suggestions again.
     study.sampler = make_sampler(search, len(study.get_trials(deepcopy=False)))
@@ -219,22 +200,20 @@ def _fits(value: object, written: str) -> bool:
     return type(value) in allowed  # by type: True would pass for an int
 
 
+def _check(study: optuna.Study, directions: Sequence[str]) -> None:
+    """ValueError where a journal's line that lacks a checksum has made of the study what it cannot be."""
+    if [direction.name.lower() for direction in study.directions] != list(directions):
+        raise ValueError("it has other objectives")
+    for trial in study.get_trials(deepcopy=False):
+        trial._validate()
+
+
 def _storage(search: Search, results_dir: Path) -> BaseStorage | str:
     if search.storage is not None:
         return search.storage
-    results_dir.mkdir(parents=True, exist_ok=True)
-    # A lock left under a relative path is never freed (Optuna 5).
-    journal = (results_dir / JOURNAL).absolute()
-    _trim_torn_line(journal)
-    return JournalStorage(QuickJournal(str(journal)))
-
-
-def _trim_torn_line(journal: Path) -> None:
-    """Cut the half line of a writer that was killed: Optuna would append to it and never read the file again."""
-    if not journal.exists():
-        return
-    with journal.open("r+b") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
+    try:
+        results_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write {results_dir}: {error.strerror}") from error
+    make_sound(results_dir / JOURNAL)
+    return JournalStorage(CheckedJournal(results_dir / JOURNAL))

@@ -9,8 +9,6 @@ and what rows answer without Optuna's knowledge (a lost journal, a space that wa
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any
 
 import optuna
@@ -30,6 +28,7 @@ from lrlc.harness.search.optuna_setup import (
 )
 from lrlc.harness.search.outcome import outcome
 from lrlc.harness.search.space import Answer, Axis, Params, Row, SearchSpace
+from lrlc.harness.search.suggestion import Key, Suggestion, key_of, mean_curve
 from lrlc.harness.text import say
 from lrlc.harness.trial import Trial
 from lrlc.results.importance import Importance
@@ -45,28 +44,6 @@ PLAN_SHARE = 0.02
 """A plan is rewritten whole as the search grows: at most this share of the time goes into that."""
 
 
-@dataclass
-class _Suggestion:
-    """One question to Optuna: its trials (one a seed), the rows they have and the accuracies they reported."""
-
-    asked: optuna.Trial
-    trials: tuple[Trial, ...]
-    rows: dict[str, Row] = field(default_factory=dict)
-    curves: dict[str, list[float]] = field(default_factory=dict)
-    reported: set[int] = field(default_factory=set)
-    pruned: bool = False
-
-    @property
-    def missing(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.id not in self.rows]
-
-    def report(self, values: Mapping[int, float]) -> None:
-        """Tell the pruner of each step once; Optuna warns of the second time."""
-        for step in sorted(values.keys() - self.reported):
-            self.asked.report(values[step], step)
-            self.reported.add(step)
-
-
 class SearchSource:
     """The search of a study as a source of trials for the driver; several seeds count as one suggestion."""
 
@@ -78,7 +55,7 @@ class SearchSource:
         self._rows: dict[str, Row] = {
             str(row["trial_id"]): {str(k): v for k, v in row.items()} for row in rows
         }
-        self._waiting: list[_Suggestion] = []
+        self._waiting: list[Suggestion] = []
         self._queue: deque[Trial] = deque()
         self._claimed: set[str] = set()
         name = f"{opened.study.name}-{self._space.digest()}"
@@ -86,30 +63,38 @@ class SearchSource:
         self._say_notices()
         self._free_abandoned()
         told = [trial for trial in self._optuna.get_trials(deepcopy=False) if _counts(trial)]
-        self._queue_uncommitted(told)
+        self._uncommitted = self._queue_uncommitted(told)
+        is_new = not told
         if added := self._add_from_rows(told):  # and the sampler must not draw them again
             told += added
             self._optuna.sampler = make_sampler(self._search, len(self._optuna.get_trials(deepcopy=False)))
-        self._done = len(told)
-        self._made = {_key(trial.params) for trial in told}
+        self._done, self._told = len(told), {key_of(trial.params) for trial in told}
+        self._made = set(self._told)
         answered = {trial_id for trial in told for trial_id in trial.user_attrs[ANSWERED]}
         self._plan = store.staged_plan(profile or DEFAULT_PROFILE) or StagedPlan({})
         planned = self._plan.of_stage(Stage.GRID)
         self._planned, self._plan_size, self._plan_due = planned | answered, len(planned), 0.0
         self._write_plan()
+        if is_new:
+            self._say_if_nothing_is_left()
 
     @property
     def total(self) -> int:
         """Suggestions the study asks for, over all its runs; or those made already, where they are more."""
-        return max(self._space.total, self._done)
+        return max(self._space.total, self.done)
 
     @property
     def done(self) -> int:
-        """Suggestions that Optuna has been told, of the present space and settings."""
-        return self._done
+        """Suggestions that Optuna has been told, of the present space and settings; by brute force different ones."""
+        return len(self._told) if self._is_exhaustive else self._done
+
+    @property
+    def trials_done(self) -> int:
+        """Their trials, without those that are trained again because a dead driver had not committed their rows."""
+        return self.done * len(self._search.seeds) - self._uncommitted
 
     def next_trial(self) -> Trial | None:
-        while not self._queue and self._done + len(self._waiting) < self._space.total:
+        while not self._queue and self.done + len(self._waiting) < self._space.total:
             if self._is_exhausted():
                 break
             self._ask()
@@ -130,7 +115,7 @@ class SearchSource:
             curve = suggestion.curves.setdefault(trial.id, [])
             curve[record.epoch - 1 :] = [record.validation_accuracy]  # a lost worker's run starts anew
             if len(suggestion.curves) == len(suggestion.trials):
-                means = _means(suggestion.curves.values())
+                means = mean_curve(suggestion.curves.values())
                 suggestion.report({epoch: means[epoch] for epoch in means if epoch == record.epoch})
                 # At the last epoch nothing is saved, and the test would be lost.
                 if record.epoch < self._epochs and record.epoch in means and suggestion.asked.should_prune():
@@ -153,7 +138,7 @@ class SearchSource:
         """How much each parameter mattered to each objective, over what Optuna has been told."""
         return importances(self._optuna, self._search)
 
-    def _prune(self, suggestion: _Suggestion) -> list[Trial]:
+    def _prune(self, suggestion: Suggestion) -> list[Trial]:
         """Drop the suggestion's queued trials and return its running ones; those another waits for stay."""
         suggestion.pruned = True
         alone = [trial for trial in suggestion.missing if len(self._asking_for(trial.id)) == 1]
@@ -163,16 +148,21 @@ class SearchSource:
             self._claimed.discard(trial.id)
         return [trial for trial in alone if trial not in queued]
 
-    def _asking_for(self, trial_id: str) -> list[_Suggestion]:
+    def _asking_for(self, trial_id: str) -> list[Suggestion]:
         return [s for s in self._waiting if any(trial.id == trial_id for trial in s.missing)]
 
     def _ask(self) -> None:
         asked = self._optuna.ask()
         params = self._suggest(asked)
+        while self._is_exhaustive and key_of(params) in self._made:
+            self._optuna.tell(asked, state=TrialState.FAIL)
+            self._enqueue_unmade()
+            asked = self._optuna.ask()
+            params = self._suggest(asked)
         trials = self._space.trials(params, asked.number)
         known = {trial.id: self._rows[trial.id] for trial in trials if trial.id in self._rows}
-        suggestion = _Suggestion(asked, trials, known)
-        self._made.add(_key(params))
+        suggestion = Suggestion(asked, trials, known)
+        self._made.add(key_of(params))
         self._waiting.append(suggestion)
         self._planned |= {trial.id for trial in trials}
         self._write_plan()
@@ -192,7 +182,7 @@ class SearchSource:
             params[name] = _suggested(asked, name, self._space.axes[name])
         return params
 
-    def _tell_if_complete(self, suggestion: _Suggestion) -> None:
+    def _tell_if_complete(self, suggestion: Suggestion) -> None:
         if suggestion.pruned:
             if any(trial.id in self._claimed for trial in suggestion.missing):
                 return
@@ -204,9 +194,10 @@ class SearchSource:
         suggestion.asked.set_user_attr(ANSWERED, sorted(suggestion.rows))
         self._optuna.tell(suggestion.asked, ended.values, state=ended.state)
         self._waiting.remove(suggestion)
+        self._told.add(key_of(suggestion.asked.params))
         self._done += 1
 
-    def _prune_if_seeds_lose(self, suggestion: _Suggestion) -> list[Trial]:
+    def _prune_if_seeds_lose(self, suggestion: Suggestion) -> list[Trial]:
         """Wilcoxon compares suggestions seed by seed: a seed's final accuracy is its step's value."""
         if self._search.pruner != "wilcoxon" or suggestion.pruned:
             return []
@@ -214,9 +205,28 @@ class SearchSource:
         lost = suggestion.reported and suggestion.asked.should_prune()
         return self._prune(suggestion) if lost else []
 
+    @property
+    def _is_exhaustive(self) -> bool:
+        """Whether each suggestion is to be made once."""
+        return self._search.sampler == "brute_force"
+
     def _is_exhausted(self) -> bool:
         """Brute force has suggested all there is, though some may still be training."""
-        return self._search.sampler == "brute_force" and len(self._made) >= (self._space.size or 0)
+        return self._is_exhaustive and len(self._made) >= (self._space.size or 0)
+
+    def _enqueue_unmade(self) -> None:
+        """Ask for a suggestion that Optuna takes for made: a driver died, or a journal lost its end, before it was."""
+        waiting = self._keys_waiting()
+        for params in self._space.suggestions():
+            if key_of(params) not in self._made:
+                if key_of(params) not in waiting:
+                    self._optuna.enqueue_trial(params)
+                return
+
+    def _keys_waiting(self) -> set[Key]:
+        """The suggestions that were asked for and have not been made yet."""
+        waiting = self._optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return {key_of(trial.system_attrs.get("fixed_params", {})) for trial in waiting}
 
     def _write_plan(self, *, at_once: bool = False) -> None:
         started = time.monotonic()
@@ -237,8 +247,11 @@ class SearchSource:
             self._optuna.tell(left.number, state=TrialState.FAIL)
             self._optuna.enqueue_trial(params)
 
-    def _queue_uncommitted(self, told: Iterable[FrozenTrial]) -> None:
-        """Train again what Optuna was told by a driver that died before the commit; it is not told twice."""
+    def _queue_uncommitted(self, told: Iterable[FrozenTrial]) -> int:
+        """Train again what Optuna was told by a driver that died before the commit; it is not told twice.
+
+        Returns how many trials that are.
+        """
         lost: dict[str, Trial] = {}
         for trial in told:
             missing = {trial_id for trial_id in trial.user_attrs[ANSWERED] if trial_id not in self._rows}
@@ -247,6 +260,7 @@ class SearchSource:
                 lost |= {one.id: one for one in of_suggestion if one.id in missing}
         self._queue.extend(lost.values())
         self._claimed |= lost.keys()
+        return len(lost)
 
     def _add_from_rows(self, told: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Add the suggestions that rows answer and Optuna does not know; ask for those they answer in part."""
@@ -259,10 +273,9 @@ class SearchSource:
             for number, (answer, values) in enumerate(zip(whole, steps, strict=True))
         ]
         self._optuna.add_trials(added)
-        waiting = self._optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        asked = {_key(trial.system_attrs.get("fixed_params", {})) for trial in waiting}
+        asked = self._keys_waiting()
         for answer in answers:
-            if not answer.is_whole and _key(answer.params) not in asked:
+            if not answer.is_whole and key_of(answer.params) not in asked:
                 self._optuna.enqueue_trial(answer.params)
         return added
 
@@ -287,7 +300,7 @@ class SearchSource:
         if self._search.pruner == "wilcoxon":
             return [_finals(answer.trials, answer.rows) for answer in answers]
         curves = self._accuracies({key: row for answer in answers for key, row in answer.rows.items()})
-        return [_means([curves.get(key, []) for key in answer.rows]) for answer in answers]
+        return [mean_curve([curves.get(key, []) for key in answer.rows]) for answer in answers]
 
     def _accuracies(self, rows: Mapping[str, Row]) -> dict[str, list[float]]:
         """Validation accuracy by epoch: of a row of this run from itself, of an earlier one from the table."""
@@ -299,6 +312,15 @@ class SearchSource:
         curves = self._store.curves(rows.keys() - found.keys()).sort_values("epoch")
         stored = curves.groupby("trial_id")["validation_accuracy"].agg(list)
         return found | {str(key): list(values) for key, values in stored.items()}
+
+    def _say_if_nothing_is_left(self) -> None:
+        """Of a space that is new, and of which rows already answer as many suggestions as are asked for."""
+        size = self._space.size
+        if self._told and self.done >= self._space.total and (size is None or len(self._made) < size):
+            say(
+                f"search: rows answer all {self.done} suggestions that search.trials asks for in this space; raise it "
+                "to explore what the space has gained"
+            )
 
     def _say_notices(self) -> None:
         """What a user might not expect of this sampler in this space, a line each."""
@@ -335,11 +357,6 @@ def _generation(sampler: BaseSampler, number: int) -> dict[str, int]:
     return {sampler._get_generation_key(): number // (sampler.population_size or 1)}
 
 
-def _means(curves: Iterable[Sequence[float]]) -> dict[int, float]:
-    """By epoch, from 1, the mean over the seeds, as far as all of them have come."""
-    return {epoch: fmean(values) for epoch, values in enumerate(zip(*curves, strict=False), 1)}
-
-
 def _finals(trials: Sequence[Trial], rows: Mapping[str, Row]) -> dict[int, float]:
     """By position of the seed, the final accuracy of those that finished."""
     return {
@@ -351,7 +368,3 @@ def _finals(trials: Sequence[Trial], rows: Mapping[str, Row]) -> dict[int, float
 
 def _counts(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and ANSWERED in trial.user_attrs
-
-
-def _key(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(params.items()))

@@ -1,6 +1,7 @@
 """What a search may suggest, and what the rows already answer of it. Nothing here knows Optuna."""
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -66,6 +67,14 @@ class SearchSpace:
         if self.search.sampler != "brute_force" or self.size is None:
             return self.search.trials
         return min(self.search.trials, self.size)
+
+    def suggestions(self) -> Iterator[Params]:
+        """Every suggestion there is; none where an interval is searched."""
+        for kind in self._kinds if self.size is not None else ():
+            names = [name for name in self.asked(str(kind)) if name != "kind"]
+            axes = [axis for name in names if not isinstance(axis := self.axes[name], Interval)]
+            for values in itertools.product(*axes):
+                yield {"kind": kind, **dict(zip(names, values, strict=True))}
 
     def trials(self, params: Mapping[str, Any], number: int | None = None) -> tuple[Trial, ...]:
         """The trials, one a seed, that a suggestion stands for; `number` is Optuna's."""
