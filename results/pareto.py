@@ -3,7 +3,7 @@
 Choices are made on the validation split; the test accuracy of what was chosen is reported beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL, TRAINING_SETTINGS
-from lrlc.studies.titles import Title
+from lrlc.studies import Constraint, Search
 
 MEASURES = ("validation_accuracy", "validation_loss", "parameters", "flops_per_image", "test_accuracy")
 
@@ -40,25 +40,24 @@ def on_front(values: npt.ArrayLike, directions: Sequence[str]) -> npt.NDArray[np
     return ~np.array(beaten, dtype=np.bool_)
 
 
-def best(rows: pd.DataFrame, search: Mapping[str, Any]) -> pd.DataFrame:
-    """The best configurations of a search as study.json describes it, the first objective's best first.
+def best(rows: pd.DataFrame, search: Search) -> pd.DataFrame:
+    """The best configurations of a search, the first objective's best first.
 
     Those with all of the search's seeds count, on its data set and network, that keep its constraints.
     """
     found = configurations(rows)
-    found = found[_is_asked(found, search) & _is_kept(found, search.get("constraints", ()))]
-    objectives = search["objectives"]
-    metrics = [objective["metric"] for objective in objectives]
-    directions = [objective["direction"] for objective in objectives]
+    found = found[_is_asked(found, search) & _is_kept(found, search.constraints)]
+    metrics = [objective.metric for objective in search.objectives]
+    directions = [objective.direction for objective in search.objectives]
     front = found[on_front(found[metrics], directions)]
     front = front.sort_values(metrics, ascending=[direction == "minimize" for direction in directions])
     return (front.head(1) if len(metrics) == 1 else front).reset_index(drop=True)
 
 
-def as_records(found: pd.DataFrame, search: Mapping[str, Any]) -> list[dict[str, Any]]:
+def as_records(found: pd.DataFrame, search: Search) -> list[dict[str, Any]]:
     """JSON-able: what was chosen, the searched training settings, each objective, seeds and test accuracy."""
-    searched = [name for name in TRAINING_SETTINGS if name in search["space"]["train"]]
-    metrics = [objective["metric"] for objective in search["objectives"]]
+    searched = [name for name in TRAINING_SETTINGS if name in search.space.train]
+    metrics = [objective.metric for objective in search.objectives]
     shown = found[["kind", "rank", "placement", *searched, *metrics, "seeds", "test_accuracy"]]
     return [
         {str(name): None if pd.isna(value) else _whole(name, value) for name, value in record.items()}
@@ -66,23 +65,23 @@ def as_records(found: pd.DataFrame, search: Mapping[str, Any]) -> list[dict[str,
     ]
 
 
-def _is_asked(found: pd.DataFrame, search: Mapping[str, Any]) -> "pd.Series[bool]":
+def _is_asked(found: pd.DataFrame, search: Search) -> "pd.Series[bool]":
     asked: pd.Series[bool] = (
-        (found["dataset"] == str(Title.of(search["dataset"])))
-        & (found["network"] == search["network"])
-        & (found["seeds"] >= len(search["seeds"]))
+        (found["dataset"] == search.dataset.title)
+        & (found["network"] == search.network)
+        & (found["seeds"] >= len(search.seeds))
     )
     return asked
 
 
-def _is_kept(found: pd.DataFrame, constraints: Sequence[Mapping[str, Any]]) -> "pd.Series[bool]":
+def _is_kept(found: pd.DataFrame, constraints: Sequence[Constraint]) -> "pd.Series[bool]":
     kept = pd.Series(True, index=found.index)
     for constraint in constraints:
-        values = found[constraint["metric"]]
-        if constraint["min"] is not None:
-            kept &= values >= constraint["min"]
-        if constraint["max"] is not None:
-            kept &= values <= constraint["max"]
+        values = found[constraint.metric]
+        if constraint.min is not None:
+            kept &= values >= constraint.min
+        if constraint.max is not None:
+            kept &= values <= constraint.max
     return kept
 
 

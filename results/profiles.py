@@ -11,6 +11,7 @@ from lrlc.results.damage import Damage
 from lrlc.results.files import Location
 from lrlc.results.importance import Importance
 from lrlc.results.tuning import Tuned
+from lrlc.studies import Study, recorded_study
 
 DEFAULT_PROFILE = "default"
 
@@ -19,10 +20,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """What a study asked when it was last run with a profile: its settings, and the overrides on top."""
+    """A study as it was last run with a profile, and the overrides it was run with."""
 
     profile: str
-    study: Mapping[str, Any]
+    study: Study
     overrides: tuple[str, ...]
 
     @staticmethod
@@ -30,10 +31,10 @@ class StudyRecord:
         study, overrides = entry["study"], entry["overrides"]
         if not isinstance(study, dict) or not isinstance(overrides, list):
             raise ValueError(f"profile {profile}: expected a study and a list of overrides")
-        return StudyRecord(profile, study, tuple(map(str, overrides)))
+        return StudyRecord(profile, recorded_study(study), tuple(map(str, overrides)))
 
     def as_entry(self) -> dict[str, Any]:
-        return {"study": dict(self.study), "overrides": list(self.overrides)}
+        return {"study": self.study.described(), "overrides": list(self.overrides)}
 
 
 @dataclass(frozen=True)

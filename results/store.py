@@ -15,7 +15,6 @@ Each file carries a checksum of its content and place; those of earlier versions
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -34,6 +33,7 @@ from lrlc.results.schema import COMPANIONS, SCHEMAS, TrialResult, TrialStatus, t
 from lrlc.results.trial_ids import among
 from lrlc.results.tuning import Tuned
 from lrlc.results.widths import MeasuredWidth
+from lrlc.studies import Study
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 
@@ -259,14 +259,11 @@ class Store:
         """The widths that were measured for trials of this study."""
         return widths.read(self.root)
 
-    def write_study(
-        self, described: Mapping[str, Any], profile: str | None = None, overrides: Sequence[str] = ()
-    ) -> None:
-        """Note what the study asks under a profile, for the report. `described` is JSON-able; title and
-        description are read from it."""
+    def write_study(self, study: Study, profile: str | None = None, overrides: Sequence[str] = ()) -> None:
+        """Note what the study asks under a profile, for claims, figures and report."""
         name = profile or DEFAULT_PROFILE
         self._before_writing()
-        STUDY.write(self.root, name, StudyRecord(name, dict(described), tuple(overrides)))
+        STUDY.write(self.root, name, StudyRecord(name, study, tuple(overrides)))
 
     def study(self, profile: str | None = None) -> StudyRecord | None:
         """What the study asked under a profile (None: the one run last); None if that was never noted."""

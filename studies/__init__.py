@@ -4,8 +4,10 @@ from lrlc.studies.errors import StudyError
 from lrlc.studies.expand import expand, has_places, suggested_configs, trial_id
 from lrlc.studies.loading import parse_study, read_study, shipped_studies, study_name, study_title
 from lrlc.studies.overrides import merge
+from lrlc.studies.recorded import recorded_study
 from lrlc.studies.schema import (
     Catalogue,
+    Constraint,
     DatasetSpec,
     Interval,
     Measure,
@@ -30,6 +32,7 @@ from lrlc.studies.tuning import (
 
 __all__ = [
     "Catalogue",
+    "Constraint",
     "DatasetSpec",
     "Group",
     "Interval",
@@ -52,6 +55,7 @@ __all__ = [
     "pilots",
     "placements",
     "read_study",
+    "recorded_study",
     "shipped_studies",
     "study_name",
     "study_title",

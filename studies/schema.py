@@ -293,8 +293,20 @@ class Study(Model):
     profiles: dict[str, dict[str, Any]] = {}
 
     def described(self) -> dict[str, Any]:
-        """JSON-able: the study as it was run, for the report."""
+        """JSON-able: the study as it was run, for `recorded_study`."""
         return self.model_dump(mode="json", exclude={"profiles"})
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """The names of all data sets of grid and search, without what is done to them: 'celeba'."""
+        specs = [*self.datasets, *([self.search.dataset] if self.search else [])]
+        given: list[Any] = [dict(spec) for spec in specs]
+        for block in self.grid:
+            named = block.get("dataset", [])
+            given += named if isinstance(named, list) else [named]
+        return frozenset(
+            (Title.of(each) if isinstance(each, Mapping) else Title.parse(str(each))).name for each in given
+        )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from lrlc.results.claims.tables import OfTrials
 from lrlc.results.names import seeds_name
 from lrlc.results.schema import TrialStatus, to_tables
 from lrlc.results.statistics.crossed import crossed_interval
+from lrlc.studies import recorded_study
 from lrlc.studies.claims import Cells
 
 
@@ -288,7 +289,7 @@ def test_the_interval_over_images_pairs_trials_image_by_image() -> None:
 
     accuracy = rows["trial_id"].map(lambda trial: right[trial].mean())
     tables = replace(Tables.of_rows(rows.assign(test_accuracy=accuracy)), correct=correct)
-    asked = Asked.of({"regime": "any", **described(ONE, seeds=6)})
+    asked = Asked.of(recorded_study({"regime": "any", **described(ONE, seeds=6)}))
     ((found,),) = (claim.findings for claim in judge_tables(asked, tables))
     assert found.effect is not None
     assert found.over_images is not None

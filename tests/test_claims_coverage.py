@@ -17,6 +17,7 @@ from lrlc.results.claims import Asked, Finding, Tables, Verdict, judge_tables
 from lrlc.results.datasets import Baseline
 from lrlc.results.statistics import summarise
 from lrlc.results.statistics.crossed import crossed_interval
+from lrlc.studies import recorded_study
 
 pytestmark = [pytest.mark.coverage, pytest.mark.timeout(3600)]
 
@@ -117,7 +118,8 @@ def in_regime(truth: float, half: float) -> list[list[Finding]]:
         shorter = simulated(half, seed + STUDIES).assign(epochs=1, weights_spatial_std=0.2)
         rows = simulated(truth, seed).assign(epochs=2, weights_spatial_std=0.2)
         tables = Tables(rows, shorter[shorter["seed"] < 3], read_datasets=lambda: datasets)
-        studies.append([each for claim in judge_tables(Asked.of(asked), tables) for each in claim.findings])
+        judged = judge_tables(Asked.of(recorded_study(asked)), tables)
+        studies.append([each for claim in judged for each in claim.findings])
     return studies
 
 

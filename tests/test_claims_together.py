@@ -12,6 +12,7 @@ from support.claims_samples import CONV, described, runs, table
 
 from lrlc.results.claims import Asked, Tables, Verdict, findings, judge_tables
 from lrlc.results.statistics.paired import sign_flip_p
+from lrlc.studies import recorded_study
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 REFERENCE = Path(__file__).parent.parent / "results/reference"
@@ -25,8 +26,9 @@ def study(name: str, gains: dict[str, float], seeds: int = 10, **settings: objec
         accuracies[dataset, "conv", None] = conv
         accuracies[dataset, "lrlc", 4] = conv + gain + runs(0, seeds, 0.4, at + 50)
     claim = {"name": "C1", "test": "difference", "ours": {"kind": "lrlc"}, "theirs": CONV}
-    told = described(claim, seeds=seeds, datasets=[{"name": dataset} for dataset in gains], **settings)
-    return Asked.of({"name": name, "regime": "any", **told}), Tables.of_rows(table(accuracies))
+    datasets = [{"name": dataset} for dataset in gains]
+    told = described(claim, name=name, seeds=seeds, datasets=datasets, regime="any", **settings)
+    return Asked.of(recorded_study(told)), Tables.of_rows(table(accuracies))
 
 
 def test_tests_of_several_studies_share_one_correction() -> None:

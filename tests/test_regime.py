@@ -19,7 +19,7 @@ from lrlc.results.compare import Outcome, compare, known_regime
 from lrlc.results.datasets import Baseline, DatasetSummary
 from lrlc.results.schema import to_tables
 from lrlc.results.store import Store
-from lrlc.studies import shipped_studies
+from lrlc.studies import recorded_study, shipped_studies
 from lrlc.studies.claims import Cost, Smooth
 from lrlc.studies.regime import Regime
 
@@ -63,7 +63,7 @@ def trained(
 
 
 def only(tables: Tables, claim: dict[str, Any] = CLAIM, **settings: Any) -> Finding:
-    asked = Asked.of(described(claim, **{**CHECKED, **settings}))
+    asked = Asked.of(recorded_study(described(claim, **{**CHECKED, **settings})))
     ((finding,),) = (each.findings for each in judge_tables(asked, tables))
     return finding
 

@@ -23,6 +23,7 @@ from lrlc.results.markup.markdown import to_markdown
 from lrlc.results.report import Format, write_report
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import Store
+from lrlc.studies import recorded_study
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -188,11 +189,11 @@ def test_every_kind_has_a_verdict_against_convolution_and_at_matched_parameters(
     store = Store(tmp_path / "s")
     store.commit(study(("utkface",), 12, (1, 2, 4), ("1", "3"), ("lrlc",), wide_ranks=(4,)))
     grid = {"name": "s", "datasets": [{"name": "utkface"}], "grid": [{"kind": "conv"}]}
-    store.write_study({**grid, "seeds": list(range(12))})
+    store.write_study(recorded_study({**grid, "seeds": list(range(12))}))
     page = write_report(store, tmp_path / "report.html").read_text()
     assert {line["verdict"] for line in cells_of("Kind against kind", page)} == {"out of regime"}
     grid["regime"] = "any"
-    store.write_study({**grid, "seeds": list(range(12))})
+    store.write_study(recorded_study({**grid, "seeds": list(range(12))}))
     page = write_report(store, tmp_path / "report.html").read_text()
     found = {line["comparison"]: line for line in cells_of("Kind against kind", page)}
     assert set(found) == {
@@ -208,7 +209,7 @@ def test_every_kind_has_a_verdict_against_convolution_and_at_matched_parameters(
     assert found["LRLC (rank 2 or 4) minus conv"]["seeds"] == "9 (3 to 11)"
     assert found["local minus conv"]["seeds"] == "12 (0 to 11)"
     assert all(line["smallest visible"] and line["test noise"] and line["r"] for line in found.values())
-    store.write_study({**grid, "seeds": [0, 1, 2, 3, 4]})
+    store.write_study(recorded_study({**grid, "seeds": [0, 1, 2, 3, 4]}))
     page = write_report(store, tmp_path / "report.html").read_text()
     assert {line["p"] for line in cells_of("Kind against kind", page)} == {"none"}
     refused = "5 reporting seeds cannot show a difference (smallest possible p 0.062, needed 0.01): 8 could"

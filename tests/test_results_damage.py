@@ -21,6 +21,7 @@ from lrlc.results.plans import Stage, StagedPlan
 from lrlc.results.schema import COMPANIONS, SCHEMAS
 from lrlc.results.store import Store
 from lrlc.results.widths import MeasuredFor, MeasuredWidth
+from lrlc.studies import Study
 
 IDS = ("a" * 16, "b" * 16, "c" * 16)
 
@@ -30,7 +31,7 @@ def filled(root: Path) -> Store:
     store = Store(root)
     for trial_id in IDS:
         store.commit([result(trial_id)])
-    store.write_study({"name": "sample", "title": "A sample", "seeds": [0, 1]}, overrides=["seeds=2"])
+    store.write_study(Study(name="sample", title="A sample", seeds=[0, 1]), overrides=["seeds=2"])
     store.write_plan(None, StagedPlan({Stage.GRID: IDS, Stage.TUNE: ["d" * 16]}, {IDS[0]: ["learning_rate"]}))
     store.write_plan("other", IDS[:1])
     store.write_importance([Importance("parameters", "minimize", 30, {"kind": 0.75, "rank": 0.25})])

@@ -12,6 +12,7 @@ from support.results_samples import result
 from lrlc.results.figures import NothingToDraw, Selection, render
 from lrlc.results.pareto import as_records, best, configurations, on_front
 from lrlc.results.schema import TrialStatus, to_tables
+from lrlc.studies import Search
 
 UP, DOWN = "maximize", "minimize"
 ACCURACY = {"metric": "validation_accuracy", "direction": UP}
@@ -20,10 +21,15 @@ CELLS = {1: (0.80, 100), 2: (0.90, 200), 3: (0.85, 300), 4: (0.95, 400)}
 """rank -> mean validation accuracy, parameters; rank 3 is beaten by rank 2."""
 
 
-def search(**changes: Any) -> dict[str, Any]:
-    dataset = {"name": "celeba", "path": None, "translate": 8, "label": "Smiling"}
-    asked = {"dataset": dataset, "network": "three_layer", "seeds": [0, 1], "space": {"train": {}}}
-    return {**asked, "objectives": [ACCURACY, SMALL], "constraints": [], **changes}
+def search(**changes: Any) -> Search:
+    dataset = {"name": "celeba", "translate": 8, "label": "Smiling"}
+    asked = {
+        "trials": 4,
+        "dataset": dataset,
+        "seeds": [0, 1],
+        "space": {"kind": "lrlc", "rank": [1, 2, 3, 4]},
+    }
+    return Search.model_validate({**asked, "objectives": [ACCURACY, SMALL], **changes})
 
 
 def rows(**changes: Any) -> pd.DataFrame:
@@ -80,7 +86,7 @@ def test_what_breaks_a_constraint_or_lacks_a_seed_is_not_among_the_best() -> Non
         status=[str(TrialStatus.PRUNED) if rank == 4 else "finished" for rank in found["rank"]]
     )
     assert best(pruned, search())["rank"].tolist() == [2, 1]
-    elsewhere = {**search()["dataset"], "translate": 0}
+    elsewhere = {**dict(search().dataset), "translate": 0}
     assert best(found, search(dataset=elsewhere)).empty
     assert best(found.iloc[:0], search()).empty
 

@@ -117,7 +117,7 @@ def test_an_older_table_reads_as_one_of_today(store: Store, stored: Path) -> Non
     assert set(store.curves()["trial_id"]) == set(store.trials()["trial_id"])
     asked = store.study()
     assert asked is not None
-    assert asked.study["title"] == "A table of an earlier version"
+    assert asked.study.title == "A table of an earlier version"
 
 
 @older

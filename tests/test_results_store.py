@@ -28,6 +28,7 @@ from lrlc.results.schema import (
     WeightMap,
 )
 from lrlc.results.store import Store, StoreError
+from lrlc.studies import Study
 
 
 @pytest.fixture
@@ -304,21 +305,21 @@ def test_a_plan_selects_the_rows_of_its_profile(store: Store) -> None:
 
 
 def test_what_the_study_asked_is_kept_per_profile(store: Store) -> None:
-    store.write_study({"name": "s", "title": "First"}, "smoke")
-    store.write_study({"name": "s", "title": "Ünïcode"}, None, ["train.epochs=2"])
+    store.write_study(Study(name="s", title="First"), "smoke")
+    store.write_study(Study(name="s", title="Ünïcode"), None, ["train.epochs=2"])
     latest, smoke = store.study(), store.study("smoke")
     assert latest is not None
     assert smoke is not None
-    assert (latest.profile, latest.study["title"], latest.overrides) == (
+    assert (latest.profile, latest.study.title, latest.overrides) == (
         "default",
         "Ünïcode",
         ("train.epochs=2",),
     )
-    assert smoke.study["title"] == "First"
-    store.write_study({"name": "s", "title": "Second"}, "smoke")
+    assert smoke.study.title == "First"
+    store.write_study(Study(name="s", title="Second"), "smoke")
     again = store.study()
     assert again is not None
-    assert (again.profile, again.study["title"]) == ("smoke", "Second")
+    assert (again.profile, again.study.title) == ("smoke", "Second")
     assert store.study("paper") is None
 
 

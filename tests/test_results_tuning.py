@@ -14,6 +14,7 @@ from lrlc.results.report import Format, write_report
 from lrlc.results.schema import TrialStatus, to_tables
 from lrlc.results.store import Store
 from lrlc.results.tuning import Tried, details, setting_name
+from lrlc.studies import Study
 
 
 def tried(rate: float, *accuracies: float | None, **more: object) -> Tried:
@@ -49,7 +50,7 @@ def test_the_record_is_read_back_as_it_was_and_by_profile(tmp_path: Path) -> Non
         [tuned("mnist", "conv", 0.1, diverged=(0.4,)), tuned("mnist", "lrlc", 0.2)],
     )
     assert store.tuning() == []
-    store.write_study({"name": "s"}, "cpu")
+    store.write_study(Study(name="s"), "cpu")
     store.write_tuning(found, "cpu")
     assert store.tuning("cpu") == store.tuning() == found
     told = json.loads((tmp_path / "tuning.json").read_text())["profiles"]["cpu"]["tuned"][1]

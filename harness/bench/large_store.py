@@ -53,7 +53,7 @@ def make_store(rows: int, folder: Path) -> Store:
         _commit(store, made)
         ids += made["trials"]["trial_id"].to_pylist()
     store.write_plan(None, ids)
-    store.write_study(opened.study.described())
+    store.write_study(opened.study)
     return store
 
 

@@ -29,6 +29,8 @@ from lrlc.harness.text import aligned, counted, duration, print_json, say
 
 if TYPE_CHECKING:
     from lrlc.harness.run.session import RunSession, Slots
+    from lrlc.results.store import Store
+    from lrlc.studies import Search
 
 app = typer.Typer(
     name="lrlc",
@@ -239,7 +241,7 @@ def status(
     damaged = store.damaged()
     aside = [str(path) for path in store.set_aside()]
     asked = store.study()
-    best = _best(store, asked.study) if asked is not None and asked.study.get("search") else None
+    best = _best(store, asked.study.search) if asked is not None and asked.study.search else None
     if as_json:
         failed = failures.to_dict("records")
         found: dict[str, Any] = {
@@ -372,10 +374,10 @@ def data_pack(
         print(pack_dataset(spec, data, out))
 
 
-def _best(store: Any, study: Any) -> list[dict[str, Any]]:
+def _best(store: "Store", search: "Search") -> list[dict[str, Any]]:
     from lrlc.results.pareto import as_records, best
 
-    return as_records(best(store.planned_trials(), study["search"]), study["search"])
+    return as_records(best(store.planned_trials(), search), search)
 
 
 def _print_best(best: list[dict[str, Any]]) -> None:

@@ -122,4 +122,4 @@ def _panel(store: Store, view: View) -> Group:
 
 def _searches(store: Store) -> bool:
     record = store.study()
-    return record is not None and bool(record.study.get("search"))
+    return record is not None and record.study.search is not None

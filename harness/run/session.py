@@ -184,7 +184,7 @@ class RunSession:
         measured = () if self.is_of_pilots else plan.trials
         for key, count in lacking(store, measured, self.study.measure).items():
             say(f"{counted(count, 'finished trial')} without measure.{key}: trained before it was asked for")
-        store.write_study(self.study.described(), self.profile, self.overrides)
+        store.write_study(self.study, self.profile, self.overrides)
         store.write_plan(self.profile, self.staged)
         store.write_tuning(self.choices, self.profile)
         store.write_widths(list(self.planner.widths.used.values()))

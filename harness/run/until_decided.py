@@ -25,7 +25,7 @@ def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator
         raise UserError(
             "--until-decided: the study needs claims, and decision.looks: the numbers of seeds to judge them at"
         )
-    began, asked = time.monotonic(), Asked.of(study.described())
+    began, asked = time.monotonic(), Asked.of(study)
     looks = asked.looks
     session = yield from pilots_first(session)
     trials = session.planner.grid(seed_order(study.seeds, looks[0]))

@@ -11,7 +11,7 @@ from lrlc.results.report import glossary
 from lrlc.results.report.text import several, words
 from lrlc.results.statistics import TRAINING_SETTINGS
 from lrlc.results.store import DEFAULT_PROFILE, StudyRecord
-from lrlc.studies.titles import Title
+from lrlc.studies import DatasetSpec, LengthCheck, Measure, Search, Tune
 
 TRAINING = (
     "Stochastic gradient descent with Nesterov momentum, linear warm-up and cosine decay; no augmentation and no "
@@ -31,22 +31,22 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
     """The study's settings as it was run, and what its rows say of the training."""
     study = record.study
     entries = {
-        "study": str(study.get("name", "")),
+        "study": study.name,
         "profile": "" if record.profile == DEFAULT_PROFILE else record.profile,
         "overrides": ", ".join(record.overrides),
-        "data sets": "; ".join(map(_dataset, study.get("datasets") or [])),
-        "network": glossary.network(str(study.get("network", ""))),
-        "layer options": _pairs(study.get("layer") or {}),
-        "seeds": ", ".join(map(str, study.get("seeds") or [])),
-        "tuned by kind": _tune(study.get("tune") or {}),
-        "measured as well": _more_measured(study.get("measure") or {}),
-        "length check": _length_check(study.get("length_check") or {}),
+        "data sets": "; ".join(map(_dataset, study.datasets)),
+        "network": glossary.network(study.network),
+        "layer options": _pairs(study.layer),
+        "seeds": ", ".join(map(str, study.seeds)),
+        "tuned by kind": _tune(study.tune) if study.tune else "",
+        "measured as well": _more_measured(study.measure),
+        "length check": _length_check(study.length_check) if study.length_check else "",
     }
     blocks: list[Block] = [Definitions({term: text for term, text in entries.items() if text})]
-    if grid := study.get("grid"):
-        blocks.append(_grid(grid))
-    if search := study.get("search"):
-        blocks.append(_search(search))
+    if study.grid:
+        blocks.append(_grid(study.grid))
+    if study.search:
+        blocks.append(_search(study.search))
     if known := glossary.layers(rows["kind"]):
         blocks += [Text("The layers:"), Definitions(known)]
     blocks.append(Text(TRAINING))
@@ -84,7 +84,7 @@ def _axis(axis: str, value: object) -> str:
     each = value if isinstance(value, list) else [value]
     if axis == "kind":
         return "; ".join(kind_name(str(kind)) for kind in each)
-    return ", ".join(_dataset(one) if axis == "dataset" else str(one) for one in each)
+    return ", ".join(_in_block(one) if axis == "dataset" else str(one) for one in each)
 
 
 def _placement(value: object) -> str:
@@ -96,43 +96,46 @@ def _placement(value: object) -> str:
     return "+".join(map(str, value))
 
 
-def _dataset(spec: Any) -> str:
+def _in_block(given: object) -> str:
+    """A data set as a block of the grid names it."""
+    return (
+        _dataset(DatasetSpec.model_validate(given))
+        if isinstance(given, Mapping)
+        else dataset_name(str(given))
+    )
+
+
+def _dataset(spec: DatasetSpec) -> str:
     """'CelebA Smiling, shifted ≤ 8 px (400 training images)'."""
-    if not isinstance(spec, Mapping):
-        return dataset_name(str(spec))
-    drawn = ", drawn anew for each seed" if spec.get("draw") == "seed" else ""
-    limit = f" ({spec['train_images']:,} training images{drawn})" if spec.get("train_images") else ""
-    return dataset_name(str(Title.of(spec))) + limit
+    drawn = ", drawn anew for each seed" if spec.draw == "seed" else ""
+    limit = f" ({spec.train_images:,} training images{drawn})" if spec.train_images else ""
+    return dataset_name(spec.title) + limit
 
 
-def _search(search: Mapping[str, Any]) -> Definitions:
-    space = {name: value for name, value in search["space"].items() if value}
-    ranges = {
-        name: f"{bounds['low']:g} to {bounds['high']:g}" for name, bounds in space.pop("train", {}).items()
-    }
+def _search(search: Search) -> Definitions:
+    space = {name: value for name, value in dict(search.space).items() if value and name != "train"}
     chosen = [f"{AXES.get(axis, axis)} {_axis(axis, value)}" for axis, value in space.items()]
+    ranges = [f"{name} {bounds.low:g} to {bounds.high:g}" for name, bounds in search.space.train.items()]
     return Definitions(
         {
-            "search": f"{search['trials']} suggestions of Optuna's {search['sampler']}, pruner {search['pruner']}",
-            "on": _dataset(search["dataset"]),
-            "for": ", ".join(f"{one['direction']} {one['metric']}" for one in search["objectives"]),
-            "among": "; ".join([*chosen, *(f"{name} {text}" for name, text in ranges.items())]),
-            "seeds of the search": ", ".join(map(str, search["seeds"])),
+            "search": f"{search.trials} suggestions of Optuna's {search.sampler}, pruner {search.pruner}",
+            "on": _dataset(search.dataset),
+            "for": ", ".join(f"{one.direction} {one.metric}" for one in search.objectives),
+            "among": "; ".join([*chosen, *ranges]),
+            "seeds of the search": ", ".join(map(str, search.seeds)),
         }
     )
 
 
-def _tune(tune: Mapping[str, Any]) -> str:
+def _tune(tune: Tune) -> str:
     """'learning rate 0.05, 0.1 or 0.2; pilots with 2 seeds and a third of the epochs'."""
-    if not tune:
-        return ""
-    axes = [f"{_axis_name(axis)} {_alternatives(values)}" for axis, values in tune["grid"].items()]
-    seeds = f"{len(tune['seeds'])} seed{'s' * (len(tune['seeds']) != 1)}"
-    return f"{'; '.join(axes)}; pilots with {seeds} and {_epochs(tune['epochs'])}"
+    axes = [f"{_axis_name(axis)} {_alternatives(values)}" for axis, values in tune.grid.items()]
+    seeds = f"{len(tune.seeds)} seed{'s' * (len(tune.seeds) != 1)}"
+    return f"{'; '.join(axes)}; pilots with {seeds} and {_epochs(tune.epochs)}"
 
 
-def _length_check(check: Mapping[str, Any]) -> str:
-    return f"the first {check['seeds']} seeds with {_epochs(check['epochs'])} too" if check else ""
+def _length_check(check: LengthCheck) -> str:
+    return f"the first {check.seeds} seeds with {_epochs(check.epochs)} too"
 
 
 def _epochs(asked: int | str) -> str:
@@ -144,12 +147,12 @@ def _alternatives(values: Sequence[object]) -> str:
     return f"{', '.join(map(str, values[:-1]))} or {values[-1]}"
 
 
-def _more_measured(measure: Mapping[str, Any]) -> str:
+def _more_measured(measure: Measure) -> str:
     """'accuracy on test images moved by 0, 1, 2 pixels; effective rank of local layers'."""
-    shifts = ", ".join(map(str, measure.get("shifts") or ()))
+    shifts = ", ".join(map(str, measure.shifts))
     parts = [
         f"accuracy on test images moved by {shifts} pixels" if shifts else "",
-        "effective rank of local layers" if measure.get("effective_rank") else "",
+        "effective rank of local layers" if measure.effective_rank else "",
     ]
     return "; ".join(part for part in parts if part)
 

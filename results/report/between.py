@@ -1,6 +1,6 @@
 """Between kinds: each against convolution, and against a wide convolution of as many parameters, claimed or not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from lrlc.results.names import KIND_NAMES
 from lrlc.results.report.verdicts import evidence, how_to_read, notes_of, verdict_cell
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import binomial_sd
+from lrlc.studies import Study
 from lrlc.studies.claims import Cells, Decision, Difference
 
 REFERENCE, MATCHED = "conv", "wide_conv"
@@ -26,9 +27,9 @@ HOW_TO_READ = (
 )
 
 
-def section(study: Mapping[str, Any], tables: Tables) -> list[Section]:
+def section(study: Study, tables: Tables) -> list[Section]:
     """One section; none where no kind shares a data set with a convolution, of one seed, or where a search chose."""
-    if study.get("search") or len(study.get("seeds") or []) < 2 or tables.rows.empty:
+    if study.search or len(study.seeds) < 2 or tables.rows.empty:
         return []
     told = [each for _, each in findings([(_asked(study, tables.rows), tables)])]
     if not told:
@@ -38,11 +39,11 @@ def section(study: Mapping[str, Any], tables: Tables) -> list[Section]:
         [each for each in told if each.verdict in (Verdict.UNDECIDED, Verdict.OUT_OF_REGIME)]
     )
     blocks: list[Block] = [Text(HOW_TO_READ), table, *([Bullets(open_ones)] if open_ones else [])]
-    explained = [] if study.get("claims") else how_to_read([table])  # else the verdicts above have done it
+    explained = [] if study.claims else how_to_read([table])  # else the verdicts above have done it
     return [Section("Between kinds", [*blocks, *explained])]
 
 
-def _asked(study: Mapping[str, Any], rows: pd.DataFrame) -> Asked:
+def _asked(study: Study, rows: pd.DataFrame) -> Asked:
     """The comparisons, at the first look's seeds, which every cell has: later looks add some to undecided claims."""
     asked = Asked.of(study)
     first_look = Decision(alpha=asked.decision.alpha, looks=asked.looks[:1])

@@ -24,6 +24,7 @@ from lrlc.results.report import (
 )
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import DEFAULT_PROFILE, Store, StudyRecord
+from lrlc.studies import Study
 
 
 def describe(
@@ -34,13 +35,13 @@ def describe(
 ) -> Page:
     """All that the report says, for `results.markup` to write."""
     selection = Selection.of(store, profile)
-    record = store.study(profile) or StudyRecord(profile or DEFAULT_PROFILE, {"name": store.root.name}, ())
+    record = store.study(profile) or _unrecorded(store, profile)
     rows = selection.trials
     planned = store.plan(profile, Stage.GRID)
     missing = len(planned - set(rows["trial_id"])) if planned is not None else 0
     return Page(
-        title=str(record.study.get("title") or record.study.get("name") or store.root.name),
-        question=str(record.study.get("description") or ""),
+        title=record.study.title or record.study.name,
+        question=record.study.description,
         answer=verdicts.in_one_sentence(judged),
         facts=_facts(rows, record, missing),
         sections=[
@@ -60,6 +61,11 @@ def describe(
     )
 
 
+def _unrecorded(store: Store, profile: str | None) -> StudyRecord:
+    """For tables whose study was never noted; a folder's name need not be a study's."""
+    return StudyRecord(profile or DEFAULT_PROFILE, Study.model_construct(name=store.root.name), ())
+
+
 def _facts(rows: pd.DataFrame, record: StudyRecord, missing: int) -> list[Block]:
     counted = {str(status): int((rows["status"] == status).sum()) for status in TrialStatus}
     counted["missing"] = missing
@@ -69,5 +75,5 @@ def _facts(rows: pd.DataFrame, record: StudyRecord, missing: int) -> list[Block]
         if count or ending == "finished"
     ]
     profile = "" if record.profile == DEFAULT_PROFILE else f", profile {record.profile}"
-    of = Text(f"Trials of study {record.study.get('name', '')}{profile}.")
+    of = Text(f"Trials of study {record.study.name}{profile}.")
     return [Counts(shown), of]

@@ -10,6 +10,7 @@ import pandas as pd
 from lrlc.results.claims import Asked, Finding, Judged, Tables, judge_tables
 from lrlc.results.claims.tables import COLUMNS, OfTrials
 from lrlc.results.schema import to_tables
+from lrlc.studies import recorded_study
 from support.results_samples import result
 
 LRLC = {"kind": "lrlc", "rank": [2, 4], "placement": ["3"]}
@@ -23,6 +24,7 @@ def described(
 ) -> dict[str, Any]:
     """A study as study.json has it."""
     return {
+        "name": "s",
         "datasets": [{"name": "mnist"}],
         "seeds": list(range(seeds)),
         "decision": {"alpha": 0.05, "looks": list(looks)},
@@ -35,7 +37,7 @@ def judged(
     asked: dict[str, Any], rows: pd.DataFrame, maps: OfTrials = lambda ids: pd.DataFrame()
 ) -> list[Judged]:
     """From rows of a study that asks for no regime unless it says so."""
-    return judge_tables(Asked.of({"regime": "any", **asked}), Tables.of_rows(rows, maps))
+    return judge_tables(Asked.of(recorded_study({"regime": "any", **asked})), Tables.of_rows(rows, maps))
 
 
 def only(rows: pd.DataFrame, *claims: dict[str, Any], **settings: Any) -> Finding:

@@ -9,6 +9,7 @@ from lrlc.results.claims import Finding, Judged, Verdict
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import Summary
 from lrlc.results.store import Store
+from lrlc.studies import recorded_study
 from support.results_samples import result, study
 
 TINY = {"datasets": ("mnist",), "seeds": 3, "ranks": (1, 2, 4), "placements": ("3",)}
@@ -108,6 +109,6 @@ def small_store(folder: Path) -> Store:
         "seeds": [0, 1, 2],
         "measure": {"shifts": [0, 2], "effective_rank": True},
     }
-    store.write_study(described, "smoke", ["train.epochs=10"])
+    store.write_study(recorded_study(described), "smoke", ["train.epochs=10"])
     store.write_plan("smoke", [row.trial_id for row in rows] + ["not yet"])
     return store

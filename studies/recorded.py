@@ -1,0 +1,42 @@
+"""A study as the results folder notes it, read back: by this version, or by one before it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from lrlc.studies.errors import StudyError
+from lrlc.studies.schema import Study
+
+
+def recorded_study(described: Mapping[str, Any]) -> Study:
+    """The study that `Study.described` described. Keys that this version does not know are left out.
+
+    Raises StudyError for values that it does not know, such as a claim's test.
+    """
+    known: Any = dict(described)
+    while True:
+        try:
+            return Study.model_validate(known)
+        except ValidationError as error:
+            unknown = [each["loc"] for each in error.errors() if each["type"] == "extra_forbidden"]
+            if not unknown:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"]))
+                raise StudyError(
+                    f"study {described.get('name')!r} was noted by another version of lrlc "
+                    f"({where}: {first['msg']}); `lrlc run {described.get('name')}` notes it anew"
+                ) from None
+            for place in unknown:
+                known = _without(known, place)
+
+
+def _without(value: Any, place: tuple[int | str, ...]) -> Any:
+    """`value` without the key at `place`; steps that pydantic adds, such as a claim's test, are passed over."""
+    step, *rest = place
+    if isinstance(value, Mapping) and step in value:
+        kept = {key: each for key, each in value.items() if key != step}
+        return {**kept, step: _without(value[step], tuple(rest))} if rest else kept
+    if isinstance(value, list) and isinstance(step, int):
+        return [_without(each, tuple(rest)) if at == step else each for at, each in enumerate(value)]
+    return _without(value, tuple(rest))
