@@ -143,8 +143,8 @@ class Selection:
 
 def _objectives(store: Store, profile: str | None) -> list[Objective]:
     record = store.study(profile)
-    search = (record.study.get("search") if record is not None else None) or {}
-    return [(str(each["metric"]), str(each["direction"])) for each in search.get("objectives") or ()]
+    search = record.study.search if record is not None else None
+    return [(each.metric, each.direction) for each in search.objectives] if search else []
 
 
 @dataclass(frozen=True)

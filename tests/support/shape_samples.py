@@ -12,6 +12,7 @@ from lrlc.results.importance import Importance
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
 from lrlc.results.store import Store
 from lrlc.results.tuning import Tuned
+from lrlc.studies import recorded_study
 from support.results_samples import NOT_MEASURED, measured, noted, result, tuned
 
 PLUGINS = [
@@ -56,7 +57,7 @@ class Shape:
                 [Importance(metric, way, 24, {"kind": 0.7, "rank": 0.3}) for metric, way in self.objectives],
                 "default",
             )
-        store.write_study(described, "default", [])
+        store.write_study(recorded_study(described), "default", [])
         store.write_tuning(self.tuning, "default")
         for number, name in enumerate(dict.fromkeys(row.dataset for row in self.rows)):
             store.write_dataset(noted(name, 0.2 + number / 50))
