@@ -2,129 +2,26 @@
 //
 // At each output position the filter is formed from the K banks (or read, if stored) and multiplied with the whole
 // batch while it lies in the cache, so the rank costs K/N of a convolution. Nothing here knows torch: plain C
-// functions over pointers, loaded with ctypes (layers/cpp_extension.py), threads of the standard library.
+// functions over pointers, loaded with ctypes (cpp_kernels.py), threads of the standard library.
 //
-// Layouts: images (N, H, W, C) in `T` (float, double or bfloat16); all arithmetic and all else in `real` (float for
-// bfloat16). Channels that are the width of a product are padded to whole vectors, with zeros.
+// Layouts: images (N, H, W, C) in `T` (float, double or bfloat16); sums and all else in `real` (float for bfloat16).
+// bfloat16 is multiplied in pairs where the processor does that, else as float (products.h). Channels that are the
+// width of a product are padded to whole vectors, with zeros.
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstring>
 #include <thread>
 #include <type_traits>
 #include <vector>
 
-namespace {
+#include "products.h"
 
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kTileRows = 12;  // 32 registers: 24 accumulators
-#elif defined(__AVX__)
-constexpr int kVectorBytes = 32, kTileRows = 6;  // 16 registers: 12 accumulators
-#elif defined(__aarch64__)
-constexpr int kVectorBytes = 16, kTileRows = 12;
-#else
-constexpr int kVectorBytes = 16, kTileRows = 6;
-#endif
+namespace {
 
 constexpr int64_t kBlockBytes = 192 << 10;  // accumulators of a block of positions: within half an L2 cache
 constexpr int64_t kMaxBlock = 8;            // positions
 constexpr int64_t kNarrow = 16;             // under so many channels a patch is gathered into one row
-
-struct bfloat16 {
-  uint16_t bits;
-};
-
-template <typename T>
-struct Real {
-  using type = T;
-};
-template <>
-struct Real<bfloat16> {
-  using type = float;
-};
-
-inline float load(bfloat16 v) {
-  uint32_t bits = uint32_t(v.bits) << 16;
-  float f;
-  std::memcpy(&f, &bits, 4);
-  return f;
-}
-inline float load(float v) { return v; }
-inline double load(double v) { return v; }
-
-inline void store(float& to, float v) { to = v; }
-inline void store(double& to, double v) { to = v; }
-inline void store(bfloat16& to, float v) {  // round to nearest, ties to even; NaN stays NaN
-  uint32_t bits;
-  std::memcpy(&bits, &v, 4);
-  uint32_t rounded = bits + 0x7fff + ((bits >> 16) & 1);
-  to.bits = v == v ? uint16_t(rounded >> 16) : uint16_t(0x7fc0);
-}
-
-template <typename real>
-struct Vector {
-  typedef real type __attribute__((vector_size(kVectorBytes)));
-  typedef real unaligned __attribute__((vector_size(kVectorBytes), aligned(alignof(real)), may_alias));
-  static constexpr int lanes = kVectorBytes / sizeof(real);
-};
-
-// c (R, 2 vectors) [+]= a (R, depth) * b (depth, 2 vectors), held in registers throughout.
-template <typename real, int R>
-inline void multiply_tile(int64_t depth, const real* a, int64_t row, int64_t column, const real* b, int64_t b_row,
-                          real* c, int64_t c_row, bool accumulate) {
-  using V = Vector<real>;
-  using vec = typename V::type;
-  using memory = typename V::unaligned;
-  vec sum[R][2];
-#pragma GCC unroll 12
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; v++)
-      sum[r][v] = accumulate ? vec(*(const memory*)(c + r * c_row + v * V::lanes)) : vec{};
-  for (int64_t k = 0; k < depth; k++) {
-    vec b0 = *(const memory*)(b + k * b_row), b1 = *(const memory*)(b + k * b_row + V::lanes);
-#pragma GCC unroll 12
-    for (int r = 0; r < R; r++) {
-      real scalar = a[r * row + k * column];
-      sum[r][0] += scalar * b0;
-      sum[r][1] += scalar * b1;
-    }
-  }
-#pragma GCC unroll 12
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; v++) *(memory*)(c + r * c_row + v * V::lanes) = sum[r][v];
-}
-
-template <typename real, int R = kTileRows>
-inline void multiply_rows(int64_t rows, int64_t depth, const real* a, int64_t row, int64_t column, const real* b,
-                          int64_t b_row, real* c, int64_t c_row, bool accumulate) {
-  if constexpr (R > 0) {
-    if (rows == R)
-      multiply_tile<real, R>(depth, a, row, column, b, b_row, c, c_row, accumulate);
-    else
-      multiply_rows<real, R - 1>(rows, depth, a, row, column, b, b_row, c, c_row, accumulate);
-  }
-}
-
-// c (rows, width) [+]= a (rows, depth) * b (depth, width), where width is a multiple of 2 vectors. `row` and `column`
-// are the strides of a, `b_row` and `c_row` those between rows of b and c.
-template <typename real>
-void multiply(int64_t rows, int64_t width, int64_t depth, const real* a, int64_t row, int64_t column, const real* b,
-              int64_t b_row, real* c, int64_t c_row, bool accumulate) {
-  constexpr int64_t step = 2 * Vector<real>::lanes;
-  for (int64_t w = 0; w < width; w += step)
-    for (int64_t r = 0; r < rows; r += kTileRows)
-      multiply_rows<real>(std::min<int64_t>(kTileRows, rows - r), depth, a + r * row, row, column, b + w, b_row,
-                          c + r * c_row + w, c_row, accumulate);
-}
-
-template <typename real>
-int64_t padded(int64_t channels) {
-  constexpr int64_t step = 2 * Vector<real>::lanes;
-  return (channels + step - 1) / step * step;
-}
 
 // The sizes of one call; `source` is what is read position by position, `target` what is written.
 struct Sizes {
@@ -152,42 +49,64 @@ struct Sizes {
   int64_t rows_in_reach() const { return (kernel_h - 1) * dilation_h / (backward ? stride_h : 1) + 2; }
 };
 
-// Rows of some images as (W, N, width) in `real`, each copied when first asked for: a patch's pixel of the whole
-// batch is then contiguous, where (N, H, W, C) has a power-of-two stride that defeats caches.
-template <typename T>
+// What a pair holds: two channels of an image, or one channel of two images.
+enum class Pairing { channels, images };
+
+// Rows of some images as (W, N, width) of operands, each copied when first asked for: a patch's pixel of the whole
+// batch is then contiguous, where (N, H, W, C) has a power-of-two stride that defeats caches. Pairs of channels halve
+// `width`, pairs of images N; what is missing is zero.
+template <typename T, Pairing pairing = Pairing::channels>
 class Rows {
-  using real = typename Real<T>::type;
+  using O = Operand<T>;
+  static constexpr bool paired = std::is_same_v<O, Pair>;
 
  public:
+  // `width` counts channels, of which the images have `c`.
   Rows(const T* images, int64_t h, int64_t w, int64_t c, int64_t width, int64_t kept)
-      : images_(images), h_(h), w_(w), c_(c), width_(width), held_(kept, -1) {}
+      : images_(images), h_(h), w_(w), c_(c), width_(width), held_(kept, -1) {
+    if (paired && pairing == Pairing::channels) width_ = (width + 1) / 2;
+  }
 
   void select(int64_t first, int64_t count) {
     first_ = first, count_ = count;
+    groups_ = paired && pairing == Pairing::images ? (count + 1) / 2 : count;
     std::fill(held_.begin(), held_.end(), -1);
-    row_size_ = w_ * count * width_;
-    values_.assign(held_.size() * row_size_, real(0));
+    row_size_ = w_ * groups_ * width_;
+    values_.assign(held_.size() * row_size_, O{});
   }
 
-  const real* pixel(int64_t row, int64_t column) {
+  const O* pixel(int64_t row, int64_t column) {
     int64_t slot = row % int64_t(held_.size());
-    real* to = values_.data() + slot * row_size_;
+    O* to = values_.data() + slot * row_size_;
     if (held_[slot] != row) {
       held_[slot] = row;
-      for (int64_t n = 0; n < count_; n++) {
-        const T* from = images_ + ((first_ + n) * h_ + row) * w_ * c_;
-        for (int64_t w = 0; w < w_; w++)
-          for (int64_t c = 0; c < c_; c++) to[(w * count_ + n) * width_ + c] = load(from[w * c_ + c]);
-      }
+      for (int64_t n = 0; n < groups_; n++)
+        for (int64_t w = 0; w < w_; w++) copy(n, row, w, to + (w * groups_ + n) * width_);
     }
-    return to + column * count_ * width_;
+    return to + column * groups_ * width_;
   }
 
+  int64_t groups() const { return groups_; }
+
  private:
+  const T* image(int64_t n, int64_t row, int64_t w) const {
+    return images_ + (((first_ + n) * h_ + row) * w_ + w) * c_;
+  }
+  void copy(int64_t n, int64_t row, int64_t w, O* to) const {
+    if constexpr (!paired) {
+      const T* from = image(n, row, w);
+      for (int64_t c = 0; c < c_; c++) to[c] = load(from[c]);
+    } else if constexpr (pairing == Pairing::channels) {
+      std::memcpy(to, image(n, row, w), c_ * sizeof(T));
+    } else {
+      pair_up(image(2 * n, row, w), 2 * n + 1 < count_ ? image(2 * n + 1, row, w) : nullptr, to, c_);
+    }
+  }
+
   const T* images_;
-  int64_t h_, w_, c_, width_, first_ = 0, count_ = 0, row_size_ = 0;
+  int64_t h_, w_, c_, width_, first_ = 0, count_ = 0, groups_ = 0, row_size_ = 0;
   std::vector<int64_t> held_;
-  std::vector<real> values_;
+  std::vector<O> values_;
 };
 
 // filter (size) = sum_k weights[k] * banks[k][offset:]
@@ -233,35 +152,75 @@ inline int64_t images_at_once(int64_t images, int64_t width, int64_t size) {
   return (images + blocks - 1) / blocks;
 }
 
+// A tap's filter (C, width) as operands, from the banks; `formed` holds it in between where operands are pairs.
+template <typename O, typename real>
+void form_filter(O* to, real* formed, const real* banks, const real* weights, int64_t count, int64_t stride,
+                 int64_t channels, int64_t width) {
+  if constexpr (std::is_same_v<O, real>) {
+    combine(to, banks, weights, count, stride, channels * width);
+  } else {
+    combine(formed, banks, weights, count, stride, channels * width);
+    for (int64_t c = 0; c < channels; c += 2)
+      pair_up(formed + c * width, c + 1 < channels ? formed + (c + 1) * width : nullptr, to + c / 2 * width, width);
+  }
+}
+
+// The same of a stored filter (C_in, C_out), whose rows are the source's channels.
+template <typename T>
+void read_filter(Operand<T>* to, const T* stored, int64_t channels, int64_t targets, int64_t width) {
+  if constexpr (std::is_same_v<Operand<T>, Pair>) {
+    for (int64_t c = 0; c < channels; c += 2)
+      pair_up(stored + c * targets, c + 1 < channels ? stored + (c + 1) * targets : nullptr, to + c / 2 * width,
+              targets);
+  } else {
+    for (int64_t r = 0; r < channels; r++)
+      for (int64_t c = 0; c < targets; c++) to[r * width + c] = load(stored[r * targets + c]);
+  }
+}
+
+// The same of a stored filter (C_in, C_out) whose columns are the source's channels, in squares that fit cache lines.
+template <typename T>
+void read_transposed(Operand<T>* to, const T* stored, int64_t channels, int64_t targets, int64_t width) {
+  constexpr bool paired = std::is_same_v<Operand<T>, Pair>;
+  for (int64_t r0 = 0; r0 < channels; r0 += 16)
+    for (int64_t c = 0; c < targets; c++) {
+      const T* from = stored + c * channels;
+      const int64_t end = std::min(r0 + 16, channels);
+      if constexpr (paired)
+        for (int64_t r = r0; r < end; r += 2)
+          to[r / 2 * width + c] = {from[r].bits, r + 1 < channels ? from[r + 1].bits : uint16_t(0)};
+      else
+        for (int64_t r = r0; r < end; r++) to[r * width + c] = load(from[r]);
+    }
+}
+
 // target = sum over taps of source pixels * filters. Filters are formed from `banks` (K, taps, source_c, width) and
 // `weights` (positions of the layer's output, K); or read from `filters` (positions, taps * C_in, C_out).
 template <typename T>
 void apply(const Sizes& s, const T* source, T* target, const typename Real<T>::type* banks,
            const typename Real<T>::type* weights, const T* filters, int64_t parts, int64_t threads) {
   using real = typename Real<T>::type;
+  using O = Operand<T>;
+  constexpr int64_t steps = Product<O>::per_step;
   const int64_t width = padded<real>(s.target_c), taps = s.taps(), pixel_size = s.source_c * width;
+  const int64_t depth = (s.source_c + steps - 1) / steps, filter_size = depth * width;  // of a tap, in operands
   const bool gather = s.source_c < kNarrow;
   const int64_t weights_w = s.backward ? s.source_w : s.target_w;
   const int64_t step = images_at_once(s.images, width, sizeof(real));
   in_parallel(s.target_h, parts, threads, [&](int64_t, int64_t first_row, int64_t end_row) {
     const int64_t most = std::clamp<int64_t>(kBlockBytes / (step * width * int64_t(sizeof(real))), 1, kMaxBlock);
-    std::vector<real> sums(most * step * width), filter(gather ? taps * pixel_size : pixel_size, real(0));
-    std::vector<real> patch(gather ? step * taps * s.source_c : 0);
+    std::vector<real> sums(most * step * width), formed(steps > 1 && banks ? pixel_size : 0);
+    std::vector<O> filter(gather ? taps * filter_size : filter_size, O{}), patch(gather ? step * taps * depth : 0);
     Rows<T> rows(source, s.source_h, s.source_w, s.source_c, s.source_c, s.rows_in_reach());
 
-    auto form = [&](real* to, int64_t tap, int64_t position) {
+    auto form = [&](O* to, int64_t tap, int64_t position) {
       if (banks) {
-        combine(to, banks + tap * pixel_size, weights + position * s.banks, s.banks, taps * pixel_size, pixel_size);
-      } else if (!s.backward) {
-        const T* f = filters + (position * taps + tap) * s.source_c * s.target_c;
-        for (int64_t r = 0; r < s.source_c; r++)
-          for (int64_t c = 0; c < s.target_c; c++) to[r * width + c] = load(f[r * s.target_c + c]);
-      } else {  // transposed, in squares that fit the cache's lines
-        const T* f = filters + (position * taps + tap) * s.source_c * s.target_c;
-        for (int64_t r0 = 0; r0 < s.source_c; r0 += 16)
-          for (int64_t c = 0; c < s.target_c; c++)
-            for (int64_t r = r0; r < std::min(r0 + 16, s.source_c); r++)
-              to[r * width + c] = load(f[c * s.source_c + r]);
+        const real* of_tap = banks + tap * pixel_size;
+        const real* w = weights + position * s.banks;
+        form_filter(to, formed.data(), of_tap, w, s.banks, taps * pixel_size, s.source_c, width);
+      } else {
+        const T* stored = filters + (position * taps + tap) * s.source_c * s.target_c;
+        (s.backward ? read_transposed<T> : read_filter<T>)(to, stored, s.source_c, s.target_c, width);
       }
     };
 
@@ -273,19 +232,18 @@ void apply(const Sizes& s, const T* source, T* target, const typename Real<T>::t
           const int64_t block = std::min(most, s.target_w - j0);
           if (gather) {
             for (int64_t b = 0; b < block; b++) {
-              std::fill(patch.begin(), patch.end(), real(0));
-              std::fill(filter.begin(), filter.end(), real(0));
+              std::fill(patch.begin(), patch.end(), O{});
+              std::fill(filter.begin(), filter.end(), O{});
               for (int64_t tap = 0; tap < taps; tap++) {
                 const int64_t h = s.source_row(i, tap / s.kernel_w), w = s.source_column(j0 + b, tap % s.kernel_w);
                 if (h < 0 || w < 0) continue;
-                const real* pixel = rows.pixel(h, w);
+                const O* pixel = rows.pixel(h, w);
                 for (int64_t n = 0; n < count; n++)
-                  for (int64_t c = 0; c < s.source_c; c++)
-                    patch[(n * taps + tap) * s.source_c + c] = pixel[n * s.source_c + c];
-                form(filter.data() + tap * pixel_size, tap, s.backward ? h * weights_w + w : i * weights_w + j0 + b);
+                  std::copy_n(pixel + n * depth, depth, patch.data() + (n * taps + tap) * depth);
+                form(filter.data() + tap * filter_size, tap, s.backward ? h * weights_w + w : i * weights_w + j0 + b);
               }
-              multiply<real>(count, width, taps * s.source_c, patch.data(), taps * s.source_c, 1, filter.data(),
-                             width, sums.data() + b * step * width, width, false);
+              multiply<O>(count, width, taps * depth, patch.data(), taps * depth, 1, filter.data(), width,
+                          sums.data() + b * step * width, width, false);
             }
           } else {
             std::fill(sums.begin(), sums.begin() + block * step * width, real(0));
@@ -296,16 +254,15 @@ void apply(const Sizes& s, const T* source, T* target, const typename Real<T>::t
                 const int64_t w = s.source_column(j0 + b, tap % s.kernel_w);
                 if (w < 0) continue;
                 form(filter.data(), tap, s.backward ? h * weights_w + w : i * weights_w + j0 + b);
-                multiply<real>(count, width, s.source_c, rows.pixel(h, w), s.source_c, 1, filter.data(),
-                               width, sums.data() + b * step * width, width, true);
+                multiply<O>(count, width, depth, rows.pixel(h, w), depth, 1, filter.data(), width,
+                            sums.data() + b * step * width, width, true);
               }
             }
           }
           for (int64_t n = 0; n < count; n++) {
             T* to = target + (((first + n) * s.target_h + i) * s.target_w + j0) * s.target_c;
             for (int64_t b = 0; b < block; b++)
-              for (int64_t c = 0; c < s.target_c; c++)
-                store(to[b * s.target_c + c], sums[(b * step + n) * width + c]);
+              store_all(to + b * s.target_c, sums.data() + (b * step + n) * width, s.target_c);
           }
         }
     }
@@ -320,6 +277,7 @@ void filter_gradients(const Sizes& s, const T* source, const T* grad, const type
                       const typename Real<T>::type* weights, typename Real<T>::type* of_banks,
                       typename Real<T>::type* of_weights, T* of_filters, int64_t parts, int64_t threads) {
   using real = typename Real<T>::type;
+  using O = Operand<T>;  // pairs of images
   const int64_t width = padded<real>(s.target_c), taps = s.taps(), pixel_size = s.source_c * width;
   const bool gather = s.source_c < kNarrow;
   const int64_t rounds = gather ? 1 : taps, depth = gather ? taps * s.source_c : s.source_c;
@@ -328,9 +286,10 @@ void filter_gradients(const Sizes& s, const T* source, const T* grad, const type
   const int64_t step = banks ? images_at_once(s.images, width, sizeof(real)) : s.images;
   in_parallel(s.target_h, parts, threads, [&](int64_t part, int64_t first_row, int64_t end_row) {
     const int64_t most = std::clamp<int64_t>(kBlockBytes / (size * int64_t(sizeof(real))), 1, kMaxBlock);
-    std::vector<real> found(most * size), patch(gather ? step * depth : 0);
-    Rows<T> rows(source, s.source_h, s.source_w, s.source_c, s.source_c, s.rows_in_reach());
-    Rows<T> grads(grad, s.target_h, s.target_w, s.target_c, width, 1);
+    std::vector<real> found(most * size);
+    std::vector<O> patch(gather ? step * depth : 0);
+    Rows<T, Pairing::images> rows(source, s.source_h, s.source_w, s.source_c, s.source_c, s.rows_in_reach());
+    Rows<T, Pairing::images> grads(grad, s.target_h, s.target_w, s.target_c, width, 1);
     real* sum = banks ? of_banks + part * s.banks * taps * pixel_size : nullptr;
 
     for (int64_t first = 0; first < s.images; first += step) {
@@ -343,23 +302,23 @@ void filter_gradients(const Sizes& s, const T* source, const T* grad, const type
           for (int64_t tap = 0; tap < rounds; tap++) {
             for (int64_t b = 0; b < block; b++) {
               real* g = found.data() + b * size;
-              const real* pixel = patch.data();
+              const O* pixel = patch.data();
               if (gather) {
-                std::fill(patch.begin(), patch.end(), real(0));
+                std::fill(patch.begin(), patch.end(), O{});
                 for (int64_t t = 0; t < taps; t++) {
                   const int64_t h = s.source_row(i, t / s.kernel_w), w = s.source_column(j0 + b, t % s.kernel_w);
                   if (h < 0 || w < 0) continue;
-                  const real* from = rows.pixel(h, w);
-                  for (int64_t n = 0; n < count; n++)
-                    for (int64_t c = 0; c < s.source_c; c++)
-                      patch[n * depth + t * s.source_c + c] = from[n * s.source_c + c];
+                  const O* from = rows.pixel(h, w);
+                  for (int64_t n = 0; n < rows.groups(); n++)
+                    std::copy_n(from + n * s.source_c, s.source_c, patch.data() + n * depth + t * s.source_c);
                 }
               } else {
                 const int64_t h = s.source_row(i, tap / s.kernel_w), w = s.source_column(j0 + b, tap % s.kernel_w);
                 pixel = h < 0 || w < 0 ? nullptr : rows.pixel(h, w);
               }
               if (pixel)
-                multiply<real>(depth, width, count, pixel, 1, depth, grads.pixel(i, j0 + b), width, g, width, false);
+                multiply<O>(depth, width, rows.groups(), pixel, 1, depth, grads.pixel(i, j0 + b), width, g, width,
+                            false);
               else
                 std::fill(g, g + size, real(0));
             }
@@ -368,8 +327,7 @@ void filter_gradients(const Sizes& s, const T* source, const T* grad, const type
                 const int64_t position = i * s.target_w + j0 + b;
                 T* to = of_filters + (position * taps * s.source_c + tap * depth) * s.target_c;
                 for (int64_t r = 0; r < depth; r++)
-                  for (int64_t c = 0; c < s.target_c; c++)
-                    store(to[r * s.target_c + c], found[b * size + r * width + c]);
+                  store_all(to + r * s.target_c, found.data() + b * size + r * width, s.target_c);
               }
               continue;
             }
