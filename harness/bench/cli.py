@@ -1,4 +1,4 @@
-"""`lrlc bench layers | kernels | training | overhead | tables`."""
+"""`lrlc bench layers | kernels | training | precision | overhead | tables`."""
 
 import importlib.util
 import json
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from lrlc.harness.bench.layers import LayersMeasured
     from lrlc.harness.bench.overhead import Measure
+    from lrlc.harness.bench.precision import Gain
     from lrlc.harness.bench.resnet import NetworkRow
     from lrlc.harness.bench.timing import Ratio
     from lrlc.harness.bench.training import TrainingMeasured
@@ -125,6 +126,26 @@ def bench_training(
     device, chosen = _prepare(threads), _whole_numbers("--ranks", ranks)
     found = measure_training(batch or [128, 512], chosen, _dtype(dtype), rounds, device)
     _show(device, found, [_training_table(found)], as_json)
+
+
+@bench_app.command("precision")
+def bench_precision(
+    batch: Annotated[int, typer.Option(min=2, help="Images a batch.")] = 64,
+    sizes: Annotated[str, typer.Option(help="Pixels on each side of the images, as in 16,32.")] = "16,32",
+    rounds: Rounds = 10,
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Time training steps of the three-layer network in float32 and bfloat16."""
+    from lrlc.harness.bench.precision import NETWORKS, measure_precision
+
+    device, chosen = _prepare(threads), _whole_numbers("--sizes", sizes)
+    if min(chosen) < 8:
+        raise UserError(
+            f"--sizes: {min(chosen)} pixels are too few for the three-layer network; give 8 or more"
+        )
+    found = measure_precision(NETWORKS, chosen, batch, rounds, device)
+    _show(device, found, [_precision_table(found)], as_json)
 
 
 @bench_app.command("overhead")
@@ -252,6 +273,16 @@ def _training_table(found: "Sequence[TrainingMeasured]") -> list[list[str]]:
     for each in found:
         per_image = f"{each.microseconds_per_image:.0f}"
         table.append([each.ratio.name, *_ratio_cells(each.ratio, each.goal), per_image])
+    return table
+
+
+def _precision_table(found: "Sequence[Gain]") -> list[list[str]]:
+    table = [["network", "images", "bfloat16 is faster by", "quartiles", "float32 ms", "bfloat16 ms"]]
+    for gain in found:
+        each = gain.ratio
+        times = [f"{each.milliseconds:.1f}", f"{each.peer_milliseconds:.1f}"]
+        size = f"{gain.size}x{gain.size}"
+        table.append([gain.network, size, f"{each.ratio:.2f}", f"{each.low:.2f}-{each.high:.2f}", *times])
     return table
 
 
