@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from lrlc.harness.bench.resnet import measure_resnet50
 from lrlc.harness.bench.timing import interleave, ratio
+from lrlc.harness.cli import doctor
 from lrlc.harness.cli.app import app
 
 
@@ -55,6 +56,25 @@ def test_training_is_compared_with_a_plain_loop() -> None:
         ("lrlc-bench, lrlc K=2 4", "lrlc-bench, conv 4"),
         ("lrlc-bench, conv 4", "lrlc-bench, conv 2"),
     ]
+
+
+def test_precisions_are_compared_for_every_network() -> None:
+    found = bench("precision", "--batch", "2", "--sizes", "8,9")["results"]
+    assert {(each["network"], each["size"]) for each in found} >= {("convolution", 8), ("LRLC 4, layer 3", 9)}
+    assert all(
+        (checked(each["ratio"])["name"], each["ratio"]["peer"]) == ("float32", "bfloat16") for each in found
+    )
+
+
+@pytest.mark.parametrize(("gain", "advice"), [(1.6, "set train.precision to bfloat16"), (1.05, "at auto")])
+def test_the_doctor_says_which_precision_to_set(gain: float, advice: str) -> None:
+    assert advice in doctor.advised(gain)
+
+
+def test_the_doctor_measures_both_precisions() -> None:
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    (found,) = (each["found"] for each in json.loads(done.stdout) if each["what"] == "precision")
+    assert "train.precision" in found
 
 
 def test_resnet50_counts_what_local_connectivity_would_need() -> None:

@@ -14,6 +14,7 @@ from support import reference_layers as reference
 from test_layers_exact import assert_rounded, assert_same, gradients, make_combined, naive, problems
 
 from lrlc import layers
+from lrlc.layers.geometry import make_geometry
 from lrlc.layers.kernels import cpp_build, cpp_kernels, dispatch, ops, portable, unfolded
 
 KERNELS = {
@@ -62,6 +63,21 @@ def run(kernels, tensors, geometry):
 def test_kernels_of_combined_banks_are_exact(family, dtype, tolerance, problem):
     tensors = [t.to(dtype) for t in make_combined(problem, dependent=False)]
     assert_rounded(run(KERNELS[family], tensors, problem[0]), naive(problem[0]), tensors, tolerance)
+
+
+@pytest.mark.parametrize("family", LOCAL, indirect=True)
+@pytest.mark.parametrize("channels", [3, 17, 64])
+def test_bfloat16_is_added_up_in_float32(family, channels):
+    """Sums of bfloat16 in bfloat16 would stop growing at 256; odd numbers of channels and images leave a pair open."""
+    images, g = 301, make_geometry((4, 3), 3)
+    x = torch.ones(images, channels, 4, 3, dtype=torch.bfloat16)
+    filters = torch.full((2, 9 * channels, 33), 2.0, dtype=torch.bfloat16)
+    forward, backward = LOCAL[family]
+    assert torch.equal(forward(x, filters, g), torch.full((images, 33, 2, 1), 18.0 * channels).bfloat16())
+    of_x, of_filters = backward(torch.ones(images, 33, 2, 1).bfloat16(), x, filters, g, (True, True))
+    seen = torch.tensor([1.0, 2.0, 2.0, 1.0])[:, None].bfloat16()  # by how many of the two positions
+    assert torch.equal(of_x, (66 * seen).expand_as(of_x))
+    assert torch.equal(of_filters, torch.full_like(of_filters, images))
 
 
 @pytest.mark.parametrize("family", LOCAL, indirect=True)
