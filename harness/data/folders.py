@@ -148,7 +148,7 @@ def image_folder_source(
         validation_fraction=validation_fraction,
         settings=f"{sorted(found)} {chosen}",
         layout="image folders",
-        choices=lambda: [_classes(found["train"]), *_not_read(folder, unread(found))],
+        choices=lambda: [_classes(found["train"]), *_not_read(folder, unread(folder, found))],
     )
 
 

@@ -1,6 +1,7 @@
 """Image folders: split/class/picture.jpg, classes in the order of their names."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -68,10 +69,12 @@ def read_image_folder(folders: Mapping[str, Sequence[Path]], decoding: Decoding)
     return encoded_splits(parts, decoding)
 
 
-def unread(folders: Mapping[str, Sequence[Path]]) -> list[Path]:
-    """Files in the class folders that are not read."""
-    files = [path for children in folders.values() for child in children for path in files_below(child)]
-    return [path for path in files if path.suffix.lower() not in ENDINGS]
+def unread(folder: Path, folders: Mapping[str, Sequence[Path]]) -> list[Path]:
+    """Files below `folder` that are none of the pictures in its class `folders`."""
+    read = {
+        os.path.realpath(path) for children in folders.values() for child in children for path in _read(child)
+    }
+    return [path for path in files_below(folder) if os.path.realpath(path) not in read]
 
 
 def _check_same_classes(children: Sequence[Path], of_train: Sequence[Path]) -> None:
@@ -92,10 +95,14 @@ def _pictures(child: Path) -> list[Path]:
             raise DataError(f"{path}: only pictures directly in {child} are read; move it there or away")
         if ending in OTHER_PICTURES:
             raise DataError(f"{path}: {ending} is not read; convert it to one of {endings}, or take it away")
-    pictures = [path for path in child.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != "."]
+    pictures = _read(child)
     if not pictures:
         raise DataError(f"{child}: a class without a picture ({endings}); take the folder away or fill it")
     return pictures
+
+
+def _read(child: Path) -> list[Path]:
+    return [path for path in child.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != "."]
 
 
 def _classes(place: Path) -> list[Path]:

@@ -26,7 +26,7 @@ TURNED, LAID_ON_WHITE, GREY = "turned as EXIF says", "with an alpha channel, lai
 
 def as_shown(image: Image.Image) -> Image.Image:
     """`image` turned as its EXIF data say, its transparent pixels laid on white."""
-    if turn := TURNS.get(_orientation(image)):
+    if (turn := TURNS.get(_orientation(image))) is not None:
         image = image.transpose(turn)
     if not image.has_transparency_data:
         return image

@@ -62,11 +62,12 @@ class Planner:
         self._opened, self._data_dir, self._chosen = opened, data_dir, chosen or {}
         self.widths = widths or Widths()
         self._digests: dict[DatasetSpec, str] = {}
+        self._paths: dict[str, str] = {}
 
     def with_chosen(self, chosen: Mapping[Group, Setting]) -> "Planner":
         """This planner with these settings."""
         planner = Planner(self._opened, self._data_dir, chosen, self.widths)
-        planner._digests = self._digests
+        planner._digests, planner._paths = self._digests, self._paths
         return planner
 
     def trial(self, config: TrialConfig, search_number: int | None = None) -> Trial:
@@ -121,9 +122,18 @@ class Planner:
             if whole not in self._digests:
                 loaded = load_dataset(whole, self._data_dir, DecodingLines(whole.title))
                 _check_shifts(self._opened.study.measure, loaded)
+                self._check_one_path(whole, loaded.digest)
                 self._digests[whole] = loaded.digest
             self._digests[spec] = self._digests[whole]
         return self._digests[spec]
+
+    def _check_one_path(self, spec: DatasetSpec, digest: str) -> None:
+        """StudyError where a study names the same images by two paths: a trial of both would keep one row."""
+        if spec.path is None:
+            return
+        other = self._paths.setdefault(digest, spec.path)
+        if other != spec.path:
+            raise StudyError(f"{other} and {spec.path} hold the same images; name them by one path")
 
 
 def _check_shifts(measure: Measure, dataset: Dataset) -> None:
@@ -138,12 +148,23 @@ def _check_shifts(measure: Measure, dataset: Dataset) -> None:
 
 
 def studied_datasets(opened: OpenedStudy) -> list[DatasetSpec]:
-    """The data sets of a study's grid and search, each once for all that is done to it once it is decoded."""
+    """The data sets of a study's grid and search, each once for all that is done to it once it is decoded.
+
+    StudyError where two would be packed under one title.
+    """
     configs = expand(opened.study, opened.catalogue)
     specs = [config.dataset for config in configs]
     if opened.study.search is not None:
         specs.append(opened.study.search.dataset)
-    return list({packed_title(spec): spec for spec in specs}.values())
+    packed: dict[str, DatasetSpec] = {}
+    for spec in specs:
+        other = packed.setdefault(packed_title(spec), spec)
+        if (other.name, other.path) != (spec.name, spec.path):
+            raise StudyError(
+                f"{other.name or other.path} and {spec.name or spec.path} would both be packed as "
+                f"{packed_title(spec)}; rename one of the folders"
+            )
+    return list(packed.values())
 
 
 def settled_ids(store: Store, *, retry: Collection[TrialStatus] = ()) -> set[str]:
