@@ -61,7 +61,7 @@ def cut(folder: Path, data: st.DataObject) -> None:
 def flip(folder: Path, data: st.DataObject) -> None:
     path = any_file(folder, data)
     content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
+    for _ in range(data.draw(st.integers(1, 4)) if content else 0):
         content[int(data.draw(FRACTIONS) * len(content))] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
 
@@ -121,7 +121,7 @@ def spoil_columns(folder: Path, data: st.DataObject) -> None:
 
 
 COLUMN_CHANGES: dict[str, Callable[[pa.Table], pa.Table]] = {
-    "text": lambda t: t.set_column(1, "label", [str(v) for v in t[t.column_names[1]].to_pylist()]),
+    "text": lambda t: t.set_column(1, "label", pa.array([str(v) for v in t[1].to_pylist()])),
     "floats": lambda t: t.set_column(1, "label", pa.array([0.5] * len(t))),
     "nulls": lambda t: t.set_column(1, "label", pa.nulls(len(t), pa.int64())),
     "negative": lambda t: t.set_column(1, "label", pa.array(np.arange(len(t)) - 1)),
