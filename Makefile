@@ -5,29 +5,33 @@ BIN := $(VENV)/bin
 RESULTS ?= runs
 MOTO := .moto
 
-.PHONY: quickstart test tests tests-on-clusters fuzz chaos coverage figures check clean
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test tests tests-on-clusters fuzz chaos coverage figures check clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray,hub,dev]'
 	touch $@
 
-quickstart: $(VENV)/installed
+quickstart: $(VENV)/installed ## install, train 72 small networks, draw and report them
 	$(BIN)/lrlc run quickstart --results $(RESULTS)
 	$(BIN)/lrlc plot quickstart --results $(RESULTS)
 	$(BIN)/lrlc report quickstart --results $(RESULTS)
 	@echo "tables, figures and report.html are in $(RESULTS)/quickstart"
 
-test: $(VENV)/installed $(MOTO)/installed
+test: $(VENV)/installed $(MOTO)/installed ## all tests, and check
 	$(MAKE) --jobs 3 tests tests-on-clusters check
 
 # More processes than cores: tests of Ray, of kills and of locks wait much of their time.
-tests:
+tests: ## the tests but those on a Ray cluster
 	LRLC_MOTO_SERVER=$(CURDIR)/$(MOTO)/bin/moto_server \
 		$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --ignore tests/on_clusters
 
 # They wait for nodes most of the time, and need a process that runs no other Ray.
-tests-on-clusters:
+tests-on-clusters: ## the tests on a Ray cluster
 	$(BIN)/python -m pytest tests/on_clusters
 
 # A real S3 server for the tests, apart: botocore and our pins disagree on python-dateutil.
@@ -37,33 +41,33 @@ $(MOTO)/installed: Makefile
 	touch $@
 
 # The suite's property tests with new random examples, round after round, until MINUTES are over or one fails.
-fuzz: $(VENV)/installed
+fuzz: $(VENV)/installed ## property tests with new random examples, for MINUTES=10
 	end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); \
 	while [ $$(date +%s) -lt $$end ]; do \
 		$(BIN)/python -m pytest -q -x -m hypothesis --hypothesis-profile fuzz --ignore tests/on_clusters || exit 1; \
 	done
 
 # A study of 210 trials through 30 kills, as often as RUNS says (some minutes each).
-chaos: $(VENV)/installed
+chaos: $(VENV)/installed ## a study through 30 kills, RUNS=1 times
 	LRLC_CHAOS_RUNS=$(or $(RUNS),1) $(BIN)/python -m pytest -m chaos tests/on_clusters/test_chaos.py
 
 # How often the verdicts of 2,000 simulated studies with a known truth are wrong (some hours).
-coverage: $(VENV)/installed
+coverage: $(VENV)/installed ## error rates of the verdicts, from 2,000 simulated studies
 	LRLC_SIMULATED_STUDIES=2000 $(BIN)/python -m pytest -m coverage -s tests/test_claims_coverage.py
 
 # The figures that the docs show, from the committed tables.
 DRAW = $(BIN)/lrlc plot $(1) --results $(or $(3),results/reference) --out docs/images/$(1) --format png $(2:%=--only %)
-figures: $(VENV)/installed
+figures: $(VENV)/installed ## the figures of the docs, from the committed tables
 	$(call DRAW,trained_16px,rank_vs_accuracy effective_rank test_shift combining_weights tuning,results/trained)
 	$(call DRAW,rank_vs_accuracy,rank_vs_accuracy differences placement_rank pareto learning_curves)
 	$(call DRAW,translated,translated)
 	$(call DRAW,search_rank_and_placement,search_history search_importance)
 	$(call DRAW,alignment,alignment combining_weights combining_weights_by_image)
 
-check: $(VENV)/installed
+check: $(VENV)/installed ## style, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-clean:
+clean: ## remove what was installed and built
 	rm -rf $(VENV) $(MOTO) build dist .mypy_cache .pytest_cache .ruff_cache

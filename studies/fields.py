@@ -1,8 +1,10 @@
 """Kinds of values that the keys of a study take."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from lrlc.studies.lines import shown
 
@@ -43,6 +45,20 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str | int) else value
 
 
+@dataclass(frozen=True)
+class _Listed:
+    """Makes a single value a list of one, and says so in the JSON schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_listed, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        listed = handler(schema)
+        return {"anyOf": [listed["items"], listed]}
+
+
 def _height_and_width(value: object) -> object:
     """A number n means n x n."""
     sides = [value, value] if isinstance(value, int) else value
@@ -68,8 +84,11 @@ Minutes = Annotated[Real, Field(ge=0, le=MOST_MINUTES)]
 StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST_NAME)]
 """The folder of its results is called so."""
 
-Listed = BeforeValidator(_listed)
-Size = Annotated[tuple[int, int], BeforeValidator(_height_and_width)]
+Listed = _Listed()
+Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
+Size = Annotated[
+    tuple[int, int], BeforeValidator(_height_and_width, json_schema_input_type=Side | tuple[Side, Side])
+]
 """(H, W) in pixels; a study may write one number for both."""
 
 

@@ -1,6 +1,6 @@
 """When a comparison counts: networks that are trained, to their end, and in which the manipulation happened."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -36,4 +36,4 @@ def _any(given: object) -> object:
     return given
 
 
-AnyRegime = Annotated[Regime, BeforeValidator(_any)]
+AnyRegime = Annotated[Regime, BeforeValidator(_any, json_schema_input_type=Literal["any"] | Regime)]

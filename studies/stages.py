@@ -4,9 +4,9 @@ Both are ordinary trials of the study. See docs/studies.md, "Tuning by kind" and
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.fields import MOST_EPOCHS, MOST_SEEDS, Model, OptionValue, Seed, SeedCount
@@ -28,7 +28,13 @@ def _epochs(value: object) -> object:
     )
 
 
-Epochs = Annotated[int | str, BeforeValidator(_epochs)]
+Epochs = Annotated[
+    int | str,
+    BeforeValidator(
+        _epochs,
+        json_schema_input_type=Annotated[int, Field(ge=1, le=MOST_EPOCHS)] | Literal["full", "half", "third"],
+    ),
+]
 """A number of epochs, or a share of those that the study trains, rounded up."""
 
 

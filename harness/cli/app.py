@@ -1,5 +1,5 @@
 """The command line: `lrlc plan | run | retry | status` a study, `plot | report | claims | compare | export` its tables,
-`submit | jobs | logs | stop` on a cluster; `data | list | doctor | bench`.
+`submit | jobs | logs | stop` on a cluster; `init | schema | data | list | doctor | bench`.
 
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
 """
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lrlc import __version__
 from lrlc.harness.bench.cli import bench_app
 from lrlc.harness.cli import jobs as jobs_cli
 from lrlc.harness.cli import results as results_cli
+from lrlc.harness.cli import study_files as study_files_cli
 from lrlc.harness.cli.options import (
     RESULTS,
     AsJson,
@@ -37,11 +39,17 @@ app = typer.Typer(
     help="Is convolution the right inductive bias? Run, resume and plot ablation studies of layers that relax it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 data_app = typer.Typer(help="List, check and fetch data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"lrlc {__version__}")
+        raise typer.Exit
+
 
 DataDir = Annotated[Path | None, typer.Option("--data", envvar="LRLC_DATA", help="The folder of data sets.")]
 Serial = Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")]
@@ -52,9 +60,18 @@ Address = Annotated[
     str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
 ]
 
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+]
+
 SECONDS_BETWEEN_LOOKS = 5.0
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+
+
+@app.callback()
+def before_commands(version: Version = False) -> None:
+    """Options of `lrlc` itself."""
 
 
 @app.command()
@@ -399,6 +416,7 @@ def _shown(value: Any) -> str:
     )
 
 
+study_files_cli.register(app)
 results_cli.register(app)  # after the commands that train, as --help lists them
 jobs_cli.register(app)
 

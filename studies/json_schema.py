@@ -1,0 +1,111 @@
+"""The JSON schema of study files, for editors: that of the pydantic models, with the short forms that a file may use.
+
+It is wider than the reader in `loading`, which knows what fits together; what the reader takes, the schema takes.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lrlc.studies.expand import GROUPS
+from lrlc.studies.schema import Catalogue, Study
+
+Schema = dict[str, Any]
+
+KEYWORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+"""Bounds that pydantic 2 leaves under its own names where a validator stands between them and the number."""
+
+WHOLE: Schema = {"type": "integer"}
+TEXT: Schema = {"type": "string"}
+DATASET: Schema = {"anyOf": [TEXT, {"$ref": "#/$defs/DatasetSpec"}]}
+SEEDS: Schema = {
+    "anyOf": [{**WHOLE, "minimum": 1}, {"type": "array", "items": WHOLE, "minItems": 1}],
+    "description": "A number n (seeds 0 to n-1) or a list.",
+}
+WORDS: Schema = {"enum": ["all", "subsets"]}
+PLACEMENT: Schema = {
+    "anyOf": [
+        WHOLE,
+        WORDS,
+        {
+            "type": "array",
+            "items": {"anyOf": [WHOLE, WORDS, {"type": "array", "items": WHOLE}]},
+            "minItems": 1,
+        },
+    ],
+    "description": "Which layers are of the kind, from 1: 3 and [1, 3] are one placement, [[1], [3], all] three.",
+}
+
+
+def json_schema(catalogue: Catalogue) -> Schema:
+    """The schema, draft 2020-12; names of `catalogue` are completed, others allowed, as plugins may bring them."""
+    schema: Schema = _renamed(Study.model_json_schema())
+    defs, kind, network = schema["$defs"], _named(catalogue.kinds), _named(catalogue.networks)
+    block = _block(catalogue, kind, network)
+    schema["properties"] |= {
+        "datasets": _one_or_list(DATASET),
+        "seeds": SEEDS,
+        "network": network,
+        "grid": _one_or_list(block),
+        "claims": _one_or_list(schema["properties"]["claims"]["items"]),
+    }
+    defs["Search"]["properties"] |= {"dataset": DATASET, "seeds": SEEDS, "network": network}
+    defs["Space"]["properties"] |= {"kind": _one_or_list(kind), "placement": PLACEMENT}
+    _widen_tune(defs["Tune"])
+    _widen_claims(defs, kind)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "A study of lrlc-bench",
+    }
+
+
+def _renamed(given: Any) -> Any:
+    if isinstance(given, dict):
+        return {KEYWORDS.get(key, key): _renamed(value) for key, value in given.items()}
+    return [_renamed(item) for item in given] if isinstance(given, list) else given
+
+
+def _named(names: Iterable[str]) -> Schema:
+    return {"anyOf": [{"enum": sorted(names)}, TEXT]}
+
+
+def _one_or_list(item: Schema) -> Schema:
+    return {"anyOf": [item, {"type": "array", "items": item}]}
+
+
+def _block(catalogue: Catalogue, kind: Schema, network: Schema) -> Schema:
+    """A block of the grid: every axis that the shipped kinds have, and options of a plugin's."""
+    options = {name for taken in catalogue.options.values() for name in taken}
+    groups: Mapping[str, Iterable[str]] = {**GROUPS, "layer": options}
+    dotted: Schema = {f"{group}.{key}": {} for group, keys in groups.items() for key in sorted(keys)}
+    axes = {
+        "dataset": _one_or_list(DATASET),
+        "network": _one_or_list(network),
+        "kind": _one_or_list(kind),
+        "rank": _one_or_list({**WHOLE, "minimum": 1}),
+        "placement": PLACEMENT,
+    }
+    return {
+        "type": "object",
+        "description": "Axes, each a value or a list; the cells are all combinations.",
+        "properties": {**axes, **dotted},
+        "patternProperties": {r"^layer\.": {}},
+        "additionalProperties": False,
+        "required": ["kind"],
+    }
+
+
+def _widen_tune(tune: Schema) -> None:
+    tune["properties"]["seeds"] = SEEDS
+    tune["properties"]["grid"]["additionalProperties"] = {"type": ["array", "object"]}
+    tune["required"] = ["grid"]
+
+
+def _widen_claims(defs: Schema, kind: Schema) -> None:
+    cells = defs["Cells"]["properties"]
+    del cells["defaults"]  # written as `layer` in a file
+    cells |= {"kind": kind, "placement": PLACEMENT}
+    sides = {"anyOf": [kind, {"$ref": "#/$defs/Cells"}]}
+    for claim in [each for each in defs.values() if "ours" in each["properties"]]:
+        claim["required"].append("test")
+        claim["properties"] |= {side: sides for side in ("ours", "theirs") if side in claim["properties"]}

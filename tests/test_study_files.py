@@ -1,0 +1,131 @@
+"""What helps to write a study file: `lrlc init`, the JSON schema for editors, completion in a shell."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lrlc import __version__
+from lrlc.harness.plan.catalogue import catalogue
+from lrlc.results.store import Store
+from lrlc.studies import StudyError, parse_study, read_study, shipped_studies
+from lrlc.studies.json_schema import json_schema
+
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+
+SHORT_FORMS: list[dict[str, Any]] = [
+    {"datasets": "digits", "seeds": 3, "grid": {"kind": "conv"}},
+    {"datasets": ["digits", {"name": "mnist", "translate": 8}], "seeds": [1, 5], "grid": [{"kind": ["conv"]}]},
+    {"datasets": "a/folder", "size": 16, "grid": {"kind": "lrlc", "rank": 2, "placement": 3}},
+    {"datasets": "digits", "size": [8, 12], "grid": {"kind": "lrlc", "rank": [2], "placement": [[1], [3], "all"]}},
+    {"datasets": "digits", "grid": {"kind": "conv", "train.epochs": [1, 2], "dataset.size": [8, 16]}},
+    {
+        "datasets": "digits",
+        "grid": {"kind": "conv"},
+        "tune": {"grid": {"train": {"learning_rate": [0.1, 0.2]}}, "seeds": 2, "epochs": "half"},
+        "length_check": {"epochs": 4, "seeds": 1},
+        "measure": {"shifts": 1},
+        "regime": "any",
+    },
+    {
+        "datasets": "digits",
+        "grid": {"kind": ["conv", "lrlc"], "rank": 2},
+        "claims": {"name": "C", "test": "difference", "ours": {"kind": "lrlc", "rank": 2}, "theirs": "conv"},
+    },
+    {"search": {"trials": 3, "dataset": "digits", "seeds": 2, "space": {"kind": "conv", "placement": "subsets"}}},
+]  # fmt: skip
+
+WRONG: list[dict[str, Any]] = [
+    {"datasetz": "digits"},
+    {"datasets": "digits", "grid": {"kind": "conv", "rankk": 2}},
+    {"datasets": "digits", "grid": {"kind": "conv", "train.epoch": 2}},
+    {"datasets": "digits", "grid": {"kind": "conv"}, "train": {"epochs": 0}},
+    {"datasets": "digits", "grid": {"kind": "conv"}, "train": {"momentum": 1}},
+    {"datasets": "digits", "grid": {"kind": "conv"}, "size": [8, 8, 3]},
+    {"datasets": "digits", "grid": {"kind": "conv"}, "length_check": {"epochs": "most"}},
+    {"datasets": "digits", "grid": {"kind": "conv"}, "claims": [{"name": "C", "ours": "conv", "theirs": "conv"}]},
+    {"search": {"trials": 3, "dataset": "digits", "space": {"kind": "conv"}, "sampler": "tea"}},
+]  # fmt: skip
+
+
+def refused(study: dict[str, Any]) -> bool:
+    try:
+        parse_study(study, catalogue())
+    except StudyError:
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def valid() -> Callable[[object], bool]:
+    """Whether a study's mapping is valid by the JSON schema."""
+    validator = pytest.importorskip("jsonschema").Draft202012Validator
+    schema = json_schema(catalogue())
+    validator.check_schema(schema)
+    return lambda study: bool(validator(schema).is_valid(study))
+
+
+def test_a_begun_study_runs_as_it_is(lrlc: Lrlc, tmp_path: Path) -> None:
+    assert "lrlc run mine.yaml" in lrlc("init", "mine").stdout
+    lrlc("run", "mine.yaml", "--serial", "seeds=1", "train.epochs=1")
+    rows = Store(tmp_path / "runs/mine").trials()
+    assert sorted(zip(rows["kind"], rows["rank"].fillna(0), strict=True)) == [
+        ("conv", 0),
+        ("lrlc", 2),
+        ("lrlc", 4),
+        ("wide_conv", 2),
+        ("wide_conv", 4),
+    ]
+    assert set(rows["status"]) == {"finished"}
+    assert "low rank gains" in lrlc("claims", "mine.yaml").stdout
+
+
+def test_a_begun_study_trains_as_many_networks_as_it_says_it_does(lrlc: Lrlc, tmp_path: Path) -> None:
+    lrlc("init", "007.yaml")  # a name that YAML would read as a number
+    raw, path = read_study(str(tmp_path / "007.yaml"))
+    assert raw["name"] == "007"
+    assert "15 small networks" in path.read_text()
+    assert len(parse_study(raw, catalogue()).seeds) * 5 == 15
+
+
+def test_init_refuses_in_one_line_what_it_would_overwrite_or_mix(lrlc: Lrlc, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    for name in ("mine", "quickstart", "a/b", "", ".hidden"):
+        (line,) = lrlc("init", name, code=2).stderr.strip().splitlines()
+        assert line.startswith("lrlc: ")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("mine.yaml", "name: mine\n")]
+
+
+def test_shipped_studies_fit_the_schema(valid: Callable[[object], bool], lrlc: Lrlc) -> None:
+    assert {name: valid(read_study(name)[0]) for name in shipped_studies()} == dict.fromkeys(
+        shipped_studies(), True
+    )
+    assert json.loads(lrlc("schema").stdout) == json_schema(catalogue())
+
+
+@pytest.mark.parametrize("keys", SHORT_FORMS)
+def test_what_a_file_may_say_for_short_fits_the_schema(
+    keys: dict[str, Any], valid: Callable[[object], bool]
+) -> None:
+    assert not refused({"name": "t", **keys})
+    assert valid({"name": "t", **keys})
+
+
+@pytest.mark.parametrize("keys", WRONG)
+def test_an_editor_marks_what_the_reader_refuses(
+    keys: dict[str, Any], valid: Callable[[object], bool]
+) -> None:
+    assert refused({"name": "t", **keys})
+    assert not valid({"name": "t", **keys})
+
+
+def test_the_version_is_printed(lrlc: Lrlc) -> None:
+    assert lrlc("--version").stdout == f"lrlc {__version__}\n"
+
+
+def test_a_shell_completes_commands(lrlc: Lrlc) -> None:
+    completed = lrlc("", _LRLC_COMPLETE="complete_bash", COMP_WORDS="lrlc pl", COMP_CWORD="1")
+    assert completed.stdout.split() == ["plan", "plot"]
