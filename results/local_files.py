@@ -11,14 +11,11 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pyarrow import fs
 
 from lrlc.results.errors import StoreError
-
-if TYPE_CHECKING:
-    from lrlc.results.files import Write
+from lrlc.results.places import Write
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _ARROW = fs.LocalFileSystem()
@@ -28,7 +25,7 @@ SURE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """The local disk as a place for results (see results.files.Files)."""
+    """The local disk as a place for results (see results.places.Files)."""
 
     parallel_reads: int = 1
 
@@ -59,7 +56,7 @@ class LocalFiles:
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
 
-    def write(self, path: str, write: "Write", *, replace: bool) -> None:
+    def write(self, path: str, write: Write, *, replace: bool) -> None:
         folder, name = os.path.split(path)
         hidden = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.writing")
         try:

@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 import pyarrow as pa
 from pyarrow import fs
 
 from lrlc.results.errors import StoreError
-
-if TYPE_CHECKING:
-    from lrlc.results.files import Write
+from lrlc.results.places import Write
 
 SPOOL_BYTES = 64 * 2**20
 """What is written beyond this goes to a temporary file before its upload."""
@@ -40,7 +38,7 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A bucket as a place for results (see results.files.Files); a path is bucket/key."""
+    """A bucket as a place for results (see results.places.Files); a path is bucket/key."""
 
     arrow: fs.FileSystem
     parallel_reads: int = 16
@@ -67,7 +65,7 @@ class ObjectStore:
         with self._told(path, "read"), self.arrow.open_input_stream(path) as file:
             return cast(bytes, file.read())
 
-    def write(self, path: str, write: "Write", *, replace: bool) -> None:
+    def write(self, path: str, write: Write, *, replace: bool) -> None:
         """Replaces in any case: what must not be replaced has a name of its own."""
         with self._told(path, "write"), tempfile.SpooledTemporaryFile(SPOOL_BYTES) as gathered:
             write(cast(BinaryIO, gathered))

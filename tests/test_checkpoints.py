@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lrlc.harness.data import load_dataset
 from lrlc.harness.run.driver import Driver, GridSource
-from lrlc.harness.run.executor import BegunAnew, Event
+from lrlc.harness.run.fate import BegunAnew, Fate
 from lrlc.harness.run.serial import SerialExecutor
 from lrlc.harness.run.session import open_run
 from lrlc.harness.training.checkpoint import WrongCheckpoint, as_bytes, from_bytes
@@ -97,7 +97,7 @@ def test_a_whole_checkpoint_is_taken_over_by_its_own_trial_alone() -> None:
 
 def run(trial: Trial, store: Store) -> tuple[pd.Series, list[str]]:
     """The row of the trial, run to its end on the store, and why it began anew if it did."""
-    events: list[Event] = []
+    events: list[Fate] = []
     Driver([GridSource([trial])], SerialExecutor(SETTINGS), store, Resources(), events.append).run()
     row = store.trials().set_index("trial_id").loc[trial.id]
     assert row["status"] == TrialStatus.FINISHED
@@ -163,7 +163,7 @@ def test_a_checkpoint_of_another_network_begins_anew_once(trial, block, tmp_path
 def test_a_checkpoint_that_cannot_be_read_does_not_stop_its_trial(trial, tmp_path) -> None:
     asked, store = trial(), Store(tmp_path / "store")
     (tmp_path / "store" / "checkpoints" / f"{asked.id}.pt").mkdir(parents=True)
-    events: list[Event] = []
+    events: list[Fate] = []
     driver = Driver([GridSource([asked])], SerialExecutor(SETTINGS), store, Resources(), events.append)
     assert driver._checkpoint(asked) is None
     assert [event.reason for event in events] == [

@@ -12,7 +12,8 @@ from lrlc.harness.bench.resident import resident_bytes
 from lrlc.harness.plan.catalogue import OpenedStudy, open_study
 from lrlc.harness.plan.planning import Planner
 from lrlc.harness.run.driver import Driver, GridSource, TrialSource
-from lrlc.harness.run.executor import Event, Finished
+from lrlc.harness.run.executor import Finished
+from lrlc.harness.run.fate import Fate
 from lrlc.harness.run.ray_pool import RayExecutor, connect
 from lrlc.harness.training.worker import WorkerSettings
 from lrlc.harness.trial import Trial, blank_result, stopped_result
@@ -77,8 +78,8 @@ class _Clock:
         resident = resident_bytes()
         self.resident += [] if resident is None else [resident]
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Finished):
+    def __call__(self, fate: Fate) -> None:
+        if isinstance(fate, Finished):
             self.ended_at.append(time.perf_counter() - self.started)
             if len(self.ended_at) == self._tenth:
                 self.note_memory()

@@ -8,24 +8,22 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lrlc.harness.run.executor import BegunAnew, Event, Finished, Lost, Started
+from lrlc.harness.run.executor import Finished, Started
 from lrlc.harness.run.executor import Progress as EpochReport
+from lrlc.harness.run.fate import BegunAnew, Fate, Retried
 from lrlc.harness.text import SECONDS_BETWEEN_LINES, duration
-from lrlc.harness.trial import Trial
 from lrlc.results.schema import TrialStatus
 
 
 class Display:
-    """Counts the driver's events and shows done, running, failed, rate and time left.
+    """Counts what the driver says of trials and shows done, running, failed, rate and time left.
 
-    `total` counts the whole study, `done` what its table held before this run. A trial whose worker died
-    `max_attempts` times has failed.
+    `total` counts the whole study, `done` what its table held before this run.
     """
 
-    def __init__(self, total: int, done: int, *, max_attempts: int, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet)
+    def __init__(self, total: int, done: int) -> None:
+        self._console = Console(stderr=True)
         self._total, self._before, self._done = total, done, done
-        self._max_attempts = max_attempts
         self._running: set[str] = set()
         self._endings: Counter[str] = Counter()
         self._latest = ""
@@ -49,40 +47,30 @@ class Display:
     def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._bar.stop()
-        elif not self._console.quiet:
+        else:
             self._plain_line()
 
-    def __call__(self, event: Event) -> None:
-        label = event.trial.label
-        match event:
+    def __call__(self, fate: Fate) -> None:
+        label, attempts = fate.trial.label, fate.trial.attempts
+        match fate:
             case Started():
-                self._running.add(event.trial.id)
-                if event.trial.attempts > 1:
-                    self._say(f"started again: {label}, attempt {event.trial.attempts}")
+                self._running.add(fate.trial.id)
+                if attempts > 1:
+                    self._say(f"started again: {label}, attempt {attempts}")
             case EpochReport(record=record):
                 self._latest = f"{label} epoch {record.epoch}: {record.validation_accuracy:.1%}"
-            case Finished(result=result) if result.status is TrialStatus.OUT_OF_MEMORY and _shared(
-                event.trial
-            ):
-                self._running.discard(event.trial.id)
-                self._say(f"out of memory beside others: {label}; it is run again alone")
+            case BegunAnew(reason=reason):
+                self._say(f"begun anew: {label}: its checkpoint {reason}")
+            case Retried(reason=reason):
+                self._running.discard(fate.trial.id)
+                self._say(f"to run again: {label} (attempt {attempts}): {reason}")
             case Finished(result=result):
-                self._end(event.trial.id, result.status)
+                self._end(fate.trial.id, result.status)
                 if result.status is TrialStatus.DIVERGED:
                     self._say(f"diverged: {label}, after {result.epochs_run} epochs that went well")
                 elif result.error:
                     ending = result.status.replace("_", " ")
                     self._say(f"{ending}: {label}: {result.error.strip().splitlines()[-1]}")
-            case BegunAnew(reason=reason):
-                self._say(f"begun anew: {label}: its checkpoint {reason}")
-            case Lost(reason=reason):
-                self._running.discard(event.trial.id)
-                self._say(f"worker lost: {label} (attempt {event.trial.attempts}): {reason}")
-                deaths = event.trial.deaths + (0 if event.with_node else 1)
-                if deaths >= self._max_attempts:
-                    memory = event.out_of_memory
-                    self._end(event.trial.id, TrialStatus.OUT_OF_MEMORY if memory else TrialStatus.FAILED)
-                    self._say(f"failed: {label}: its worker died {deaths} times")
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self._done, details=f"{self._summary()}  {self._latest}")
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
@@ -110,7 +98,3 @@ class Display:
             left = duration((self._total - self._done) * seconds / finished)
             parts.append(f"{left} left")
         return ", ".join(parts)
-
-
-def _shared(trial: Trial) -> bool:
-    return trial.gpu_fraction is not None and trial.gpu_fraction < 1

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lrlc.harness.run.executor import BegunAnew, Event, Executor, Finished, Lost, Progress, Saved, Started
+from lrlc.harness.run.executor import Event, Executor, Finished, Lost, Progress, Saved, Started
+from lrlc.harness.run.fate import BegunAnew, Fate, Retried
 from lrlc.harness.training import checkpoint
 from lrlc.harness.training.checkpoint import WrongCheckpoint
 from lrlc.harness.trial import Checkpoint, Trial, blank_result, stopped_result
@@ -80,9 +81,9 @@ class Driver:
         executor: Executor,
         store: Store,
         resources: Resources,
-        on_event: Callable[[Event], None] = lambda event: None,
+        on_fate: Callable[[Fate], None] = lambda fate: None,
     ) -> None:
-        self._sources, self._executor, self._store, self._on_event = sources, executor, store, on_event
+        self._sources, self._executor, self._store, self._on_fate = sources, executor, store, on_fate
         self._max_attempts = resources.max_attempts
         self._limit_minutes = resources.time_limit_minutes
         self._flights: dict[str, _Flight] = {}
@@ -154,15 +155,15 @@ class Driver:
             content = self._store.checkpoint(trial.id)
             return None if content is None else checkpoint.from_bytes(content, trial.id)
         except WrongCheckpoint as wrong:
-            self._on_event(BegunAnew(trial, str(wrong)))
+            self._on_fate(BegunAnew(trial, str(wrong)))
         except StoreError as error:
-            self._on_event(BegunAnew(trial, f"cannot be used: {error}"))
+            self._on_fate(BegunAnew(trial, f"cannot be used: {error}"))
         return None
 
     def _begin_anew(self, flight: _Flight) -> None:
         """What the checkpoint said of the trial's epochs no longer counts."""
         flight.curve.clear()
-        self._on_event(BegunAnew(flight.trial, "does not fit its network"))
+        self._on_fate(BegunAnew(flight.trial, "does not fit its network"))
 
     def _handle(self, event: Event) -> None:
         flight = self._flights.get(event.trial.id)
@@ -173,22 +174,22 @@ class Driver:
                 flight.known = known
                 if flight.curve and known.resumed_epochs is None:
                     self._begin_anew(flight)
+                self._on_fate(event)
             case Progress(record=record):
                 flight.curve.append(record)
                 self._learn(flight.trial, record)
+                self._on_fate(event)
             case Saved(checkpoint=saved):
                 self._store.save_checkpoint(event.trial.id, checkpoint.as_bytes(saved, event.trial.id))
                 self._saved.add(event.trial.id)
             case Finished(result=result) if result.status == TrialStatus.OUT_OF_MEMORY and _shared(
                 flight.trial
             ):
-                self._end(flight, result)
-                self._alone.append(replace(flight.trial, alone=True, attempts=flight.trial.attempts + 1))
+                self._run_alone(flight, result)
             case Finished(result=result):
                 self._finish(flight, result)
             case Lost():
                 self._retry(flight, event)
-        self._on_event(event)
 
     def _learn(self, trial: Trial, record: EpochRecord) -> None:
         for source in self._sources:
@@ -208,9 +209,14 @@ class Driver:
 
     def _stop(self, flight: _Flight, status: TrialStatus, error: str | None = None) -> None:
         self._executor.stop(flight.trial, hung=status == TrialStatus.TIMED_OUT)
-        result = flight.stopped(status, error)
-        self._finish(flight, result)
-        self._on_event(Finished(flight.trial, result))
+        self._finish(flight, flight.stopped(status, error))
+
+    def _run_alone(self, flight: _Flight, result: TrialResult) -> None:
+        """Keep the row of a trial without room beside others, and queue it to have a GPU to itself."""
+        trial = flight.trial
+        self._end(flight, result)
+        self._alone.append(replace(trial, alone=True, attempts=trial.attempts + 1))
+        self._on_fate(Retried(trial, "out of memory beside others, it will have a GPU to itself"))
 
     def _retry(self, flight: _Flight, lost: Lost) -> None:
         """Queue the trial again, unless its workers died too often; a node's loss is not held against it."""
@@ -219,6 +225,7 @@ class Driver:
         if deaths < self._max_attempts:
             del self._flights[trial.id]
             self._again.append(replace(trial, attempts=trial.attempts + 1, deaths=deaths))
+            self._on_fate(Retried(trial, f"worker lost: {lost.reason}"))
         else:
             status = TrialStatus.OUT_OF_MEMORY if lost.out_of_memory else TrialStatus.FAILED
             error = f"its worker died {deaths} times, last: {lost.reason}"
@@ -226,6 +233,7 @@ class Driver:
 
     def _finish(self, flight: _Flight, result: TrialResult) -> None:
         self._end(flight, result)
+        self._on_fate(Finished(flight.trial, result))
         for source in self._sources:
             self._prune(source.tell(result))
 

@@ -54,18 +54,7 @@ class Lost:
     out_of_memory: bool = False
 
 
-@dataclass(frozen=True)
-class BegunAnew:
-    """The trial had a checkpoint that cannot serve it, and begins at its start; the driver says so, no executor.
-
-    `reason` continues 'its checkpoint ...'.
-    """
-
-    trial: Trial
-    reason: str
-
-
-Event = Started | Progress | Saved | Finished | Lost | BegunAnew
+Event = Started | Progress | Saved | Finished | Lost
 
 
 class Executor(Protocol):

@@ -204,7 +204,7 @@ class RunSession:
             seeds = len(self.search.seeds)
             total, done = total + search.total * seeds, done + search.trials_done
             sources.append(search)
-        with Display(total, done, max_attempts=self.study.resources.max_attempts) as display:
+        with Display(total, done) as display:
             Driver(sources, executor, store, self.study.resources, display).run()
         if search is not None:
             store.write_importance(search.importance(), self.profile)

@@ -77,7 +77,7 @@ def _maps(panel: Panel) -> list[_HeatMap]:
         return []
     found: dict[tuple[str, str], dict[tuple[str, int], Summary]] = {}
     for layer, rows in cells(finished[~finished["kind"].isin(NOT_RELAXED) & finished["rank"].notna()]):
-        difference = paired_difference(rows, reference).difference.scaled(100)
+        difference = paired_difference(rows, reference).scaled(100)
         if difference.n:
             of_kind = found.setdefault((str(layer["kind"]), str(layer["options"])), {})
             of_kind[str(layer["placement"]), int(str(layer["rank"]).removesuffix(".0"))] = difference

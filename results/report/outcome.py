@@ -97,7 +97,7 @@ def _line(
     ended = ", ".join(f"{count} {status}" for status, count in unfinished(rows).items())
     difference: Summary | None = None
     if reference is not None and layer["kind"] != REFERENCE:
-        difference = paired_difference(rows, reference).difference.scaled(100)
+        difference = paired_difference(rows, reference).scaled(100)
     options = json.loads(str(layer["options"]))
     chosen = "".join(f", {name} {value}" for name, value in options.items())
     return [

@@ -72,32 +72,19 @@ def unfinished(rows: pd.DataFrame) -> dict[str, int]:
     return {status.replace("_", " "): int(counts[status]) for status in endings if counts.get(status, 0)}
 
 
-@dataclass(frozen=True)
-class PairedDifference:
-    """Differences `ours - theirs` of runs that share a seed, and how the two correlate over seeds.
-
-    `correlation` is NaN where n < 2 or one side does not vary.
-    """
-
-    difference: Summary
-    correlation: float
-
-
 def paired_difference(
     ours: pd.DataFrame,
     theirs: pd.DataFrame,
     value: str = "test_accuracy",
     confidence: float = CONFIDENCE,
-) -> PairedDifference:
-    """Compare two cells seed by seed; seeds that did not finish in both are left out.
+) -> Summary:
+    """The differences `ours - theirs` of runs that share a seed; seeds that did not finish in both are left out.
 
     Raises ValueError if a seed stands twice in a cell: then it holds more than one setting.
     """
     pairs = pd.concat([_by_seed(ours, value), _by_seed(theirs, value)], axis=1, join="inner").dropna()
     left, right = (pairs.iloc[:, side].to_numpy(dtype=np.float64) for side in (0, 1))
-    varies = len(pairs) > 1 and left.std() > 0 and right.std() > 0
-    correlation = float(np.corrcoef(left, right)[0, 1]) if varies else math.nan
-    return PairedDifference(summarise(left - right, confidence), correlation)
+    return summarise(left - right, confidence)
 
 
 def binomial_sd(accuracy: float, images: int) -> float:

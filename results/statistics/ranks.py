@@ -18,7 +18,7 @@ Table = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RankSummary:
-    """What a table of seeds x ranks says; `p_rising` and `p_falling` are NaN under 3 ranks or 2 seeds."""
+    """What a table of seeds x ranks says; `p_rising` is NaN under 3 ranks or 2 seeds."""
 
     best: int
     """The rank of the best mean validation accuracy."""
@@ -27,7 +27,6 @@ class RankSummary:
     shares: dict[int, float]
     """How often each rank is best when seeds are drawn again."""
     p_rising: float
-    p_falling: float
 
 
 def summarise_ranks(
@@ -38,7 +37,7 @@ def summarise_ranks(
     sufficient = sufficient_rank(ranks, test, best, margin, alpha)
     drawn = np.bincount(best_columns(validation), minlength=len(ranks)) / DRAWS
     shares = {rank: float(share) for rank, share in zip(ranks, drawn, strict=True)}
-    return RankSummary(ranks[best], sufficient, shares, page_p(test), page_p(test[:, ::-1]))
+    return RankSummary(ranks[best], sufficient, shares, page_p(test))
 
 
 def page_p(table: Table) -> float:
