@@ -86,7 +86,7 @@ def test_a_comparison_of_trained_networks_is_decided_with_its_conditions() -> No
         ({"linear": 0.975}, "on MNIST conv (97.0%) does not beat a linear classifier (97.5%)"),
         ({"linear": 0.99}, "on MNIST LRLC rank 4, layer 3 (98.0%) and conv (97.0%) do not beat"),
         ({"linear": None}, "no linear baseline was computed for MNIST: run the study again"),
-        ({"half": 0.6}, "fewer epochs change the effect by 0.40 points, not less than 0.30"),
+        ({"half": 0.6}, "fewer epochs changes the effect by 0.40 points, which must be less than 0.30"),
         (
             {"spread": 0.049},
             "on MNIST the weights of LRLC rank 4, layer 3 (0.049) hardly vary over positions",

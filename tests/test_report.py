@@ -107,16 +107,21 @@ def test_the_page_needs_nothing_beside_it_and_runs_no_other_script(html: str) ->
 
 def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
     assert texts("h2", html)[0] == "Verdicts"
-    assert '<p class="answer">2 of 5 claims supported, 1 contradicted, 2 undecided.</p>' in html
+    (lead,) = re.findall('<p class="answer">(.*)</p>\n<p>(.*)</p>', html)
+    assert lead == (
+        "2 of 5 claims supported, 1 contradicted, 2 undecided.",
+        "LRLC, fixed minus convolution: +0.42 points on MNIST (95% interval +0.17 to +0.67, supported), "
+        "+0.42 on CIFAR-10 (+0.17 to +0.67, supported).",
+    )
     rows = [" ".join(filter(None, texts("td", row))) for row in re.findall("<tr>.*?</tr>", html)]
     assert (
         "C2 ✗ contradicted LRLC beats parameter-matched wide convolution and locally connected layers."
         in rows
     )
-    assert "✓ supported MNIST LRLC, fixed minus convolution +0.42 (+0.17 to +0.67) 8 0.0078 0.31 0.10" in rows
-    assert "✓ supported CIFAR-10 LRLC, fixed minus convolution +0.42 (+0.17 to +0.67) 8 < 0.001 1.00" in rows
-    assert "? undecided CIFAR-10 LRLC, input-dependent minus fixed +0.05 1 none 0.43" in rows
-    assert "✓ supported MNIST range over the image +0.42 (+0.17 to +0.67) weight 8 0.001" in rows
+    assert "✓ supported MNIST +0.42 (+0.17 to +0.67) LRLC, fixed minus convolution 8 0.0078 0.31 0.10" in rows
+    assert "✓ supported CIFAR-10 +0.42 (+0.17 to +0.67) LRLC, fixed minus convolution 8 < 0.001 1.00" in rows
+    assert "? undecided CIFAR-10 +0.05 LRLC, input-dependent minus fixed 1 none 0.43" in rows
+    assert "✓ supported MNIST +0.42 (+0.17 to +0.67) weight range over the image 8 0.001" in rows
     headers = texts("th", html.partition('<h2 id="what-was-asked"')[0])
     assert "effect, points (95% interval)" in headers
     assert "r" not in headers  # nothing to say there
@@ -276,6 +281,32 @@ def test_no_letter_of_a_text_is_taken_for_markup() -> None:
     assert texts("td", read) == texts("td", to_html(page)) == NASTY
     assert [text for text in texts("p", read) if text in NASTY] == NASTY
     assert texts("code", read) == ["``` error ```"]
+
+
+def test_numbers_stand_in_markdown_as_they_are() -> None:
+    said = ["0.27", "+0.22 to +0.32", "−0.12", "98.64 (98.57 to 98.71)", "< 0.001", "1.5 k", "= 2", "-3"]
+    table = Table("t", [Column("c", "numbers")], [[Cell(text)] for text in said])
+    markdown, _ = to_markdown(Page("t", "", "0.27 points", [], [Section("s", [table])]), "files")
+    assert "**0.27 points**" in markdown
+    lines = [line[2:-2] for line in markdown.splitlines() if line.startswith("| ")][2:]
+    assert lines == [text.replace("<", "\\<").replace("= 2", "\\= 2") for text in said]
+
+
+def test_an_interval_says_nothing_of_what_cannot_be(tmp_path: Path) -> None:
+    """Two seeds, 70 and 75% right: Student's t would have the mean between 40.7 and 104.3%."""
+    accuracies = {("conv", 0): 0.70, ("conv", 1): 0.75, ("coord_conv", 0): 0.99, ("coord_conv", 1): 0.05}
+    rows = [
+        replace(row, test_accuracy=accuracies[row.kind, row.seed])
+        for row in study(("mnist",), 2, (), (), wide_ranks=(), local_placements=())
+    ]
+    store = Store(tmp_path / "s")
+    store.commit(rows)
+    found = {
+        line["layer"].removesuffix(" ★"): line
+        for line in cells_of("MNIST", write_report(store, tmp_path / "r.html").read_text())
+    }
+    assert found["convolution"]["test accuracy, % (95% interval)"] == "72.50 (40.73 to 100.00)"
+    assert found["CoordConv"]["minus conv, points (95% interval)"] == "−20.50 (−100.00 to +100.00)"
 
 
 def test_a_column_of_numbers_is_sorted_by_values_that_a_script_can_read() -> None:

@@ -88,7 +88,7 @@ def test_a_header_sorts_numbers_as_numbers_with_the_empty_ones_last(page: Page, 
     assert header.get_attribute("aria-sort") == "none"
     units = {"k": 1e3, "M": 1e6}
     assert column(results, 8) == sorted(parameters, key=lambda text: float(text[:-2]) * units[text[-1]])
-    results.get_by_role("button", name="layer").click()
+    results.get_by_role("button", name=re.compile(r"^layer\b")).click()
     assert column(results, 0) == sorted(layers, key=str.lower)
 
 
@@ -135,6 +135,39 @@ def test_a_phone_shows_the_whole_width_in_letters_that_can_be_read(page: Page) -
     assert len(boxes) == len(targets) > 20
     assert min(box["height"] for box in boxes) >= SMALLEST_TARGET
     assert min(box["width"] for box in boxes) >= SMALLEST_TARGET
+
+
+def test_a_phone_shows_each_effect_whole_and_says_what_is_wider_than_the_screen(page: Page) -> None:
+    page.set_viewport_size({"width": PHONE, "height": 800})
+    evidence = page.get_by_role("table", name="Evidence for C1")
+    for row in evidence.locator("tbody tr").all():
+        effect = row.locator("td.estimates").first
+        box = effect.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= PHONE
+    page.wait_for_selector("figure .scroll.more")
+    cues = page.locator("figure .scroll.more + .cue")
+    assert cues.count() > 3
+    assert cues.first.is_visible()
+    wide = page.locator("figure .scroll.more").first.element_handle()
+    wide.evaluate("(box) => { box.scrollLeft = box.scrollWidth; }")
+    page.wait_for_function("(box) => !box.classList.contains('more')", arg=wide)
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.wait_for_function("document.querySelectorAll('figure .scroll.more').length === 0")
+
+
+def test_a_dark_scheme_has_light_letters_on_a_dark_page_and_figures_on_white(page: Page) -> None:
+    def lightness(selector: str, name: str) -> float:
+        colour = page.locator(selector).first.evaluate("(one, name) => getComputedStyle(one)[name]", name)
+        return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+    assert lightness("body", "backgroundColor") == 255
+    page.emulate_media(color_scheme="dark")
+    assert lightness("body", "backgroundColor") < 40
+    assert min(lightness(tag, "color") for tag in ("body", "td", "h2", "nav a", ".supported", ".note")) > 150
+    assert lightness("figure img", "backgroundColor") == 255
+    page.emulate_media(media="print")
+    assert lightness("body", "backgroundColor") == 255
 
 
 def test_it_reads_whole_without_scripts(browser: Browser, report: Path) -> None:

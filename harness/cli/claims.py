@@ -6,7 +6,7 @@ from dataclasses import asdict
 from lrlc.harness.text import aligned
 from lrlc.results.claims import TALK, Finding, Judged
 from lrlc.results.names import seeds_name
-from lrlc.results.statistics import Summary
+from lrlc.results.statistics import Summary, possible
 
 HEAD = ("", "", "effect (95% interval)", "over images too", "seeds", "p", "visible", "test noise")
 
@@ -55,7 +55,7 @@ def _cells(finding: Finding) -> tuple[str, ...]:
         f"  {finding.where}",
         finding.verdict,
         effect(finding.effect, finding.unit) if finding.effect else "",
-        _interval(finding.over_images),
+        _interval(finding.over_images, finding.unit),
         f"{finding.seeds} ({seeds_name(finding.reporting)})" if finding.seeds else "",
         p_value(finding.p),
         "" if finding.smallest_visible is None else f"{finding.smallest_visible:.2f}",
@@ -63,14 +63,18 @@ def _cells(finding: Finding) -> tuple[str, ...]:
     )
 
 
-def _interval(found: Summary | None) -> str:
-    return f"{found.low:+.2f} to {found.high:+.2f}" if found is not None and found.low == found.low else ""
+def _interval(found: Summary | None, unit: str) -> str:
+    if found is None or found.low != found.low:
+        return ""
+    cut = possible(found, unit)
+    return f"{cut.low:+.2f} to {cut.high:+.2f}"
 
 
 def effect(found: Summary, unit: str) -> str:
     """'+0.31 (+0.20 to +0.42) points'."""
     sign = "" if unit == "times" else "+"
-    interval = f" ({found.low:{sign}.2f} to {found.high:{sign}.2f})" if found.low == found.low else ""
+    cut = possible(found, unit)
+    interval = f" ({cut.low:{sign}.2f} to {cut.high:{sign}.2f})" if found.low == found.low else ""
     return f"{found.mean:{sign}.2f}{interval} {unit}"
 
 

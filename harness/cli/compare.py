@@ -13,7 +13,7 @@ from lrlc.results.claims import Asked, Tables
 from lrlc.results.compare import ComparedCell, Regimes, known_regime, only_in, read_csv, unknown
 from lrlc.results.files import locate
 from lrlc.results.names import dataset_name, short_kind_name
-from lrlc.results.statistics import Summary
+from lrlc.results.statistics import Summary, possible
 from lrlc.results.store import Store
 from lrlc.studies.regime import Regime
 
@@ -70,9 +70,9 @@ def _line(each: ComparedCell, varying: Sequence[str]) -> list[str]:
         cell.get("rank", ""),
         cell.get("placement", ""),
         *(cell[name] for name in varying),
-        _estimate(each.first, ""),
-        _estimate(each.second, ""),
-        _estimate(each.difference, "+"),
+        _estimate(possible(each.first, "%"), ""),
+        _estimate(possible(each.second, "%"), ""),
+        _estimate(possible(each.difference, "points"), "+"),
         str(each.difference.n),
         p_value(each.p),
         f"{each.outcome} ({each.how})",

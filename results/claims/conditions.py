@@ -50,7 +50,8 @@ def _failed(group: Sequence[Condition]) -> str:
     needed = first.needed or 0.0
     if first.name == LENGTH:
         return (
-            f"fewer epochs change the effect by {first.number:.2f} {first.unit}, not less than {needed:.2f}"
+            f"training with fewer epochs changes the effect by {first.number:.2f} {first.unit}, "
+            f"which must be less than {needed:.2f}"
         )
     if first.name == LINEAR:
         listed = _listed([f"{each.what} ({each.number:.1f}%)" for each in group])

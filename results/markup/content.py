@@ -57,10 +57,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """`numbers` stand to the right and sort by value, a `long` text is broken into lines."""
+    """`numbers` stand to the right and sort by value; `estimates` are numbers with their interval, a `long` text is
+    broken into lines."""
 
     name: str
-    kind: Literal["words", "numbers", "long"] = "words"
+    kind: Literal["words", "numbers", "estimates", "long"] = "words"
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.kind in ("numbers", "estimates")
 
 
 @dataclass(frozen=True)
@@ -108,10 +113,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """`question` and, in one sentence, `answer` are for who reads no further; `facts` stand below them."""
+    """`question`, in one sentence `answer`, and `effect` in numbers are for who reads no further.
+
+    `facts` stand below them.
+    """
 
     title: str
     question: str
     answer: str
     facts: Sequence[Block]
     sections: Sequence[Section]
+    effect: str = ""

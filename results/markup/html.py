@@ -30,6 +30,8 @@ from lrlc.results.markup.content import (
 
 HERE = Path(__file__).parent
 MIME = {"svg": "image/svg+xml", "png": "image/png"}
+CUE = '<p class="cue" aria-hidden="true">Scroll sideways for the rest →</p>'
+"""Stands below what may be wider than the screen, and is seen where it is."""
 SCREEN_SCALE = 1.33
 """A figure is shown a third larger than on paper."""
 
@@ -44,6 +46,8 @@ def to_html(page: Page) -> str:
         title=escape(page.title),
         question=_block(Text(page.question), numbers),
         answer=escape(page.answer),
+        effect=_block(Text(page.effect), numbers),
+        summary=escape(" ".join(filter(None, [page.answer, page.effect]))),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         script=script,
         script_digest=digest,
@@ -94,7 +98,7 @@ def _table(table: Table, name: str) -> str:
         f'<div class="table">\n<h3 id="{name}">{escape(table.caption)}</h3>\n'
         f'<div class="scroll" role="region" aria-labelledby="{name}" tabindex="0">'
         f'<table aria-labelledby="{name}">\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>\n{note}</div>"
+        f"<tbody>\n{body}\n</tbody></table></div>\n{CUE}\n{note}</div>"
     )
 
 
@@ -105,7 +109,7 @@ def _cell(column: Column, cell: Cell) -> str:
 
 
 def _look(column: Column) -> str:
-    return f' class="{column.kind}"'
+    return f' class="{"numbers " * (column.kind == "estimates")}{column.kind}"'
 
 
 def _figure(figure: Figure) -> str:
@@ -117,6 +121,6 @@ def _figure(figure: Figure) -> str:
     image = f'<img alt="{title}"{width} src="data:{MIME[figure.format]};base64,{data}">'
     return (
         f"<figure>\n<h3>{title}</h3>\n"
-        f'<div class="scroll" role="group" aria-label="{title}" tabindex="0">{image}</div>\n'
+        f'<div class="scroll" role="group" aria-label="{title}" tabindex="0">{image}</div>\n{CUE}\n'
         f"<figcaption>{escape(figure.caption)}</figcaption>\n</figure>"
     )

@@ -16,8 +16,12 @@ from lrlc.results.markup.content import (
     Text,
 )
 
-_MEANS_SOMETHING = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])|^[-+=#]")
-_NUMBERS_A_LIST = re.compile(r"^(\d+)([.)])")
+_MEANS_SOMETHING = re.compile(
+    r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])"
+    r"|^[-+](?=[-+\s]|$)|^=(?=[=\s]|$)|^#(?=[#\s]|$)"  # a list, a rule or a heading: '+0.27' is none of them
+)
+_NUMBERS_A_LIST = re.compile(r"^(\d+)([.)])(?=\s|$)")
+"""'1. x', but not '0.27'."""
 
 
 def to_markdown(page: Page, folder: str) -> tuple[str, Mapping[str, bytes]]:
@@ -25,7 +29,7 @@ def to_markdown(page: Page, folder: str) -> tuple[str, Mapping[str, bytes]]:
     figures = [block for part in page.sections for block in part.blocks if isinstance(block, Figure)]
     links = [f"- [{_plain(part.heading)}](#{part.anchor})" for part in page.sections]
     pieces = [f"# {_plain(page.title)}", _block(Text(page.question), folder), f"**{_plain(page.answer)}**"]
-    pieces += [_block(block, folder) for block in page.facts]
+    pieces += [_block(block, folder) for block in (Text(page.effect), *page.facts)]
     pieces.append("\n".join(links))
     for part in page.sections:
         pieces.append(f"## {_plain(part.heading)}")
@@ -58,7 +62,7 @@ def _block(block: Block, folder: str) -> str:
 def _table(table: Table) -> str:
     """Pipe tables have no caption: it stands above, as a heading, and the note below."""
     names = [_plain(column.name) for column in table.columns]
-    rules = ["---:" if column.kind == "numbers" else "---" for column in table.columns]
+    rules = ["---:" if column.is_numeric else "---" for column in table.columns]
     rows = [[_plain(cell.text) for cell in row] for row in table.rows]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in [names, rules, *rows])
     return "\n\n".join(

@@ -1,5 +1,6 @@
 "use strict";
-// Tables are sorted by their headers, long ones filtered by words; without scripts they stand as they are.
+// Tables are sorted by their headers, long ones filtered by words, and what is wider than the screen says so; without
+// scripts all stands as it is.
 const LONG = 6;
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
@@ -67,4 +68,16 @@ for (const table of document.querySelectorAll("table")) {
   const rows = [...table.tBodies[0].rows];
   if (rows.length > 2) addSorting(table, rows);
   if (rows.length >= LONG) addFilter(table, rows);
+}
+
+// A pixel of slack: widths are rounded.
+function tellWhatIsCut(box) {
+  box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+}
+
+const sizes = new ResizeObserver((changed) => changed.forEach((each) => tellWhatIsCut(each.target.closest(".scroll"))));
+for (const box of document.querySelectorAll(".scroll")) {
+  box.addEventListener("scroll", () => tellWhatIsCut(box), { passive: true });
+  sizes.observe(box);
+  sizes.observe(box.firstElementChild);
 }

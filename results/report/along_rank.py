@@ -26,7 +26,7 @@ REFERENCE = "conv"
 RANKS = (
     Column("data set"),
     Column("layer"),
-    Column("replaced"),
+    Column("layers replaced"),
     Column("ranks"),
     Column("seeds", "numbers"),
     Column("best rank", "numbers"),
@@ -42,9 +42,9 @@ RANKS_NOTE = (
 )
 GAINS = (
     Column("layer"),
-    Column("replaced"),
+    Column("layers replaced"),
     Column("data sets"),
-    Column("difference of gains, points (95% interval)", "numbers"),
+    Column("difference of gains, points (95% interval)", "estimates"),
     Column("p", "numbers"),
     Column("p, all data sets", "numbers"),
 )

@@ -56,10 +56,15 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
 
 
 def _measured(rows: pd.DataFrame) -> dict[str, str]:
-    found = {name.replace("_", " "): several(rows[name]) for name in MEASURED if name != "draw"}
+    found = {_measured_name(name): several(rows[name]) for name in MEASURED if name != "draw"}
     if (rows["draw"] == "seed").any():
-        found["train images"] += ", drawn anew for each seed"
+        found[_measured_name("train_images")] += ", drawn anew for each seed"
     return found
+
+
+def _measured_name(name: str) -> str:
+    """'training images', as all tables say."""
+    return name.replace("train_", "training ").replace("_", " ")
 
 
 def _grid(blocks: Iterable[Mapping[str, Any]]) -> Table:

@@ -1,6 +1,6 @@
 """Between kinds: each against convolution, and against a wide convolution of as many parameters, claimed or not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,11 +27,15 @@ HOW_TO_READ = (
 )
 
 
-def section(study: Study, tables: Tables) -> list[Section]:
-    """One section; none where no kind shares a data set with a convolution, of one seed, or where a search chose."""
+def compared(study: Study, tables: Tables) -> list[Finding]:
+    """Kind against kind; nothing of one seed, where a search chose, or where no kind stands beside a convolution."""
     if study.search or len(study.seeds) < 2 or tables.rows.empty:
         return []
-    told = [each for _, each in findings([(_asked(study, tables.rows), tables)])]
+    return [each for _, each in findings([(_asked(study, tables.rows), tables)])]
+
+
+def section(told: Sequence[Finding], *, is_explained: bool) -> list[Section]:
+    """One section, or none without findings; `is_explained` if the page has said how to read such a table."""
     if not told:
         return []
     table = evidence("Kind against kind", told, _outcome)
@@ -39,7 +43,7 @@ def section(study: Study, tables: Tables) -> list[Section]:
         [each for each in told if each.verdict in (Verdict.UNDECIDED, Verdict.OUT_OF_REGIME)]
     )
     blocks: list[Block] = [Text(HOW_TO_READ), table, *([Bullets(open_ones)] if open_ones else [])]
-    explained = [] if study.claims else how_to_read([table])  # else the verdicts above have done it
+    explained = [] if is_explained else how_to_read([table])
     return [Section("Between kinds", [*blocks, *explained])]
 
 

@@ -22,6 +22,7 @@ from lrlc.results.report import (
     tuning,
     verdicts,
 )
+from lrlc.results.report.lead import effects, in_one_sentence
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import DEFAULT_PROFILE, Store, StudyRecord
 from lrlc.studies import Study
@@ -39,10 +40,12 @@ def describe(
     rows = selection.trials
     planned = store.plan(profile, Stage.GRID)
     missing = len(planned - set(rows["trial_id"])) if planned is not None else 0
+    compared = between.compared(record.study, Tables.of(store, profile))
     return Page(
         title=record.study.title or record.study.name,
         question=record.study.description,
-        answer=verdicts.in_one_sentence(judged),
+        answer=in_one_sentence(judged),
+        effect=effects(judged, compared),
         facts=_facts(rows, record, missing),
         sections=[
             *verdicts.sections(judged),
@@ -52,7 +55,7 @@ def describe(
             *tuning.section(selection.tuning),
             figures.section(selection, image_format),
             outcome.section(rows),
-            *between.section(record.study, Tables.of(store, profile)),
+            *between.section(compared, is_explained=bool(record.study.claims)),
             *along_rank.section(rows),
             failures.section(rows, missing),
             provenance.section(rows, store, profile),

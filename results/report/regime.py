@@ -44,9 +44,13 @@ def sections(judged: Sequence[Judged], asked: Asked) -> list[Section]:
     if off:
         blocks.append(Text(OFF.format(", ".join(off))))
     if found:
-        ordered = sorted(found, key=lambda each: list(ASKED).index(each.name))
+        ordered = sorted(found, key=lambda each: (each.holds, list(ASKED).index(each.name)))
         blocks.append(
-            Table("Conditions of the comparisons above", COLUMNS, [_line(each) for each in ordered])
+            Table(
+                "Conditions of the comparisons above, those that are not met first",
+                COLUMNS,
+                [_line(each) for each in ordered],
+            )
         )
     return [Section("Regime", blocks)]
 

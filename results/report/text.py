@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from lrlc.results.markup.content import Cell
-from lrlc.results.statistics import Summary
+from lrlc.results.statistics import Summary, possible
 
 
 def words(text: object) -> Cell:
@@ -20,11 +20,12 @@ def number(value: float | None, form: str) -> Cell:
     return Cell(_signed(value, form), float(value))
 
 
-def estimate(summary: Summary | None, form: str) -> Cell:
-    """'98.64 (98.57 to 98.71)'; no interval at one seed."""
+def estimate(summary: Summary | None, form: str, unit: str = "points") -> Cell:
+    """'98.64 (98.57 to 98.71)', the interval cut to what its unit allows; no interval at one seed."""
     if summary is None or not summary.n:
         return Cell("")
-    mean, low, high = (_signed(value, form) for value in (summary.mean, summary.low, summary.high))
+    cut = possible(summary, unit)
+    mean, low, high = (_signed(value, form) for value in (summary.mean, cut.low, cut.high))
     return Cell(mean if math.isnan(summary.low) else f"{mean} ({low} to {high})", summary.mean)
 
 

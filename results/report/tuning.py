@@ -17,10 +17,10 @@ COLUMNS = (
     Column("chosen"),
     Column("validation accuracy, %", "numbers"),
     Column("next best"),
-    Column("minus next, points", "numbers"),
+    Column("better by, points", "numbers"),
     Column("pilots", "numbers"),
     Column("did not finish", "numbers"),
-    Column("look"),
+    Column("at the edge"),
 )
 HOW_TO_READ = (
     "Pilots, with seeds that nothing else uses, tried each setting for each layer on each data set; the best mean "

@@ -7,7 +7,7 @@ from lrlc.results.claims import Finding, Judged
 from lrlc.results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
 from lrlc.results.names import seeds_name
 from lrlc.results.report.text import chance, estimate, number, words
-from lrlc.results.statistics import Summary
+from lrlc.results.statistics import Summary, possible
 
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?", "out of regime": "–"}
 MARKS = {"out of regime": "regime"}
@@ -28,16 +28,6 @@ HOW_TO_READ = {
     "P(better)": "the chance that the layer named first wins with the same seed",
     "r": "the correlation of the two over seeds: what comparing them seed by seed gained",
 }
-
-
-def in_one_sentence(judged: Sequence[Judged]) -> str:
-    """'2 of 5 claims supported, 1 contradicted, 2 undecided.'"""
-    if not judged:
-        return "This study names no claims, so nothing here is judged."
-    counts = {verdict: sum(claim.verdict == verdict for claim in judged) for verdict in SYMBOLS}
-    claims = "claim" if len(judged) == 1 else "claims"
-    others = [f"{counts[verdict]} {verdict}" for verdict in list(SYMBOLS)[1:] if counts[verdict]]
-    return ", ".join([f"{counts['supported']} of {len(judged)} {claims} supported", *others]) + "."
 
 
 def sections(judged: Sequence[Judged]) -> list[Section]:
@@ -88,11 +78,11 @@ def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Findin
     columns = (
         Column("verdict"),
         Column("where"),
+        Column(f"effect{unit} (95% interval)", "estimates"),
+        Column("unit"),
         Column("comparison", "long"),
         Column("chosen"),
-        Column(f"effect{unit} (95% interval)", "numbers"),
-        Column("over images too", "numbers"),
-        Column("unit"),
+        Column("over images too", "estimates"),
         Column("seeds", "numbers"),
         Column("p", "numbers"),
         Column("margin", "numbers"),
@@ -107,11 +97,12 @@ def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Findin
     return Table(caption, [columns[at] for at in told], rows)
 
 
-def _interval(summary: Summary | None, form: str) -> Cell:
+def _interval(summary: Summary | None, form: str, unit: str) -> Cell:
     """'+0.12 to +0.72', sorted by its middle."""
     if summary is None or math.isnan(summary.low):
         return Cell("")
-    low, high = number(summary.low, form), number(summary.high, form)
+    cut = possible(summary, unit)
+    low, high = number(cut.low, form), number(cut.high, form)
     return Cell(f"{low.text} to {high.text}", summary.mean)
 
 
@@ -132,11 +123,11 @@ def _line(finding: Finding, named: str) -> list[Cell]:
     form = "z.2f" if finding.unit == "points" else "z.3g"
     return [
         words(finding.where),
+        estimate(finding.effect, f"+{form}", finding.unit),
+        words(named),
         words(finding.comparison),
         words(_chosen(finding)),
-        estimate(finding.effect, f"+{form}"),
-        _interval(finding.over_images, f"+{form}"),
-        words(named),
+        _interval(finding.over_images, f"+{form}", finding.unit),
         _seeds(finding),
         chance(finding.p),
         number(finding.margin, form),

@@ -12,6 +12,7 @@ from lrlc.results.statistics.groups import (
     Summary,
     binomial_sd,
     paired_difference,
+    possible,
     summarise,
     unfinished,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "Summary",
     "binomial_sd",
     "paired_difference",
+    "possible",
     "summarise",
     "unfinished",
 ]

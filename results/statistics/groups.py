@@ -50,6 +50,15 @@ class Summary:
         return Summary(self.n, self.mean, self.sd, max(self.low, least), min(self.high, most))
 
 
+POSSIBLE = {"points": (-100.0, 100.0), "%": (0.0, 100.0)}
+"""Least and most that a number in a unit can be."""
+
+
+def possible(summary: Summary, unit: str) -> Summary:
+    """For a reader: its interval cut to what numbers in this unit can be."""
+    return summary.within(*POSSIBLE[unit]) if unit in POSSIBLE else summary
+
+
 def summarise(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Summary:
     """Mean, sample standard deviation (n - 1) and t interval of a group's values; NaNs are left out."""
     known = np.asarray(values, dtype=np.float64)

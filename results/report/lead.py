@@ -1,0 +1,58 @@
+"""The sentences that a reader meets first: how the claims ended, and the effect that the study is about."""
+
+import math
+from collections.abc import Sequence
+
+from lrlc.results.claims import Finding, Judged
+from lrlc.results.names import short_kind_name
+from lrlc.results.report.text import number
+from lrlc.results.report.verdicts import SYMBOLS
+from lrlc.results.statistics import possible
+
+MOST_PLACES = 4
+"""Data sets that are named; the others stand in the tables below."""
+
+
+def effects(judged: Sequence[Judged], compared: Sequence[Finding]) -> str:
+    """The first claim's effect on each data set with its interval; '' where no row tells.
+
+    Of a study without claims it is that of `compared`, kind against kind: of the first low-rank layer, or else of the
+    first kind.
+    """
+    claimed = [claim.findings for claim in judged if any(one.effect is not None for one in claim.findings)]
+    if claimed:
+        return _told(claimed[0])
+    low_rank = [one for one in compared if one.comparison.startswith(short_kind_name("lrlc"))]
+    return "" if judged else _told(low_rank or compared)
+
+
+def in_one_sentence(judged: Sequence[Judged]) -> str:
+    """'2 of 5 claims supported, 1 contradicted, 2 undecided.'"""
+    if not judged:
+        return "This study names no claims, so nothing here is judged."
+    counts = {verdict: sum(claim.verdict == verdict for claim in judged) for verdict in SYMBOLS}
+    claims = "claim" if len(judged) == 1 else "claims"
+    others = [f"{counts[verdict]} {verdict}" for verdict in list(SYMBOLS)[1:] if counts[verdict]]
+    return ", ".join([f"{counts['supported']} of {len(judged)} {claims} supported", *others]) + "."
+
+
+def _told(findings: Sequence[Finding]) -> str:
+    """'LRLC minus conv: +0.27 points on MNIST (95% interval +0.22 to +0.32), +0.24 on UTKFace (-0.12 to +0.59).'"""
+    known = [one for one in findings if one.effect is not None]
+    if not known:
+        return ""
+    alike = [one for one in known if (one.comparison, one.unit) == (known[0].comparison, known[0].unit)]
+    told = [_effect(one, is_first=at == 0) for at, one in enumerate(alike[:MOST_PLACES])]
+    more = f" and {len(alike) - MOST_PLACES} more below" if len(alike) > MOST_PLACES else ""
+    return f"{known[0].comparison}: {', '.join(told)}{more}."
+
+
+def _effect(finding: Finding, *, is_first: bool) -> str:
+    """'+0.24 on UTKFace (-0.12 to +0.59, undecided)': the unit and what the interval is stand with the first."""
+    assert finding.effect is not None
+    effect = possible(finding.effect, finding.unit)
+    form = "+z.2f" if finding.unit == "points" else "+z.3g"
+    mean, low, high = (number(value, form).text for value in (effect.mean, effect.low, effect.high))
+    interval = "one seed" if math.isnan(effect.low) else f"{'95% interval ' * is_first}{low} to {high}"
+    unit = f" {finding.unit}" if is_first and finding.unit else ""
+    return f"{mean}{unit} on {finding.where} ({interval}, {finding.verdict})"
