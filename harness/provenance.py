@@ -74,7 +74,7 @@ def cpu_name() -> str:
     """The processor's model name, for example 'AMD EPYC (2 cores)'."""
     name = platform.processor() or platform.machine()
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 name = line.partition(":")[2].strip()
                 break

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from lrlc.studies.lines import masked, printable
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -51,6 +53,11 @@ class DecodingLines:
             say(f"decoding {self._title}, once on this machine: {split} {done:,} of {total:,}")
 
 
+def last_line(text: str) -> str:
+    """Of a traceback, what went wrong."""
+    return next(reversed(text.strip().splitlines()), "")
+
+
 def counted(number: int, thing: str) -> str:
     """'1 trial', '2 trials'."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
@@ -58,4 +65,9 @@ def counted(number: int, thing: str) -> str:
 
 def say(line: str) -> None:
     """A line for people on standard error; standard output stays for results."""
-    print(line, file=sys.stderr, flush=True)
+    print(masked(printable(line)), file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """A result on standard output: it may hold what trials and other people wrote."""
+    print(masked(printable(text)))

@@ -1,5 +1,10 @@
 """What a wrong use or an unwritable place raises: one line for the user."""
 
+from lrlc.studies.lines import one_line
+
 
 class StoreError(ValueError):
     """What could not be read or written, where, and what to do; the message is one line."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(one_line(line))

@@ -8,8 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+import pyarrow.compute
 
 from lrlc.results.errors import StoreError
 from lrlc.results.files import locate
@@ -26,7 +25,8 @@ def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
     """Write the tables in the format `to`, whole, and return the paths: `out/trials`, `curves` and so on, or one
     database `out/lrlc.duckdb` with all of them. With them goes `plans`, which says what each trial was trained for.
 
-    In CSV a map of weights is a JSON list, and bits are hexadecimal digits. Raises StoreError for an unknown format
+    In CSV a map of weights is a JSON list, bits are hexadecimal digits, and a text that a spreadsheet would compute has
+    an apostrophe before it. Raises StoreError for an unknown format
     or one that is not installed.
     """
     if to not in FORMATS:
@@ -57,7 +57,14 @@ def _write_csv(table: pa.Table, file: BinaryIO) -> None:
         elif pa.types.is_binary(field.type):
             digits = pa.array([value.hex() for value in table[field.name].to_pylist()], pa.string())
             table = table.set_column(index, field.name, digits)
+        elif pa.types.is_string(field.type):
+            table = table.set_column(index, field.name, _no_formulas(table[field.name]))
     pa.csv.write_csv(table, file)
+
+
+def _no_formulas(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A text that a spreadsheet would compute (`=...`) gets an apostrophe, which spreadsheets do not show."""
+    return pa.compute.replace_substring_regex(texts, r"\A([=+\-@\t\r])", r"'\1")
 
 
 def _write_parquet(table: pa.Table, file: BinaryIO) -> None:

@@ -11,6 +11,7 @@ from pyarrow import fs
 
 from lrlc.results.errors import StoreError
 from lrlc.results.places import Files, Write
+from lrlc.studies.paths import absolute
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Location:
 def locate(where: "str | Path | Location") -> Location:
     """The folder or file that a path, `file://...` or `s3://bucket/prefix` names; it need not exist.
 
-    Raises StoreError for another scheme or an option the place does not know.
+    A path is made absolute here, and shown as it was written. Raises StudyError for a path that no file can have,
+    StoreError for another scheme or an option the place does not know.
     """
     if isinstance(where, Location):
         return where
@@ -95,5 +97,6 @@ def locate(where: "str | Path | Location") -> Location:
         raise StoreError(f"{where}: unknown scheme {scheme}://; known: a local folder, file://, s3://")
     from lrlc.results.local_files import LocalFiles
 
-    path = Path(unquote(urlsplit(str(where)).path) if scheme else where)
-    return Location(LocalFiles(), path.as_posix())
+    written = Path(unquote(urlsplit(str(where)).path) if scheme else where)
+    path = absolute(written).as_posix()
+    return Location(LocalFiles(path, written.as_posix()), path)

@@ -27,6 +27,9 @@ SURE_SECONDS = 2.0
 class LocalFiles:
     """The local disk as a place for results (see results.places.Files)."""
 
+    root: str = ""
+    """The folder or file that was asked for, absolute, and as the user wrote it."""
+    written: str = ""
     parallel_reads: int = 1
 
     @property
@@ -34,7 +37,9 @@ class LocalFiles:
         return _ARROW
 
     def shown(self, path: str) -> str:
-        return path
+        below = path.removeprefix(self.root)
+        is_below = bool(self.root) and path.startswith(self.root) and below[:1] in ("", "/")
+        return self.written + below if is_below else path
 
     def names(self, folder: str) -> list[str]:
         try:

@@ -34,6 +34,7 @@ from lrlc.results.trial_ids import among
 from lrlc.results.tuning import Tuned
 from lrlc.results.widths import MeasuredWidth
 from lrlc.studies import Study
+from lrlc.studies.lines import masked
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 
@@ -260,10 +261,10 @@ class Store:
         return widths.read(self.root)
 
     def write_study(self, study: Study, profile: str | None = None, overrides: Sequence[str] = ()) -> None:
-        """Note what the study asks under a profile, for claims, figures and report."""
+        """Note what the study asks under a profile, for claims, figures and report; passwords are masked."""
         name = profile or DEFAULT_PROFILE
         self._before_writing()
-        STUDY.write(self.root, name, StudyRecord(name, study, tuple(overrides)))
+        STUDY.write(self.root, name, StudyRecord(name, study, tuple(map(masked, overrides))))
 
     def study(self, profile: str | None = None) -> StudyRecord | None:
         """What the study asked under a profile (None: the one run last); None if that was never noted."""

@@ -1,5 +1,6 @@
 """Kinds of values that the keys of a study take."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -81,8 +82,15 @@ Pixels = Annotated[Whole, Field(ge=0, le=MOST_PIXELS)]
 Rank = Annotated[Whole, Field(ge=1, le=MOST_RANK)]
 SeedCount = Annotated[Whole, Field(ge=1, le=MOST_SEEDS)]
 Minutes = Annotated[Real, Field(ge=0, le=MOST_MINUTES)]
-StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST_NAME)]
+_STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+StudyName = Annotated[str, Field(pattern=_STUDY_NAME, max_length=LONGEST_NAME)]
 """The folder of its results is called so."""
+
+
+def is_study_name(text: str) -> bool:
+    """Whether results may lie in a folder of this name: `../outside` and `a/b` are none."""
+    return len(text) <= LONGEST_NAME and re.fullmatch(_STUDY_NAME.strip("^$"), text) is not None
+
 
 Listed = _Listed()
 Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]

@@ -9,7 +9,7 @@ MASK = "***"
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET_NAME = r"[\w.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|credential|signature)[\w.-]*"
-_IN_AUTHORITY = re.compile(r"([A-Za-z][\w+.-]*://[^\s/@:'\"]*):[^\s@'\"]*(?:@[^\s@/'\"]*)*@")
+_IN_AUTHORITY = re.compile(r"([A-Za-z][\w+.-]*://[^\s/@:'\"]*):[^\s'\"]*@")
 _IN_QUERY = re.compile(rf"([?&;]{_SECRET_NAME}=)[^\s&;'\"]+", re.IGNORECASE)
 _IN_WORDS = re.compile(r"(\b(?:password|passwd|pwd)\s*=\s*)[^\s&;'\",)]+", re.IGNORECASE)
 

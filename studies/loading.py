@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from lrlc.studies.errors import StudyError, first_fault, nearest
 from lrlc.studies.expand import check_network, dataset_spec, expand
-from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS
+from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS, is_study_name
 from lrlc.studies.lines import shown
 from lrlc.studies.loading_claims import full_claims
 from lrlc.studies.loading_stages import check_stages, full_tune
@@ -40,6 +40,8 @@ def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
         path = shipped[name_or_path]
     try:
         raw = read_yaml_file(path)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
     except YamlError as error:
         raise StudyError(f"{path}: {error}") from None
     if not isinstance(raw, dict):
@@ -50,7 +52,10 @@ def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
 def study_name(name_or_path: str) -> str:
     """The name under which a study's results are kept."""
     raw, path = read_study(name_or_path)
-    return str(raw.get("name", path.stem))
+    name = str(raw.get("name", path.stem))
+    if not is_study_name(name):
+        raise StudyError(f"{path}: name: expected letters, digits, '_', '-' and '.', got {shown(name)}")
+    return name
 
 
 def study_title(path: Path) -> str:

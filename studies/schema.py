@@ -27,7 +27,7 @@ from lrlc.studies.fields import (
     StudyName,
     Whole,
 )
-from lrlc.studies.lines import shown
+from lrlc.studies.lines import masked, shown
 from lrlc.studies.regime import AnyRegime, Regime
 from lrlc.studies.stages import LengthCheck, Tune
 from lrlc.studies.titles import Title
@@ -293,8 +293,11 @@ class Study(Model):
     profiles: dict[str, dict[str, Any]] = {}
 
     def described(self) -> dict[str, Any]:
-        """JSON-able: the study as it was run, for `recorded_study`."""
-        return self.model_dump(mode="json", exclude={"profiles"})
+        """JSON-able: the study as it was run, for `recorded_study`; without the password of a search's storage."""
+        described = self.model_dump(mode="json", exclude={"profiles"})
+        if self.search is not None and self.search.storage is not None:
+            described["search"]["storage"] = masked(self.search.storage)
+        return described
 
     @property
     def trained_on(self) -> frozenset[str]:

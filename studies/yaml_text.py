@@ -64,13 +64,11 @@ def read_yaml(text: str) -> Any:
 
 
 def read_yaml_file(path: Path) -> Any:
-    """`read_yaml` of a file in UTF-8, whatever the locale. YamlError where it cannot be read, or is no YAML."""
+    """`read_yaml` of a file in UTF-8, whatever the locale. Raises YamlError, or the system's OSError."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise YamlError(f"{path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read")
         text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise YamlError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise YamlError(f"not UTF-8 ({error.reason} at byte {error.start:,})") from None
     try:

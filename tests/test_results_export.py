@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 from support.results_samples import START, result
 
@@ -73,7 +74,7 @@ def test_a_database_that_cannot_be_written_leaves_the_earlier_one(store: Store, 
     before = path.read_bytes()
     limited = (
         "import resource, sys; from pathlib import Path; from lrlc.results.store import Store;"
-        "from results.export import export_tables; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "from lrlc.results.export import export_tables; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
         "export_tables(Store(sys.argv[1]), Path(sys.argv[2]), 'duckdb')"
     )
     command = [sys.executable, "-c", limited, str(store.root), str(path.parent)]
@@ -99,3 +100,13 @@ def test_without_duckdb_one_line_says_what_to_install(store: Store, tmp_path: Pa
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith("needs DuckDB: pip install 'lrlc-bench[duckdb]'")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_text_of_a_csv_is_a_formula(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs" / "sample")
+    store.commit([result("a", status=TrialStatus.FAILED, error='=HYPERLINK("http://x")', weights=())])
+    store.commit([result("b", status=TrialStatus.FAILED, error="-1 of 3\nwent wrong", weights=())])
+    export_tables(store, tmp_path / "out", "csv")
+    read = pd.read_csv(tmp_path / "out" / "trials.csv").set_index("trial_id")
+    assert read["error"].to_dict() == {"a": '\'=HYPERLINK("http://x")', "b": "'-1 of 3\nwent wrong"}
+    assert read["train_seconds"].tolist() == store.trials()["train_seconds"].tolist()

@@ -161,7 +161,11 @@ def test_no_cluster_is_one_line(lrlc: Lrlc) -> None:
         ("py_modules: here", "py_modules: expected a list of texts, got 'here'"),
         ("excludes: {a: b}", "excludes: expected a list of texts, got {'a': 'b'}"),
         ("pip: 3", "runtime_env['pip'] must be of type str or List[str], got <class 'int'>"),
-        ("pip: [", "not YAML; expected a YAML mapping such as {pip: [...], env_vars: {...}}"),
+        (
+            "pip: [",
+            "not YAML: line 1, column 7: expected the node content, but found '<stream end>'; "
+            "expected a YAML mapping such as {pip: [...], env_vars: {...}}",
+        ),
         ("", "expected a YAML mapping such as {pip: [...], env_vars: {...}}"),
     ],
 )

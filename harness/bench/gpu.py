@@ -51,7 +51,7 @@ def main() -> None:
             "checks": [asdict(c) for c in checks],
             "times": {k: [asdict(t) for t in v] for k, v in rows.items()},
         }
-        Path(arguments.out).write_text(json.dumps(found, indent=1))
+        Path(arguments.out).write_text(json.dumps(found, indent=1), "utf-8")
     sys.exit(0 if all(each.holds for each in checks) else 1)
 
 

@@ -49,7 +49,7 @@ def _resident_peak(case: Case, setting: Setting, threads: int) -> int | None:
     )()  # loads libraries
     work = forward_backward(case, setting, torch.device("cpu"))
     try:
-        RESET.write_text("5")  # sets the peak back to what is resident now
+        RESET.write_text("5", "utf-8")  # sets the peak back to what is resident now
         before = status_bytes("VmRSS")
         work()
         return status_bytes("VmHWM") - before

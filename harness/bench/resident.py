@@ -17,7 +17,7 @@ def peak_resident_bytes() -> int | None:
 
 def status_bytes(field: str) -> int:
     """A field of Linux's account of this process, such as VmRSS; raises OSError where there is none."""
-    for line in STATUS.read_text().splitlines():
+    for line in STATUS.read_text("utf-8").splitlines():
         if line.startswith(f"{field}:"):
             return 1024 * int(line.split()[1])
     raise OSError(f"{STATUS} has no {field}")

@@ -4,7 +4,6 @@
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
 """
 
-import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +19,17 @@ from lrlc.harness.cli import study_files as study_files_cli
 from lrlc.harness.cli.options import (
     RESULTS,
     AsJson,
+    DataDir,
     MaxInFlight,
     Overrides,
     ProfileName,
     ResultsDir,
     StudyName,
+    as_written,
 )
+from lrlc.harness.cli.outcome import explained, in_utf8
 from lrlc.harness.errors import UserError
-from lrlc.harness.text import aligned, counted, duration, print_json, say
+from lrlc.harness.text import aligned, counted, duration, last_line, print_json, say, show
 
 if TYPE_CHECKING:
     from lrlc.harness.run.session import RunSession, Slots
@@ -51,7 +53,6 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-DataDir = Annotated[Path | None, typer.Option("--data", envvar="LRLC_DATA", help="The folder of data sets.")]
 Serial = Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")]
 Processes = Annotated[
     int | None, typer.Option(min=1, help="In as many processes of this machine, without Ray.")
@@ -65,8 +66,6 @@ Version = Annotated[
 ]
 
 SECONDS_BETWEEN_LOOKS = 5.0
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
 @app.callback()
@@ -91,26 +90,26 @@ def plan(
     if as_json:
         print_json(summary.as_dict())
         return
-    print(
+    show(
         f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
     )
     if summary.pilots:
-        print(f"tuning: {counted(summary.pilots, 'pilot')} before the grid, {summary.pilots_missing} missing")
+        show(f"tuning: {counted(summary.pilots, 'pilot')} before the grid, {summary.pilots_missing} missing")
     if summary.untuned:
-        print(
+        show(
             f"{counted(summary.untuned, 'trial')} of the grid, shown untuned, will take what the pilots choose"
         )
     if summary.length_trials:
         trials = counted(summary.length_trials, "trial")
-        print(f"length check: {trials} with fewer epochs, {summary.length_missing} missing")
+        show(f"length check: {trials} with fewer epochs, {summary.length_missing} missing")
     if summary.lent:
-        print(f"{counted(summary.lent, 'trial')} of those done will be taken from other studies' tables")
+        show(f"{counted(summary.lent, 'trial')} of those done will be taken from other studies' tables")
     if summary.search_suggestions:
-        print(f"search: {summary.search_answered} of {summary.search_suggestions} suggestions have rows")
+        show(f"search: {summary.search_answered} of {summary.search_suggestions} suggestions have rows")
     for cell in summary.cells:
-        print(f"  {cell}")
+        show(f"  {cell}")
     if summary.forecast_seconds is not None:
-        print(
+        show(
             f"about {duration(summary.forecast_seconds)} left on one slot "
             f"({summary.from_rows} trials forecast from past rows, {summary.from_probes} from timed batches)"
         )
@@ -213,7 +212,7 @@ def _run(
         print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
     else:
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-        print(f"{session.store.root}: {listed or 'no rows'}")
+        show(f"{session.store.root}: {listed or 'no rows'}")
     if stopped:
         say("stopped; finished trials are kept, the same command goes on")
         raise typer.Exit(stopped.exit_code)
@@ -272,17 +271,17 @@ def status(
         print_json(found if best is None else {**found, "best": best})
         return
     listed = ", ".join(f"{count} {ending}" for ending, count in store.counts().items())
-    print(f"{store.root}: {listed or 'no rows'}" + (f", {missing} missing" if missing is not None else ""))
+    show(f"{store.root}: {listed or 'no rows'}" + (f", {missing} missing" if missing is not None else ""))
     if planned is not None and planned.is_of_pilots:
-        print("  these are pilots; the grid's trials are planned when they have ended")
-    print(f"  running: {driver}" if driver else "  no driver is running")
+        show("  these are pilots; the grid's trials are planned when they have ended")
+    show(f"  running: {driver}" if driver else "  no driver is running")
     for row in failures.itertuples():
         ending = str(row.status).replace("_", " ")
-        print(f"  {ending} {row.trial_id}: {str(row.error).strip().splitlines()[-1]}")
+        show(f"  {ending} {row.trial_id}: {last_line(str(row.error))}")
     for each in damaged:
-        print(f"  damaged: {each}; the next `lrlc run {study}` moves it to {FOLDER}/ and goes on without it")
+        show(f"  damaged: {each}; the next `lrlc run {study}` moves it to {FOLDER}/ and goes on without it")
     for path in aside:
-        print(f"  set aside, was damaged: {path}")
+        show(f"  set aside, was damaged: {path}")
     if best is not None:
         _print_best(best)
 
@@ -318,14 +317,12 @@ def list_names(as_json: AsJson = False) -> None:
             }
         )
         return
-    print("studies")
+    show("studies")
     for name, title in studies.items():
-        print(f"  {name:28}{title}")
-    print(
-        "layer kinds\n  " + ", ".join(f"{k} (ranked)" if ranked else k for k, ranked in known.kinds.items())
-    )
-    print("networks\n  " + ", ".join(f"{n} ({p} placements)" for n, p in known.networks.items()))
-    print("data sets\n  " + ", ".join(sorted(known.datasets)))
+        show(f"  {name:28}{title}")
+    show("layer kinds\n  " + ", ".join(f"{k} (ranked)" if ranked else k for k, ranked in known.kinds.items()))
+    show("networks\n  " + ", ".join(f"{n} ({p} placements)" for n, p in known.networks.items()))
+    show("data sets\n  " + ", ".join(sorted(known.datasets)))
 
 
 @app.command()
@@ -338,7 +335,7 @@ def doctor(data: DataDir = None, as_json: AsJson = False) -> None:
         print_json([finding.as_dict() for finding in findings])
     else:
         for finding in findings:
-            print(f"{'ok  ' if finding.ok else 'look'} {finding.what}: {finding.found}")
+            show(f"{'ok  ' if finding.ok else 'look'} {finding.what}: {finding.found}")
     if any(finding.blocking for finding in findings):
         raise typer.Exit(1)
 
@@ -353,7 +350,7 @@ def data_list(data: DataDir = None, as_json: AsJson = False) -> None:
         print_json([entry.as_dict() for entry in found])
         return
     for entry in found:
-        print(f"{entry.name:16}{entry.summary()}")
+        show(f"{entry.name:16}{entry.summary()}")
 
 
 @data_app.command("check")
@@ -361,7 +358,7 @@ def data_check(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataD
     """Decode a data set whole and report its counts, balance and digest."""
     from lrlc.harness.data import check
 
-    print(check(name, data))
+    show(check(name, data))
 
 
 @data_app.command("fetch")
@@ -371,13 +368,16 @@ def data_fetch(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataD
 
     if data is None:
         raise UserError("--data: name the folder to put it in, or set LRLC_DATA")
-    print(fetch(name, data))
+    show(str(fetch(name, data)))
 
 
 @data_app.command("pack")
 def data_pack(
     study: StudyName,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; name it with --data there.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", callback=as_written, help="The folder to write; name it with --data there."),
+    ],
     overrides: Overrides = None,
     profile: ProfileName = None,
     data: DataDir = None,
@@ -388,7 +388,7 @@ def data_pack(
     from lrlc.harness.plan.planning import studied_datasets
 
     for spec in studied_datasets(open_study(study, profile=profile, overrides=overrides or [])):
-        print(pack_dataset(spec, data, out))
+        show(str(pack_dataset(spec, data, out)))
 
 
 def _best(store: "Store", search: "Search") -> list[dict[str, Any]]:
@@ -399,13 +399,13 @@ def _best(store: "Store", search: "Search") -> list[dict[str, Any]]:
 
 def _print_best(best: list[dict[str, Any]]) -> None:
     if not best:
-        print("search: no suggestion with all its seeds finished keeps the constraints yet")
+        show("search: no suggestion with all its seeds finished keeps the constraints yet")
         return
-    print("search: the best suggestion" if len(best) == 1 else "search: no other suggestion beats these")
+    show("search: the best suggestion" if len(best) == 1 else "search: no other suggestion beats these")
     lines = [[name.replace("_", " ") for name in best[0]]]
     lines += [[_shown(value) for value in record.values()] for record in best]
     for line in aligned(lines):
-        print(f"  {line}")
+        show(f"  {line}")
 
 
 def _shown(value: Any) -> str:
@@ -422,26 +422,14 @@ jobs_cli.register(app)
 
 
 def main() -> None:
-    """Run the command. A user's error, a path that the system refuses or a full disk is one line and exit code 2;
-    our own fault keeps its traceback."""
-    from lrlc.results.store import StoreError
-    from lrlc.studies import StudyError
-
+    """Run the command. What is the user's to mend is one line and exit code 2; our own fault keeps its traceback."""
+    in_utf8()
     try:
         app()
-    except (UserError, StoreError, StudyError) as error:
-        say(f"lrlc: {error}")
-        sys.exit(2)
-    except OSError as error:
-        if error.errno in REFUSED and error.filename:
-            say(f"lrlc: {error.filename}: {error.strerror}")
-            sys.exit(2)
-        if error.errno not in DISK_FULL:
+    except Exception as error:
+        if (line := explained(error)) is None:
             raise
-        where = f" at {error.filename}" if error.filename else ""
-        say(
-            f"lrlc: the disk is full{where} ({error.strerror}); what was committed is kept, the same command goes on"
-        )
+        say(f"lrlc: {line}")
         sys.exit(2)
 
 

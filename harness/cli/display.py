@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lrlc.harness.run.executor import Finished, Started
 from lrlc.harness.run.executor import Progress as EpochReport
 from lrlc.harness.run.fate import BegunAnew, Fate, Retried
-from lrlc.harness.text import SECONDS_BETWEEN_LINES, duration
+from lrlc.harness.text import SECONDS_BETWEEN_LINES, duration, last_line
 from lrlc.results.schema import TrialStatus
+from lrlc.studies.lines import masked, printable
 
 
 class Display:
@@ -70,7 +71,7 @@ class Display:
                     self._say(f"diverged: {label}, after {result.epochs_run} epochs that went well")
                 elif result.error:
                     ending = result.status.replace("_", " ")
-                    self._say(f"{ending}: {label}: {result.error.strip().splitlines()[-1]}")
+                    self._say(f"{ending}: {label}: {last_line(result.error)}")
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self._done, details=f"{self._summary()}  {self._latest}")
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
@@ -82,7 +83,7 @@ class Display:
         self._endings[status.value] += 1
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(masked(printable(line)), markup=False, highlight=False, soft_wrap=True)
 
     def _plain_line(self) -> None:
         self._last_line = time.monotonic()

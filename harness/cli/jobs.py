@@ -9,7 +9,7 @@ import typer
 
 from lrlc.harness.cli.options import AsJson, MaxInFlight, Overrides, ProfileName, StudyName
 from lrlc.harness.cluster import ray_setup
-from lrlc.harness.text import aligned, duration, print_json, say
+from lrlc.harness.text import aligned, duration, print_json, say, show
 
 if TYPE_CHECKING:
     from lrlc.harness.cluster.jobs import Job
@@ -93,7 +93,7 @@ def jobs(address: Dashboard = DASHBOARD, as_json: AsJson = False) -> None:
         return
     lines = [("job", "study", "status", "started", "duration"), *(_cells(job) for job in found)]
     for line in aligned(lines):
-        print(line)
+        show(line)
 
 
 def logs(

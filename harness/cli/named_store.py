@@ -10,6 +10,7 @@ from lrlc.harness.text import say
 from lrlc.results.files import Location, locate
 from lrlc.results.store import Store
 from lrlc.studies import study_name
+from lrlc.studies.fields import is_study_name
 
 
 def existing_store(study: str, results: str) -> Store:
@@ -48,7 +49,7 @@ def place_to_write(results: str) -> Location:
 
 def place_of_results(results: str) -> Location:
     """What --results names, which need not exist; UserError where it cannot be a folder."""
-    if not results or re.match(r"\w+:/(?!/)", results):
+    if not results.strip() or re.match(r"\w+:/(?!/)", results):
         raise UserError(f"--results {results!r}: expected a folder, file:///folder or s3://bucket/prefix")
     place = locate(results)
     if place.local is not None and not (there := _nearest(place.local)).is_dir():
@@ -65,13 +66,14 @@ def _nearest(folder: Path) -> Path:
 def named_store(study: str, results: str) -> Store:
     """The store of a study named by file, shipped name, or its folder under `results`."""
     folder = locate(results)
-    return Store(folder / (study if (folder / study).is_folder() else study_name(study)))
+    is_folder = is_study_name(study) and (folder / study).is_folder()
+    return Store(folder / (study if is_folder else study_name(study)))
 
 
 def beside(store: Store) -> Path:
     """Where what is drawn from the tables goes: to them, or where they are not local, to runs/STUDY here."""
-    if (local := store.root.local) is not None:
-        return local
+    if store.root.local is not None:
+        return Path(str(store.root))
     here = Path(RESULTS) / store.root.name
     say(f"the tables are on {store.root}; writing to {here} on this machine")
     return here

@@ -5,6 +5,19 @@ from typing import Annotated
 
 import typer
 
+from lrlc.studies.paths import absolute, expanded
+
+
+def on_this_machine(path: Path | None) -> Path | None:
+    """Of an option whose folder workers elsewhere, or later commands, must find: `~` expanded, absolute."""
+    return path if path is None else absolute(path)
+
+
+def as_written(path: Path | None) -> Path | None:
+    """Of an option that this command alone reads: `~` expanded, else as the user will see it said."""
+    return path if path is None else expanded(path)
+
+
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a shipped study's name.")]
 Overrides = Annotated[
     list[str] | None,
@@ -13,6 +26,10 @@ Overrides = Annotated[
 ProfileName = Annotated[str | None, typer.Option("--profile", help="A profile of the study, such as smoke.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 MaxInFlight = Annotated[int | None, typer.Option("--max-in-flight", min=1, help="Trials at once, at most.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="LRLC_DATA", callback=on_this_machine, help="The folder of data sets."),
+]
 ResultsDir = Annotated[
     str, typer.Option("--results", help="Where the tables live: a folder, file://... or s3://bucket/prefix.")
 ]
@@ -20,6 +37,7 @@ OutDir = Annotated[
     Path | None,
     typer.Option(
         "--out",
+        callback=as_written,
         help="Where to write; beside the tables by default, or in runs/STUDY where these are not local.",
     ),
 ]

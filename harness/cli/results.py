@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lrlc.harness.cli.options import RESULTS, AsJson, OutDir, ProfileName, ResultsDir, StudyName
-from lrlc.harness.text import print_json, say
+from lrlc.harness.text import print_json, say, show
 
 
 def plot(
@@ -35,7 +35,7 @@ def plot(
         only=only or None,
     )
     for path in drawn.paths:
-        print(path)
+        show(str(path))
     for figure, reason in drawn.skipped.items():
         say(f"{figure}: not drawn, {reason}")
 
@@ -54,7 +54,7 @@ def report(
 
     store, chosen = store_with_rows(study, results), Format.named(form)
     out = (out or beside(store)) / chosen.file_name
-    print(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile)))
+    show(str(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile))))
 
 
 def claims(
@@ -82,10 +82,10 @@ def claims(
     if as_json:
         print_json(claims_cli.as_json(judged))
     elif not judged:
-        print(f"{', '.join(studies or [results])}: no claims to judge; see docs/claims.md")
+        show(f"{', '.join(studies or [results])}: no claims to judge; see docs/claims.md")
     else:
         verdicts = claims_cli.by_dataset(judged) if len(named) != 1 else []
-        print("\n".join([*verdicts, *claims_cli.shown(judged)]))
+        show("\n".join([*verdicts, *claims_cli.shown(judged)]))
 
 
 def compare(
@@ -114,7 +114,7 @@ def compare(
     if as_json:
         print_json([asdict(cell) for cell in compared])
     else:
-        print("\n".join(compare_cli.shown(compared, *rows)))
+        show("\n".join(compare_cli.shown(compared, *rows)))
 
 
 def export(
@@ -129,7 +129,7 @@ def export(
 
     store = store_with_rows(study, results)
     for path in export_tables(store, out or beside(store) / "export", to):
-        print(path)
+        show(str(path))
 
 
 def register(app: typer.Typer) -> None:

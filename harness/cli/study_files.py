@@ -30,8 +30,8 @@ def init(
         raise UserError(f"{name}: a shipped study has this name, and would share its results; choose another")
     path = Path(f"{name}.yaml")
     try:
-        with path.open("x") as file:
-            file.write(TEMPLATE.read_text().replace("NAME", name))
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE.read_text("utf-8").replace("NAME", name))
     except FileExistsError:
         raise UserError(f"{path}: exists already, and stays as it is; choose another name") from None
     print(f"{path}: `lrlc run {path}` trains it, `lrlc report {path}` writes what came out")

@@ -11,9 +11,10 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from lrlc.harness.text import duration
+from lrlc.harness.text import duration, last_line
 from lrlc.results.schema import BROKEN
 from lrlc.results.store import Store
+from lrlc.studies.lines import masked, printable
 
 WINDOWS = (timedelta(minutes=5), timedelta(hours=1))
 """The rate is that of the last minutes, or of the last hour where those hold fewer rows than FEW_ROWS."""
@@ -63,13 +64,13 @@ def look(store: Store, now: datetime) -> View:
         .sort_values("ended_at")["error"]
         .dropna()
     )
-    lines = str(errors.iloc[-1]).strip().splitlines() if len(errors) else []
+    error = last_line(str(errors.iloc[-1])) if len(errors) else ""
     return View(
         counts=store.counts(),
         done=len(rows) if plan is None else len(plan) - (missing or 0),
         missing=missing,
         rows_per_minute=_rate(rows, now),
-        last_error=lines[-1] if lines else None,
+        last_error=masked(printable(error)) or None,
         is_of_pilots=staged is not None and staged.is_of_pilots,
     )
 

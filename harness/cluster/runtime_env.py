@@ -6,11 +6,11 @@ It imports Ray: call `ray_setup.prepare` first.
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ray.runtime_env import RuntimeEnv
 
 from lrlc.harness.errors import UserError, first_line
 from lrlc.studies.errors import nearest
+from lrlc.studies.yaml_text import YamlError, read_yaml_file
 
 FIELDS = sorted(field for field in RuntimeEnv.known_fields if not field.startswith("_"))
 
@@ -41,11 +41,11 @@ def read_runtime_env(file: Path) -> dict[str, Any]:
 def _mapping(file: Path) -> dict[str, Any]:
     expected = "expected a YAML mapping such as {pip: [...], env_vars: {...}}"
     try:
-        given = yaml.safe_load(file.read_text())
+        given = read_yaml_file(file)
     except OSError as error:
         raise UserError(f"--runtime-env {file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"--runtime-env {file}: not YAML; {expected}") from None
+    except YamlError as error:
+        raise UserError(f"--runtime-env {file}: {error}; {expected}") from None
     if not isinstance(given, dict):
         raise UserError(f"--runtime-env {file}: {expected}")
     return {name: value for name, value in given.items() if value is not None}

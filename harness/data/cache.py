@@ -23,6 +23,7 @@ from lrlc.harness.data.dataset import Images, Labels, Split
 from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.source import RawSplit, Source
 from lrlc.harness.errors import first_line
+from lrlc.layers import cache
 
 READER_VERSION = 3
 """Raised when a reader decodes the same files to other arrays, or an entry's form changes."""
@@ -48,10 +49,11 @@ class Decoded:
 
 
 def cache_dir() -> Path:
-    """LRLC_CACHE, or lrlc-bench in the user's cache folder."""
-    if given := os.environ.get("LRLC_CACHE"):
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lrlc-bench"
+    """The machine's cache (see layers.cache); DataError where there can be none."""
+    try:
+        return cache.cache_dir()
+    except cache.NoCacheFolderError as error:
+        raise DataError(str(error)) from None
 
 
 def cached(name: str, source: Source) -> Decoded | None:
@@ -124,7 +126,7 @@ def decoded_folder(name: str, source: Source) -> Path:
 def open_folder(entry: Path) -> Decoded | None:
     """The arrays of an entry; None where it is not there or not whole."""
     try:
-        meta: dict[str, Any] = json.loads((entry / "meta.json").read_text())
+        meta: dict[str, Any] = json.loads((entry / "meta.json").read_text("utf-8"))
         splits = {}
         for name, checksums in meta["checksums"].items():
             paths = _paths(entry, name)

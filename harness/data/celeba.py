@@ -60,7 +60,7 @@ def _find(folder: Path, name: str) -> Path | None:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Line numbers from 1 and words; empty lines are left out."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({first_line(error)})") from error
     return [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]

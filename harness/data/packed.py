@@ -35,7 +35,7 @@ def packed(title: str, data_dir: Path | None, path: str | None = None) -> Packed
         return None
     arrays = open_folder(folder)
     try:
-        facts: dict[str, Any] = json.loads((folder / _SOURCE).read_text())
+        facts: dict[str, Any] = json.loads((folder / _SOURCE).read_text("utf-8"))
         fraction, (low, high) = float(facts["validation_fraction"]), facts["scaling"]
     except (OSError, ValueError, KeyError, TypeError):
         arrays = None

@@ -238,7 +238,7 @@ def _leases(root: Location, now: float) -> list[Held]:
 def _machine() -> str:
     """This boot and this container's processes: only there does a process number mean anything."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
         return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
         return socket.gethostname()
@@ -247,7 +247,7 @@ def _machine() -> str:
 def _process_started(pid: int) -> str | None:
     """When a process started, in ticks since the boot; None if it has ended, empty where there is no /proc."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
         return None if Path("/proc/self/stat").exists() else ""
     return None if fields[0] in "ZX" else fields[19]

@@ -229,7 +229,12 @@ class RunSession:
     def _worker_settings(self, gpus: float) -> WorkerSettings:
         asked = self.study.resources
         return WorkerSettings(
-            self.data_dir, self.opened.plugins, asked.cpus, gpus, 60 * asked.checkpoint_minutes
+            self.data_dir,
+            self.opened.plugins,
+            asked.cpus,
+            gpus,
+            60 * asked.checkpoint_minutes,
+            started_in=Path.cwd(),
         )
 
 

@@ -33,6 +33,7 @@ from lrlc.harness.search.journal_file import CheckedJournal, make_sound, move_as
 from lrlc.results.errors import StoreError
 from lrlc.studies import Search
 from lrlc.studies.errors import nearest
+from lrlc.studies.lines import without_secrets_of
 
 JOURNAL = "optuna.journal"
 
@@ -156,7 +157,9 @@ def check_storage(search: Search) -> None:
 
 
 def _no_storage(search: Search, error: Exception) -> UserError:
-    return UserError(f"search.storage: cannot open {search.storage!r}: {first_line(error)}")
+    url = search.storage or ""
+    said = without_secrets_of(url, f"cannot open {url!r}: {first_line(error)}")
+    return UserError(f"search.storage: {said}")
 
 
 def _make(maker: Any, options: Mapping[str, Any], where: str) -> Any:

@@ -28,6 +28,8 @@ class WorkerSettings:
     cpus: float
     gpus: float
     checkpoint_seconds: float
+    started_in: Path | None = None
+    """The driver's folder, which a relative path of a data set starts from, where a worker's machine has it."""
 
 
 def thread_count(cpus: float) -> int:
@@ -55,6 +57,9 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings) -> None:
         keep_freed_memory()
+        if settings.started_in is not None:
+            with contextlib.suppress(OSError):
+                os.chdir(settings.started_in)
         # The thread count changes the order of floating-point sums: it follows the study, never the machine.
         torch.set_num_threads(thread_count(settings.cpus))
         # The same trial twice gives the same numbers, on a GPU too; cuBLAS asks for its workspace to be fixed.

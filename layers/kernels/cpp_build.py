@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from lrlc.layers.cache import cache_dir
+
 SOURCE = Path(__file__).with_name("cpp") / "local_filters.cpp"
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
 FOR_THIS_PROCESSOR = (("-march=native",), ("-mcpu=native",), ())
@@ -52,15 +54,14 @@ def _compiler() -> str | None:
 
 
 def _cache() -> Path:
-    base = os.environ.get("LRLC_CACHE") or Path.home() / ".cache" / "lrlc-bench"
-    folder = Path(base).expanduser() / "kernels"
+    folder = cache_dir() / "kernels"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def _key(compiler: str) -> str:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    sources = [path.read_text() for path in sorted(SOURCE.parent.iterdir())]
+    sources = [path.read_text("utf-8") for path in sorted(SOURCE.parent.iterdir())]
     parts = (*sources, compiler, version, " ".join(FLAGS), platform.machine(), _features())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -68,7 +69,7 @@ def _key(compiler: str) -> str:
 def _features() -> str:
     """What the processor can do: its flags on Linux, else its name."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         return platform.processor()
     return next((line for line in lines if line.lower().startswith(("flags", "features"))), "")

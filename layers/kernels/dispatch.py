@@ -204,7 +204,7 @@ def _triton(x: Tensor, out_channels: int, geometry: Geometry, filters: Tensor) -
 def _kernels_version() -> str:
     """Changes with Triton and with the kernels, and so with their times."""
     here = Path(__file__).parent
-    texts = [version("triton"), *(path.read_text() for path in sorted(here.glob("triton_*.py")))]
+    texts = [version("triton"), *(path.read_text("utf-8") for path in sorted(here.glob("triton_*.py")))]
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:8]
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+from lrlc.layers.cache import cache_dir
+
 Work = Callable[[], object]
 
 MILLISECONDS = 3.0
@@ -118,12 +120,11 @@ def _remember(question: str, milliseconds: dict[str, float]) -> str:
 
 def _recall(question: str, candidates: Mapping[str, Any]) -> str | None:
     try:
-        kept = json.loads(_file(question).read_text())
+        kept = json.loads(_file(question).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return kept["choice"] if kept.get("question") == question and kept.get("choice") in candidates else None
 
 
 def _file(question: str) -> Path:
-    base = os.environ.get("LRLC_CACHE") or Path.home() / ".cache" / "lrlc-bench"
-    return Path(base).expanduser() / "choices" / f"{hashlib.sha256(question.encode()).hexdigest()[:16]}.json"
+    return cache_dir() / "choices" / f"{hashlib.sha256(question.encode()).hexdigest()[:16]}.json"

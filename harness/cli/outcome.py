@@ -1,0 +1,63 @@
+"""The frame around every command: the encoding it runs in, and the line that says what is the user's to mend."""
+
+import errno
+import io
+import os
+import sys
+
+from lrlc.harness import plugins
+from lrlc.harness.errors import UserError
+from lrlc.results.errors import StoreError
+from lrlc.studies import StudyError
+from lrlc.studies.lines import one_line
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+REFUSED = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
+
+
+def in_utf8() -> None:
+    """Files, names and what we say are UTF-8, whatever the locale; a letter that a terminal lacks is shown as `?`.
+
+    Python chooses the encoding of file names once, when it starts: in another locale it is started again.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if sys.getfilesystemencoding().lower() not in ("utf-8", "utf8") and os.environ.get("PYTHONUTF8") != "1":
+        said = {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{encoding}:replace"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **said})
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def explained(error: Exception) -> str | None:
+    """What the user can mend, in one line; None for a fault of our own."""
+    if isinstance(error, UserError | StoreError | StudyError) or _is_of_layers(error):
+        return one_line(str(error))
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    return plugins.blamed(error)
+
+
+def _is_of_layers(error: Exception) -> bool:
+    """Without importing the layers, and with them torch, for a command that needs neither."""
+    layers = sys.modules.get("lrlc.layers")
+    return layers is not None and isinstance(error, layers.LayerError)
+
+
+def _of_the_system(error: OSError) -> str | None:
+    """A path that the system refuses, or a full disk."""
+    if error.errno in REFUSED and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno not in DISK_FULL:
+        return plugins.blamed(error)
+    where = f" at {error.filename}" if error.filename else ""
+    return f"the disk is full{where} ({error.strerror}); what was committed is kept, the same command goes on"
