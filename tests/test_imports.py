@@ -19,6 +19,7 @@ FORBIDDEN = {
 RAY_ROOMS = {
     "harness/run/ray_pool.py",
     "harness/cluster/runtime_env.py",
+    "harness/cluster/shipped.py",
     "harness/cluster/submit.py",
     "harness/cluster/jobs.py",
     "harness/bench/tune.py",

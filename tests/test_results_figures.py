@@ -1,6 +1,7 @@
 """Figures: from tables alone, the same on every call, and honest about what is missing."""
 
 import math
+import os
 import re
 import subprocess
 import sys
@@ -493,3 +494,24 @@ def test_a_note_names_the_seeds_that_report_where_others_chose() -> None:
     rows = frames(**{**SMALL, "datasets": ("mnist",), "seeds": 9}).trials
     assert seeds_note(rows, [6], range(3, 9)) == "6 seeds (3 to 8), 10,000 test images"
     assert seeds_note(rows, [9], range(9)) == "9 seeds, 10,000 test images"
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
+def test_neither_a_matplotlibrc_nor_a_backend_changes_the_figures(backend: str, tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs" / "sample")
+    store.commit(study(seeds=2))
+    draw = (
+        "import sys; from pathlib import Path; from lrlc.results.figures import draw_all;"
+        "from lrlc.results.store import Store;"
+        "draw_all(Store(sys.argv[1]), Path(sys.argv[2]), ('png',), only=['rank_vs_accuracy'])"
+    )
+    theirs = (
+        "text.usetex: True\nsavefig.bbox: tight\nfigure.autolayout: True\naxes.labelpad: 20\nfont.size: 20\n"
+    )
+    for name, rc, variables in (("plain", "", {}), ("odd", theirs, {"MPLBACKEND": backend})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "matplotlibrc").write_text(rc)
+        command = [sys.executable, "-c", draw, str(tmp_path / "runs/sample"), str(tmp_path / name)]
+        subprocess.run(command, cwd=tmp_path / name, env={**os.environ, **variables}, check=True)
+    plain, odd = (tmp_path / name / "rank_vs_accuracy.png" for name in ("plain", "odd"))
+    assert plain.read_bytes() == odd.read_bytes()

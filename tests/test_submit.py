@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import socket
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from lrlc.harness.cluster.runtime_env import read_runtime_env
-from lrlc.harness.cluster.submit import Order, on_nodes, shipped_path
+from lrlc.harness.cluster.shipped import not_files
+from lrlc.harness.cluster.submit import Order, on_nodes, refuse_secrets, shipped_path
 from lrlc.harness.errors import UserError
 from lrlc.harness.plugins import Plugin
 from lrlc.results.store import Store
@@ -210,3 +212,51 @@ def test_a_study_or_plugin_outside_the_shipped_folder_is_refused(tiny_study: Pat
         shipped_path(str(tiny_study), [outside], tmp_path)
     with pytest.raises(UserError, match=r"tiny\.yaml lies outside"):
         shipped_path(str(tiny_study), [], tmp_path / "studies")
+
+
+@pytest.mark.parametrize("pattern", ["private/", "*.yaml", "p.py"])
+def test_what_an_ignore_file_keeps_here_is_refused_before_anything_is_sent(
+    pattern: str, tmp_path: Path
+) -> None:
+    (tmp_path / "private").mkdir()
+    study, plugin = tmp_path / "private" / "s.yaml", tmp_path / "private" / "p.py"
+    study.write_text("name: s")
+    plugin.write_text("")
+    plugins = [Plugin(str(plugin), "")]
+    assert shipped_path(str(study), plugins, tmp_path) == "private/s.yaml"
+    (tmp_path / ".gitignore").write_text(pattern)
+    with pytest.raises(
+        UserError, match=r"private/(s\.yaml|p\.py): \.gitignore, \.rayignore or `excludes` keeps it"
+    ):
+        shipped_path(str(study), plugins, tmp_path)
+
+
+def test_a_study_in_a_folder_that_is_never_sent_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "s.yaml").write_text("name: s")
+    with pytest.raises(UserError, match="keeps it from being sent"):
+        shipped_path(str(tmp_path / "runs" / "s.yaml"), [], tmp_path)
+
+
+def test_a_pipe_is_left_out_of_what_is_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "a pipe")
+    (tmp_path / "file").write_text("")
+    assert not_files(tmp_path, []) == ["/a\\ pipe"]
+    assert capsys.readouterr().err == f"not sent: 1 pipe or socket in {tmp_path}, a pipe first\n"
+    assert not_files(tmp_path, ["/a\\ pipe"]) == []
+
+
+def test_a_password_is_not_put_into_a_jobs_command() -> None:
+    refuse_secrets(["train.epochs=2", "search.storage=postgresql://me@h/x"])
+    with pytest.raises(
+        UserError, match=r"^search\.storage=postgresql://me:\*\*\*@h/x: the password would stand"
+    ):
+        refuse_secrets(["search.storage=postgresql://me:hunter2@h/x"])
+
+
+def test_a_dashboard_on_this_machine_is_reached_past_a_proxy(lrlc: Lrlc) -> None:
+    proxy = "http://me:hunter2@127.0.0.1:9"
+    here = lrlc("jobs", "--address", "127.0.0.1:7", code=2, http_proxy=proxy).stderr
+    assert "proxy" not in here
+    there = lrlc("jobs", "--address", "ray.invalid:8265", code=2, http_proxy=proxy).stderr
+    assert "(through the proxy http://me:***@127.0.0.1:9, as http_proxy says; no_proxy=ray.invalid" in there

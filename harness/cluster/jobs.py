@@ -25,6 +25,7 @@ from lrlc.harness.cluster import ray_setup
 from lrlc.harness.errors import UserError, first_line
 from lrlc.studies import study_name
 from lrlc.studies.errors import nearest
+from lrlc.studies.lines import masked
 
 STUDY_KEY = "lrlc_study"
 """The entry of a Ray job's metadata that makes it one of ours."""
@@ -88,6 +89,7 @@ def cluster(address: str) -> Iterator[JobSubmissionClient]:
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     url = _url(address)
+    _reach_directly(url)
     _look(url)
     try:
         yield JobSubmissionClient(url)
@@ -99,7 +101,25 @@ def cluster(address: str) -> Iterator[JobSubmissionClient]:
             f"--address {url}: {ray_setup.wrong_token() if wrong else ray_setup.NO_TOKEN}"
         ) from error
     except (OSError, RuntimeError, ValueError, aiohttp.ClientError) as error:
-        raise UserError(f"--address {url}: {first_line(error)}") from error
+        raise UserError(f"--address {url}: {first_line(error)}{_through_proxy(url)}") from error
+
+
+def _reach_directly(url: str) -> None:
+    """No proxy for an address on this machine: it would look for the dashboard on its own."""
+    if is_local(url):
+        for name in ("no_proxy", "NO_PROXY"):
+            hosts = [host for host in os.environ.get(name, "").split(",") if host]
+            os.environ[name] = ",".join([*hosts, str(urlsplit(url).hostname)])
+
+
+def _through_proxy(url: str) -> str:
+    """What a line says of an address that was asked through a proxy."""
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy is None or urllib.request.proxy_bypass(str(parts.hostname)):
+        return ""
+    said = f"as {parts.scheme}_proxy says; no_proxy={parts.hostname} leaves it out"
+    return f" (through the proxy {masked(proxy)}, {said})"
 
 
 def _url(address: str) -> str:
@@ -115,7 +135,7 @@ def _look(url: str) -> None:
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise UserError(
-            f"--address {url}: no Ray dashboard answered there ({reason}); "
+            f"--address {url}: no Ray dashboard answered there ({reason}){_through_proxy(url)}; "
             "give the address that `ray start --head` printed, for example http://127.0.0.1:8265"
         ) from error
 

@@ -1,10 +1,14 @@
 """Ray's environment, set before Ray is imported: it reads these variables once, at import."""
 
+import contextlib
 import importlib.util
 import os
+import secrets
+import tempfile
 from pathlib import Path
 
 from lrlc.harness.errors import UserError
+from lrlc.harness.text import say
 
 HOW_TO_GET_A_TOKEN = (
     "copy the cluster's (`ray get-auth-token` on its head node) to ~/.ray/auth_token or set RAY_AUTH_TOKEN"
@@ -12,11 +16,18 @@ HOW_TO_GET_A_TOKEN = (
 NO_TOKEN = f"no Ray token found; {HOW_TO_GET_A_TOKEN}"
 
 
+SHORT_FOLDER = "/tmp"
+"""Where Ray keeps its files if the folder for temporary files is too long for them."""
+
+SOCKET = "/ray/session_2026-11-26_14-20-21_925156_4194304/sockets/plasma_store"
+MOST_BYTES_OF_A_SOCKET = 107
+
+
 def token_source() -> str | None:
     """Where Ray finds its token: RAY_AUTH_TOKEN, the file of RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return "RAY_AUTH_TOKEN"
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    path = Path(os.path.expanduser(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"))
     return str(path) if path.is_file() else None
 
 
@@ -28,17 +39,49 @@ def wrong_token() -> str:
 def prepare(*, joins_cluster: bool) -> None:
     """Choose token authentication as `ray start` does, and send no usage reports unless asked to.
 
-    A Ray of our own has no dashboard, and so collects no metrics: it would keep series for each trial's name.
-
     `ray start` turns token authentication on where a token exists; a driver does not by itself (Ray 2.60).
     Raises UserError where Ray is not installed or authentication is on and no token is found.
     """
     if importlib.util.find_spec("ray") is None:
         raise UserError("Ray is not installed: pip install 'lrlc-bench[ray]', or run with --processes N")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _keep_to_oneself(token_source())
     if not joins_cluster:
-        os.environ.setdefault("RAY_enable_metrics_collection", "0")
+        _prepare_own()
     elif token_source():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ.get("RAY_AUTH_MODE") == "token" and not token_source():
         raise UserError(NO_TOKEN)
+
+
+def _prepare_own() -> None:
+    """A Ray of our own listens on loopback alone, and has a token that no file holds.
+
+    It has no dashboard, and so collects no metrics: it would keep series for each trial's name.
+    """
+    os.environ.setdefault("RAY_enable_metrics_collection", "0")
+    os.environ.setdefault(
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"
+    )  # its name for loopback (Ray 2.60), on Linux too
+    if not token_source():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would write one that all users can read
+    if "RAY_TMPDIR" not in os.environ and not _fits_a_socket(tempfile.gettempdir()):
+        os.environ["RAY_TMPDIR"] = SHORT_FOLDER
+    if not _fits_a_socket(folder := os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()):
+        raise UserError(
+            f"RAY_TMPDIR {folder}: too long for the paths of Ray's sockets; set it to a shorter folder"
+        )
+
+
+def _fits_a_socket(folder: str) -> bool:
+    return len(os.fsencode(folder)) + len(SOCKET) <= MOST_BYTES_OF_A_SOCKET
+
+
+def _keep_to_oneself(source: str | None) -> None:
+    """Ray lets all users read a token file that it makes."""
+    if source is None or source == "RAY_AUTH_TOKEN":
+        return
+    with contextlib.suppress(OSError):
+        if os.stat(source).st_mode & 0o077:
+            os.chmod(source, 0o600)
+            say(f"{source}: others could read the Ray token; now only you can")

@@ -18,8 +18,11 @@ import lrlc
 from lrlc.harness import provenance
 from lrlc.harness.cluster.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cluster, is_local, look_up
 from lrlc.harness.cluster.runtime_env import read_runtime_env
+from lrlc.harness.cluster.shipped import check_sent, not_files
 from lrlc.harness.errors import UserError, first_line
 from lrlc.harness.plugins import Plugin
+from lrlc.studies.lines import holds_secret, masked
+from lrlc.studies.paths import absolute
 
 READY_SECONDS = 60
 """`ray start --head` returns up to a minute before its node takes jobs."""
@@ -64,6 +67,16 @@ class Submission:
     attached: bool
 
 
+def refuse_secrets(overrides: Sequence[str]) -> None:
+    """UserError for a password among the overrides: all who reach the dashboard can read a job's command."""
+    for override in overrides:
+        if holds_secret(override):
+            raise UserError(
+                f"{masked(override)}: the password would stand in the job's command, which the dashboard shows; "
+                "put this key into the study's file"
+            )
+
+
 def submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: Path | None) -> Submission:
     """Start the order's job, or find it running. UserError where the cluster does not answer or refuses."""
     runtime_env = _runtime_env(working_dir, runtime_env_file)
@@ -86,17 +99,21 @@ def submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: P
                 return Submission(look_up(client, job_id), attached=False)
 
 
-def shipped_path(name: str, plugin_files: Sequence[Plugin], working_dir: Path) -> str:
-    """The study's name on the cluster: its file and its plugins must lie in the folder that is shipped."""
+def shipped_path(
+    name: str, plugin_files: Sequence[Plugin], working_dir: Path, runtime_env_file: Path | None = None
+) -> str:
+    """The study's name on the cluster: its file and its plugins must lie in the folder that is shipped, and be sent."""
     path, shipped = Path(name), working_dir.resolve()
     if not path.is_file():
         return name
-    for file in (path.resolve(), *(Path(plugin.path) for plugin in plugin_files)):
+    files = [path.resolve(), *(Path(plugin.path) for plugin in plugin_files)]
+    for file in files:
         if not file.is_relative_to(shipped):
             raise UserError(
                 f"{file} lies outside --working-dir {working_dir}, which is all the cluster gets; "
                 "name a folder that holds the study and its plugins"
             )
+    check_sent(files, shipped, _excludes(read_runtime_env(runtime_env_file) if runtime_env_file else {}))
     return path.resolve().relative_to(shipped).as_posix()
 
 
@@ -123,7 +140,7 @@ def on_nodes(results_place: str | None, data: str | None, address: str) -> tuple
 
 
 def _absolute(folder: str | None) -> str | None:
-    return str(Path(folder).absolute()) if folder else None
+    return str(absolute(folder)) if folder else None
 
 
 def _start(client: JobSubmissionClient, job_id: str, order: Order, runtime_env: Mapping[str, object]) -> None:
@@ -181,10 +198,15 @@ def _runtime_env(working_dir: Path, file: Path | None) -> dict[str, object]:
     return {
         "working_dir": str(working_dir),
         **given,
-        "excludes": [*EXCLUDED, *given.get("excludes", [])],
+        "excludes": [*_excludes(given), *not_files(working_dir, _excludes(given))],
         "py_modules": [*_packages(working_dir), *given.get("py_modules", [])],
         "env_vars": {**variables, **given.get("env_vars", {})},
     }
+
+
+def _excludes(runtime_env: Mapping[str, Any]) -> list[str]:
+    """Patterns of what is not sent, beside those of .gitignore and .rayignore."""
+    return [*EXCLUDED, *runtime_env.get("excludes", [])]
 
 
 def _packages(working_dir: Path) -> list[str]:

@@ -346,11 +346,12 @@ def submit_study(
     """Check the study here, then send it; what is wrong with it is said before anything travels."""
     opened = open_study(name, profile=profile, overrides=overrides)
     ray_setup.prepare(joins_cluster=True)
-    from lrlc.harness.cluster.submit import Order, on_nodes, shipped_path, submit
+    from lrlc.harness.cluster.submit import Order, on_nodes, refuse_secrets, shipped_path, submit
 
+    refuse_secrets(overrides)
     results, data = on_nodes(results, data, address)
     order = Order(
-        path=shipped_path(name, opened.plugins, working_dir),
+        path=shipped_path(name, opened.plugins, working_dir, runtime_env),
         name=opened.study.name,
         overrides=tuple(overrides),
         profile=profile,

@@ -10,6 +10,7 @@ import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lrlc.results.errors import StoreError
@@ -94,6 +95,7 @@ def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
 
 def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str, bytes]:
     """Draw one figure and return it in each format; raises NothingToDraw."""
+    _module(name)  # matplotlib is loaded without the user's settings before style imports it
     from lrlc.results.figures.style import look
 
     with look(selection.kinds):
@@ -105,7 +107,7 @@ def laid_out(name: str, selection: Selection) -> "Figure":
     """One figure as it will be saved, for use inside `look`; raises NothingToDraw."""
     from lrlc.results.figures.style import fit_titles
 
-    module = importlib.import_module(FIGURES[name])
+    module = _module(name)
     columns = getattr(module, "TRIAL_COLUMNS", None)
     figure: Figure = module.draw(selection if columns is None else selection.with_columns(columns))
     _lay_out(figure)
@@ -123,7 +125,14 @@ def _lay_out(figure: "Figure") -> None:
 
 def caption(name: str) -> str:
     """What the figure shows, for a reader."""
-    return str(importlib.import_module(FIGURES[name]).CAPTION)
+    return str(_module(name).CAPTION)
+
+
+def _module(name: str) -> ModuleType:
+    from lrlc.results.figures.matplotlib_setup import load
+
+    load()
+    return importlib.import_module(FIGURES[name])
 
 
 def _as_bytes(figure: "Figure", extension: str) -> bytes:

@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrlc.results.figures import looks, words
+from lrlc.results.figures.matplotlib_setup import only
 from lrlc.results.figures.selection import MOST_DOTS, Panel
 from lrlc.results.names import dataset_name, seeds_name
 from lrlc.results.schema import TrialStatus
@@ -71,7 +71,7 @@ def look(kinds: Iterable[str] = ()) -> Iterator[None]:
         "svg.fonttype": "path",
         "pdf.fonttype": 42,
     }
-    with mpl.rc_context(settings), looks.known(kinds), warnings.catch_warnings():
+    with only(settings), looks.known(kinds), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in Chinese is drawn as boxes
         yield
 
