@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrlc.harness.cli.display import Display
 from lrlc.harness.data import load_dataset
 from lrlc.harness.run.driver import Driver, GridSource
 from lrlc.harness.run.fate import BegunAnew, Fate
@@ -169,6 +170,14 @@ def test_a_checkpoint_that_cannot_be_read_does_not_stop_its_trial(trial, tmp_pat
     assert [event.reason for event in events] == [
         f"cannot be used: cannot read {store.root}/checkpoints/{asked.id}.pt: Is a directory"
     ]
+
+
+def test_a_run_says_in_one_line_that_a_trial_begins_anew(trial, capsys) -> None:
+    with Display(1, 0, max_attempts=3) as display:
+        display(BegunAnew(trial(), "is damaged: its SHA-256 is another"))
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "begun anew: digits conv seed 0: its checkpoint is damaged: its SHA-256 is another"
+    )
 
 
 def test_momentum_of_another_shape_does_not_fit(trial) -> None:
