@@ -173,7 +173,7 @@ def test_a_checkpoint_that_cannot_be_read_does_not_stop_its_trial(trial, tmp_pat
 
 
 def test_a_run_says_in_one_line_that_a_trial_begins_anew(trial, capsys) -> None:
-    with Display(1, 0, max_attempts=3) as display:
+    with Display(1, 0) as display:
         display(BegunAnew(trial(), "is damaged: its SHA-256 is another"))
     assert capsys.readouterr().err.splitlines()[0] == (
         "begun anew: digits conv seed 0: its checkpoint is damaged: its SHA-256 is another"
