@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.commands import RunningCommand
 from support.results_samples import START, result
 
 from lrlc.harness.cli.interrupts import ECHO_SECONDS
@@ -63,31 +64,15 @@ layer_kind("stubborn")(build(Stubborn))
 """
 
 
-@contextlib.contextmanager
-def running(
-    folder: Path, environment: dict[str, str], kind: str, *words: str
-) -> Iterator[subprocess.Popen[str]]:
+def running(folder: Path, environment: dict[str, str], kind: str, *words: str) -> RunningCommand:
     """A run whose only trial, of this kind, takes ten minutes."""
     (folder / "long.yaml").write_text(LONG_STUDY.replace("KIND", kind))
     (folder / "slow.py").write_text(SLOW_PLUGIN)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lrlc", "run", "long.yaml", *words],
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return RunningCommand(["run", "long.yaml", *words], folder, environment)
 
 
-def read_until(process: subprocess.Popen[str], text: str) -> str:
+def read_until(process: RunningCommand, text: str) -> str:
     """What the process says up to the line that holds `text`."""
-    assert process.stderr is not None
     said = []
     for line in process.stderr:
         said.append(line)
@@ -103,7 +88,7 @@ def test_one_signal_ends_a_long_trial_cleanly(
     with running(tmp_path, environment, "slow", "--serial") as process:
         read_until(process, "slow")
         process.send_signal(sent)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate()
     assert process.returncode == code
     assert "stopping: what has finished is committed" in said
     assert said.splitlines()[-1] == "stopped; finished trials are kept, the same command goes on"
@@ -114,7 +99,7 @@ def test_one_ctrl_c_ends_a_run_on_ray_cleanly(tmp_path: Path, environment: dict[
     with running(tmp_path, environment, "slow") as process:
         read_until(process, "1 running")
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate()
     assert process.returncode == 130
     assert said.splitlines()[-1] == "stopped; finished trials are kept, the same command goes on"
 
@@ -126,7 +111,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, environment: dict[str, st
         read_until(process, "slow")  # it was stopped, and goes on all the same
         time.sleep(2 * ECHO_SECONDS)  # a person is no faster
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate()
     assert process.returncode == 130
     assert said == "stopped at once; rows committed so far are kept\n"
 
@@ -138,7 +123,7 @@ def test_a_second_ctrl_c_ends_a_run_on_ray_at_once(tmp_path: Path, environment: 
         read_until(process, "stopping")
         time.sleep(2 * ECHO_SECONDS)
         process.send_signal(signal.SIGINT)  # the driver, or Ray behind it, is still about to end
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate()
     assert process.returncode == 130
     assert said.splitlines()[-1] == "stopped at once; rows committed so far are kept"
     assert "Traceback" not in said
@@ -153,14 +138,10 @@ def test_plain_lines_name_the_trials_that_diverge_or_fail(lrlc: Lrlc, tiny_study
 def test_watching_ends_by_itself_when_nothing_is_missing(
     lrlc: Lrlc, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    command = [sys.executable, "-m", "lrlc", "status", str(tiny_study), "--watch", "0.2"]
-    watching = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert watching.stdout is not None
+    watching = RunningCommand(["status", tiny_study, "--watch", "0.2"], tmp_path, environment)
     assert watching.stdout.readline() == "0 done\n"  # it waits for a study that has no tables yet
     lrlc("run", tiny_study, "--serial")
-    shown, said = watching.communicate(timeout=60)
+    shown, said = watching.communicate()
     assert watching.returncode == 0, said
     assert [line for line in shown.splitlines() if "6 finished" in line][-2:] == [
         "6/6 trials, 6 finished, 0 missing",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from support.commands import RunningCommand
 from support.processes import rows, start, wait_for_rows
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -38,7 +39,7 @@ def with_slow(study: Path) -> Path:
     return study
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
+def workers_of(process: RunningCommand) -> list[int]:
     """The processes that train for a run."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -62,7 +63,7 @@ def test_a_killed_process_costs_an_attempt_and_no_trial(
     )
     wait_for_rows(root, 1, process)
     os.kill(workers_of(process)[0], signal.SIGKILL)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate()
     assert process.returncode == 0, said
     found = rows(root)
     assert list(found["status"]) == ["finished"] * 5
@@ -77,7 +78,7 @@ def test_a_hung_trial_ends_at_its_time_limit_and_the_others_go_on(
     (study.parent / "slow.py").write_text(plugin)
     words = ["grid={kind: [slow, conv], placement: 1}", "seeds=1", "resources.time_limit_minutes=0.3"]
     process = start(study, environment, "--processes", "1", *words)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate()
     assert process.returncode == 0, said
     assert dict(rows(tmp_path / "runs/tiny").set_index("kind")["status"]) == {
         "slow": "timed_out",
@@ -95,7 +96,7 @@ def test_ctrl_c_keeps_what_has_finished_and_leaves_no_process(
     wait_for_rows(root, 1, process)
     workers = workers_of(process)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate()
     assert process.returncode == 130, said
     assert 1 <= len(rows(root)) < 6
     while any(Path(f"/proc/{pid}").exists() for pid in workers):

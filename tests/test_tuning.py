@@ -3,12 +3,12 @@
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.commands import RunningCommand
 from support.processes import rows, start, wait_for_rows
 
 from lrlc.results.claims import Verdict, judge
@@ -200,9 +200,7 @@ def test_pilots_that_broke_leave_the_choice_to_others_and_are_retried_when_asked
 def test_a_watcher_waits_for_the_grid_after_its_pilots(
     lrlc: Lrlc, tuned_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    command = [sys.executable, "-m", "lrlc", "status", str(tuned_study), "--watch", "0.1"]
-    watching = subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE)
-    assert watching.stdout is not None
+    watching = RunningCommand(["status", tuned_study, "--watch", "0.1"], tmp_path, environment)
     assert watching.stdout.readline() == "0 done\n"
     lrlc("run", tuned_study, "--serial")
     shown, _ = watching.communicate()

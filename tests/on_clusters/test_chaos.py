@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import TINY_STUDY
+from support.commands import RunningCommand
 from support.processes import busy_workers, rows, start, with_patient
 
 from lrlc.results.schema import SCHEMAS
@@ -39,7 +39,7 @@ class Chaos:
     words: list[str]
     chance: random.Random
     workers_a_node: int
-    driver: subprocess.Popen[str] = field(init=False)
+    driver: RunningCommand = field(init=False)
     nodes: list[Any] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
 
@@ -66,7 +66,7 @@ class Chaos:
                 self.done[way] += 1
             if self.driver.poll() is not None:
                 self._start()
-        _, said = self.driver.communicate(timeout=900)
+        _, said = self.driver.communicate()
         assert self.driver.returncode == 0, said
 
     def kill_worker(self) -> bool:

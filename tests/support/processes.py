@@ -1,13 +1,12 @@
 """Real processes for tests that stop and kill them: runs of `lrlc`, and the Ray actors that train for them."""
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 
 from lrlc.results.store import Store
+from support.commands import RunningCommand
 
 PATIENT = """
 import time
@@ -41,18 +40,17 @@ def rows(root: Path) -> pd.DataFrame:
     return Store(root).trials().set_index("trial_id").sort_index()
 
 
-def start(study: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "lrlc", "run", str(study), *words]
-    return subprocess.Popen(command, cwd=study.parent, env=environment, text=True, stderr=subprocess.PIPE)
+def start(study: Path, environment: dict[str, str], *words: str) -> RunningCommand:
+    return RunningCommand(["run", study, *words], study.parent, environment)
 
 
-def wait_for_rows(root: Path, count: int, process: subprocess.Popen[str]) -> None:
+def wait_for_rows(root: Path, count: int, process: RunningCommand) -> None:
     """Until `count` rows are committed, or the run ended without them."""
     while process.poll() is None:
         if sum(Store(root).counts().values()) >= count:
             return
         time.sleep(0.05)
-    raise AssertionError(f"the run ended first: {process.stderr.read() if process.stderr else ''}")
+    raise AssertionError(f"the run ended first: {process.stderr.read()}")
 
 
 def busy_workers(environment: dict[str, str]) -> list[int]:
