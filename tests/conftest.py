@@ -43,6 +43,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that run commands come first: they take longest, and a run ends with its last test."""
+    items.sort(key=lambda item: "environment" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One cache for the whole test run, not the user's: what is compiled and decoded there is so once."""

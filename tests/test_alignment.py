@@ -27,7 +27,9 @@ DIAL = (0, 1, 2, 4, 8, 16)
 
 
 def summary(name: str, pixels: int, data_dir: Path | None) -> DatasetSummary:
-    return summarise_dataset(name, load_dataset(DatasetSpec(name=name), data_dir), pixels, 0, examples=4)
+    """Of a thousand images, each moved by up to `pixels`."""
+    spec = DatasetSpec(name=name, train_images=1000)
+    return summarise_dataset(name, load_dataset(spec, data_dir), pixels, 0, examples=4)
 
 
 def test_it_is_the_mean_correlation_over_all_pairs() -> None:

@@ -1,16 +1,19 @@
 """A full disk: the run ends with one line, no committed row is lost, and the same command goes on."""
 
-import shlex
+import resource
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.commands import RunningCommand
 
 from lrlc.results.store import Store
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
+
+MOST_BYTES = 24 * 1024
+"""Of a file: the journal of a search reaches it, no part of a table does."""
 
 HUNT = """
 name: hunt
@@ -78,12 +81,12 @@ def test_a_full_disk_under_the_journal_of_a_search_is_one_line_too(
 ) -> None:
     (tmp_path / "hunt.yaml").write_text(HUNT)
     lrlc("run", "hunt.yaml", "--serial", "search.trials=1")
-    command = shlex.join([sys.executable, "-m", "lrlc", "run", "hunt.yaml", "--serial"])
-    limited = ["bash", "-c", f"ulimit -f 24; exec {command}"]  # KiB: the journal reaches it, no part does
-    done = subprocess.run(limited, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "File too large" in done.stderr.splitlines()[-1]
+    limited = RunningCommand(["run", "hunt.yaml", "--serial"], tmp_path, environment)
+    resource.prlimit(limited.pid, resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
+    _, said = limited.communicate()
+    assert limited.returncode == 2, said
+    assert "Traceback" not in said
+    assert "File too large" in said.splitlines()[-1]
     kept = Store(tmp_path / "runs/hunt").trials()["trial_id"]
     lrlc("run", "hunt.yaml", "--serial", "search.trials=30")
     rows = Store(tmp_path / "runs/hunt").trials()

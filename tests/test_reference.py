@@ -1,11 +1,15 @@
 """The committed results: the docs tell their verdicts as the tables give them, and figures come back to the byte."""
 
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 from lrlc.results.claims import Judged, judge
 from lrlc.results.figures import draw_all
 from lrlc.results.store import Store
+
+pytestmark = pytest.mark.xdist_group("reference")  # what they share is made once
 
 TOP = Path(__file__).parent.parent
 REFERENCE = TOP / "results/reference"
@@ -14,9 +18,9 @@ MOST_BYTES = 10_000_000
 VERDICT = "supported|contradicted|undecided|out of regime"
 
 
-def judged() -> Iterator[Judged]:
-    for study in CLAIMING:
-        yield from judge(Store(REFERENCE / study))
+@cache
+def judged() -> list[Judged]:
+    return [claim for study in CLAIMING for claim in judge(Store(REFERENCE / study))]
 
 
 def stores() -> list[Store]:

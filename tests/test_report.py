@@ -25,6 +25,8 @@ from lrlc.results.schema import TrialStatus
 from lrlc.results.store import Store
 from lrlc.studies import recorded_study
 
+pytestmark = pytest.mark.xdist_group("report")  # what they share is made once
+
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 NASTY = [

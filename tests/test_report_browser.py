@@ -14,6 +14,8 @@ from support.report_samples import judged, small_store
 
 from lrlc.results.report import write_report
 
+pytestmark = pytest.mark.xdist_group("report_browser")  # what they share is made once
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
 QUIET += ("--disable-background-networking", "--disable-component-update")

@@ -23,6 +23,8 @@ from lrlc.results.store import Store
 from lrlc.results.widths import MeasuredFor, MeasuredWidth
 from lrlc.studies import Study
 
+pytestmark = pytest.mark.xdist_group("results_damage")  # what they share is made once
+
 IDS = ("a" * 16, "b" * 16, "c" * 16)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -143,10 +144,16 @@ def test_a_later_commit_counts_as_later_even_if_the_clock_was_set_back(store: St
     assert store.trials()["error"].tolist() == ["the later one"]
 
 
-@pytest.mark.parametrize("table", ["trials", "curves", "weights", "correct"])
 @pytest.mark.parametrize(
-    ("runs", "harm"),
-    [("s3", "torn"), *(("local", harm) for harm in ("torn", "empty", "flipped", "foreign", "gone"))],
+    ("runs", "harm", "table"),
+    [
+        *(("s3", "torn", table) for table in ("trials", "weights")),
+        *product(
+            ["local"],
+            ["torn", "empty", "flipped", "foreign", "gone"],
+            ["trials", "curves", "weights", "correct"],
+        ),
+    ],
     indirect=["runs"],
 )
 def test_a_damaged_part_is_left_out_and_reported(store: Store, table: str, harm: str) -> None:
@@ -183,7 +190,11 @@ def test_a_damaged_part_is_left_out_and_reported(store: Store, table: str, harm:
         assert path in parts(store, table)  # merging leaves it for whoever wants to look
 
 
-@pytest.mark.parametrize("table", ["trials", "curves", "weights", "equivariance"])
+@pytest.mark.parametrize(
+    ("runs", "table"),
+    [("s3", "weights"), *product(["local"], ["trials", "curves", "weights", "equivariance"])],
+    indirect=["runs"],
+)
 def test_a_run_sets_a_damaged_part_aside_with_all_its_files(store: Store, table: str) -> None:
     for name in "abc":
         store.commit([result(name)])

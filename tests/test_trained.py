@@ -9,6 +9,8 @@ from lrlc.results.claims import Judged, Verdict, judge_together
 from lrlc.results.figures import draw_all
 from lrlc.results.store import Store
 
+pytestmark = pytest.mark.xdist_group("trained")  # what they share is made once
+
 TOP = Path(__file__).parent.parent
 TRAINED = TOP / "results/trained"
 OF_THE_TALK = ("trained_16px", "shifted_16px", "smooth_16px")

@@ -29,9 +29,9 @@ grid:
     rank: [1, 2]
     placement: [3]
 seeds: 2
-train: {epochs: 2, batch_size: 64}
+train: {epochs: 2, batch_size: 32}
 tune:
-  grid: {train.learning_rate: [0.0001, 0.05, 1.0e+30]}
+  grid: {train.learning_rate: [0.0001, 0.05, 1.0e+6]}
   seeds: 2
   epochs: half
 length_check: {epochs: half, seeds: 1}
@@ -91,7 +91,7 @@ def test_each_kind_trains_with_the_rate_that_its_pilots_chose(
     assert dict(pilots.groupby("learning_rate")["status"].first()) == {
         0.0001: "finished",
         0.05: "finished",
-        1e30: "diverged",
+        1e6: "diverged",
     }
     best = pilots[pilots["learning_rate"] == 0.05].groupby("kind")["validation_accuracy"].mean()
     for tuned in Store(root).tuning():
@@ -148,18 +148,18 @@ def test_values_that_the_grid_itself_compares_stay_apart(
     lrlc("report", tuned_study)
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_stopped_among_its_pilots_trains_only_what_is_missing(
-    kill: signal.Signals, lrlc: Lrlc, tuned_study: Path, tmp_path: Path, environment: dict[str, str]
+    lrlc: Lrlc, tuned_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     root = tmp_path / "runs/tuned"
-    words = ["--serial", "train.epochs=8", "tune.epochs=full"]
-    process = start(tuned_study, environment, *words)
-    wait_for_rows(root, 1, process)
-    process.send_signal(kill)
-    process.communicate()
+    words = ["--serial", "train.epochs=4", "tune.epochs=full"]
+    for sent, rows_before in ((signal.SIGKILL, 1), (signal.SIGINT, 5)):
+        process = start(tuned_study, environment, *words)
+        wait_for_rows(root, rows_before, process)
+        process.send_signal(sent)
+        process.communicate()
     before = rows(root)
-    assert 1 <= len(before) < 12
+    assert 5 <= len(before) < 12
     assert Store(root).plan(stage=Stage.GRID) == set()
     assert "these are pilots" in lrlc("status", tuned_study).stdout
     assert json.loads(lrlc("plan", tuned_study, *words[1:], "--json").stdout)["pilots_missing"] == 12 - len(
