@@ -38,7 +38,7 @@ def test_the_fastest_candidate_is_chosen_reported_and_kept(cache):
 
 def test_a_later_process_repeats_the_choice_without_measuring(cache):
     code = (
-        "import torch; from lrlc.layers import measured; a, b = torch.randn(8, 8), torch.randn(512, 512); "
+        "import torch; from lrlc.layers.kernels import measured; a, b = torch.randn(8, 8), torch.randn(512, 512); "
         "measured.choose('q', {'one': lambda: a @ a, 'other': lambda: b @ b}, torch.device('cpu'), 'other')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
