@@ -12,6 +12,7 @@ from lrlc.harness.data.image_folder import image_folders, read_image_folder, unr
 from lrlc.harness.data.parquet import chosen_columns, read_parquet
 from lrlc.harness.data.shards import find_shards, shards, unused
 from lrlc.harness.data.source import Source
+from lrlc.studies import StudyError
 from lrlc.studies.paths import expanded
 
 AS_SHOWN = Decoding(as_shown=True)
@@ -54,7 +55,10 @@ def place_of(path: str, data_dir: Path | None) -> Place:
     A configuration of shards, such as `small` of my/set/train_small-0.parquet, is named as if it were a folder:
     my/set/small.
     """
-    given = expanded(path)
+    try:
+        given = expanded(path)
+    except StudyError as error:
+        raise DataError(str(error)) from None
     places = list(dict.fromkeys([given, *([data_dir / given] if data_dir else [])]))
     for place in places:
         if os.path.isdir(place):
