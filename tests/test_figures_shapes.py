@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import CARETDOWN, CARETUP
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from support.results_samples import noted
 from support.shape_samples import PLUGINS, SHAPES, trial
 
 from lrlc.results.figures import FIGURES, NothingToDraw, Selection, laid_out
@@ -292,3 +293,30 @@ def test_a_search_shows_each_of_its_objectives(tmp_path: Path) -> None:
     assert [ax.get_ylabel() for ax in figure.axes] == ["validation accuracy (%)", "parameters"]
     falling = figure.axes[1].lines[0].get_ydata()
     assert (np.diff(np.asarray(falling, dtype=float)) <= 0).all()
+
+
+def test_the_best_layer_is_on_the_panel_however_far_above_the_others() -> None:
+    rows = [trial(seed=seed, accuracy=0.6) for seed in range(3)]
+    rows += [trial("coord_conv", None, "1", seed, accuracy=0.95) for seed in range(3)]
+    rows += [trial("lrlc", rank, "3", seed, accuracy=0.61) for rank in (2, 4) for seed in range(3)]
+    with look():
+        (ax,) = laid_out("rank_vs_accuracy", selected(rows)).axes
+    low, high = ax.get_ylim()
+    assert low < 60 < 95 < high
+    assert not any("↑" in text.get_text() for text in ax.texts)
+
+
+def test_gains_against_alignment_name_the_seeds_that_report() -> None:
+    rows = [
+        trial(kind, rank, "3" if rank else "", seed, dataset=name)
+        for name in ("mnist", "cifar10")
+        for kind, rank in (("conv", None), ("lrlc", 2), ("lrlc", 4))
+        for seed in range(8)
+    ]
+    tables = {name: table.to_pandas() for name, table in to_tables(rows).items()}
+    known = {"mnist": noted("mnist", 0.3), "cifar10": noted("cifar10", 0.2)}
+    selection = Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], known)
+    with look():
+        gains, ranks = laid_out("alignment", selection).axes
+    assert "5 seeds (3 to 7)" in {text.get_text() for text in gains.texts}
+    assert "8 seeds" in {text.get_text() for text in ranks.texts}

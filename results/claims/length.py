@@ -39,15 +39,24 @@ def compare_lengths(
         sides = [side for side in (compared.ours, compared.theirs) if side is not None]
         cells = {key for side in sides for key in _keys(side)}
         full = rows[_keys(rows).isin(cells)]
-        pairs.append((full, _shortened(tables.shorter, title, full, epochs, cells)))
-    full_parts, short_parts = ([pair[at] for pair in pairs] for at in (0, 1))
-    seeds = [set(evidence_of(question.claim, each, tables.maps).seeds) for each in (full_parts, short_parts)]
-    shared = seeds[0] & seeds[1]
-    of_both = [[rows[rows["seed"].isin(shared)] for rows in each] for each in (full_parts, short_parts)]
-    longer, short = (evidence_of(question.claim, each, tables.maps).effect for each in of_both)
-    return (
-        Lengths(None, NO_ROWS) if longer is None or short is None else Lengths(abs(short.mean - longer.mean))
-    )
+        short = _shortened(tables.shorter, title, full, epochs, cells)
+        pairs.append((full[full["seed"].isin(short["seed"])], short))
+    found = [(parts, evidence_of(question.claim, parts, tables.maps)) for parts in zip(*pairs, strict=True)]
+    shared = set.intersection(*(set(one.seeds) for _, one in found))
+    longer, shorter = (_over(question, parts, one, shared, tables).effect for parts, one in found)
+    if longer is None or shorter is None:
+        return Lengths(None, NO_ROWS)
+    return Lengths(abs(shorter.mean - longer.mean))
+
+
+def _over(
+    question: Question, parts: Sequence[pd.DataFrame], found: Evidence, seeds: set[int], tables: Tables
+) -> Evidence:
+    """What these parts say over `seeds`, where `found` is what they say over all of theirs."""
+    if set(found.seeds) == seeds:
+        return found
+    kept = [rows[rows["seed"].isin(seeds)] for rows in parts]
+    return evidence_of(question.claim, kept, tables.maps)
 
 
 def _shortened(

@@ -5,6 +5,7 @@ Two measures of it: how aligned the images are, and the value of position, which
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -62,16 +63,19 @@ class _Point:
     """By measure; NaN where it is not known."""
     rows: pd.DataFrame
 
+    @cached_property
+    def sides(self) -> Mapping[str, Side]:
+        """By kind."""
+        return {kind: Side.of(self.rows, Cells(kind=kind)) for kind in (REFERENCE, *KINDS)}
+
     def difference(self, ours: str, theirs: str) -> Summary | None:
-        sides = [Side.of(self.rows, Cells(kind=kind)) for kind in (ours, theirs)]
-        pairs = pair(*sides)
+        pairs = pair(self.sides[ours], self.sides[theirs])
         return summarise(pairs["ours"] - pairs["theirs"]) if len(pairs) else None
 
     def reporting(self, kind: str | None) -> set[int]:
         """The seeds behind the difference that a line of this kind draws."""
         ours, theirs = RANKED if kind is None else (kind, REFERENCE)
-        sides = [Side.of(self.rows, Cells(kind=each)) for each in (ours, theirs)]
-        return {int(seed) for seed in pair(*sides).index}
+        return {int(seed) for seed in pair(self.sides[ours], self.sides[theirs]).index}
 
     def best_rank(self, kind: str) -> Summary | None:
         """Without an interval: it is one of few numbers."""
