@@ -5,7 +5,6 @@ readers skip those, and only now are they deleted. Killed before, nothing has ha
 compaction deletes the rest.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -45,7 +44,7 @@ def compact(root: Location) -> None:
     for name in _still_there(root, snapshot(root).replaced):
         for table in SCHEMAS:  # the trials file last: while it stands, the next compaction finds the rest
             part_path(root, table, name).remove()
-    _remove_abandoned(root, time.time())
+    _remove_abandoned(root, (root / "trials").clock())
 
 
 def _merge_small_parts(root: Location) -> None:

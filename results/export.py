@@ -1,6 +1,7 @@
 """The tables as plain files, for other tools."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
 
 from lrlc.results.errors import StoreError
 from lrlc.results.files import locate
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DATABASE = "lrlc.duckdb"
+HIDDEN = ".duckdb-"
+PLANNED = "planned"
+"""A column that exported trials have besides: false where no plan asks for the trial any more, since its settings, data
+or code have changed."""
+
+ABANDONED_AFTER_SECONDS = 60.0
+"""What an export that was killed has left is deleted by a later one; no write pauses for so long."""
 
 
 def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
@@ -36,6 +46,7 @@ def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
 
 def _files(to: str, write: Callable[[pa.Table, BinaryIO], None], store: Store, out: Path) -> list[Path]:
     paths = []
+    _remove_abandoned(out)
     for name, table in _tables(store):
         paths.append(out / f"{name}.{to}")
         locate(paths[-1]).replace(partial(write, table))
@@ -43,10 +54,16 @@ def _files(to: str, write: Callable[[pa.Table, BinaryIO], None], store: Store, o
 
 
 def _tables(store: Store) -> Iterator[tuple[str, pa.Table]]:
-    """The trials first."""
+    """The trials first, with a mark for those that a plan asks for."""
     for name in reversed(TABLES):
-        yield name, store.table(name)
+        table = store.table(name)
+        yield name, _marked(table, store) if name == "trials" else table
     yield "plans", store.plans()
+
+
+def _marked(trials: pa.Table, store: Store) -> pa.Table:
+    unplanned = pa.array(sorted(store.unplanned()), pa.string())
+    return trials.append_column(PLANNED, pc.invert(pc.is_in(trials["trial_id"], unplanned)))
 
 
 def _write_csv(table: pa.Table, file: BinaryIO) -> None:
@@ -64,7 +81,7 @@ def _write_csv(table: pa.Table, file: BinaryIO) -> None:
 
 def _no_formulas(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """A text that a spreadsheet would compute (`=...`) gets an apostrophe, which spreadsheets do not show."""
-    return pa.compute.replace_substring_regex(texts, r"\A([=+\-@\t\r])", r"'\1")
+    return pc.replace_substring_regex(texts, r"\A([=+\-@\t\r])", r"'\1")
 
 
 def _write_parquet(table: pa.Table, file: BinaryIO) -> None:
@@ -80,7 +97,8 @@ def _database(store: Store, out: Path) -> list[Path]:
     path = out / DATABASE
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=out, prefix=".duckdb-") as hidden:
+        _remove_abandoned(out)
+        with TemporaryDirectory(dir=out, prefix=HIDDEN) as hidden:
             with duckdb.connect(f"{hidden}/{DATABASE}") as database:
                 for name, table in _tables(store):
                     _add_table(database, name, table)
@@ -90,6 +108,17 @@ def _database(store: Store, out: Path) -> list[Path]:
         reason = str(error).partition("\n")[0]
         raise StoreError(f"cannot write {path}: {reason}; nothing was left half-written") from error
     return [path]
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Delete the hidden files and folders of an export that was killed."""
+    if not out.is_dir():
+        return
+    now = locate(out).clock()
+    locate(out).remove_abandoned(ABANDONED_AFTER_SECONDS, now)
+    for folder in out.glob(f"{HIDDEN}*"):
+        if now - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > ABANDONED_AFTER_SECONDS:
+            shutil.rmtree(folder)
 
 
 def _add_table(database: "DuckDBPyConnection", name: str, rows: pa.Table) -> None:

@@ -3,6 +3,8 @@
 A file appears under its name whole or not at all, whatever kills its writer.
 """
 
+import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -75,6 +77,18 @@ class Location:
 
     def modified_at(self) -> float | None:
         return self.files.modified_at(self.path)
+
+    def clock(self) -> float:
+        """Now by the clock of the disk or bucket that keeps this folder, in seconds since the epoch.
+
+        It is the time of a hidden file, which is written and removed: StoreError where nothing can be written.
+        """
+        probe = self / f".clock.{uuid.uuid4().hex[:8]}.writing"
+        probe.replace(lambda file: file.write(b"?"))
+        try:
+            return probe.modified_at() or time.time()
+        finally:
+            probe.remove()
 
     def remove_abandoned(self, older_than_seconds: float, now: float) -> None:
         self.files.remove_abandoned(self.path, older_than_seconds, now)

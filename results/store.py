@@ -29,7 +29,7 @@ from lrlc.results.part_files import Part, publish
 from lrlc.results.parts import discard, load, new_name
 from lrlc.results.plans import PlanFile, Stage, StagedPlan
 from lrlc.results.profiles import DEFAULT_PROFILE, IMPORTANCE, STUDY, TUNING, StudyRecord
-from lrlc.results.schema import COMPANIONS, SCHEMAS, TrialResult, TrialStatus, to_tables
+from lrlc.results.schema import BROKEN, COMPANIONS, SCHEMAS, TrialResult, TrialStatus, to_tables
 from lrlc.results.trial_ids import among
 from lrlc.results.tuning import Tuned
 from lrlc.results.widths import MeasuredWidth
@@ -134,6 +134,22 @@ class Store:
         found = self.trials(["status"])["status"].value_counts()
         order = [*(str(status) for status in TrialStatus), *sorted(found.index)]
         return {status: int(found[status]) for status in dict.fromkeys(order) if status in found.index}
+
+    def unplanned(self) -> set[str]:
+        """Trials with a row that no profile's plan asks for any more: settings, data or code have changed since.
+
+        None where no plan was ever written.
+        """
+        plans = self.plans()
+        rows = set(self.trials(["trial_id"])["trial_id"])
+        return rows - set(plans["trial_id"].to_pylist()) if len(plans) else set()
+
+    def broken_trials(self, profile: str | None = None) -> set[str]:
+        """The trials of a profile's plan (None: the latest) whose row says that they did not end well (see BROKEN)."""
+        rows = self.trials(["trial_id", "status"])
+        ended = rows.loc[rows["status"].isin([str(ending) for ending in BROKEN]), "trial_id"]
+        planned = self.plan(profile)
+        return set(ended) if planned is None else planned.intersection(ended)
 
     def planned_trials(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 from support.claims_samples import CONV, described, runs, table
@@ -80,3 +81,20 @@ def test_the_talk_s_table_is_printed_for_a_results_folder(lrlc: Lrlc) -> None:
 def test_a_folder_without_studies_is_refused_in_one_line(lrlc: Lrlc, tmp_path: Path) -> None:
     (line,) = lrlc("claims", "--results", tmp_path, code=2).stderr.splitlines()
     assert line.endswith("no results of any study there; `lrlc run` makes them")
+
+
+def test_suggestions_of_a_search_are_no_tests_of_a_claim_that_the_grid_decides() -> None:
+    """Each suggested rate is a way of training of its own, with one seed and one of the two kinds."""
+    asked, tables = study("a", {"mnist": 0.5})
+    (alone,) = judge_tables(asked, tables)
+    assert alone.verdict is Verdict.SUPPORTED
+    rates = {"search_number": range(6), "learning_rate": [0.01 * (n + 1) for n in range(6)]}
+    suggested = tables.rows[tables.rows["seed"] == 0].iloc[[0, 1, 0, 1, 0, 1]].assign(**rates)
+    of_ranks = tables.rows[tables.rows["seed"] == 0].iloc[[1]].assign(search_number=6, rank=7)
+    for more in (suggested, of_ranks):
+        rows = pd.concat([tables.rows, more], ignore_index=True)
+        (judged,) = judge_tables(asked, Tables.of_rows(rows))
+        assert (judged.verdict, len(judged.findings)) == (alone.verdict, len(alone.findings))
+        assert judged.findings[0].p == alone.findings[0].p
+    (only_searched,) = judge_tables(asked, Tables.of_rows(suggested))
+    assert only_searched.verdict is Verdict.UNDECIDED

@@ -97,18 +97,30 @@ def test_a_failing_trial_is_recorded_and_retried_only_when_asked(
         tiny_study.read_text().replace("name: tiny", "name: broken\nplugins: [broken.py]")
         + "profiles: {broken: {grid: [{kind: conv}, {kind: broken}]}}\n"
     )
-    lrlc("run", study, "--serial", "--profile", "broken")
+    lrlc("run", study, "--serial", "--profile", "broken", code=1)
     found = rows(tmp_path / "runs/broken")
     assert dict(found["status"].value_counts()) == {"finished": 2, "failed": 2}
     assert found.loc[found["status"] == "failed", "error"].str.contains("no such layer yet").all()
     assert "no such layer yet" in lrlc("status", study).stdout
-    lrlc("run", study, "--serial", "--profile", "broken")
+    lrlc("run", study, "--serial", "--profile", "broken", code=1)
     pd.testing.assert_frame_equal(rows(tmp_path / "runs/broken"), found)
-    lrlc("retry", study, "--serial", "--profile", "broken")
+    said = lrlc("retry", study, "--serial", "--profile", "broken", code=1).stderr
+    assert said.endswith("2 trials failed: `lrlc status` shows why, `lrlc retry` trains them again\n")
     again = rows(tmp_path / "runs/broken")
     failed = again["status"] == "failed"
     assert (again.loc[failed, "ended_at"] > found.loc[failed, "ended_at"]).all()
     pd.testing.assert_frame_equal(again[~failed], found[~failed])
+    plugin.write_text(
+        "from lrlc.layers import Convolution2d, layer_kind\n"
+        "@layer_kind('broken')\n"
+        "def broken(in_channels, out_channels, kernel_size, *, input_size, **geometry):\n"
+        "    return Convolution2d(in_channels, out_channels, kernel_size, **geometry)\n"
+    )
+    lrlc("run", study, "--serial", "--profile", "broken")
+    said = lrlc("status", study).stdout
+    assert "2 rows of trials that no plan asks for any more" in said
+    assert "no such layer yet" not in said
+    assert json.loads(lrlc("status", study, "--json").stdout)["unplanned"] == sorted(found[failed].index)
 
 
 def test_a_damaged_part_is_set_aside_by_the_next_run_and_its_trials_trained_again(

@@ -136,6 +136,38 @@ def test_a_driver_elsewhere_is_dead_once_its_heartbeat_is_old(
         assert len((root / "lease").names("")) == 1
 
 
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_ages_are_those_of_the_storages_clock_whatever_this_machines_says(
+    root: Location, hours: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_lease(root, replace(Holder.this_process(), host="node7", machine="another boot", pid=1))
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3600 * hours)
+    held = running_driver(root)
+    assert held is not None
+    assert 0 <= held.heartbeat_age_seconds < 30
+    monkeypatch.setattr(lease, "EXPIRES_SECONDS", 0.0)
+    assert running_driver(root) is None
+    with Lease(root):
+        assert len((root / "lease").names("")) == 1
+    assert (root / "lease").names("") == []
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"host": 1, "since": 2}', b"[" * 100_000])
+def test_a_damaged_lease_is_nobodys_and_stays(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = locate(tmp_path)
+    (root / "lease" / "1-left.json").replace(lambda file: file.write(content))
+    assert running_driver(root) is None
+    with Lease(root):
+        pass
+    assert (root / "lease" / "1-left.json").read() == content
+    assert [each.partition("json: ")[0] for each in caplog.messages] == [
+        f"damaged and left out: {tmp_path}/lease/1-left."
+    ]
+
+
 def test_a_driver_that_was_stopped_while_another_took_over_writes_no_more(
     root: Location, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -323,7 +323,7 @@ def test_a_measurement_that_fails_fails_its_trial_with_its_curve_and_no_other(
 ) -> None:
     (tmp_path / "blinkered.py").write_text(BLINKERED)
     asked = ["plugins=[blinkered.py]", "grid={kind: [blinkered, conv], placement: 1}", "measure.shifts=[1]"]
-    lrlc("run", tiny_study, "--serial", *WORDS, *asked)
+    lrlc("run", tiny_study, "--serial", *WORDS, *asked, code=1)
     store = Store(tmp_path / "runs/tiny")
     rows = store.trials().set_index("kind")
     assert rows["status"].to_dict() == {"blinkered": "failed", "conv": "finished"}

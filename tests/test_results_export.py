@@ -1,7 +1,9 @@
 """`lrlc export`: the tables as other tools read them."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -30,7 +32,9 @@ def test_a_database_holds_every_table_with_its_types(store: Store, tmp_path: Pat
     with duckdb.connect(str(path), read_only=True) as database:
         for name in SCHEMAS:
             exported = database.sql(f"SELECT * FROM {name}").to_arrow_table()
-            assert exported.to_pylist() == store.table(name).to_pylist()
+            expected = store.table(name).to_pylist()
+            mark = {"planned": True} if name == "trials" else {}
+            assert exported.to_pylist() == [row | mark for row in expected]
         found = dict(database.sql("SELECT column_name, column_type FROM (DESCRIBE trials)").fetchall())
         assert found["started_at"] == "TIMESTAMP WITH TIME ZONE"
         assert (found["rank"], found["test_images"], found["git_dirty"]) == ("INTEGER", "BIGINT", "BOOLEAN")
@@ -42,7 +46,7 @@ def test_a_database_holds_every_table_with_its_types(store: Store, tmp_path: Pat
         assert database.sql(joined).fetchall() == [(pytest.approx(2.625),)]
         comments = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'trials'"
         meanings = {column.name: column.meaning for column in TRIAL_COLUMNS}
-        assert dict(database.sql(comments).fetchall()) == meanings
+        assert dict(database.sql(comments).fetchall()) == meanings | {"planned": None}
 
 
 def test_plans_say_what_each_trial_was_trained_for(store: Store, tmp_path: Path) -> None:
@@ -59,6 +63,35 @@ def test_plans_say_what_each_trial_was_trained_for(store: Store, tmp_path: Path)
             ("cpu", "tune", None, "diverged"),
             ("default", "grid", None, "diverged"),
         ]
+
+
+@pytest.mark.parametrize("to", ["csv", "parquet", "duckdb"])
+def test_trials_that_no_plan_asks_for_any_more_are_marked(store: Store, tmp_path: Path, to: str) -> None:
+    store.write_plan(None, ["a", "c"])
+    path = export_tables(store, tmp_path, to)[0]
+    match to:
+        case "csv":
+            rows = pd.read_csv(path)
+        case "parquet":
+            rows = pd.read_parquet(path)
+        case _:
+            with duckdb.connect(str(path), read_only=True) as database:
+                rows = database.sql("SELECT * FROM trials").to_arrow_table().to_pandas()
+    assert dict(zip(rows["trial_id"], rows["planned"], strict=True)) == {"a": True, "b": False, "c": True}
+
+
+def test_what_a_killed_export_left_is_deleted_by_the_next(store: Store, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / ".duckdb-left").mkdir(parents=True)
+    left = [out / ".trials.csv.0123abcd.writing", out / ".duckdb-left" / "lrlc.duckdb"]
+    for path in left:
+        path.write_bytes(b"half")
+    export_tables(store, out, "csv")
+    assert all(path.exists() for path in left)  # another export may be writing them
+    for path in (*left, out / ".duckdb-left"):
+        os.utime(path, (time.time() - 120, time.time() - 120))
+    paths = export_tables(store, out, "csv")
+    assert sorted(out.iterdir()) == sorted(paths)
 
 
 def test_an_earlier_database_is_replaced(store: Store, tmp_path: Path) -> None:

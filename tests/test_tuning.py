@@ -185,12 +185,12 @@ def test_pilots_that_broke_leave_the_choice_to_others_and_are_retried_when_asked
         "tune.seeds=1",
         "seeds=1",
     ]
-    said = lrlc("run", tuned_study, "--serial", *words).stderr
+    said = lrlc("run", tuned_study, "--serial", *words, code=1).stderr
     assert "failed: digits picky layers 1+2+3 size 1 seed 1000000: RuntimeError: no such size" in said
     assert "tuned: digits picky: size 2" in said
     first = rows(tmp_path / "runs/tuned")
     assert dict(first["status"].value_counts()) == {"finished": 2, "failed": 1}
-    again = lrlc("retry", tuned_study, "--serial", *words).stderr
+    again = lrlc("retry", tuned_study, "--serial", *words, code=1).stderr
     assert again.count("failed: digits picky") == 1  # once, not in each phase
     second = rows(tmp_path / "runs/tuned")
     newer = second["ended_at"] > first["ended_at"]

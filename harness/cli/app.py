@@ -163,7 +163,7 @@ def retry(
     out_of_memory: Annotated[bool, typer.Option("--out-of-memory", help="Those without enough.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Like run, and train again the grid's trials that did not get through: all of them, or those that are named."""
+    """Like run, and train again the grid's trials that failed: all of them, or those that are named."""
     from lrlc.harness.run.phases import phases
     from lrlc.harness.run.session import open_run
     from lrlc.results.schema import BROKEN, TrialStatus
@@ -194,8 +194,12 @@ def _run(
     slots: "Slots",
     as_json: bool,
 ) -> None:
-    """Run each to its end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds."""
+    """Run each to its end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds.
+
+    The exit code is 1 where a trial of the plan has failed.
+    """
     from lrlc.harness.cli.interrupts import Stopped, stoppable
+    from lrlc.results.store import DEFAULT_PROFILE
 
     stopped: Stopped | None = None
     for session in sessions:
@@ -216,10 +220,10 @@ def _run(
     if stopped:
         say("stopped; finished trials are kept, the same command goes on")
         raise typer.Exit(stopped.exit_code)
-    from lrlc.results.schema import BROKEN
-
-    if broken := sum(counts.get(str(ending), 0) for ending in BROKEN):
-        say(f"{broken} did not get through: `lrlc status` shows why, `lrlc retry` runs them again")
+    if failed := len(session.store.broken_trials(session.profile or DEFAULT_PROFILE)):
+        those = "those of the grid" if session.study.search else "them"
+        say(f"{counted(failed, 'trial')} failed: `lrlc status` shows why, `lrlc retry` trains {those} again")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -251,9 +255,9 @@ def status(
     rows = store.trials()
     planned = store.staged_plan()
     missing = len(planned.trial_ids - set(rows["trial_id"])) if planned is not None else None
-    failures = rows.loc[
-        rows["status"].isin([str(ending) for ending in BROKEN]), ["trial_id", "status", "error"]
-    ]
+    unplanned = store.unplanned()
+    is_failure = rows["status"].isin([str(ending) for ending in BROKEN]) & ~rows["trial_id"].isin(unplanned)
+    failures = rows.loc[is_failure, ["trial_id", "status", "error"]]
     damaged = store.damaged()
     aside = [str(path) for path in store.set_aside()]
     asked = store.study()
@@ -264,6 +268,7 @@ def status(
             "rows": store.counts(),
             "missing": missing,
             "failures": failed,
+            "unplanned": sorted(unplanned),
             "damaged": [str(each.path) for each in damaged],
             "set_aside": aside,
             "driver": driver.as_dict() if driver else None,
@@ -275,6 +280,8 @@ def status(
     if planned is not None and planned.is_of_pilots:
         show("  these are pilots; the grid's trials are planned when they have ended")
     show(f"  running: {driver}" if driver else "  no driver is running")
+    if unplanned:
+        show(f"  {counted(len(unplanned), 'row')} of trials that no plan asks for any more")
     for row in failures.itertuples():
         ending = str(row.status).replace("_", " ")
         show(f"  {ending} {row.trial_id}: {last_line(str(row.error))}")

@@ -73,13 +73,19 @@ class Display:
                     ending = result.status.replace("_", " ")
                     self._say(f"{ending}: {label}: {last_line(result.error)}")
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=self._done, details=f"{self._summary()}  {self._latest}")
+            self._bar.update(
+                self._task,
+                total=self._total,
+                completed=self._done,
+                details=f"{self._summary()}  {self._latest}",
+            )
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._plain_line()
 
     def _end(self, trial_id: str, status: TrialStatus) -> None:
         self._running.discard(trial_id)
         self._done += 1
+        self._total = max(self._total, self._done)  # a trial may run again that was counted as done
         self._endings[status.value] += 1
 
     def _say(self, line: str) -> None:

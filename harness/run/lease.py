@@ -24,6 +24,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from pydantic import TypeAdapter
+
+from lrlc.results import damage
 from lrlc.results.errors import StoreError
 from lrlc.results.files import Location
 
@@ -62,6 +65,9 @@ class Holder:
         return self.machine == _machine() and _process_started(self.pid) != self.process_started
 
 
+_HOLDER = TypeAdapter(Holder)
+
+
 @dataclass(frozen=True)
 class Held:
     """A lease as another process sees it."""
@@ -86,7 +92,7 @@ class Held:
 
 def running_driver(root: Location) -> Held | None:
     """The live driver of the study at `root`, if there is one."""
-    return next((held for held in _leases(root, time.time()) if held.is_alive()), None)
+    return next((held for held in _leases(root) if held.is_alive()), None)
 
 
 def refuse_if_taken(root: Location) -> None:
@@ -126,7 +132,8 @@ class Lease:
             if not alive:
                 for dead in others:
                     dead.file.remove()
-                (self._root / _FOLDER).remove_abandoned(EXPIRES_SECONDS, time.time())
+                now = self._file.modified_at() or time.time()
+                (self._root / _FOLDER).remove_abandoned(EXPIRES_SECONDS, now)
                 self._thread.start()
                 return self
             self._file.remove()  # two wanted it at once: both step back
@@ -178,13 +185,8 @@ class Lease:
         self._file.replace(lambda file: file.write(self._text.encode()))
 
     def _others(self) -> list[Held]:
-        """Their age by the keeper's clock: the file written just now tells what time it is there."""
-        now = self._file.modified_at()
-        return [
-            held
-            for held in _leases(self._root, time.time() if now is None else now)
-            if held.file != self._file
-        ]
+        """The file written just now tells what time it is by the storage's clock."""
+        return [held for held in _leases(self._root, self._file.modified_at()) if held.file != self._file]
 
 
 class LeaseWatch:
@@ -221,18 +223,29 @@ class _Moment:
         return max(time.monotonic() - self.monotonic, time.time() - self.wall)
 
 
-def _leases(root: Location, now: float) -> list[Held]:
-    """Every lease there is, dead or alive; one that goes or cannot be read meanwhile is none."""
+def _leases(root: Location, now: float | None = None) -> list[Held]:
+    """Every lease there is, dead or alive, with its age by the storage's clock, which says `now`; None: ask it.
+
+    One that goes meanwhile is none; one that is damaged is left out, and named.
+    """
     found = []
     for name in (root / _FOLDER).names(_SUFFIX):
         file = root / _FOLDER / f"{name}{_SUFFIX}"
-        try:
-            modified, holder = file.modified_at(), Holder(**json.loads(file.read()))
-        except (FileNotFoundError, ValueError, TypeError):
+        holder, modified = damage.kept(damage.judge(file, _HOLDER.validate_json)), file.modified_at()
+        if holder is None or modified is None:
             continue
-        if modified is not None:
-            found.append(Held(file, holder, now - modified))
+        if now is None and not holder.is_gone():
+            now = _clock(root / _FOLDER)
+        found.append(Held(file, holder, (time.time() if now is None else now) - modified))
     return found
+
+
+def _clock(folder: Location) -> float:
+    """By the storage's clock; by this machine's where nothing can be written."""
+    try:
+        return folder.clock()
+    except StoreError:
+        return time.time()
 
 
 def _machine() -> str:

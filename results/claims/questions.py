@@ -9,7 +9,7 @@ import pandas as pd
 from lrlc.results.claims.asked import Asked
 from lrlc.results.claims.cells import of_cells
 from lrlc.results.names import dataset_name, setting_name
-from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from lrlc.results.statistics import CELL, LAYER_SETTINGS, TRAINING_SETTINGS
 from lrlc.studies.claims import BestRank, Change, Claim, Interaction, Smooth
 from lrlc.studies.titles import Title
 
@@ -47,6 +47,7 @@ class _Panel:
 def questions(asked: Asked, rows: pd.DataFrame) -> list[Question]:
     """In the order of the claims; of the data sets that a claim names those are asked that the study trains on."""
     names = asked.names | set(rows["dataset_name"])
+    rows = _comparable(rows, asked.seeds)
     panels = {str(title): _panels(of_title) for title, of_title in rows.groupby("dataset", sort=False)}
     default = [title for title in asked.datasets or panels if not Title.parse(title).shuffled]
     found: list[Question] = []
@@ -54,6 +55,24 @@ def questions(asked: Asked, rows: pd.DataFrame) -> list[Question]:
         for titles in _titles(claim, names, default):
             found += _questions(claim, titles, panels, rows)
     return found
+
+
+def _comparable(rows: pd.DataFrame, seeds: Collection[int]) -> pd.DataFrame:
+    """Without the cells that a search alone has trained and with too few seeds, where a grid has trained others.
+
+    No run of the study adds their other seeds: their tests would stay open for ever. A study that only searches is
+    judged on its suggestions.
+    """
+    if (
+        "search_number" not in rows
+        or rows["search_number"].isna().all()
+        or rows["search_number"].notna().all()
+    ):
+        return rows
+    by_cell = rows.groupby([name for name in CELL if name in rows], dropna=False, sort=False)
+    is_of_grid = by_cell["search_number"].transform(lambda numbers: numbers.isna().any()).astype(bool)
+    has_seeds = by_cell["seed"].transform(lambda found: set(seeds) <= set(found)).astype(bool)
+    return rows[is_of_grid | has_seeds]
 
 
 def _titles(claim: Claim, names: Collection[str], default: Sequence[str]) -> list[tuple[str, ...]]:
@@ -89,11 +108,20 @@ def _questions(
     where, found = _where(claim, titles), []
     for panel in first:
         same = [[other for other in each if other.detail == panel.detail] for each in others]
+        if _is_one_sided(claim, panel.rows):
+            continue
         if all(same) or isinstance(claim, Smooth):
             parts = (panel.rows, *(each[0].rows if each else rows[:0] for each in same))
             detail = f", {panel.detail}" if panel.detail else ""
             found.append(Question(claim, where + detail, titles, parts))
     return found or [Question(claim, where, titles, tuple(rows[:0] for _ in titles))]
+
+
+def _is_one_sided(claim: Claim, rows: pd.DataFrame) -> bool:
+    """Whether a search alone has trained these rows, and not all of what the claim compares: no others will join."""
+    if "search_number" not in rows or rows["search_number"].isna().any():
+        return False
+    return any(of_cells(rows, cells).empty for cells in claim.sides.values())
 
 
 def _where(claim: Claim, titles: Sequence[str]) -> str:

@@ -66,7 +66,7 @@ def test_a_hung_trial_ends_at_its_time_limit(
         _, said = process.communicate()
     finally:
         process.kill()
-    assert process.returncode == 0, said
+    assert process.returncode == 1, said
     found = rows(tmp_path / "runs/tiny")
     assert sorted(found["status"].value_counts().items()) == [("finished", 5), ("timed_out", 1)]
     overdue = found[found["status"] == "timed_out"].iloc[0]
@@ -89,7 +89,7 @@ def test_a_trial_without_enough_gpu_memory_runs_again_alone_and_a_failed_one_spo
         _, said = process.communicate()
     finally:
         process.kill()
-    assert process.returncode == 0, said
+    assert process.returncode == 1, said
     found = rows(tmp_path / "runs/greedy").set_index("kind")
     assert set(found.loc["conv", "gpu_fraction"]) == {0.5}
     assert list(found.loc["spoiling", "status"]) == ["failed"] * 2

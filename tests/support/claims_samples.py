@@ -16,7 +16,12 @@ from support.results_samples import result
 LRLC = {"kind": "lrlc", "rank": [2, 4], "placement": ["3"]}
 CONV = {"kind": "conv"}
 DIFFERENCE = {"test": "difference", "ours": LRLC, "theirs": CONV}
-SAMPLE = to_tables([result(options="{}")])["trials"].to_pandas().loc[0, list(COLUMNS)].to_dict()
+SAMPLE = (
+    to_tables([result(options="{}", search_number=None)])["trials"]
+    .to_pandas()
+    .loc[0, list(COLUMNS)]
+    .to_dict()
+)
 
 
 def described(
