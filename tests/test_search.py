@@ -133,11 +133,17 @@ def test_a_damaged_journal_is_set_aside_and_built_again(
     pd.testing.assert_frame_equal(rows(root), before)
 
 
-def test_what_was_told_but_never_committed_is_trained_again(run: Run, root: Path) -> None:
+def test_what_was_told_but_never_committed_is_trained_again(
+    run: Run, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     told, before = run(), rows(root)
     for part in (root / "trials").glob("*.parquet"):
         part.unlink()
+    capsys.readouterr()
     assert [(t.number, t.values) for t in run()] == [(t.number, t.values) for t in told]
+    progress = [line for line in capsys.readouterr().err.splitlines() if "/12 trials, " in line]
+    assert progress[-1].startswith("12/12 trials, 0 running")
+    assert " -" not in "".join(progress)
     results = ["test_accuracy", "validation_accuracy", "test_loss", "kind", "placement", "seed"]
     pd.testing.assert_frame_equal(rows(root)[results], before[results])
 
