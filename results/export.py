@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet
 
 from lrlc.results.errors import StoreError
 from lrlc.results.files import locate
