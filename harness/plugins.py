@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrlc.harness.errors import UserError, first_line
+from lrlc.harness.old_names import keep_old_names
 from lrlc.studies.paths import expanded
 
 _PREFIX = "lrlc_plugin_"
@@ -46,6 +47,8 @@ def read_plugins(names: Sequence[str], beside: Path) -> tuple[Plugin, ...]:
 
 def install(plugins: Sequence[Plugin]) -> None:
     """Execute each plugin, whose decorators register what it defines; UserError where it does not run."""
+    if plugins:
+        keep_old_names()
     for plugin in plugins:
         name = f"{_PREFIX}{Path(plugin.path).stem}_{plugin.digest}"
         if name in sys.modules:

@@ -207,6 +207,29 @@ def test_a_plugin_that_fails_when_it_is_used_is_named_with_its_line(
     assert str(explained(called.value)).startswith(f"plugins: {tmp_path}/picky{number}.py: TypeError: Picky")
 
 
+def test_a_plugin_written_before_the_packages_stood_under_lrlc_goes_on_working(tmp_path: Path) -> None:
+    text = PICKY.format(number=10, body="pass").replace("from lrlc.layers import", "from layers import")
+    text += "\nfrom harness.data import dataset\nimport layers.errors\n"
+    install([Plugin(str(tmp_path / "picky10.py"), text)])
+    assert LAYER_KINDS["picky10"].build(1, 1, 3, input_size=(8, 8)).__class__.__name__ == "Picky10"
+    assert sys.modules["layers"] is sys.modules["lrlc.layers"]
+    assert sys.modules["layers.errors"].__spec__ is sys.modules["lrlc.layers.errors"].__spec__
+    assert sys.modules["lrlc.layers.errors"].__name__ == "lrlc.layers.errors"
+    with pytest.raises(UserError, match=r"ModuleNotFoundError: No module named 'lrlc\.layers\.nothing'"):
+        install([Plugin(str(tmp_path / "nothing.py"), "import layers.nothing")])
+
+
+def test_a_module_of_ones_own_comes_before_an_old_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results.py").write_text("MINE = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "results", raising=False)
+    install([Plugin(str(tmp_path / "own.py"), "from results import MINE")])
+    assert sys.modules["results"].__file__ == str(tmp_path / "results.py")
+    monkeypatch.delitem(sys.modules, "results")
+
+
 def test_a_fault_of_our_own_is_not_put_on_a_plugin() -> None:
     assert explained(ValueError("ours")) is None
     assert explained(TypeError("f() takes no arguments")) is None

@@ -1,0 +1,51 @@
+"""`from layers import layer_kind` in a plugin means lrlc.layers, as it did before the packages stood under `lrlc`.
+
+A module of the user's own that has the name comes first. A plugin's text is part of its trials' identity: were it to be
+edited, they would be trained again.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOMS = ("harness", "layers", "results", "studies")
+
+
+def _is_ours(room: str) -> bool:
+    """Whether no module of the user's own has the name."""
+    if room not in ROOMS:
+        return False
+    if room in sys.modules:
+        return sys.modules[room].__name__ == f"lrlc.{room}"
+    found = PathFinder.find_spec(room)
+    ours = Path(__file__).resolve().parents[1] / room / "__init__.py"
+    return found is None or (found.origin is not None and Path(found.origin).resolve() == ours)
+
+
+class _OldNames(MetaPathFinder, Loader):
+    """Finds the module `layers.x` as the one and only lrlc.layers.x."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if _is_ours(fullname.partition(".")[0]) else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(f"lrlc.{spec.name}")
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec: Any = module.__spec__  # the import system put the old name's spec in its place
+        module.__spec__ = spec.loader_state
+
+
+def keep_old_names() -> None:
+    """From now on; a second call changes nothing."""
+    if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _OldNames())
