@@ -9,13 +9,13 @@ LAYERS = {
     "coord_conv": "a convolution that also sees each position's coordinates, as two more channels",
     "wide_conv": "a convolution with more channels, so that its network has as many parameters as LRLC's of that rank",
     "locally_connected": "filters of its own at every position; nothing is shared",
-    "lrlc": "low-rank locally connected: at every position its own mixture of K filter banks, K being the rank, with "
-    "mixing weights that are learned per position; rank 1 is a convolution",
-    "lrlc_input_dependent": "the same, with mixing weights that a small network computes from each image",
-    "relaxed_conv": "relaxed convolution: LRLC whose mixing weights are free at every position, neither normalised nor "
-    "shared along rows and columns, with a penalty on differences between neighbouring positions",
-    "cond_conv": "conditionally parameterised convolution: K filter banks, mixed for each image by a small network and "
-    "used at all its positions",
+    "lrlc": "low-rank locally connected: at every position its own combination of K filter banks, K being the rank, "
+    "with combining weights that are learned for each position; rank 1 is a convolution",
+    "lrlc_input_dependent": "the same, with combining weights that a small network computes from each image",
+    "relaxed_conv": "relaxed convolution: LRLC whose combining weights are free at every position, neither normalised "
+    "nor shared along rows and columns, with a penalty on differences between neighbouring positions",
+    "cond_conv": "conditionally parameterised convolution: K filter banks, combined for each image by a small network "
+    "and used at all its positions",
     "constrained_local": "locally connected, with a penalty on differences between neighbouring positions' filters",
     "residual_pathway": "residual pathway prior: a convolution plus a locally connected path, which a stronger "
     "penalty holds near zero",
