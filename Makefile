@@ -42,8 +42,8 @@ $(MOTO)/installed: Makefile
 
 # The suite's property tests with new random examples, round after round, until MINUTES are over or one fails.
 fuzz: $(VENV)/installed ## property tests with new random examples, for MINUTES=10
-	end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); \
-	while [ $$(date +%s) -lt $$end ]; do \
+	export LRLC_FUZZ_UNTIL=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); \
+	while [ $$(date +%s) -lt $$LRLC_FUZZ_UNTIL ]; do \
 		$(BIN)/python -m pytest -q -x -m hypothesis --hypothesis-profile fuzz --ignore tests/on_clusters || exit 1; \
 	done
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,13 @@ train: {epochs: 2, batch_size: 64, learning_rate: 0.05}
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("suite")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`make fuzz` has a time to end at: what has not begun by then is left out."""
+    if time.time() > float(os.environ.get("LRLC_FUZZ_UNTIL", "inf")):
+        pytest.skip("the time of make fuzz is over")
+
 
 # A shell that starts the suite in the background has it, and all that it starts, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
