@@ -61,7 +61,7 @@ def _cache() -> Path:
 
 def _key(compiler: str) -> str:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    sources = [path.read_text("utf-8") for path in sorted(SOURCE.parent.iterdir())]
+    sources = [path.read_text("utf-8") for path in (SOURCE, *sorted(SOURCE.parent.glob("*.h")))]
     parts = (*sources, compiler, version, " ".join(FLAGS), platform.machine(), _features())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
