@@ -44,7 +44,8 @@ def compact(root: Location) -> None:
     for name in _still_there(root, snapshot(root).replaced):
         for table in SCHEMAS:  # the trials file last: while it stands, the next compaction finds the rest
             part_path(root, table, name).remove()
-    _remove_abandoned(root, (root / "trials").clock())
+    if (root / "trials").is_folder():
+        _remove_abandoned(root, (root / "trials").clock())
 
 
 def _merge_small_parts(root: Location) -> None:
