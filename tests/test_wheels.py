@@ -42,7 +42,7 @@ def from_the_wheel(*shape, **geometry):
 """
 
 COMMANDS = """
-import importlib, json, sys
+import importlib, json, os, sys
 import lrlc
 from lrlc.harness.cli.app import main
 from lrlc.layers import LowRankLocallyConnected2d
@@ -54,7 +54,7 @@ for words in json.loads(sys.argv[1]):
         main()
     except SystemExit as end:
         assert not end.code
-print(lrlc.__file__)
+assert lrlc.__file__.startswith(os.environ["SITE"])
 """
 
 
@@ -192,22 +192,26 @@ def python(words: list[str], folder: Path, environment: dict[str, str]) -> "subp
     return done
 
 
-@pytest.mark.parametrize("how", [["--serial"], ["--max-in-flight", "2"]], ids=["serial", "ray"])
 def test_commands_work_where_own_modules_have_our_packages_names(
-    how: list[str], built: Built, own_folder: Path, environment: dict[str, str]
+    built: Built, own_folder: Path, environment: dict[str, str]
 ) -> None:
     site = own_folder.parent / "site"
     unpack(built.wheel, site)
-    commands = [["run", "own.yaml", *how], ["plot", "own", "--format", "png"], ["report", "own"]]
-    done = python(
-        ["-c", COMMANDS, json.dumps(commands if how == ["--serial"] else commands[:1])],
+    commands = [
+        ["run", "own.yaml", "seeds=1", "--serial"],
+        ["plot", "own", "--format", "png", "--only", "differences"],
+        ["run", "own.yaml", "seeds=2", "--max-in-flight", "2"],  # on Ray
+        ["report", "own"],
+    ]
+    python(
+        ["-c", COMMANDS, json.dumps(commands)],
         own_folder,
         {**environment, "PYTHONPATH": str(site), "SITE": str(site)},
     )
-    assert done.stdout.splitlines()[-1] == str(site / "lrlc/__init__.py")
     rows = Store(own_folder / "runs/own").trials()
-    assert sorted(rows["kind"]) == ["conv", "from_the_wheel", "lrlc"]
     assert set(rows["status"]) == {"finished"}, rows["error"].tolist()
-    if how == ["--serial"]:
-        assert list((own_folder / "runs/own/figures").glob("*.png"))
-        assert "from_the_wheel" in (own_folder / "runs/own/report.html").read_text()
+    kinds = {seed: sorted(of_seed["kind"]) for seed, of_seed in rows.groupby("seed")}
+    expected = ["conv", "from_the_wheel", "lrlc"]
+    assert kinds == {0: expected, 1: expected}
+    assert (own_folder / "runs/own/figures/differences.png").exists()
+    assert "from_the_wheel" in (own_folder / "runs/own/report.html").read_text()
