@@ -275,7 +275,7 @@ def test_the_heat_map_marks_what_an_interval_sets_apart_from_nothing() -> None:
     for text in numbers:
         column, row = text.get_position()
         cell = frame[(frame["kind"] == "lrlc") & (frame["placement"] == ("1", "3")[int(row)])]
-        found = paired_difference(cell[cell["rank"] == (1, 2, 7)[int(column)]], conv).difference.scaled(100)
+        found = paired_difference(cell[cell["rank"] == (1, 2, 7)[int(column)]], conv).scaled(100)
         assert float(text.get_text().replace("−", "-")) == pytest.approx(found.mean, abs=0.051)
         assert (text.get_fontweight() == "bold") == (found.low > 0 or found.high < 0)
     assert {text.get_fontweight() for text in numbers} == {"bold", "normal"}
