@@ -120,9 +120,12 @@ def _main(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for file, stream in ((out, sys.stdout), (err, sys.stderr)):
-        os.dup2(file.fileno(), stream.fileno())
+    for file, number in ((out, 1), (err, 2)):
+        os.dup2(file.fileno(), number)
         file.close()
+    # The server's own are of whatever files those were, seekable or not.
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.argv = arguments
     try:
         from lrlc.harness.cli.app import main
