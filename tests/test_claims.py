@@ -65,9 +65,9 @@ def test_a_loss_within_the_margin_contradicts_nothing_and_one_beyond_it_does(dir
     assert only(gains(*SHORT), {**ONE, "direction": "lower"}, seeds=9).verdict == Verdict.SUPPORTED
     short = only(gains(*SHORT), claim, seeds=9)
     assert short.verdict == Verdict.UNDECIDED
-    assert (
-        "it lies below 0, but within 0.5 points, which do not count, or beyond is open" in short.note
-    ) == (direction == "higher")
+    assert ("it lies below 0, but whether by more than the margin of 0.5 points is open" in short.note) == (
+        direction == "higher"
+    )
     beyond = only(gains(*(SHORT - 0.6)), claim, seeds=9)
     assert beyond.verdict == Verdict.CONTRADICTED
     assert beyond.p is not None

@@ -39,7 +39,7 @@ def _astride(claim: Claim, effect: Summary) -> str:
     if not claim.tolerance or max(sign * effect.low, sign * effect.high) >= 0 or not sign:
         return ""
     side = "below" if sign > 0 else "above"
-    return f"it lies {side} 0, but within {claim.tolerance:g} points, which do not count, or beyond is open; "
+    return f"it lies {side} 0, but whether by more than the margin of {claim.tolerance:.3g} points is open; "
 
 
 def _to_differ(claim: Claim, effect: Summary, level: float) -> int | None:
