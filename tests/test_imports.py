@@ -74,3 +74,9 @@ def test_importing_loads_nothing_heavy(modules: str, heavy: set[str]) -> None:
     code = f"import sys, {modules}; print(*(set(sys.modules) & {heavy!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []
+
+
+def test_bare_names_never_make_a_second_copy() -> None:
+    code = "import layers, lrlc.layers; assert layers is lrlc.layers; import results"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert "ImportError: import lrlc.results, not results" in done.stderr
