@@ -23,6 +23,9 @@ SPOOL_BYTES = 64 * 2**20
 """What is written beyond this goes to a temporary file before its upload."""
 
 CHUNK_BYTES = 4 * 2**20
+READS = 3
+BROKEN_OFF = "Failed to flush response stream"
+"""What the AWS SDK says of a transfer whose object has changed."""
 
 _AWS_ERROR = re.compile(
     r"AWS Error (\w+)(?: \(.*?\))? during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL
@@ -62,8 +65,16 @@ class ObjectStore:
                 return False
 
     def read(self, path: str) -> bytes:
-        with self._told(path, "read"), self.arrow.open_input_stream(path) as file:
-            return cast(bytes, file.read())
+        """Again where the object was replaced or deleted meanwhile, which breaks a transfer off."""
+        with self._told(path, "read"):
+            for left in reversed(range(READS)):
+                try:
+                    with self.arrow.open_input_stream(path) as file:
+                        return cast(bytes, file.read())
+                except OSError as error:
+                    if not left or BROKEN_OFF not in str(error):
+                        raise
+        raise AssertionError("the last read returns or raises")
 
     def write(self, path: str, write: Write, *, replace: bool) -> None:
         """Replaces in any case: what must not be replaced has a name of its own."""

@@ -10,8 +10,7 @@ from test_layers_exact import assert_same, gradients, problems
 from lrlc import layers
 from lrlc.layers.involution import apply_kernels, centres
 from lrlc.layers.penalty import neighbour_differences
-from lrlc.results.figures import style
-from lrlc.results.figures.pareto import MARKERS
+from lrlc.results.figures.looks import KINDS
 from lrlc.results.names import KIND_NAMES, SHORT_KIND_NAMES
 from lrlc.results.report import glossary
 
@@ -309,8 +308,7 @@ def test_each_shipped_kind_has_a_name_a_look_and_an_explanation():
     for kind in layers.LAYER_KINDS:
         assert kind in KIND_NAMES
         assert kind in SHORT_KIND_NAMES
-        assert kind in style.KIND_COLOURS
-        assert kind in MARKERS
+        assert kind in KINDS
         assert kind in glossary.LAYERS
-    assert len(set(style.KIND_COLOURS.values())) == len(style.KIND_COLOURS)
-    assert len(set(MARKERS.values())) == len(MARKERS)
+    assert len({look.colour for look in KINDS.values()}) == len(KINDS)
+    assert len({look.marker for look in KINDS.values()}) == len(KINDS)

@@ -425,7 +425,7 @@ def test_tables_are_exported_whole(store: Store, tmp_path: Path) -> None:
         paths = export_tables(store, tmp_path, to)
         assert {path.name for path in paths} == {f"{name}.{to}" for name in (*SCHEMAS, "plans")}
     read = pd.read_csv(tmp_path / "trials.csv")
-    assert list(read.columns) == list(rows.columns)
+    assert list(read.columns) == [*rows.columns, "planned"]
     assert read["test_accuracy"].tolist() == pytest.approx(rows["test_accuracy"].tolist(), nan_ok=True)
     assert pq.read_table(tmp_path / "weights.parquet").equals(store.table("weights"))
     with pytest.raises(StoreError, match="cannot export to 'xlsx'; known: csv, parquet"):

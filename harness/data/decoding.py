@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from lrlc.harness.data.dataset import Images
 from lrlc.harness.data.errors import DataError
@@ -66,6 +66,8 @@ class Decoding:
                 image = self._shaped(opened)
         except _UnfitError as error:
             raise ValueError(str(error)) from error
+        except UnidentifiedImageError as error:
+            raise ValueError("no readable image") from error
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error and more
             raise ValueError(f"no readable image ({first_line(error)})") from error
         array = np.asarray(image)

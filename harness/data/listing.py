@@ -1,6 +1,7 @@
 """Which data sets are at hand, and whether they are whole."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ from lrlc.harness.data.source import RawSplit, Source
 from lrlc.studies import DatasetSpec
 from lrlc.studies.titles import Title
 
-NAMED_DAMAGES = 20
+NAMED_DAMAGES = 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def check(name: str, data_dir: Path | None, progress: Progress | None = None) ->
     """Decode a data set whole, whatever is in the cache, and describe it in a few lines.
 
     `name` is its name or a folder's path, with a label and a size as in tables where wanted: 'celeba:Smiling@16'.
-    A cache entry that differs from the files is dropped. DataError names every damaged image, up to 20.
+    A cache entry that differs from the files is dropped. DataError names up to 5 damaged images, and counts the rest.
     """
     spec = _spec(name)
     source = find_source(spec, data_dir)
@@ -140,9 +141,10 @@ def _with_all_damages(name: str, raw: Mapping[str, RawSplit], first: DataError) 
     more = sum(1 for _ in lines)
     if len(named) < 2:
         return first
-    return DataError(
-        f"{name}: {len(named) + more} damaged images: {'; '.join(named)}{f'; and {more} more' if more else ''}"
-    )
+    folder = os.path.commonpath(named)
+    places = "; ".join(line.removeprefix(f"{folder}/") for line in named)
+    rest = f"; and {more} more" if more else ""
+    return DataError(f"{name}: {len(named) + more} damaged images in {folder or 'it'}: {places}{rest}")
 
 
 def _drop_if_different(name: str, source: Source, digest: str) -> bool:
