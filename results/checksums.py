@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 KEY = b"lrlc.sha256"
 CHUNK_BYTES = 4 * 2**20
+WRONG = "its checksum is not that of its content and name"
 
 _BLANK = b"0" * 64
 """What stands in place of the checksum while it is computed."""
@@ -44,18 +45,21 @@ def write_parquet(
     return rows
 
 
-def fault(file: IO[bytes] | pa.NativeFile, place: str) -> str | None:
-    """What is wrong with a file that was read from `place`, in a few words; None if it is as it was written.
+def is_as_written(file: IO[bytes] | pa.NativeFile, place: str) -> bool | None:
+    """Whether a file that was read from `place` is what was written there; None where it carries no checksum.
 
-    A file without a checksum is accepted. ValueError for what is no Parquet file.
+    ValueError for what is no Parquet file.
     """
     at = _find(file)
     if at is None:
         return None
     file.seek(at)
-    if file.read(len(_BLANK)) != _checksum(file, at, place):
-        return "its checksum is not that of its content and name"
-    return None
+    return file.read(len(_BLANK)) == _checksum(file, at, place)
+
+
+def fault(file: IO[bytes] | pa.NativeFile, place: str) -> str | None:
+    """What is wrong with the file, in a few words; None if it is as it was written, or carries no checksum."""
+    return WRONG if is_as_written(file, place) is False else None
 
 
 def has_checksum(file: IO[bytes] | pa.NativeFile) -> bool:

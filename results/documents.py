@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from lrlc.results import damage
+from lrlc.results.checksums import WRONG
 from lrlc.results.damage import Damage
 from lrlc.results.files import Location
 
@@ -30,7 +31,7 @@ def _checked(name: str, content: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("expected a JSON object")
     if found.pop(KEY, None) not in (None, _checksum(name, found)):
-        raise ValueError("its checksum is not that of its content and name")
+        raise ValueError(WRONG)
     return found
 
 

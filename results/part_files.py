@@ -162,8 +162,9 @@ def _place(table: str, name: str) -> str:
 
 def _fault(path: Location, table: str, name: str, rows: int | None) -> str | None:
     with path.files.arrow.open_input_file(path.path) as file:
-        if checksums.has_checksum(file):
-            return checksums.fault(file, _place(table, name))
+        as_written = checksums.is_as_written(file, _place(table, name))
+        if as_written is not None:
+            return None if as_written else checksums.WRONG
         file.seek(0)
         return _schema_fault(path, pq.read_metadata(file), table, rows)
 
