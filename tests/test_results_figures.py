@@ -397,6 +397,24 @@ def test_accuracy_on_moved_images_starts_at_the_accuracy_and_a_convolution_moves
     assert "(moved by 1 px)" in below.get_xlabel()
 
 
+def test_an_equivariance_error_over_1_lies_within_its_interval() -> None:
+    from lrlc.results.figures import shifted_test
+
+    rows = [
+        replace(
+            row, equivariance=tuple(replace(each, error=1.3 + row.seed / 100) for each in row.equivariance)
+        )
+        for row in measured(study(("mnist",), 3, (2,), ("3",), ("lrlc",), wide_ranks=()))
+    ]
+    with look():
+        _, below = shifted_test.draw(selected(rows)).axes
+    means = [mean for line in below.lines for mean in line.get_ydata()]
+    intervals = [path.vertices[:, 1] for drawn in below.collections for path in drawn.get_paths()]
+    assert means == pytest.approx([1.31] * len(means))
+    assert len(intervals) == len(means)
+    assert all(low < 1.31 < high for low, high in intervals)
+
+
 def test_a_study_that_asked_for_no_measurement_says_so(store: Store, tmp_path: Path) -> None:
     skipped = draw_all(store, tmp_path, ["png"], only=["effective_rank", "test_shift"]).skipped
     assert "does not ask for measure.effective_rank" in skipped["effective_rank"]

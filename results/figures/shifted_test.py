@@ -1,5 +1,6 @@
 """What moving the test images does to a trained network, and which of its layers move along."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,7 +54,7 @@ def draw(selection: Selection) -> Figure:
     for number, (moved, (above, below)) in enumerate(zip(found, pairs, strict=True)):
         style.title(above, moved.panel, _note(moved))
         _draw_lines(above, {kind: dict(rows) for kind, rows in moved.accuracies.items()})
-        above.set_xlabel("images moved by (pixels)")
+        above.set_xlabel("images moved by (px)")
         _draw_errors(below, moved)
         if number % style.across(len(found)) == 0:
             above.set_ylabel("test accuracy (%)")
@@ -76,8 +77,11 @@ def _moved(panel: Panel, selection: Selection) -> _Moved | None:
     order = kinds_in_order(best)
     return _Moved(
         panel,
-        {kind: _summaries(_of(shifts, best[kind]), "pixels", "test_accuracy", 100.0) for kind in order},
-        {kind: _summaries(_of(errors, best[kind]), "layer", "error") for kind in order},
+        {
+            kind: _summaries(_of(shifts, best[kind]), "pixels", "test_accuracy", 100.0, PERCENT)
+            for kind in order
+        },
+        {kind: _summaries(_of(errors, best[kind]), "layer", "error", 1.0, (0.0, math.inf)) for kind in order},
         distance,
         int(shifts["images"].max()),
         tuple(len(rows) for rows in best.values()),
@@ -88,9 +92,11 @@ def _of(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return table[table["trial_id"].isin(rows["trial_id"])]
 
 
-def _summaries(rows: pd.DataFrame, by: str, value: str, scale: float = 1.0) -> dict[Any, Summary]:
+def _summaries(
+    rows: pd.DataFrame, by: str, value: str, scale: float, possible: tuple[float, float]
+) -> dict[Any, Summary]:
     return {
-        key: summarise(scale * part[value]).within(0.0, scale) for key, part in rows.groupby(by, sort=False)
+        key: summarise(scale * part[value]).within(*possible) for key, part in rows.groupby(by, sort=False)
     }
 
 
