@@ -21,7 +21,17 @@ from lrlc.results.store import Store
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "Drawn", "NothingToDraw", "Selection", "caption", "draw_all", "laid_out", "render"]
+__all__ = [
+    "FIGURES",
+    "Drawn",
+    "NothingToDraw",
+    "Selection",
+    "caption",
+    "draw_all",
+    "figure_of",
+    "laid_out",
+    "render",
+]
 
 FIGURES: Mapping[str, str] = {
     "rank_vs_accuracy": "lrlc.results.figures.rank_vs_accuracy",
@@ -91,6 +101,15 @@ def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
             raise StoreError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+
+
+def figure_of(name: str, selection: Selection) -> "Figure":
+    """One figure, ready to be saved or shown in any format; raises NothingToDraw."""
+    _module(name)  # matplotlib is loaded without the user's settings before style imports it
+    from lrlc.results.figures.style import look
+
+    with look(selection.kinds):
+        return laid_out(name, selection)
 
 
 def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str, bytes]:

@@ -1,0 +1,1 @@
+"""lrlc in Python: `lrlc.load`, `lrlc.run`, `lrlc.train`. See docs/python.md."""

@@ -1,0 +1,128 @@
+"""A study's results in Python: its tables as pandas frames, figures, verdicts and status, read when asked for."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lrlc.harness.api.status import StudyStatus, status_of
+from lrlc.harness.cli.named_store import existing_store
+from lrlc.harness.errors import UserError
+from lrlc.results.claims import Finding, Judged, judge
+from lrlc.results.plans import Stage
+from lrlc.results.schema import COMPANIONS, TrialStatus
+from lrlc.results.store import Store
+from lrlc.studies.errors import nearest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FINDING_COLUMNS = (
+    "claim", "where", "comparison", "verdict", "effect", "low", "high", "unit", "seeds", "p", "note",
+)  # fmt: skip
+
+
+def load(study: str, *, results: str = "runs", profile: str | None = None) -> "StudyResults":
+    """The results of a study, named as for `lrlc plot`: by its file, its name, or its folder of tables.
+
+    `results` is where the tables live: a folder, `file://...` or `s3://bucket/prefix`. `profile` None is the one run
+    last. Raises UserError or StudyError where there are none, StoreError for a profile that was never run.
+    """
+    found = StudyResults(existing_store(study, results), profile)
+    found.store.staged_plan(profile)  # an unknown profile is refused here, not by the first table
+    return found
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study's tables. Each frame is read anew, so that a run that goes on meanwhile is seen.
+
+    Integer columns that allow nulls, such as `rank`, read as float64, null as NaN.
+    """
+
+    store: Store
+    profile: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.store.root.name
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row per finished trial of the grid or search, with the columns of docs/schema.md."""
+        rows = self.every
+        asked_for = (rows["stage"] == Stage.GRID) & (rows["status"] == TrialStatus.FINISHED)
+        return rows[asked_for].drop(columns="stage").reset_index(drop=True)
+
+    @property
+    def unfinished(self) -> pd.DataFrame:
+        """Planned trials that ended otherwise: pruned, diverged, failed, timed_out, out_of_memory (see `status`)."""
+        rows = self.every
+        return rows[rows["stage"].notna() & (rows["status"] != TrialStatus.FINISHED)].reset_index(drop=True)
+
+    @property
+    def stale(self) -> pd.DataFrame:
+        """Trials that no plan asks for any more: the study's settings, its data or the code have changed since."""
+        rows = self.store.trials()
+        return rows[rows["trial_id"].isin(self.store.unplanned())].reset_index(drop=True)
+
+    @property
+    def every(self) -> pd.DataFrame:
+        """Every row, and what the profile trains it for in `stage`: grid, tune or length; null where it does not."""
+        rows, plan = self.store.trials(), self.store.staged_plan(self.profile)
+        if plan is None:
+            return rows.assign(stage=str(Stage.GRID))
+        # Of two stages that ask for a trial, the grid's counts.
+        of_trial = {each: str(stage) for stage in reversed(Stage) for each in plan.of_stage(stage)}
+        return rows.assign(stage=rows["trial_id"].map(of_trial))
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """One row per epoch of the finished trials."""
+        return self.table("curves")
+
+    @property
+    def weights(self) -> pd.DataFrame:
+        """One row per map of combining weights of the finished trials."""
+        return self.table("weights")
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table beside `trials` (`curves`, `weights`, `correct`, `shifts`, ...) with the rows of finished trials."""
+        if name not in COMPANIONS:
+            raise UserError(f"no table {name!r}; {nearest(name, COMPANIONS)}")
+        return self.store.companion(name, set(self.trials["trial_id"]))
+
+    def plot(self, figure: str) -> "Figure":
+        """A figure of docs/gallery.md, by name, as matplotlib's Figure; UserError where the rows do not allow it."""
+        from lrlc.results.figures import FIGURES, NothingToDraw, Selection, figure_of
+
+        if figure not in FIGURES:
+            raise UserError(f"no figure {figure!r}; {nearest(figure, FIGURES)}")
+        try:
+            return figure_of(figure, Selection.of(self.store, self.profile))
+        except NothingToDraw as reason:
+            raise UserError(f"{figure}: not drawn, {reason}") from None
+
+    def claims(self) -> pd.DataFrame:
+        """One row per test of a claim, with its verdict and the effect with its 95% interval; empty without claims.
+
+        `lrlc.results.claims.judge` gives the same with all evidence.
+        """
+        judged = judge(self.store, self.profile)
+        rows = [_finding(claim, finding) for claim in judged for finding in claim.findings]
+        return pd.DataFrame(rows, columns=list(FINDING_COLUMNS))
+
+    def status(self) -> StudyStatus:
+        """What `lrlc status` says."""
+        return status_of(self.store)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {status}" for status, count in self.store.counts().items())
+        return f"<study {self.name}: {counts or 'no rows'}; tables in {self.store.root}>"
+
+
+def _finding(claim: Judged, finding: Finding) -> tuple[object, ...]:
+    effect = finding.effect
+    interval = (effect.mean, effect.low, effect.high) if effect else (None, None, None)
+    told = (claim.name, finding.where, finding.comparison, str(finding.verdict))
+    return (*told, *interval, finding.unit, finding.seeds, finding.p, finding.note)
