@@ -4,10 +4,13 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from lrlc.harness import provenance
-from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
-from lrlc.studies.schema import Measure, TrialConfig
+from lrlc.results.schema import TABLES, EpochRecord, TrialResult, TrialStatus
+from lrlc.studies.schema import DatasetSpec, Measure, TrialConfig
+
+_COLUMNS = frozenset(column.name for column in TABLES["trials"])
 
 
 @dataclass(frozen=True)
@@ -57,45 +60,54 @@ Record = EpochRecord | Checkpoint | TrialResult
 
 
 def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
-    """A FAILED row with the trial's identity and settings, and nothing measured."""
-    config, train, now = trial.config, trial.config.train, datetime.now(UTC)
+    """A FAILED row with the trial's identity and settings, and nothing measured.
+
+    A setting of the trial, its configuration or its training that a column is named after needs no line here.
+    """
+    config, now = trial.config, datetime.now(UTC)
     return TrialResult(
-        trial_id=trial.id,
-        study=trial.study,
-        status=TrialStatus.FAILED,
-        error=error,
-        dataset=config.dataset.title,
-        dataset_name=config.dataset.name or str(config.dataset.path),
-        translate=config.dataset.translate,
-        draw=config.dataset.draw if config.dataset.draw != "first" else None,
-        shuffle_labels=config.dataset.shuffle_labels,
-        label=config.dataset.label,
-        data_digest=trial.data_digest,
-        network=config.network,
-        kind=config.kind,
-        rank=config.rank,
-        placement="+".join(map(str, config.placement)),
-        options=json.dumps(dict(config.options), sort_keys=True),
-        seed=config.seed,
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        learning_rate=train.learning_rate,
-        momentum=train.momentum,
-        warmup_epochs=train.warmup_epochs,
-        precision=train.precision,
-        config=json.dumps(config.canonical(), sort_keys=True),
-        code_epoch=trial.code_epoch,
-        search_number=trial.search_number,
-        attempts=trial.attempts,
-        gpu_fraction=trial.gpu_fraction,
-        git_commit=provenance.code().git_commit,
-        git_dirty=provenance.code().git_dirty,
-        versions=provenance.versions(),
-        host=provenance.host(),
-        backend=os.environ.get("LRLC_BACKEND"),
-        started_at=now,
-        ended_at=now,
+        **{
+            **_by_name(config.train, config, trial),
+            **_of_data_set(config.dataset),
+            **_of_code(),
+            "trial_id": trial.id,
+            "status": TrialStatus.FAILED,
+            "error": error,
+            "placement": "+".join(map(str, config.placement)),
+            "options": json.dumps(dict(config.options), sort_keys=True),
+            "config": json.dumps(config.canonical(), sort_keys=True),
+            "started_at": now,
+            "ended_at": now,
+        }
     )
+
+
+def _by_name(*settings: object) -> dict[str, Any]:
+    """The attributes that columns are named after."""
+    return {name: value for each in settings for name, value in vars(each).items() if name in _COLUMNS}
+
+
+def _of_data_set(spec: DatasetSpec) -> dict[str, Any]:
+    """Named one by one: `train_images` of a row counts images that were used, not images that were asked for."""
+    return {
+        "dataset": spec.title,
+        "dataset_name": spec.name or str(spec.path),
+        "translate": spec.translate,
+        "draw": spec.draw if spec.draw != "first" else None,
+        "shuffle_labels": spec.shuffle_labels,
+        "label": spec.label,
+    }
+
+
+def _of_code() -> dict[str, Any]:
+    code = provenance.code()
+    return {
+        "git_commit": code.git_commit,
+        "git_dirty": code.git_dirty,
+        "versions": provenance.versions(),
+        "host": provenance.host(),
+        "backend": os.environ.get("LRLC_BACKEND"),
+    }
 
 
 def stopped_result(

@@ -1,18 +1,26 @@
 """What is measured of a trained network beside its accuracy: a row each in a table of its own.
 
-The columns' meanings stand in results.columns.
+A field is a column, as in results.schema.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from lrlc.results.columns import Fraction, Images, Int32, Pixels
 
 
 @dataclass(frozen=True)
 class CorrectImages:
     """Which of a split's `images` were classified right: one bit each, packed as numpy.packbits does."""
 
-    split: str
-    images: int
-    bits: bytes
+    split: Annotated[str, "The split of the images: `test`."]
+    images: Annotated[Images, "Images of the split that were classified."]
+    bits: Annotated[
+        bytes,
+        "One bit per image in the order of the split, 1 where it was classified right; eight to a byte, the first in "
+        "the highest bit, the last byte filled up with 0, as numpy.packbits does. `results.correct.correct_matrix` "
+        "unpacks them.",
+    ]
 
 
 @dataclass(frozen=True)
@@ -22,28 +30,48 @@ class SpectrumValue:
     `energy` is the cumulative share of the squared singular values; accuracies are None for ranks not evaluated.
     """
 
-    layer: str
-    rank: int
-    singular_value: float
-    energy: float
-    validation_accuracy: float | None
-    test_accuracy: float | None
+    layer: Annotated[str, "The layer's name in the network."]
+    rank: Annotated[
+        Int32, "Which singular value, the largest being 1; the rank that filters are truncated to."
+    ]
+    singular_value: Annotated[
+        float,
+        "Of the matrix that has a row per output position and in it the filters used there (kernel height x kernel "
+        "width x input channels x output channels); nothing is subtracted first.",
+    ]
+    energy: Annotated[Fraction, "Sum of the squared singular values up to this one, over the sum of all."]
+    validation_accuracy: Annotated[
+        Fraction | None,
+        "Accuracy on the first 1,000 validation images with this layer's filters truncated to this rank and the rest "
+        "of the network, batch norm's running statistics included, as trained; null for ranks not evaluated.",
+    ]
+    test_accuracy: Annotated[Fraction | None, "The same on the first 2,000 test images."]
 
 
 @dataclass(frozen=True)
 class ShiftAccuracy:
     """Accuracy on test images moved by so many pixels, averaged over four directions."""
 
-    pixels: int
-    fill: str
-    images: int
-    test_accuracy: float
+    pixels: Annotated[Pixels, "How far the test images were moved."]
+    fill: Annotated[str, "What came in at the border: `zero`, black pixels."]
+    images: Annotated[Images, "The first so many test images were used, each in every direction."]
+    test_accuracy: Annotated[
+        Fraction, "Accuracy on the moved images, averaged over the directions up, down, left and right."
+    ]
 
 
 @dataclass(frozen=True)
 class EquivarianceError:
     """How far a layer is from moving its output along with its input, relative to the output's norm."""
 
-    layer: str
-    pixels: int
-    error: float
+    layer: Annotated[str, "The layer's name in the network."]
+    pixels: Annotated[
+        Pixels,
+        "How far the layer's output should move: its input is moved by as many pixels times its stride.",
+    ]
+    error: Annotated[
+        float,
+        "Distance (L2) between the layer's output for its moved input and its moved output, over the norm of the "
+        "latter; its input is what the trained network gives it for the first 256 test images, moved up, down, left "
+        "and right, all taken together. Positions whose receptive field reaches padding or the fill are left out.",
+    ]

@@ -1,6 +1,6 @@
 """The tables: one row per trial, and companions with its epochs, its maps of combining weights and measurements.
 
-A column is a field of the dataclass and a line in results.columns, under the same name.
+A column is an annotated field of a dataclass here or in results.measurements; all else follows from it.
 
 How the tables may change:
 - A column may be added if it allows nulls. The version stays; parts written before read as null there, and code that
@@ -18,18 +18,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import pyarrow as pa
 
 from lrlc.results.columns import (
-    CORRECT_COLUMNS,
-    CURVE_COLUMNS,
-    EQUIVARIANCE_COLUMNS,
-    SHIFT_COLUMNS,
-    SPECTRUM_COLUMNS,
-    TRIAL_COLUMNS,
-    WEIGHT_COLUMNS,
+    Bytes,
+    Column,
+    Companion,
+    Epochs,
+    Float32s,
+    Fraction,
+    Images,
+    Int32,
+    Nats,
+    Pixels,
+    Positions,
+    Seconds,
+    Unit,
     arrow_schema,
+    columns_of,
+    companions_of,
 )
 from lrlc.results.errors import StoreError
 from lrlc.results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
@@ -62,126 +71,193 @@ BROKEN = (TrialStatus.FAILED, TrialStatus.TIMED_OUT, TrialStatus.OUT_OF_MEMORY)
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of a learning curve. Accuracies are fractions 0..1; `seconds` is training alone."""
+    """One epoch of a learning curve."""
 
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
+    epoch: Annotated[Int32, "Counted from 1."]
+    train_loss: Annotated[Nats, "Mean cross-entropy over the epoch's training steps."]
+    train_accuracy: Annotated[Fraction, "Accuracy over the epoch's training steps."]
+    validation_loss: Annotated[Nats, "Mean cross-entropy on the validation split after the epoch."]
+    validation_accuracy: Annotated[Fraction, "Accuracy on the validation split after the epoch."]
+    learning_rate: Annotated[float, "The learning rate of the epoch's last step."]
+    seconds: Annotated[Seconds, "Time of the epoch's training steps alone."]
 
 
 @dataclass(frozen=True)
 class WeightMap:
-    """The learned weights of one filter bank over a layer's output positions.
+    """The learned weights of one filter bank over a layer's output positions, (height, width) in row-major order."""
 
-    `values` are row-major, height * width of them. `image` is the test image the map was made for, None for
-    fixed combining weights.
-    """
-
-    layer: str
-    bank: int
-    image: int | None
-    height: int
-    width: int
-    values: tuple[float, ...]
+    layer: Annotated[str, "The layer's name in the network."]
+    bank: Annotated[Int32, "The filter bank, counted from 0."]
+    image: Annotated[
+        Int32 | None, "The test image the map was made for, counted from 0; null for fixed weights."
+    ]
+    height: Annotated[Positions, "Rows of output positions."]
+    width: Annotated[Positions, "Columns of output positions."]
+    values: Annotated[Float32s, "The bank's weight at each position, row by row: height x width."]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrialResult:
     """All that is known of one trial when it ended: its row, its learning curve and what was measured of it.
 
-    Accuracies are fractions 0..1, losses mean cross-entropies in nats. `options`, `config` and `versions` are
-    JSON text; `placement` reads '1+3', or '' where no layer was replaced. `attempts` counts the workers that took it
-    on; the last of them took over `resumed_epochs` from a checkpoint. With a `gpu_fraction` under 1 others could
-    train on the same GPU, so its seconds are not those of a trial alone. What was not measured is None.
+    A field is a column of `trials`, or holds the rows of a companion table. What was not measured is None.
     """
 
-    trial_id: str
-    study: str
-    status: TrialStatus
-    error: str | None
-    dataset: str
-    dataset_name: str
-    translate: int
-    label: str | None
-    data_digest: str
-    network: str
-    kind: str
-    rank: int | None
-    placement: str
-    options: str
-    seed: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    momentum: float
-    warmup_epochs: float
-    precision: str
-    config: str
-    code_epoch: int
-    started_at: datetime
-    ended_at: datetime
-    search_number: int | None = None
-    draw: str | None = None
-    shuffle_labels: bool | None = None
-    image_height: int | None = None
-    image_width: int | None = None
-    train_images: int | None = None
-    validation_images: int | None = None
-    test_images: int | None = None
-    test_accuracy: float | None = None
-    test_loss: float | None = None
-    validation_accuracy: float | None = None
-    validation_loss: float | None = None
-    train_accuracy: float | None = None
-    train_loss: float | None = None
-    weights_spatial_std: float | None = None
-    weights_image_std: float | None = None
-    epochs_run: int = 0
-    parameters: int | None = None
-    flops_per_image: int | None = None
-    train_seconds: float = 0.0
-    total_seconds: float = 0.0
-    images_per_second: float | None = None
-    peak_memory_bytes: int | None = None
-    attempts: int = 1
-    resumed_epochs: int | None = None
-    gpu_fraction: float | None = None
-    git_commit: str | None = None
-    git_dirty: bool | None = None
-    versions: str = "{}"
-    host: str = ""
-    device: str | None = None
-    backend: str | None = None
-    curve: tuple[EpochRecord, ...] = ()
-    weights: tuple[WeightMap, ...] = ()
-    correct: tuple[CorrectImages, ...] = ()
-    spectra: tuple[SpectrumValue, ...] = ()
-    shifts: tuple[ShiftAccuracy, ...] = ()
-    equivariance: tuple[EquivarianceError, ...] = ()
+    trial_id: Annotated[str, "16 hexadecimal digits: a hash of settings, data, seed and code epoch."]
+    study: Annotated[str, "The study that trained it."]
+    status: Annotated[TrialStatus, "How it ended; see below."]
+    error: Annotated[str | None, "What stopped a broken trial, with its traceback."]
+    dataset: Annotated[str, "The data set as the study asks for it: `celeba:Smiling@16+t8`."]
+    dataset_name: Annotated[str, "Its name alone, or the path of a folder: `celeba`."]
+    translate: Annotated[Pixels, "How far images are shifted at most, at random, each way."]
+    label: Annotated[str | None, "The attribute that is learned, where a data set has several: `Smiling`."]
+    draw: Annotated[
+        str | None, "`seed` where each seed draws its own training images; null where the first are taken."
+    ] = None
+    shuffle_labels: Annotated[
+        bool | None, "Whether training and validation labels are permuted by seed; null is no."
+    ] = None
+    image_height: Annotated[Pixels | None, "Rows of an image as it was trained on."] = None
+    image_width: Annotated[Pixels | None, "Columns of an image as it was trained on."] = None
+    train_images: Annotated[Images | None, "Images in the training split that were used."] = None
+    validation_images: Annotated[Images | None, "Images in the validation split that were used."] = None
+    test_images: Annotated[Images | None, "Images in the test split that were used."] = None
+    data_digest: Annotated[str, "A hash of the data set's content."]
+    network: Annotated[str, "The network whose layers are replaced: `three_layer`."]
+    kind: Annotated[str, "What its layers are replaced by: `lrlc`; `conv` replaces none."]
+    rank: Annotated[
+        Int32 | None, "Filter banks of a kind with a rank; of `wide_conv` the rank it has the parameters of."
+    ]
+    placement: Annotated[str, "Which layers are replaced: `1+3`; empty where none is."]
+    options: Annotated[str, "The layer's further options, as JSON."]
+    seed: Annotated[
+        int, "Seeds initial weights, order of images, shifts and draws; trials of one seed are paired."
+    ]
+    epochs: Annotated[Epochs, "Epochs asked for."]
+    batch_size: Annotated[Int32, "Images in a step.", Unit("images")]
+    learning_rate: Annotated[float, "The highest learning rate, after warm-up."]
+    momentum: Annotated[float, "Nesterov momentum."]
+    warmup_epochs: Annotated[float, "How long the learning rate rises.", Unit("epochs")]
+    precision: Annotated[
+        str, "The arithmetic of training, `float32` or `bfloat16`; `auto` if it never began."
+    ]
+    config: Annotated[str, "All settings that define the trial, as JSON."]
+    code_epoch: Annotated[Int32, "Raised when the code changes what a trial computes."]
+    search_number: Annotated[
+        Int32 | None, "The suggestion of the search that asked for it; null in a grid."
+    ] = None
+    test_accuracy: Annotated[
+        Fraction | None, "Accuracy on the test split, looked at once, after the last epoch."
+    ] = None
+    test_loss: Annotated[Nats | None, "Mean cross-entropy on the test split."] = None
+    validation_accuracy: Annotated[
+        Fraction | None, "Accuracy on the validation split after the last epoch it ran."
+    ] = None
+    validation_loss: Annotated[
+        Nats | None, "Mean cross-entropy on the validation split after the last epoch it ran."
+    ] = None
+    train_accuracy: Annotated[Fraction | None, "Accuracy over the last epoch's training steps."] = None
+    train_loss: Annotated[Nats | None, "Mean cross-entropy over the last epoch's training steps."] = None
+    epochs_run: Annotated[Epochs, "Epochs that were trained to their end."] = 0
+    weights_spatial_std: Annotated[
+        float | None,
+        "How far combining weights differ between positions: the standard deviation of a bank's weight, after "
+        "normalisation, over the output positions of its layer (divided by their number), averaged over banks and "
+        "low-rank layers. Where weights depend on the input also averaged over images: the first 256 test images. "
+        "Null without low-rank layers.",
+    ] = None
+    weights_image_std: Annotated[
+        float | None,
+        "How far input-dependent combining weights differ between images: the standard deviation of a bank's weight "
+        "at one position over the first 256 test images (divided by their number), averaged over positions, banks "
+        "and input-dependent layers. Null without such layers.",
+    ] = None
+    parameters: Annotated[int | None, "Trainable numbers of the whole network."] = None
+    flops_per_image: Annotated[
+        int | None, "Work of a forward pass; a multiply-add is two.", Unit("FLOPs")
+    ] = None
+    train_seconds: Annotated[Seconds, "Time of the training steps alone, all epochs together."] = 0.0
+    total_seconds: Annotated[Seconds, "Time of the whole trial, with evaluation."] = 0.0
+    images_per_second: Annotated[
+        float | None, "Training images over `train_seconds`.", Unit("images/second")
+    ] = None
+    peak_memory_bytes: Annotated[Bytes | None, "The most GPU memory it held; null on a CPU."] = None
+    attempts: Annotated[Int32, "Workers that took it on, those that died or lacked memory included."] = 1
+    resumed_epochs: Annotated[Epochs | None, "Epochs that its last worker took over from a checkpoint."] = (
+        None
+    )
+    gpu_fraction: Annotated[
+        float | None,
+        "Its share of a GPU. Under 1 others could train on it too: its seconds are not those of a trial alone.",
+        Unit("GPUs"),
+    ] = None
+    git_commit: Annotated[str | None, "The commit of the code, where it came from git."] = None
+    git_dirty: Annotated[bool | None, "Whether the code had uncommitted changes."] = None
+    versions: Annotated[str, "Versions of Python and the libraries, as JSON."] = "{}"
+    host: Annotated[str, "The machine that trained it."] = ""
+    backend: Annotated[str | None, "`LRLC_BACKEND` where it was set: which kernels local layers used."] = None
+    device: Annotated[str | None, "The GPU's or CPU's name."] = None
+    started_at: Annotated[datetime, "When its last worker began."]
+    ended_at: Annotated[datetime, "When it ended."]
+    curve: Annotated[
+        tuple[EpochRecord, ...],
+        Companion(
+            "curves",
+            "One row per epoch that a trial ran.",
+        ),
+    ] = ()
+    weights: Annotated[
+        tuple[WeightMap, ...],
+        Companion(
+            "weights",
+            "One row per map of combining weights that a finished trial with low-rank layers left: one per layer "
+            "and filter bank, and per mapped image where the weights depend on the image.",
+        ),
+    ] = ()
+    correct: Annotated[
+        tuple[CorrectImages, ...],
+        Companion(
+            "correct",
+            "One row per finished trial: which test images it classified right. Trials of one data set are "
+            "tested on the same images in the same order.",
+        ),
+    ] = ()
+    spectra: Annotated[
+        tuple[SpectrumValue, ...],
+        Companion(
+            "spectra",
+            "How far locally connected layers and relaxed convolutions are of low rank: one row per singular "
+            "value of each such layer of a finished trial, where its study asks for `measure: {effective_rank: "
+            "true}`.",
+        ),
+    ] = ()
+    shifts: Annotated[
+        tuple[ShiftAccuracy, ...],
+        Companion(
+            "shifts",
+            "What moving the test images does: one row per distance that the study names under `measure: "
+            "{shifts: [...]}`. The images are moved before they are classified, never while training.",
+        ),
+    ] = ()
+    equivariance: Annotated[
+        tuple[EquivarianceError, ...],
+        Companion(
+            "equivariance",
+            "How far each placed layer of a finished trial is from moving its output along with its input: one "
+            "row per layer and distance over 0 under `measure: {shifts: [...]}`.",
+        ),
+    ] = ()
 
 
-COMPANIONS = {
-    "curves": "curve",
-    "weights": "weights",
-    "correct": "correct",
-    "spectra": "spectra",
-    "shifts": "shifts",
-    "equivariance": "equivariance",
-}
-"""The tables beside `trials`, each with the field of TrialResult that holds a trial's rows."""
+COMPANIONS = companions_of(TrialResult)
+"""The tables beside `trials`, by name."""
 
-TABLES = {
-    "curves": CURVE_COLUMNS,
-    "weights": WEIGHT_COLUMNS,
-    "correct": CORRECT_COLUMNS,
-    "spectra": SPECTRUM_COLUMNS,
-    "shifts": SHIFT_COLUMNS,
-    "equivariance": EQUIVARIANCE_COLUMNS,
-    "trials": TRIAL_COLUMNS,
+TABLES: dict[str, tuple[Column, ...]] = {
+    **{
+        name: (Column("trial_id", pa.string(), False, "The trial.", ""), *columns_of(table.record))
+        for name, table in COMPANIONS.items()
+    },
+    "trials": columns_of(TrialResult),
 }
 """The columns of every table, in the order a part is written: the trials part comes last and commits the others."""
 
@@ -196,9 +272,10 @@ def to_tables(results: Sequence[TrialResult]) -> dict[str, pa.Table]:
     """The Arrow tables of these results, by table name."""
     tables = {
         table: _table(
-            SCHEMAS[table], ((result.trial_id, row) for result in results for row in getattr(result, field))
+            SCHEMAS[table],
+            ((result.trial_id, row) for result in results for row in getattr(result, companion.field)),
         )
-        for table, field in COMPANIONS.items()
+        for table, companion in COMPANIONS.items()
     }
     return {**tables, "trials": _table(TRIALS, ((result.trial_id, result) for result in results))}
 

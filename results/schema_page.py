@@ -8,23 +8,10 @@ from pathlib import Path
 
 from lrlc.results import plans, schema, store
 from lrlc.results.columns import Column
-from lrlc.results.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, TrialStatus
+from lrlc.results.schema import COMPANIONS, SCHEMA_VERSION, TABLES, VERSION_KEY, TrialStatus
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "schema.md"
-ROWS = {
-    "trials": "One row per trial, whatever became of it.",
-    "curves": "One row per epoch that a trial ran.",
-    "weights": "One row per map of combining weights that a finished trial with low-rank layers left: one per layer "
-    "and filter bank, and per mapped image where the weights depend on the image.",
-    "correct": "One row per finished trial: which test images it classified right. Trials of one data set are tested "
-    "on the same images in the same order.",
-    "spectra": "How far locally connected layers and relaxed convolutions are of low rank: one row per singular value "
-    "of each such layer of a finished trial, where its study asks for `measure: {effective_rank: true}`.",
-    "shifts": "What moving the test images does: one row per distance that the study names under `measure: {shifts: "
-    "[...]}`. The images are moved before they are classified, never while training.",
-    "equivariance": "How far each placed layer of a finished trial is from moving its output along with its input: one "
-    "row per layer and distance over 0 under `measure: {shifts: [...]}`.",
-}
+TRIALS_ROWS = "One row per trial, whatever became of it."
 PREAMBLE = """\
 # The tables
 
@@ -38,9 +25,10 @@ was not measured is null, never 0. Accuracies are fractions from 0 to 1, times a
 
 def schema_page() -> str:
     """The page in Markdown."""
-    parts = [PREAMBLE.format(tables=", ".join(f"[`{name}`](#{name})" for name in ROWS))]
-    for name in ROWS:
-        parts += [f"## {name}\n", f"{ROWS[name]}\n", _table(TABLES[name])]
+    rows = {"trials": TRIALS_ROWS} | {name: table.meaning for name, table in COMPANIONS.items()}
+    parts = [PREAMBLE.format(tables=", ".join(f"[`{name}`](#{name})" for name in rows))]
+    for name, meaning in rows.items():
+        parts += [f"## {name}\n", f"{meaning}\n", _table(TABLES[name])]
     parts += [
         "## Statuses\n",
         _statuses(),

@@ -21,11 +21,10 @@ from lrlc.harness.run.session import open_run
 from lrlc.harness.training.evaluation import evaluate
 from lrlc.harness.training.train import network_of, train
 from lrlc.harness.trial import Trial, blank_result
-from lrlc.results.columns import EQUIVARIANCE_COLUMNS, SPECTRUM_COLUMNS, TRIAL_COLUMNS
 from lrlc.results.correct import correct_matrix
 from lrlc.results.errors import StoreError
 from lrlc.results.measurements import SpectrumValue
-from lrlc.results.schema import TrialResult
+from lrlc.results.schema import TABLES, TrialResult
 from lrlc.results.store import Store
 from lrlc.studies import Measure
 
@@ -340,10 +339,10 @@ def test_a_shift_by_the_whole_image_is_refused_before_anything_runs(
 
 
 def test_the_schema_says_over_how_many_images() -> None:
-    meanings = {column.name: column.meaning for column in TRIAL_COLUMNS}
+    meanings = {column.name: column.meaning for column in TABLES["trials"]}
     for column in ("weights_spatial_std", "weights_image_std"):
         assert f"first {SPREAD_IMAGES} test images" in meanings[column]
-    spectrum = {column.name: column.meaning for column in SPECTRUM_COLUMNS}
+    spectrum = {column.name: column.meaning for column in TABLES["spectra"]}
     assert f"first {VALIDATION_IMAGES:,} validation images" in spectrum["validation_accuracy"]
     assert f"first {TEST_IMAGES:,} test images" in spectrum["test_accuracy"]
-    assert f"first {LAYER_IMAGES} test images" in EQUIVARIANCE_COLUMNS[-1].meaning
+    assert f"first {LAYER_IMAGES} test images" in TABLES["equivariance"][-1].meaning

@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 from support.results_samples import START, result
 
-from lrlc.results.columns import TRIAL_COLUMNS
 from lrlc.results.export import export_tables
 from lrlc.results.plans import Stage, StagedPlan
-from lrlc.results.schema import SCHEMAS, TrialStatus
+from lrlc.results.schema import SCHEMAS, TABLES, TrialStatus
 from lrlc.results.store import Store, StoreError
 
 
@@ -45,7 +44,7 @@ def test_a_database_holds_every_table_with_its_types(store: Store, tmp_path: Pat
         joined = "SELECT list_sum(values) FROM weights JOIN trials USING (trial_id) WHERE rank = 4"
         assert database.sql(joined).fetchall() == [(pytest.approx(2.625),)]
         comments = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'trials'"
-        meanings = {column.name: column.meaning for column in TRIAL_COLUMNS}
+        meanings = {column.name: column.meaning for column in TABLES["trials"]}
         assert dict(database.sql(comments).fetchall()) == meanings | {"planned": None}
 
 

@@ -18,7 +18,7 @@ from lrlc.results.store import Store
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
-ROWS_OF_A_TRIAL = {table: len(getattr(result(), field)) for table, field in COMPANIONS.items()}
+ROWS_OF_A_TRIAL = {table: len(getattr(result(), each.field)) for table, each in COMPANIONS.items()}
 
 FEWER: dict[str, Any] = {"correct": (), "spectra": (), "shifts": (), "equivariance": ()}
 """Each table more is killed at as many steps more."""

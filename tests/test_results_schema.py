@@ -6,30 +6,28 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from support.results_samples import result
 
+from lrlc.results.columns import Pixels, Unit, columns_of
 from lrlc.results.export import export_tables
 from lrlc.results.figures import draw_all
-from lrlc.results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
 from lrlc.results.part_files import PART_KEY
 from lrlc.results.schema import (
-    COMPANIONS,
     SCHEMA_VERSION,
     SCHEMAS,
     TABLES,
     VERSION_KEY,
-    EpochRecord,
-    TrialResult,
     TrialStatus,
-    WeightMap,
 )
 from lrlc.results.schema_page import PAGE, schema_page
 from lrlc.results.store import Store
 
+COMMITTED = Path(__file__).parent.parent / "results"
 OLDER = Path(__file__).parent / "older_tables"
 STORED = sorted(OLDER.glob("v*/older"))
 """Stores as `lrlc run older.yaml --serial` of an earlier commit left them."""
@@ -68,22 +66,46 @@ def test_the_page_tells_every_column_and_status() -> None:
     assert all(f"| `{status}` | " in page for status in TrialStatus)
 
 
-def test_every_column_is_a_field_of_what_is_committed() -> None:
-    kinds = {
-        "trials": TrialResult,
-        "curves": EpochRecord,
-        "weights": WeightMap,
-        "correct": CorrectImages,
-        "spectra": SpectrumValue,
-        "shifts": ShiftAccuracy,
-        "equivariance": EquivarianceError,
-    }
-    assert kinds.keys() == TABLES.keys()
-    for name, kind in kinds.items():
-        fields = {field.name: "None" in str(field.type) for field in dataclasses.fields(kind)}
-        nullable = {column.name: column.nullable for column in TABLES[name] if column.name in fields}
-        assert nullable == {name: null for name, null in fields.items() if name not in COMPANIONS.values()}
-        assert {column.name for column in TABLES[name]} - set(fields) <= {"trial_id"}
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_keep_the_types_order_and_nulls_of_those_committed_before(table: str) -> None:
+    parts = [*COMMITTED.glob(f"*/*/{table}/*.parquet"), *OLDER.glob(f"*/*/{table}/*.parquet")]
+    assert parts
+    assert SCHEMAS[table].metadata == {VERSION_KEY: b"1"}
+    for part in parts:
+        written = pq.read_schema(part)
+        present = [
+            (each.name, each.type, each.nullable) for each in SCHEMAS[table] if each.name in written.names
+        ]
+        assert present == [(each.name, each.type, each.nullable) for each in written]
+        assert all(field.nullable for field in SCHEMAS[table] if field.name not in written.names)
+
+
+def test_a_column_is_one_annotated_field() -> None:
+    @dataclasses.dataclass
+    class Row:
+        layer: Annotated[str, "The layer's name."]
+        status: Annotated[TrialStatus, "How it ended."]
+        pixels: Annotated[Pixels | None, "How far."] = None
+        rate: Annotated[float, "How fast.", Unit("images/second")] = 0.0
+        right: Annotated[bool | None, "Whether it is right."] = None
+
+    assert [(str(each.type), each.nullable, each.unit) for each in columns_of(Row)] == [
+        ("string", False, ""),
+        ("string", False, ""),
+        ("int32", True, "pixels"),
+        ("double", False, "images/second"),
+        ("bool", True, ""),
+    ]
+    assert [each.meaning for each in columns_of(Row)][:2] == ["The layer's name.", "How it ended."]
+
+
+def test_a_field_without_a_meaning_or_a_type_is_refused() -> None:
+    silent = dataclasses.make_dataclass("Silent", [("rank", int)])
+    with pytest.raises(TypeError, match="column rank needs a meaning"):
+        columns_of(silent)
+    untyped = dataclasses.make_dataclass("Untyped", [("rank", Annotated[object, "A rank."])])
+    with pytest.raises(TypeError, match="column rank has no Arrow type"):
+        columns_of(untyped)
 
 
 @pytest.fixture

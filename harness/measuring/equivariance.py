@@ -19,7 +19,7 @@ LAYER_IMAGES = 256
 def equivariance_errors(
     model: nn.Module, split: DeviceSplit, batch_size: int, shifts: Iterable[int]
 ) -> Iterator[EquivarianceError]:
-    """How far each placed layer is from moving its output along with its input, in float32; results.columns defines it.
+    """How far each placed layer is from moving its output with its input, as EquivarianceError defines it, in float32.
 
     A distance that leaves no position whose receptive field lies within the moved input has no row, nor has a layer
     whose output is zero.

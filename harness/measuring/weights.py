@@ -20,7 +20,7 @@ SPREAD_IMAGES = 256
 
 @dataclass(frozen=True)
 class CombiningWeights:
-    """What a trial's row and its maps tell of combining weights; results.columns defines the standard deviations."""
+    """What a trial's row and its maps tell of combining weights; results.schema defines the standard deviations."""
 
     maps: tuple[WeightMap, ...]
     spatial_std: float | None

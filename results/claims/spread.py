@@ -34,7 +34,7 @@ def spread_of(rows: pd.DataFrame, maps: OfTrials) -> Spread:
 
 
 def _layer(maps: pd.DataFrame) -> tuple[float, float]:
-    """Of one layer of one trial: as results.columns defines both, over the images whose maps were stored."""
+    """Of one layer of one trial: as results.schema defines both, over the images whose maps were stored."""
     planes = _planes(maps)  # (images, banks, positions)
     over_images = float(planes.std(axis=0).mean()) if len(planes) > 1 else math.nan
     return float(planes.std(axis=2).mean()), over_images
