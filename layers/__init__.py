@@ -5,6 +5,7 @@ import sys
 from lrlc.layers.combining import FixedCombiningWeights, InputDependentCombiningWeights
 from lrlc.layers.cond_conv import CondConv2d
 from lrlc.layers.constrained_local import ConstrainedLocallyConnected2d
+from lrlc.layers.convnext import ConvNeXtLike
 from lrlc.layers.convolution import Convolution2d
 from lrlc.layers.coord import CoordConv2d
 from lrlc.layers.cost import Cost, activation_bytes, cost
@@ -27,6 +28,7 @@ from lrlc.layers.registry import LAYER_KINDS, NETWORKS, LayerKind, Network, laye
 from lrlc.layers.relaxed import RelaxedConv2d
 from lrlc.layers.residual_pathway import ResidualPathway2d
 from lrlc.layers.resnet import resnet50
+from lrlc.layers.resnet18 import ResNet18
 from lrlc.layers.take_over import take_over
 from lrlc.layers.truncation import FilterSpectrum, filter_spectrum, local_layers, truncated
 
@@ -35,6 +37,7 @@ __all__ = [
     "NETWORKS",
     "CondConv2d",
     "ConstrainedLocallyConnected2d",
+    "ConvNeXtLike",
     "Convolution2d",
     "CoordConv2d",
     "Cost",
@@ -51,6 +54,7 @@ __all__ = [
     "Network",
     "PositionMapConv2d",
     "RelaxedConv2d",
+    "ResNet18",
     "ResidualPathway2d",
     "activation_bytes",
     "build_network",

@@ -22,13 +22,15 @@ def count(model):
 
 PLACEMENTS = [("three_layer", (1,)), ("three_layer", (2, 3)), ("three_layer", (1, 2, 3))]
 PLACEMENTS += [("resnet50", (1, 4)), ("resnet50", (2, 3))]
+PLACEMENTS += [("resnet18", (3, 4)), ("convnext_like", (1, 3))]
+SMALL = {"three_layer": IMAGE, "resnet50": (3, 32, 31), "resnet18": (3, 9, 8), "convnext_like": (3, 12, 11)}
+"""The deeper ones end with a map of 1x1."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("network", "placement"), PLACEMENTS)
 def test_every_kind_trains_at_every_placement(kind, network, placement):
-    """At 32x31 the stages of resnet50 end with a map of 1x1."""
-    image = IMAGE if network == "three_layer" else (3, 32, 31)
+    image = SMALL[network]
     model = build(kind, 2, placement, network, image)
     layers.initialise(model, 1)
     x = torch.randn(4, *image, generator=torch.Generator().manual_seed(0))
@@ -183,6 +185,26 @@ def test_resnet50_has_the_known_parameter_count_and_flops():
         plain = layers.resnet50()
     assert count(plain) == 25_557_032
     assert layers.cost(plain, (3, 224, 224)).flops_per_image == 2 * 4_089_184_256  # as timm and fvcore count
+
+
+def test_resnet18_has_the_known_parameter_count_and_widens_its_stages():
+    with torch.device("meta"):
+        plain = build("conv", network="resnet18", image=(3, 32, 32))
+    assert count(plain) == 11_173_962
+    assert layers.cost(plain, (3, 32, 32)).flops_per_image == 2 * 555_422_720
+    wide = build("wide_conv", 3, (2,), "resnet18", (3, 9, 8), width=100)
+    assert wide.get_submodule("stage2").get_submodule("1").out_channels == 100
+    assert wide.get_submodule("stage3").get_submodule("0").first.in_channels == 100
+
+
+def test_a_convnext_like_block_starts_as_the_identity():
+    model = build("lrlc", 2, (1, 2, 3), "convnext_like", (3, 12, 11))
+    layers.initialise(model, 0)
+    for name, block in model.named_modules():
+        if name.count(".") == 1 and hasattr(block, "mixing"):
+            x = torch.randn(2, block.reduce.out_channels, *block.mixing.output_size)
+            torch.testing.assert_close(block(x), x, atol=1e-4, rtol=0)
+            assert not torch.equal(block(x), x)
 
 
 @pytest.mark.parametrize("kind", KINDS)

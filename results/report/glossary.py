@@ -25,6 +25,8 @@ LAYERS = {
 NETWORKS = {
     "three_layer": "three 3×3 layers of 64 channels, average pooling and a linear classifier",
     "resnet50": "ResNet-50; the places are 3×3 convolutions",
+    "resnet18": "ResNet-18 with the 3×3 stem of the CIFAR literature; a place is a stage with its 3×3 convolutions",
+    "convnext_like": "three stages of ConvNeXt-like blocks with dense 3×3 layers; a place is a stage with these layers",
 }
 
 
