@@ -56,13 +56,12 @@ coverage: $(VENV)/installed ## error rates of the verdicts, from 2,000 simulated
 	LRLC_SIMULATED_STUDIES=2000 $(BIN)/python -m pytest -m coverage -s tests/test_claims_coverage.py
 
 # The figures that the docs show, from the committed tables.
-DRAW = $(BIN)/lrlc plot $(1) --results $(or $(3),results/reference) --out docs/images/$(1) --format png $(2:%=--only %)
+DRAW = $(BIN)/lrlc plot $(1) --results results/reference --out docs/images/$(1) --format png $(2:%=--only %)
 figures: $(VENV)/installed ## the figures of the docs, from the committed tables
-	$(call DRAW,trained_16px,rank_vs_accuracy effective_rank test_shift combining_weights tuning,results/trained)
-	$(call DRAW,rank_vs_accuracy,rank_vs_accuracy differences placement_rank pareto learning_curves)
-	$(call DRAW,translated,translated)
+	$(call DRAW,trained_16px,rank_vs_accuracy differences placement_rank pareto learning_curves tuning)
+	$(call DRAW,trained_16px,combining_weights combining_weights_by_image effective_rank test_shift)
+	$(call DRAW,shifted_16px,translated alignment)
 	$(call DRAW,search_rank_and_placement,search_history search_importance)
-	$(call DRAW,alignment,alignment combining_weights combining_weights_by_image)
 
 check: $(VENV)/installed ## style, lint and types
 	$(BIN)/ruff format --check .

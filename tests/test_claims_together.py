@@ -65,17 +65,20 @@ def test_a_study_with_looks_pays_for_them_and_another_does_not() -> None:
 def test_the_talk_s_table_is_printed_for_a_results_folder(lrlc: Lrlc) -> None:
     said = lrlc("claims", "--results", REFERENCE).stdout
     head, _, rest = said.partition("\n\n")
-    assert head == "Holm's correction over all 21 tests of rank_vs_accuracy, baselines, alignment, translated"
+    assert head == "Holm's correction over all 22 tests of trained_16px, shifted_16px, smooth_16px"
     told = rest.partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in told if line[0] == "C"] == ["C1", "C2", "C3", "C4", "C5", "C6"]
-    assert [line.split()[-1] for line in told[:-1]].count("regime") == len(told) - 2
-    assert next(line for line in told if "C6" in line).split() == ["C6", "MNIST", "undecided"]
+    assert told[0].split() == ["C1", "MNIST", "14×14", "supported"]
+    assert told[1].split() == ["CIFAR-10", "16×16", "out", "of", "regime"]
     assert told[-1] == "not claimed here: C7"
     claims = json.loads(lrlc("claims", "--results", REFERENCE, "--json").stdout)
-    assert claims[0]["by_dataset"].keys() == {"MNIST", "CIFAR-10", "UTKFace"}
-    two = json.loads(lrlc("claims", "alignment", "translated", "--results", REFERENCE, "--json").stdout)
-    assert [claim["name"] for claim in two] == ["C4", "C5"]
-    assert {finding["study"] for claim in two for finding in claim["findings"]} == {"alignment", "translated"}
+    assert claims[0]["by_dataset"].keys() == {"MNIST 14×14", "CIFAR-10 16×16", "UTKFace 16×16"}
+    two = json.loads(lrlc("claims", "smooth_16px", "shifted_16px", "--results", REFERENCE, "--json").stdout)
+    assert [claim["name"] for claim in two] == ["C5", "C6"]
+    assert {finding["study"] for claim in two for finding in claim["findings"]} == {
+        "shifted_16px",
+        "smooth_16px",
+    }
 
 
 def test_a_folder_without_studies_is_refused_in_one_line(lrlc: Lrlc, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""The committed results: the docs tell their verdicts as the tables give them, and figures come back to the byte."""
+"""The committed results: README and findings give their verdicts and accuracies, and figures return to the byte."""
 
-from functools import cache
+import re
 from pathlib import Path
 
 import pytest
 
-from lrlc.results.claims import Judged, judge
+from lrlc.results.claims import Judged, Verdict, judge_together
 from lrlc.results.figures import draw_all
 from lrlc.results.store import Store
 
@@ -13,55 +13,86 @@ pytestmark = pytest.mark.xdist_group("reference")  # what they share is made onc
 
 TOP = Path(__file__).parent.parent
 REFERENCE = TOP / "results/reference"
-CLAIMING = ("rank_vs_accuracy", "baselines", "alignment", "translated")
-MOST_BYTES = 10_000_000
-VERDICT = "supported|contradicted|undecided|out of regime"
+OF_THE_TALK = ("trained_16px", "shifted_16px", "smooth_16px")
+TRAINED = (*OF_THE_TALK, "peers")
+MOST_BYTES = 15_000_000
+COLUMNS = {"MNIST 14×14": 2, "CIFAR-10 16×16": 3, "UTKFace 16×16": 4}
 
 
-@cache
+@pytest.fixture(scope="module")
 def judged() -> list[Judged]:
-    return [claim for study in CLAIMING for claim in judge(Store(REFERENCE / study))]
+    return judge_together([Store(REFERENCE / name) for name in OF_THE_TALK])
 
 
-def stores() -> list[Store]:
-    return [Store(folder) for folder in sorted(REFERENCE.iterdir()) if folder.is_dir()]
+def test_the_readme_gives_the_verdict_on_each_data_set(judged: list[Judged]) -> None:
+    rows = {
+        row[1][:2]: row
+        for row in ([cell.strip() for cell in line.split("|")] for line in _lines("README.md"))
+        if len(row) == 6 and re.match(r"C\d ", row[1])
+    }
+    assert rows.keys() == {"C1", "C2", "C4", "C6"}
+    for claim in judged:
+        for where, verdict in claim.by_dataset.items():
+            if claim.name in rows:
+                assert rows[claim.name][COLUMNS[where]].startswith(verdict), (claim.name, where)
+    told = {claim.name: claim for claim in judged}
+    assert told["C3"].verdict == Verdict.OUT_OF_REGIME
+    assert list(told["C5"].by_dataset.values()) == [Verdict.OUT_OF_REGIME, Verdict.UNDECIDED]
 
 
-def test_each_claim_is_judged_on_each_data_set_it_speaks_of() -> None:
-    where = {claim.name: {finding.where for finding in claim.findings} for claim in judged()}
-    every = {"MNIST", "CIFAR-10", "UTKFace"}
-    assert where.keys() == {"C1", "C2", "C3", "C4", "C5", "C6"}
-    assert where["C1"] == where["C2"] == where["C6"] == every
-    assert all(finding.effect is not None for claim in judged() for finding in claim.findings)
+def test_the_page_gives_each_test(judged: list[Judged]) -> None:
+    lines = _lines("docs/findings.md")
+    findings = [(claim.name, finding) for claim in judged for finding in claim.findings]
+    assert len(findings) == 22
+    for name, finding in findings:
+        assert finding.effect is not None
+        effect = f"{finding.effect.mean:+.2f} ({finding.effect.low:+.2f} to {finding.effect.high:+.2f})"
+        assert f"| {name} | {finding.comparison} | {finding.where} | {effect} | {finding.verdict} |" in lines
 
 
-def test_the_findings_give_each_test_of_the_tables() -> None:
-    lines = (TOP / "docs/findings.md").read_text().splitlines()
-    for claim in judged():
-        for finding in claim.findings:
-            assert finding.effect is not None
-            effect = f"{finding.effect.mean:+.2f} ({finding.effect.low:+.2f} to {finding.effect.high:+.2f})"
-            begin = f"| {claim.name} | {finding.comparison} | {finding.where} | {effect}"
-            (line,) = [line for line in lines if line.startswith(begin)]
-            assert line.endswith(f"| {finding.verdict} |")
+def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
+    rows = Store(REFERENCE / "trained_16px").planned_trials()
+    cells = rows.assign(accuracy=100 * rows["test_accuracy"]).groupby(
+        ["kind", "rank", "placement", "options", "dataset"], dropna=False
+    )["accuracy"]
+    told = " ".join(_lines("docs/findings.md"))
+    found = cells.agg(["mean", "std", "size"])
+    assert len(found) == 39
+    assert set(found["size"]) == {12}
+    for mean, std in zip(found["mean"], found["std"], strict=True):
+        assert f"| {mean:.1f} ({std:.1f}) |" in told or f"{mean:.1f} ({std:.1f}) |" in told
 
 
-def test_a_figure_of_the_docs_comes_from_the_tables_to_the_byte(tmp_path: Path) -> None:
-    name = "rank_vs_accuracy"
-    draw_all(Store(REFERENCE / name), tmp_path, ["png"], only=[name])
-    assert (tmp_path / f"{name}.png").read_bytes() == (TOP / f"docs/images/{name}/{name}.png").read_bytes()
+def test_a_figure_of_the_page_comes_from_the_tables_to_the_byte(tmp_path: Path) -> None:
+    draw_all(Store(REFERENCE / "trained_16px"), tmp_path, ["png"], only=["tuning"])
+    shown = TOP / "docs/images/trained_16px/tuning.png"
+    assert (tmp_path / "tuning.png").read_bytes() == shown.read_bytes()
 
 
 def test_the_reference_is_small_and_shows_nobody() -> None:
-    files = [path for path in REFERENCE.rglob("*") if path.is_file()]
-    assert 0 < sum(path.stat().st_size for path in files) < MOST_BYTES
-    noted = [noted for store in stores() for noted in store.datasets().values()]
+    assert sum(path.stat().st_size for path in REFERENCE.rglob("*") if path.is_file()) < MOST_BYTES
+    noted = [noted for store in _stores() for noted in store.datasets().values()]
     assert all(len(each.examples) == 0 for each in noted if each.dataset.startswith("utkface"))
 
 
 def test_rows_say_where_they_come_from() -> None:
-    for store in stores():
-        trials = store.trials(["git_commit", "git_dirty", "versions", "device", "status"])
-        assert trials["git_commit"].str.fullmatch("[0-9a-f]{40}").all()
-        assert not trials["git_dirty"].any()
-        assert (trials["status"] == "finished").all()
+    for store in _stores():
+        rows = store.trials(["git_commit", "git_dirty", "status", "device"])
+        assert rows["git_commit"].str.fullmatch("[0-9a-f]{40}").all()
+        assert not rows["git_dirty"].any()
+        assert set(rows["status"]) == {"finished"}
+    for name in TRAINED:
+        assert set(Store(REFERENCE / name).trials(["backend"])["backend"]) == {"triton"}
+
+
+def test_there_are_as_many_trials_as_the_page_says() -> None:
+    ids = {trial for name in TRAINED for trial in Store(REFERENCE / name).trials(["trial_id"])["trial_id"]}
+    assert any(line.startswith(f"{len(ids):,} trials") for line in _lines("docs/findings.md"))
+
+
+def _stores() -> list[Store]:
+    return [Store(folder) for folder in sorted(REFERENCE.iterdir()) if folder.is_dir()]
+
+
+def _lines(page: str) -> list[str]:
+    return (TOP / page).read_text().splitlines()

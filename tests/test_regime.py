@@ -24,7 +24,8 @@ from lrlc.studies.claims import Cost, Smooth
 from lrlc.studies.regime import Regime
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
-REFERENCE = Path(__file__).parent.parent / "results/reference"
+EARLY = Path(__file__).parent / "early_tables"
+"""Rows of networks that were hardly trained: 1,500 images, twice."""
 FIXED = {"kind": "lrlc", "rank": 4, "placement": ["3"]}
 CLAIM = {"test": "difference", "ours": FIXED, "theirs": CONV, "margin": 0.3}
 CHECKED = {"length_check": {"epochs": "half", "seeds": 3}}
@@ -162,28 +163,13 @@ def test_maps_that_did_not_move_are_out_of_regime_whatever_they_look_like() -> N
     }
 
 
-def test_nothing_is_decided_by_the_untrained_networks_of_the_reference() -> None:
-    for name in ("rank_vs_accuracy", "baselines", "alignment", "translated"):
-        found = [finding for claim in judge(Store(REFERENCE / name)) for finding in claim.findings]
-        assert {finding.verdict for finding in found} <= {Verdict.OUT_OF_REGIME, Verdict.UNDECIDED}
+def test_nothing_is_decided_by_networks_that_were_hardly_trained() -> None:
+    for name in ("rank_vs_accuracy", "baselines"):
+        found = [finding for claim in judge(Store(EARLY / name)) for finding in claim.findings]
         compared = [finding for finding in found if "Moran" not in finding.comparison]
-        assert {finding.verdict for finding in compared} <= {Verdict.OUT_OF_REGIME}
+        assert compared
+        assert {finding.verdict for finding in compared} == {Verdict.OUT_OF_REGIME}
         assert all(finding.effect is not None for finding in compared)
-
-
-def test_rows_of_earlier_versions_are_measured_by_their_maps() -> None:
-    (found,) = (claim for claim in judge(Store(REFERENCE / "rank_vs_accuracy")) if claim.name == "C1")
-    spreads = {
-        finding.where: each.number
-        for finding in found.findings
-        for each in finding.regime
-        if each.name == "weights vary over positions"
-    }
-    assert spreads == {
-        "MNIST": pytest.approx(0.072, abs=0.001),
-        "CIFAR-10": pytest.approx(0.006, abs=0.001),
-        "UTKFace": pytest.approx(0.006, abs=0.001),
-    }
 
 
 UNTRAINED = """
