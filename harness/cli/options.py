@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -43,3 +44,30 @@ OutDir = Annotated[
 ]
 
 RESULTS = "runs"
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """Which study a command plans or trains, and where its tables and data lie."""
+
+    study: StudyName
+    overrides: Overrides = None
+    profile: ProfileName = None
+    results: ResultsDir = RESULTS
+    data: DataDir = None
+
+
+@dataclass(frozen=True)
+class SlotOptions:
+    """Where a command trains, and how many trials at once."""
+
+    serial: Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")] = (
+        False
+    )
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="In as many processes of this machine, without Ray.")
+    ] = None
+    address: Annotated[
+        str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")
+    ] = "local"
+    max_in_flight: MaxInFlight = None

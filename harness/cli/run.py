@@ -1,0 +1,110 @@
+"""`lrlc run | retry`: train what is missing."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lrlc.harness.cli.options import AsJson, SlotOptions, StudyOptions
+from lrlc.harness.errors import UserError
+from lrlc.harness.text import counted, print_json, say, show
+
+if TYPE_CHECKING:
+    from lrlc.harness.run.session import RunSession, Slots
+
+
+def run(
+    asked: StudyOptions,
+    on: SlotOptions,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Add seeds, at the study's looks, while claims are undecided."),
+    ] = False,
+    budget_hours: Annotated[
+        float | None, typer.Option(min=0, help="With --until-decided: start no further look after this long.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train what is missing. Running a study again resumes it."""
+    from lrlc.harness.run.phases import phases
+    from lrlc.harness.run.session import open_run
+    from lrlc.harness.run.until_decided import looks_at
+
+    if budget_hours is not None and not until_decided:
+        raise UserError("--budget-hours goes with --until-decided")
+    session = open_run(asked.study, asked.overrides or [], asked.profile, asked.results, asked.data)
+    sessions = looks_at(session, budget_hours) if until_decided else phases(session)
+    _run(sessions, slots=_slots(on), as_json=as_json)
+
+
+def retry(
+    asked: StudyOptions,
+    on: SlotOptions,
+    failed: Annotated[bool, typer.Option("--failed", help="Those that an error stopped.")] = False,
+    timed_out: Annotated[bool, typer.Option("--timed-out", help="Those that met their time limit.")] = False,
+    out_of_memory: Annotated[bool, typer.Option("--out-of-memory", help="Those without enough.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Like run, and train again the grid's trials that failed: all of them, or those that are named."""
+    from lrlc.harness.run.phases import phases
+    from lrlc.harness.run.session import open_run
+    from lrlc.results.schema import BROKEN, TrialStatus
+
+    named = {
+        TrialStatus.FAILED: failed,
+        TrialStatus.TIMED_OUT: timed_out,
+        TrialStatus.OUT_OF_MEMORY: out_of_memory,
+    }
+    again = [status for status, is_named in named.items() if is_named] or BROKEN
+    session = open_run(
+        asked.study, asked.overrides or [], asked.profile, asked.results, asked.data, retry=again
+    )
+    _run(phases(session), slots=_slots(on), as_json=as_json)
+
+
+def _slots(on: SlotOptions) -> "Slots":
+    from lrlc.harness.run.session import Slots
+
+    if on.serial and on.processes:
+        raise UserError("give either --serial or --processes")
+    if (on.serial or on.processes) and on.address != "local":
+        raise UserError(f"--address {on.address} is a Ray cluster's; leave out --serial and --processes")
+    return Slots(on.serial, on.processes, on.address, on.max_in_flight)
+
+
+def _run(
+    sessions: "Iterator[RunSession]",
+    *,
+    slots: "Slots",
+    as_json: bool,
+) -> None:
+    """Run each to its end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds.
+
+    The exit code is 1 where a trial of the plan has failed.
+    """
+    from lrlc.harness.cli.interrupts import Stopped, stoppable
+    from lrlc.results.store import DEFAULT_PROFILE
+
+    stopped: Stopped | None = None
+    for session in sessions:
+        executor = session.executor(slots)
+        say(session.headline())
+        try:
+            with stoppable(executor, in_process=slots.serial) as guarded:
+                session.run(guarded)
+        except Stopped as stop:
+            stopped = stop
+            break
+    counts = session.store.counts()
+    if as_json:
+        print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
+    else:
+        listed = ", ".join(f"{count} {status}" for status, count in counts.items())
+        show(f"{session.store.root}: {listed or 'no rows'}")
+    if stopped:
+        say("stopped; finished trials are kept, the same command goes on")
+        raise typer.Exit(stopped.exit_code)
+    if failed := len(session.store.broken_trials(session.profile or DEFAULT_PROFILE)):
+        those = "those of the grid" if session.study.search else "them"
+        say(f"{counted(failed, 'trial')} failed: `lrlc status` shows why, `lrlc retry` trains {those} again")
+        raise typer.Exit(1)
