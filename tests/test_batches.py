@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.sessions import planned_run
 
 from lrlc import layers
 from lrlc.harness.data import load_dataset
-from lrlc.harness.run.session import open_run
 from lrlc.harness.training.batches import LoneImageError, batch_sizes
 from lrlc.harness.training.train import train
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
@@ -55,7 +55,7 @@ def test_a_trial_whose_last_batch_is_one_image_trains_at_one_position(
         "train_images=65",
         "evaluation_images=50",
     ]
-    (trial,) = open_run(str(tiny_study), [*asked, "size=7"], None, str(tmp_path), None).plan.trials
+    (trial,) = planned_run(tiny_study, [*asked, "size=7"], tmp_path).plan.trials
     dataset = load_dataset(trial.config.dataset, None)
     assert dataset.image_shape == (1, 7, 7)
     *records, last = train(trial, dataset, CPU)

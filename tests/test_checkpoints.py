@@ -10,13 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.sessions import planned_run
 
 from lrlc.harness.cli.display import Display
 from lrlc.harness.data import load_dataset
 from lrlc.harness.run.driver import Driver, GridSource
 from lrlc.harness.run.fate import BegunAnew, Fate
 from lrlc.harness.run.serial import SerialExecutor
-from lrlc.harness.run.session import open_run
 from lrlc.harness.training.checkpoint import WrongCheckpoint, as_bytes, from_bytes
 from lrlc.harness.training.train import train
 from lrlc.harness.training.worker import WorkerSettings
@@ -36,7 +36,7 @@ def trial(tiny_study: Path, tmp_path: Path):
 
     def planned(*words: str, block: str = "{kind: conv}") -> Trial:
         asked = [f"grid={block}", "seeds=1", "train_images=100", "evaluation_images=50", "train.epochs=3"]
-        (one,) = open_run(str(tiny_study), [*asked, *words], None, str(tmp_path), None).plan.trials
+        (one,) = planned_run(tiny_study, [*asked, *words], tmp_path).plan.trials
         return one
 
     return planned

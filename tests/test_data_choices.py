@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from support.data_samples import Array, as_mnist_idx, encoded, write_idx
+from support.sessions import opened_study
 
 from lrlc.harness.data import DataError, check, load_dataset
 from lrlc.harness.data.mixing import unlike_the_rest
 from lrlc.harness.errors import first_line
-from lrlc.harness.run.session import plan_study
+from lrlc.harness.run.plan_summary import summarise_plan
 from lrlc.studies import DatasetSpec, StudyError
 from lrlc.studies.titles import Title
 
@@ -217,7 +218,7 @@ def test_a_study_names_one_folder_by_one_path(tmp_path: Path) -> None:
     with pytest.raises(
         StudyError, match=r"\./my/set and \./link hold the same images; name them by one path"
     ):
-        plan_study("two.yaml", [], None, "runs", None, probe=False)
+        summarise_plan(*opened_study("two.yaml", [], "runs"), None, probe=False)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.data_samples import LABELS, RGB, as_mnist_idx
+from support.sessions import planned_run
 from support.studies_samples import CATALOGUE, HEAD, parsed
 
 from lrlc.harness.data import (
@@ -24,7 +25,6 @@ from lrlc.harness.data import (
     offsets,
     shuffled,
 )
-from lrlc.harness.run.session import open_run
 from lrlc.results.store import Store
 from lrlc.studies import DatasetSpec, StudyError, TrialConfig, expand, trial_id
 
@@ -156,7 +156,7 @@ def test_a_forecast_counts_the_images_that_are_drawn(tiny_study: Path, tmp_path:
     from lrlc.harness.plan.forecast import forecast
 
     words = ["draw=seed", "grid={kind: conv}", "seeds=1", "train_images=1000", "train.epochs=1"]
-    plan = open_run(str(tiny_study), words, None, str(tmp_path), None).plan
+    plan = planned_run(tiny_study, words, tmp_path).plan
     found = forecast(plan.missing, Store(tmp_path / "none").trials(), None, probe=True)
     assert (found.from_rows, found.from_probes) == (0, 1)
     assert found.slot_seconds is not None

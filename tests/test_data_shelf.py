@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.sessions import planned_run
 
 from lrlc.harness.data import Dataset, Shelf, load_dataset
-from lrlc.harness.run.session import open_run
 from lrlc.harness.training.train import train
 from lrlc.harness.trial import Trial
 from lrlc.results.schema import TrialResult
@@ -28,7 +28,7 @@ def trials(tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "evaluation_images=50",
         "train.epochs=1",
     ]
-    return list(open_run(str(tiny_study), words, None, str(tmp_path), None).plan.trials)
+    return list(planned_run(tiny_study, words, tmp_path).plan.trials)
 
 
 def dataset_of(trial: Trial) -> Dataset:

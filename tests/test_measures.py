@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from support.sessions import planned_run
 from torch import nn
 
 from lrlc import layers
@@ -17,7 +18,6 @@ from lrlc.harness.measuring import measured
 from lrlc.harness.measuring.equivariance import LAYER_IMAGES, equivariance_errors
 from lrlc.harness.measuring.spectra import TEST_IMAGES, VALIDATION_IMAGES
 from lrlc.harness.measuring.weights import SPREAD_IMAGES
-from lrlc.harness.run.session import open_run
 from lrlc.harness.training.evaluation import evaluate
 from lrlc.harness.training.train import network_of, train
 from lrlc.harness.trial import Trial, blank_result
@@ -39,7 +39,7 @@ def trials(tiny_study: Path, tmp_path: Path) -> dict[str, Trial]:
         "grid=[{kind: [conv, locally_connected], placement: 3},"
         " {kind: [lrlc, lrlc_input_dependent], rank: 3, placement: 3}]"
     )
-    plan = open_run(str(tiny_study), [*WORDS, grid], None, str(tmp_path / "runs"), None).plan
+    plan = planned_run(tiny_study, [*WORDS, grid], tmp_path / "runs").plan
     return {trial.config.kind: trial for trial in plan.trials}
 
 
@@ -288,7 +288,7 @@ def test_what_is_measured_is_no_part_of_a_trial_and_a_row_without_it_is_told(
     lrlc(*words)
     asked = ["measure.shifts=[0, 1]", "measure.effective_rank=true"]
     told = lrlc(*words, *asked, "seeds=2").stderr
-    assert len(set(open_run(str(tiny_study), asked, None, str(tmp_path), None).plan.trials)) == 6  # hashable
+    assert len(set(planned_run(tiny_study, asked, tmp_path).plan.trials)) == 6  # hashable
     assert "2 finished trials without measure.shifts: trained before it was asked for" in told
     assert "1 finished trial without measure.effective_rank: trained before it was asked for" in told
     store = Store(tmp_path / "runs/tiny")

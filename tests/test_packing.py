@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.sessions import planned_run
 
 from lrlc.harness.data import load_dataset
-from lrlc.harness.run.session import open_run
 from lrlc.harness.training.packing import Packing, measured_peaks
 from lrlc.harness.trial import Trial
 
@@ -18,7 +18,7 @@ GIGABYTE = 2**30
 @pytest.fixture
 def trials(tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Trial, ...]:
     monkeypatch.setenv("LRLC_CACHE", str(tmp_path / "cache"))
-    return open_run(str(tiny_study), ["train.batch_size=4096"], None, str(tmp_path), None).plan.trials
+    return planned_run(tiny_study, ["train.batch_size=4096"], tmp_path).plan.trials
 
 
 def packing(gpu_bytes: int, most: int = 4, peaks: dict[str, float] | None = None) -> Packing:

@@ -12,9 +12,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from support.processes import rows
+from support.sessions import opened_study, planned_run, run_serially
 
 from lrlc.harness.errors import UserError
-from lrlc.harness.run.session import Slots, open_run, plan_study
+from lrlc.harness.run.plan_summary import summarise_plan
 from lrlc.results.figures import draw_all
 from lrlc.results.store import Store
 from lrlc.studies import StudyError
@@ -58,8 +59,7 @@ def run(hunt: Path, root: Path) -> Run:
     """Run the search as `lrlc run --serial` does, in this process; returns what Optuna holds of it then."""
 
     def run_here(*overrides: str, profile: str | None = None) -> list[FrozenTrial]:
-        session = open_run(str(hunt), list(overrides), profile, str(root.parent), None)
-        session.run(session.executor(Slots(serial=True)))
+        run_serially(planned_run(hunt, overrides, root.parent, profile))
         return suggestions(root)
 
     return run_here
@@ -347,9 +347,9 @@ def test_a_wrong_search_is_one_clear_line(words: list[str], line: str, run: Run,
 
 def test_a_plan_counts_the_suggestions_that_have_rows(run: Run, hunt: Path, root: Path) -> None:
     told = run()
-    planned = plan_study(str(hunt), [], None, str(root.parent), None, probe=False)
+    planned = summarise_plan(*opened_study(hunt, [], root.parent), None, probe=False)
     assert (planned.search_answered, planned.search_suggestions) == (len(distinct(told)), 6)
-    other = plan_study(str(hunt), ["train.epochs=2"], None, str(root.parent), None, probe=False)
+    other = summarise_plan(*opened_study(hunt, ["train.epochs=2"], root.parent), None, probe=False)
     assert other.search_answered == 0
 
 

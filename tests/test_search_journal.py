@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from support.sessions import planned_run, run_serially
 
-from lrlc.harness.run.session import Slots, open_run
 from lrlc.harness.search.journal_file import CheckedJournal
 from lrlc.results.store import Store, StoreError
 
@@ -45,8 +45,7 @@ class Searched:
 
 def run(file: Path, root: Path, *overrides: str) -> pd.DataFrame:
     """Run the search as `lrlc run --serial` does, in this process; returns its rows by id."""
-    session = open_run(str(file), list(overrides), None, str(root.parent), None)
-    session.run(session.executor(Slots(serial=True)))
+    run_serially(planned_run(file, overrides, root.parent))
     return Store(root).trials().set_index("trial_id").sort_index()
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.sessions import planned_run
 
 from lrlc.harness.data import load_dataset
-from lrlc.harness.run.session import open_run
 from lrlc.harness.training.train import train
 from lrlc.harness.trial import Checkpoint, Trial
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
@@ -29,7 +29,7 @@ def trial(tiny_study: Path, tmp_path: Path):
             "evaluation_images=50",
             f"train.epochs={EPOCHS}",
         ]
-        (one,) = open_run(str(tiny_study), [*asked, *words], None, str(tmp_path), None).plan.trials
+        (one,) = planned_run(tiny_study, [*asked, *words], tmp_path).plan.trials
         return one
 
     return planned

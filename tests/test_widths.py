@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.sessions import planned_run, run_serially
 
-from lrlc.harness.run.serial import SerialExecutor
-from lrlc.harness.run.session import RunSession, open_run
+from lrlc.harness.run.session import RunSession
 from lrlc.results.errors import StoreError
 from lrlc.results.store import Store
 from lrlc.studies import StudyError
@@ -17,7 +17,7 @@ FEW = ["seeds=2", "train_images=100", "evaluation_images=50", "train.epochs=1"]
 
 
 def planned(study: Path, *words: str) -> RunSession:
-    return open_run(str(study), [BLOCK, *FEW, *words], None, str(study.parent / "runs"), None)
+    return planned_run(study, [BLOCK, *FEW, *words], study.parent / "runs")
 
 
 def widths(session: RunSession) -> set[object]:
@@ -29,7 +29,7 @@ def test_a_measured_width_is_part_of_the_trials_and_stays(tiny_study: Path) -> N
     (width,) = widths(session)  # one for both seeds
     assert isinstance(width, int)
     assert not (tiny_study.parent / "runs").exists()  # planning writes nothing
-    session.run(SerialExecutor(session._worker_settings(0)))
+    run_serially(session)
     rows = Store(tiny_study.parent / "runs/tiny").trials()
     assert [json.loads(options) for options in rows["options"]] == [
         {"match": "train_seconds", "width": width}

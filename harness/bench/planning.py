@@ -12,8 +12,10 @@ from tempfile import TemporaryDirectory
 
 from lrlc.harness.bench.instant import ended, open_text
 from lrlc.harness.bench.resident import peak_resident_bytes
+from lrlc.harness.plan.catalogue import OpenedStudy, open_study
 from lrlc.harness.plan.planning import Planner
 from lrlc.harness.trial import blank_result
+from lrlc.results.store import Store
 
 ROWS_PER_COMMIT = 1000
 CELLS = 50
@@ -106,7 +108,7 @@ def _open(folder: str) -> Planned:
     from lrlc.harness.run.session import open_run
 
     started = time.perf_counter()
-    session = open_run(f"{folder}/study.yaml", (), None, folder, None)
+    session = open_run(*_opened(folder), None)
     missing = len(session.plan.missing)
     seconds = time.perf_counter() - started
     return Planned(len(session.plan.trials), missing, import_seconds, seconds, peak_resident_bytes())
@@ -114,17 +116,22 @@ def _open(folder: str) -> Planned:
 
 def _plan(folder: str) -> Planned:
     import_seconds = _import()
-    from lrlc.harness.run.session import plan_study
+    from lrlc.harness.run.plan_summary import summarise_plan
 
     started = time.perf_counter()
-    summary = plan_study(f"{folder}/study.yaml", (), None, folder, None, probe=False)
+    summary = summarise_plan(*_opened(folder), None, probe=False)
     seconds = time.perf_counter() - started
     return Planned(summary.grid_trials, summary.missing, import_seconds, seconds, peak_resident_bytes())
 
 
+def _opened(folder: str) -> tuple[OpenedStudy, Store]:
+    opened = open_study(f"{folder}/study.yaml", profile=None, overrides=())
+    return opened, Store(f"{folder}/{opened.study.name}")
+
+
 def _import() -> float:
     started = time.perf_counter()
-    import lrlc.harness.run.session  # noqa: F401
+    import lrlc.harness.run.plan_summary  # noqa: F401
     from lrlc.harness.data import load_dataset
     from lrlc.studies import DatasetSpec
 

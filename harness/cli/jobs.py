@@ -51,15 +51,18 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Send a study to a Ray cluster as a job, and return. Submitting the same again attaches to it."""
-    from lrlc.harness.run.session import submit_study
+    from lrlc.harness.plan.catalogue import open_study
+
+    opened = open_study(study, profile=profile, overrides=overrides or [])
+    ray_setup.prepare(joins_cluster=True)
+    from lrlc.harness.cluster.submit import submit_study
 
     sent = submit_study(
+        opened,
         study,
-        overrides or [],
         address=address,
         working_dir=working_dir,
         runtime_env=runtime_env,
-        profile=profile,
         results=results,
         data=data,
         max_in_flight=max_in_flight,

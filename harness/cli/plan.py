@@ -14,11 +14,14 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would train, what is done, and how long the rest will take."""
-    from lrlc.harness.run.session import plan_study
+    from lrlc.harness.cli.named_store import place_of_results
+    from lrlc.harness.plan.catalogue import open_study
+    from lrlc.harness.run.plan_summary import summarise_plan
+    from lrlc.results.store import Store
 
-    summary = plan_study(
-        asked.study, asked.overrides or [], asked.profile, asked.results, asked.data, probe=probe
-    )
+    opened = open_study(asked.study, profile=asked.profile, overrides=asked.overrides or [])
+    store = Store(place_of_results(asked.results) / opened.study.name)
+    summary = summarise_plan(opened, store, asked.data, probe=probe)
     if as_json:
         print_json(summary.as_dict())
         return

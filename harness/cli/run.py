@@ -1,6 +1,6 @@
 """`lrlc run | retry`: train what is missing."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +10,9 @@ from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted, print_json, say, show
 
 if TYPE_CHECKING:
-    from lrlc.harness.run.session import RunSession, Slots
+    from lrlc.harness.run.session import RunSession
+    from lrlc.harness.run.slots import Slots
+    from lrlc.results.schema import TrialStatus
 
 
 def run(
@@ -27,12 +29,11 @@ def run(
 ) -> None:
     """Train what is missing. Running a study again resumes it."""
     from lrlc.harness.run.phases import phases
-    from lrlc.harness.run.session import open_run
     from lrlc.harness.run.until_decided import looks_at
 
     if budget_hours is not None and not until_decided:
         raise UserError("--budget-hours goes with --until-decided")
-    session = open_run(asked.study, asked.overrides or [], asked.profile, asked.results, asked.data)
+    session = _open(asked)
     sessions = looks_at(session, budget_hours) if until_decided else phases(session)
     _run(sessions, slots=_slots(on), as_json=as_json)
 
@@ -47,7 +48,6 @@ def retry(
 ) -> None:
     """Like run, and train again the grid's trials that failed: all of them, or those that are named."""
     from lrlc.harness.run.phases import phases
-    from lrlc.harness.run.session import open_run
     from lrlc.results.schema import BROKEN, TrialStatus
 
     named = {
@@ -56,14 +56,22 @@ def retry(
         TrialStatus.OUT_OF_MEMORY: out_of_memory,
     }
     again = [status for status, is_named in named.items() if is_named] or BROKEN
-    session = open_run(
-        asked.study, asked.overrides or [], asked.profile, asked.results, asked.data, retry=again
-    )
-    _run(phases(session), slots=_slots(on), as_json=as_json)
+    _run(phases(_open(asked, again)), slots=_slots(on), as_json=as_json)
+
+
+def _open(asked: StudyOptions, retry: "Collection[TrialStatus]" = ()) -> "RunSession":
+    from lrlc.harness.cli.named_store import place_to_write
+    from lrlc.harness.plan.catalogue import open_study
+    from lrlc.harness.run.session import open_run
+    from lrlc.results.store import Store
+
+    opened = open_study(asked.study, profile=asked.profile, overrides=asked.overrides or [])
+    store = Store(place_to_write(asked.results) / opened.study.name)
+    return open_run(opened, store, asked.data, retry=retry)
 
 
 def _slots(on: SlotOptions) -> "Slots":
-    from lrlc.harness.run.session import Slots
+    from lrlc.harness.run.slots import Slots
 
     if on.serial and on.processes:
         raise UserError("give either --serial or --processes")
@@ -82,16 +90,18 @@ def _run(
 
     The exit code is 1 where a trial of the plan has failed.
     """
+    from lrlc.harness.cli.display import Display
     from lrlc.harness.cli.interrupts import Stopped, stoppable
+    from lrlc.harness.run.slots import make_executor
     from lrlc.results.store import DEFAULT_PROFILE
 
     stopped: Stopped | None = None
     for session in sessions:
-        executor = session.executor(slots)
+        executor = make_executor(session, slots)
         say(session.headline())
         try:
             with stoppable(executor, in_process=slots.serial) as guarded:
-                session.run(guarded)
+                session.run(guarded, Display)
         except Stopped as stop:
             stopped = stop
             break

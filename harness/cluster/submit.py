@@ -20,6 +20,7 @@ from lrlc.harness.cluster.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cl
 from lrlc.harness.cluster.runtime_env import read_runtime_env
 from lrlc.harness.cluster.shipped import check_sent, not_files
 from lrlc.harness.errors import UserError, first_line
+from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plugins import Plugin
 from lrlc.studies.lines import holds_secret, masked
 from lrlc.studies.paths import absolute
@@ -77,7 +78,36 @@ def refuse_secrets(overrides: Sequence[str]) -> None:
             )
 
 
-def submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: Path | None) -> Submission:
+def submit_study(
+    opened: OpenedStudy,
+    name_or_path: str,
+    *,
+    address: str,
+    working_dir: Path,
+    runtime_env: Path | None,
+    results: str | None,
+    data: str | None,
+    max_in_flight: int | None,
+) -> Submission:
+    """Send a study, which was opened by its file or shipped name, as a job, or find the job running.
+
+    UserError, before anything travels, for what the nodes could not read, and where the cluster refuses the job.
+    """
+    refuse_secrets(opened.overrides)
+    results, data = on_nodes(results, data, address)
+    order = Order(
+        path=shipped_path(name_or_path, opened.plugins, working_dir, runtime_env),
+        name=opened.study.name,
+        overrides=opened.overrides,
+        profile=opened.profile,
+        results=results,
+        data=data,
+        max_in_flight=max_in_flight,
+    )
+    return _submit(order, address=address, working_dir=working_dir, runtime_env_file=runtime_env)
+
+
+def _submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: Path | None) -> Submission:
     """Start the order's job, or find it running. UserError where the cluster does not answer or refuses."""
     runtime_env = _runtime_env(working_dir, runtime_env_file)
     deadline = time.monotonic() + READY_SECONDS

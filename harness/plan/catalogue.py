@@ -24,11 +24,16 @@ from lrlc.studies.fields import OptionValue
 
 @dataclass(frozen=True)
 class OpenedStudy:
-    """A checked study, the names it was checked against and the plugins that define some of them."""
+    """A checked study, the names it was checked against and the plugins that define some of them.
+
+    `profile` and `overrides` are what the command line changed of its file.
+    """
 
     study: Study
     catalogue: Catalogue
     plugins: tuple[plugins.Plugin, ...]
+    profile: str | None
+    overrides: tuple[str, ...]
 
     def plugin_digest(self, config: TrialConfig) -> str | None:
         """Digest of the plugin files that define the trial's kind, network or data set; None if all are shipped."""
@@ -56,7 +61,7 @@ def open_study(name_or_path: str, *, profile: str | None, overrides: Sequence[st
     known = catalogue()
     study = parse_study(merged, known, source=str(path))
     _check_options(study, known, str(path))
-    return OpenedStudy(study, known, files)
+    return OpenedStudy(study, known, files, profile, tuple(overrides))
 
 
 def catalogue() -> Catalogue:

@@ -147,6 +147,12 @@ def _check_shifts(measure: Measure, dataset: Dataset) -> None:
             )
 
 
+def all_pilots(groups: Iterable[PilotTrials]) -> tuple[Trial, ...]:
+    """Every pilot of the groups, seed by seed."""
+    trials = [trial for each in groups for tried in each.trials.values() for trial in tried]
+    return tuple(sorted(trials, key=lambda trial: trial.config.seed))
+
+
 def studied_datasets(opened: OpenedStudy) -> list[DatasetSpec]:
     """The data sets of a study's grid and search, each once for all that is done to it once it is decoded.
 

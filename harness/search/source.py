@@ -89,6 +89,11 @@ class SearchSource:
         return len(self._told) if self._is_exhaustive else self._done
 
     @property
+    def total_trials(self) -> int:
+        """The trials of `total` suggestions, one a seed."""
+        return self.total * len(self._search.seeds)
+
+    @property
     def trials_done(self) -> int:
         """Their trials, without those that are trained again because a dead driver had not committed their rows."""
         return self.done * len(self._search.seeds) - self._uncommitted

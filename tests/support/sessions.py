@@ -1,0 +1,29 @@
+"""Studies opened, planned and run in the tests' own process, as the commands do it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lrlc.harness.plan.catalogue import OpenedStudy, open_study
+from lrlc.harness.run.session import RunSession, open_run
+from lrlc.harness.run.slots import Slots, make_executor
+from lrlc.results.store import Store
+
+
+def opened_study(
+    study: Path | str, words: Sequence[str], results: Path | str, profile: str | None = None
+) -> tuple[OpenedStudy, Store]:
+    """The study with the overrides `words`, and its tables below `results`."""
+    opened = open_study(str(study), profile=profile, overrides=words)
+    return opened, Store(Path(results) / opened.study.name)
+
+
+def planned_run(
+    study: Path | str, words: Sequence[str], results: Path | str, profile: str | None = None
+) -> RunSession:
+    """What `lrlc run STUDY WORDS... --results RESULTS` would run."""
+    return open_run(*opened_study(study, words, results, profile), None)
+
+
+def run_serially(session: RunSession) -> None:
+    """As `lrlc run --serial` does, without its display."""
+    session.run(make_executor(session, Slots(serial=True)))
