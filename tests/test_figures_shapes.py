@@ -2,7 +2,8 @@
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from html import escape, unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,15 @@ from matplotlib.transforms import Bbox
 from support.results_samples import noted
 from support.shape_samples import PLUGINS, SHAPES, trial
 
-from lrlc.results.figures import FIGURES, NothingToDraw, Selection, laid_out
+from lrlc.results.claims import judge
+from lrlc.results.figures import FIGURES, Selection, laid_out
 from lrlc.results.figures.looks import kind_look
-from lrlc.results.figures.style import look
+from lrlc.results.figures.style import NOTE, look
+from lrlc.results.names import dataset_name, kind_name
 from lrlc.results.report import Format, write_report
-from lrlc.results.schema import TrialResult, to_tables
+from lrlc.results.schema import TrialResult, TrialStatus, to_tables
+from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from lrlc.results.store import Store
 
 WIDEST_INCHES, HIGHEST_INCHES = 7.2, 11.0
 DRAWN = {
@@ -44,17 +49,6 @@ DRAWN = {
 def selected(rows: list[TrialResult]) -> Selection:
     tables = {name: table.to_pandas() for name, table in to_tables(rows).items()}
     return Selection.of_frames(tables["trials"], tables["curves"], tables["weights"], measurements=tables)
-
-
-def figures_of(selection: Selection) -> Iterator[tuple[str, Figure]]:
-    """Each figure that the rows allow, laid out as it is saved."""
-    for name in FIGURES:
-        try:
-            figure = laid_out(name, selection)
-        except NothingToDraw:
-            continue
-        figure.draw_without_rendering()
-        yield name, figure
 
 
 def texts_of(figure: Figure) -> list[tuple[str, Bbox]]:
@@ -189,38 +183,128 @@ CHECKS = (
 )
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_figures_fit_whatever_a_study_looks_like(name: str, tmp_path: Path) -> None:
-    selection = Selection.of(SHAPES[name]().store(tmp_path))
-    count, wrong = 0, []
-    with look(selection.kinds):
-        for figure_name, figure in figures_of(selection):
-            count += 1
+@dataclass(frozen=True)
+class Drawn:
+    """A study of a shape, its report, and the figures as they were laid out for it."""
+
+    name: str
+    store: Store
+    page: str
+    figures: dict[str, Figure]
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SHAPES]
+)
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """Drawn once, for the tests of its figures and of its report."""
+    folder, figures = tmp_path_factory.mktemp(request.param), dict[str, Figure]()
+
+    def keep(name: str, selection: Selection) -> Figure:
+        figures[name] = laid_out(name, selection)
+        return figures[name]
+
+    store = SHAPES[request.param]().store(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lrlc.results.figures.laid_out", keep)
+        page = write_report(store, folder / "report.html", verdicts=judge(store)).read_text()
+    return Drawn(request.param, store, page, figures)
+
+
+def test_figures_fit_whatever_a_study_looks_like(drawn: Drawn) -> None:
+    wrong = []
+    with look(Selection.of(drawn.store).kinds):
+        for figure_name, figure in drawn.figures.items():
+            figure.draw_without_rendering()
             for check in CHECKS:
                 try:
                     check(figure)
                 except AssertionError as error:
                     wrong.append(f"{figure_name}: {check.__name__}: {str(error).splitlines()[0]}")
     assert not wrong, "\n".join(wrong)
-    assert count == DRAWN[name]
+    assert len(drawn.figures) == DRAWN[drawn.name]
 
 
-@pytest.mark.parametrize("name", ["failed_cells_only", "names_that_are_markup", "two_objectives"])
-def test_the_report_of_such_a_study_is_whole(name: str, tmp_path: Path) -> None:
-    shape = SHAPES[name]()
-    store = shape.store(tmp_path)
+def test_the_report_of_such_a_study_shows_every_figure_and_no_script_of_its_own(drawn: Drawn) -> None:
+    images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', drawn.page)
+    assert len(images) == DRAWN[drawn.name]
+    heights = [float(re.findall(rb'height="([0-9.]+)pt"', b64decode(image))[0]) for image in images]
+    assert all(height <= 72 * HIGHEST_INCHES for height in heights)
+    lacking = re.findall(r"Not drawn: ([a-z ]+) \(", drawn.page)
+    assert len(images) + len(lacking) == len(FIGURES)
+    assert "<script>" not in drawn.page.partition("</header>")[0]
+
+
+def test_the_report_of_such_a_study_names_everything_and_has_a_line_for_each_cell(drawn: Drawn) -> None:
+    rows, tables = drawn.store.trials(), tables_of(drawn.page)
+    finished = rows[rows["status"] == TrialStatus.FINISHED]
+    for dataset, of_dataset in finished.groupby("dataset"):
+        named = dataset_name(str(dataset))
+        lines = [
+            line
+            for caption, found in tables
+            if caption == named or caption.startswith(f"{named} (")
+            for line in found
+        ]
+        cells = of_dataset.groupby([*LAYER_SETTINGS, *TRAINING_SETTINGS], dropna=False)
+        seeds = [line["seeds"] for line in lines if "test accuracy, % (95% interval)" in line]
+        assert len(seeds) == cells.ngroups, named
+        assert sum(map(int, seeds)) == len(of_dataset)
+    for kind in rows["kind"].unique():
+        assert escape(kind_name(kind)) in drawn.page
+
+
+def test_no_table_of_such_a_report_is_empty_or_says_nothing(drawn: Drawn) -> None:
+    assert tables_of(drawn.page)
+    for caption, lines in tables_of(drawn.page):
+        assert lines, caption
+        for name in lines[0]:
+            column = [line[name] for line in lines]
+            assert name == "error" or any(column), f"{caption}: nothing in {name}"
+            wrong = [text for text in column if re.search(r"\b(nan|None|inf)\b", text)]
+            assert not wrong or name == "trial id", (caption, name)
+
+
+def tables_of(page: str) -> list[tuple[str, list[dict[str, str]]]]:
+    """The caption of each table of a report, and its rows by header."""
+    found = []
+    for table in re.findall(r'<div class="table">\n<h3[^>]*>(.*?)</table>', page, re.DOTALL):
+        header, *body = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in table.split("<tr>")[1:]]
+        lines = [[unescape(re.sub(r"</?span[^>]*>", "", cell)) for cell in row] for row in body]
+        caption = unescape(table.partition("</h3>")[0])
+        found.append((caption, [dict(zip(map(unescape, header), line, strict=True)) for line in lines]))
+    return found
+
+
+def test_a_report_of_failures_alone_says_so(tmp_path: Path) -> None:
+    store = SHAPES["failed_cells_only"]().store(tmp_path)
+    assert "none of its 3 trials has finished" in write_report(store, tmp_path / "report.html").read_text()
+    text = write_report(store, tmp_path / "report.md", form=Format.MARKDOWN).read_text()
+    assert "out of memory" in text
+
+
+def test_letters_that_no_font_here_has_are_readable_in_figures_and_themselves_in_reports(
+    tmp_path: Path,
+) -> None:
+    rows = [trial("数据 🚀", 2, "3", seed) for seed in range(2)] + [trial(seed=seed) for seed in range(2)]
+    with look():
+        names = {text for text, _ in texts_of(laid_out("differences", selected(rows)))}
+    assert "\\u6570\\u636e [rocket] (3)" in names
+    store = Store(tmp_path / "s")
+    store.commit([replace(rows[0], status=TrialStatus.FAILED, error="bell \a, \x1b]0;title\a 数据")])
     page = write_report(store, tmp_path / "report.html").read_text()
-    images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
-    assert len(images) == DRAWN[name]
-    assert all(
-        float(re.findall(rb'height="([0-9.]+)pt"', b64decode(image))[0]) <= 72 * HIGHEST_INCHES
-        for image in images
-    )
-    assert "<script>" not in page.partition("</header>")[0]
-    if name == "failed_cells_only":
-        assert "none of its 3 trials has finished" in page
-        text = write_report(store, tmp_path / "report.md", form=Format.MARKDOWN).read_text()
-        assert "out of memory" in text
+    assert "bell \\x07, \\x1b]0;title\\x07 数据" in page
+
+
+def test_a_note_that_finds_no_room_beside_its_neighbours_takes_more_lines_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    selection = Selection.of(SHAPES["twelve_learning_rates"]().store(tmp_path))
+    with look(selection.kinds):
+        figure = laid_out("test_shift", selection)
+        notes = [text.get_text() for ax in figure.axes for text in ax.texts if text.get_gid() == NOTE]
+    rates = {note.partition("learning rate ")[2].split()[0] for note in notes if "learning rate" in note}
+    assert rates == {f"{0.4 / 2**number:.10g}" for number in range(12)}
 
 
 def test_kinds_from_plug_ins_have_markers_of_their_own_in_every_figure() -> None:

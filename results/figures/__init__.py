@@ -124,22 +124,22 @@ def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str,
 
 def laid_out(name: str, selection: Selection) -> "Figure":
     """One figure as it will be saved, for use inside `look`; raises NothingToDraw."""
+    module = _module(name)
+    from lrlc.results.figures.glyphs import replace_undrawable
     from lrlc.results.figures.style import fit_titles
 
-    module = _module(name)
     columns = getattr(module, "TRIAL_COLUMNS", None)
     figure: Figure = module.draw(selection if columns is None else selection.with_columns(columns))
-    _lay_out(figure)
-    fit_titles(figure)
-    return figure
-
-
-def _lay_out(figure: "Figure") -> None:
-    """Lay out once, alike in every format; drawing would do it too, for each file again and by drawing twice."""
+    replace_undrawable(figure)
+    # Laid out here, alike in every format; drawing would do it too, for each file again and by drawing twice.
     engine = figure.get_layout_engine()
+    figure.set_layout_engine(None)
     if engine is not None:
         engine.execute(figure)
-    figure.set_layout_engine(None)
+    if fit_titles(figure) and engine is not None:
+        engine.execute(figure)
+        fit_titles(figure)
+    return figure
 
 
 def caption(name: str) -> str:

@@ -185,13 +185,13 @@ def _label(ax: Axes, ends: pd.DataFrame, cost: str, layers: Sequence[Layer]) -> 
         ax.annotate(
             shortened(_cell(row, layers), room, LABEL_POINTS),
             (row[cost], heights[number]),
-            (-4.5 if to_the_left else 4.5, -8 if y > 0.85 or (number == 0 and y > 0.15) else 3.5),
+            (-4.5 if to_the_left else 4.5, -8 if y > 0.94 or (number == 0 and y > 0.15) else 3.5),
             textcoords="offset points",
             fontsize=LABEL_POINTS,
             color=style.INK,
             ha="right" if to_the_left else "left",
             zorder=5,
-            path_effects=[withStroke(linewidth=1.0, foreground="white")],
+            path_effects=[withStroke(linewidth=1.5, foreground="white")],
         )
 
 

@@ -1,6 +1,5 @@
 """How all figures look: one column or a page wide, no higher than a page, with a title over every panel."""
 
-import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -10,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrlc.results.figures import looks, words
+from lrlc.results.figures import glyphs, looks, words
 from lrlc.results.figures.matplotlib_setup import only
 from lrlc.results.figures.selection import MOST_DOTS, Panel
 from lrlc.results.names import dataset_name, seeds_name
@@ -40,7 +39,7 @@ def look(kinds: Iterable[str] = ()) -> Iterator[None]:
     settings: Any = {
         **sns.axes_style("ticks"),
         **sns.plotting_context("paper", font_scale=0.82),
-        "font.family": words.FONT,
+        "font.family": glyphs.FONT,
         "text.parse_math": False,  # a data set may be called '$x'; nothing here is a formula
         "text.color": INK,
         "axes.labelcolor": INK,
@@ -71,8 +70,7 @@ def look(kinds: Iterable[str] = ()) -> Iterator[None]:
         "svg.fonttype": "path",
         "pdf.fonttype": 42,
     }
-    with only(settings), looks.known(kinds), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in Chinese is drawn as boxes
+    with only(settings), looks.known(kinds):
         yield
 
 
@@ -126,15 +124,37 @@ def headed(axes: Axes, text: str, notes: Sequence[str], *, aside: float = 0.35) 
     """
     room = words.panel_inches(axes) - aside
     note = words.wrapped(_phrases(notes), room, NOTE_POINTS)
-    lines = 1 + note.count("\n")
-    above = words.shortened(text, words.panel_inches(axes), TITLE_POINTS, bold=True)
-    axes.set_title(above, pad=5 + 1.25 * NOTE_POINTS * lines, gid=TITLE)
+    _set_title(axes, words.shortened(text, words.panel_inches(axes), TITLE_POINTS, bold=True), note)
     below = axes.annotate(note, (0, 1), (0, 3.5), "axes fraction", "offset points", va="bottom", gid=NOTE)
     below.set(fontsize=NOTE_POINTS, color=GREY, in_layout=False)  # its title keeps room for it
 
 
-def fit_titles(figure: Figure) -> None:
-    """Shorten titles and notes that would reach the next panel or the figure's edge; the layout has to be done."""
+def _set_title(axes: Axes, text: str, note: str) -> None:
+    """With room for the lines of the note below it."""
+    axes.set_title(text, pad=5 + 1.25 * NOTE_POINTS * (1 + note.count("\n")), gid=TITLE)
+
+
+def fit_titles(figure: Figure) -> bool:
+    """Shorten titles and break notes that would reach the next panel or the figure's edge.
+
+    The layout has to be done; True where a note has taken more lines, and it has to be done again.
+    """
+    is_higher = False
+    for axes, room in _rooms(figure):
+        title = axes.title if axes.get_title() else axes._left_title  # type: ignore[attr-defined]
+        if title.get_gid() == TITLE:
+            title.set_text(words.shortened(title.get_text(), room, TITLE_POINTS, bold=True))
+        for note in [text for text in axes.texts if text.get_gid() == NOTE]:
+            fitted = words.refitted(before := note.get_text(), room, NOTE_POINTS)
+            note.set_text(fitted)
+            if fitted.count("\n") > before.count("\n"):
+                _set_title(axes, title.get_text(), fitted)
+                is_higher = True
+    return is_higher
+
+
+def _rooms(figure: Figure) -> Iterator[tuple[Axes, float]]:
+    """The inches from the left of each panel to the next panel or the figure's edge."""
     lefts = {axes: axes.get_position().x0 for axes in figure.axes}
     for axes, left in lefts.items():
         middle = (axes.get_position().y0 + axes.get_position().y1) / 2
@@ -143,14 +163,7 @@ def fit_titles(figure: Figure) -> None:
             for other, other_left in lefts.items()
             if other_left > left + 0.01 and other.get_position().y0 < middle < other.get_position().y1
         ]
-        room = (min([1.0, *beside]) - left) * figure.get_figwidth() - 0.06
-        title = axes.title if axes.get_title() else axes._left_title  # type: ignore[attr-defined]
-        if title.get_gid() == TITLE:
-            title.set_text(words.shortened(title.get_text(), room, TITLE_POINTS, bold=True))
-        for note in axes.texts:
-            if note.get_gid() == NOTE:
-                lines = note.get_text().split("\n")
-                note.set_text("\n".join(words.shortened(line, room, NOTE_POINTS) for line in lines))
+        yield axes, (min([1.0, *beside]) - left) * figure.get_figwidth() - 0.06
 
 
 def _phrases(notes: Sequence[str]) -> list[tuple[str, str]]:

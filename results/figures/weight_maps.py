@@ -111,6 +111,9 @@ def _draw_row(line: Sequence[Axes], row: _Row, first: int, scale: TwoSlopeNorm) 
         line[0].imshow(row.image.squeeze(), cmap="gray", vmin=0, vmax=255)
     for bank, ax in zip(row.banks, line[first:], strict=False):
         ax.imshow(bank, cmap=COLOURS, norm=scale)
+    height, width = row.banks[0].shape
+    for ax in [ax for ax in line if not ax.images]:
+        ax.set_box_aspect(height / width)  # what is written over it stands as high as over the others
     lines = [shortened(text, BESIDE - 0.15, LABEL_POINTS) for text in row.label.splitlines()]
     line[0].set_ylabel("\n".join(lines), rotation=0, ha="right", va="center", fontsize=LABEL_POINTS)
 

@@ -1,5 +1,6 @@
 """Text that fits: widths in inches, names shortened in the middle, tick labels that do not meet, legends below."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -9,20 +10,22 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
-FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+from lrlc.results.figures.glyphs import FONT, drawable
+
 LEGEND_POINTS = 7.0
 ROW_INCHES, HANDLE_LENGTH, HANDLE_PAD, COLUMN_GAP = 0.155, 2.6, 0.8, 1.8
 """Of a legend: the height of a row; widths of a handle and gaps, in letters' sizes."""
 EDGE_INCHES = 0.12
+_JOINTS = re.compile("( · |, )")
 CUT = "…"
 """What stands for letters left out."""
 
 
 @lru_cache(maxsize=4096)
 def width_inches(text: str, points: float, *, bold: bool = False) -> float:
-    """How wide a line of text is."""
+    """How wide a line of text is, drawn."""
     font = FontProperties(family=FONT, size=points, weight="bold" if bold else "normal")
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    width, _, _ = text_to_path.get_text_width_height_descent(drawable(text), font, ismath=False)
     return float(width) / 72
 
 
@@ -68,6 +71,15 @@ def wrapped(phrases: Sequence[tuple[str, str]], inches: float, points: float) ->
             lines[-1] = longer
         else:
             lines.append(phrase)
+    return "\n".join(lines)
+
+
+def refitted(text: str, inches: float, points: float) -> str:
+    """The text, its lines that turn out too wide broken between phrases: what is not at their ends tells, too."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        pieces = _JOINTS.split(line)
+        lines.append(wrapped(list(zip(["", *pieces[1::2]], pieces[::2], strict=True)), inches, points))
     return "\n".join(lines)
 
 

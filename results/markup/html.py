@@ -32,6 +32,8 @@ HERE = Path(__file__).parent
 MIME = {"svg": "image/svg+xml", "png": "image/png"}
 CUE = '<p class="cue" aria-hidden="true">Scroll sideways for the rest →</p>'
 """Stands below what may be wider than the screen, and is seen where it is."""
+WIDE_LETTERS = 30
+"""Of a name: one that is longer takes several lines, however few words it has."""
 SCREEN_SCALE = 1.33
 """A figure is shown a third larger than on paper."""
 
@@ -105,11 +107,12 @@ def _table(table: Table, name: str) -> str:
 def _cell(column: Column, cell: Cell) -> str:
     value = "" if cell.value is None else f' data-value="{float(cell.value)!r}"'
     text = f'<span class="{escape(cell.mark)}">{escape(cell.text)}</span>' if cell.mark else escape(cell.text)
-    return f"<td{_look(column)}{value}>{text}</td>"
+    is_wide = column.kind == "words" and len(cell.text) > WIDE_LETTERS
+    return f"<td{_look(column, ' wide' * is_wide)}{value}>{text}</td>"
 
 
-def _look(column: Column) -> str:
-    return f' class="{"numbers " * (column.kind == "estimates")}{column.kind}"'
+def _look(column: Column, more: str = "") -> str:
+    return f' class="{"numbers " * (column.kind == "estimates")}{column.kind}{more}"'
 
 
 def _figure(figure: Figure) -> str:

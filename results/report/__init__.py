@@ -13,6 +13,7 @@ from lrlc.results.markup.html import to_html
 from lrlc.results.markup.markdown import to_markdown
 from lrlc.results.report.page import describe
 from lrlc.results.store import Store, StoreError
+from lrlc.studies.lines import printable
 
 __all__ = ["Format", "write_report"]
 
@@ -47,13 +48,18 @@ def write_report(
 ) -> Path:
     """Write the report on the rows of a profile's plan (None: the plan written last) to `out`; returns `out`."""
     if form is Format.HTML:
-        _write(out, to_html(describe(store, profile, verdicts, "svg")).encode())
+        _write_text(out, to_html(describe(store, profile, verdicts, "svg")))
         return out
     text, images = to_markdown(describe(store, profile, verdicts, "png"), f"{out.stem}_files")
     for path, image in images.items():
         _write(out.parent / path, image)
-    _write(out, text.encode())
+    _write_text(out, text)
     return out
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Free of what a terminal obeys: a Markdown report is looked at there, and errors come from anywhere."""
+    _write(path, printable(text).encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -173,7 +173,7 @@ def two_objectives() -> Shape:
 
 def names_that_are_markup() -> Shape:
     """What mathematical text, Markdown and HTML would take for theirs, and letters that no font here has."""
-    names = ["$\\frac{1$", "100%_{a}^b|<i>x", "数据集 _under_ *star* `tick`"]
+    names = ["$\\frac{1$", "100%_{a}^b|<i>x", "数据集 🚀 _under_ *star* `tick`"]
     kinds = ["conv", "lrlc", "p$lug^in_{", "<b>kind</b>"]
     rows = [
         trial(kind, 2 if kind == "lrlc" else None, "" if kind == "conv" else "3", seed, dataset=name)
