@@ -8,7 +8,7 @@ from typing import Any
 
 from lrlc.harness import provenance
 from lrlc.results.schema import TABLES, EpochRecord, TrialResult, TrialStatus
-from lrlc.studies.schema import DatasetSpec, Measure, TrialConfig
+from lrlc.studies.schema import DatasetSpec, Kept, Measure, TrialConfig
 
 _COLUMNS = frozenset(column.name for column in TABLES["trials"])
 
@@ -25,6 +25,8 @@ class Trial:
     search_number: int | None = None
     measure: Measure = field(default_factory=Measure)
     """What the study asks to be measured at its end; no part of its identity."""
+    keep: tuple[Kept, ...] = ()
+    """What the study keeps of its network; no part of its identity either."""
     tries: str = ""
     """Of a pilot, the setting that it tries: 'learning rate 0.1'."""
     attempts: int = 1
@@ -55,7 +57,16 @@ class Checkpoint:
     state: bytes
 
 
-Record = EpochRecord | Checkpoint | TrialResult
+@dataclass(frozen=True)
+class KeptWeights:
+    """The network's weights that a trial leaves, saved by torch, and what one must know to build the network anew."""
+
+    what: Kept
+    state: bytes
+    about: dict[str, str]
+
+
+Record = EpochRecord | Checkpoint | KeptWeights | TrialResult
 """What a trial yields while it trains."""
 
 

@@ -8,6 +8,7 @@
 <root>/tuning.json               the settings that pilots chose for each kind, per profile
 <root>/widths.json               widths that were measured for kinds matched by training time
 <root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
+<root>/models/<trial>.<what>.safetensors    weights of trained networks that the study keeps
 <root>/damaged/                  files that were damaged when a run began, and all files of damaged parts
 
 Each file carries a checksum of its content and place; those of earlier versions are accepted without one.
@@ -19,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from lrlc.results import aside, compaction, datasets, plans, widths
+from lrlc.results import aside, compaction, datasets, models, plans, widths
 from lrlc.results.damage import Damage
 from lrlc.results.datasets import DatasetSummary
 from lrlc.results.errors import StoreError
@@ -218,6 +219,22 @@ class Store:
 
     def _checkpoint(self, trial_id: str) -> Location:
         return self.root / "checkpoints" / f"{trial_id}{CHECKPOINT_SUFFIX}"
+
+    def keep_model(self, trial_id: str, what: str, content: bytes) -> None:
+        """Keep a trained network's weights, a file of safetensors, in place of an earlier one of the trial."""
+        self._before_writing()
+        models.path(self.root, trial_id, what).replace(lambda file: file.write(content))
+
+    def kept_models(self, what: str) -> set[str]:
+        """The trials that left `weights` or `best_weights`."""
+        return models.kept(self.root, what)
+
+    def model(self, trial_id: str, what: str) -> bytes | None:
+        """The file of safetensors that `keep_model` wrote; None where there is none."""
+        try:
+            return models.path(self.root, trial_id, what).read()
+        except FileNotFoundError:
+            return None
 
     def write_plan(self, profile: str | None, planned: StagedPlan | Collection[str]) -> None:
         """Note which trials a profile of the study consists of, in place of its earlier plan.

@@ -162,6 +162,9 @@ class Measure(Model):
         return value
 
 
+Kept = Literal["weights", "best_weights"]
+"""Of a trained network, its weights after the last epoch, or after that of the best validation accuracy."""
+
 Metric = Literal["validation_accuracy", "validation_loss", "parameters", "flops_per_image"]
 """The columns of the trials table that a search may look at; the test set is not among them."""
 
@@ -290,7 +293,18 @@ class Study(Model):
     train: Training = Training()
     resources: Resources = Resources()
     measure: Measure = Measure()
+    keep: Annotated[tuple[Kept, ...], Listed] = ()
+    """What trials leave of their networks beside their rows; never part of their identity."""
+    keep_gb: Annotated[Real, Field(gt=0)] = 10
+    """Once the kept files of the study are as large, no more is kept."""
     profiles: dict[str, dict[str, Any]] = {}
+
+    @field_validator("keep")
+    @classmethod
+    def _keeps_each_once(cls, value: tuple[Kept, ...]) -> tuple[Kept, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"{list(value)} names one twice")
+        return value
 
     def described(self) -> dict[str, Any]:
         """JSON-able: the study as it was run, for `recorded_study`; without the password of a search's storage."""
@@ -337,6 +351,20 @@ class TrialConfig:
             "train": self.train.model_dump(),
             "seed": self.seed,
         }
+
+    @staticmethod
+    def of_canonical(given: Mapping[str, Any]) -> "TrialConfig":
+        """What `canonical` described, in this version or an earlier one; else pydantic's ValidationError."""
+        return TrialConfig(
+            dataset=DatasetSpec.model_validate(given["dataset"]),
+            network=given["network"],
+            kind=given["kind"],
+            rank=given["rank"],
+            placement=tuple(given["placement"]),
+            options=tuple(sorted(given["options"].items())),
+            train=Training.model_validate(given["train"]),
+            seed=given["seed"],
+        )
 
 
 def seed_list(given: object) -> object:

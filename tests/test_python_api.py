@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from support.results_samples import result
+from support.sessions import planned_run, run_serially
 
 import lrlc
-from lrlc.harness.run.session import Slots, open_run
 from lrlc.results.schema import TABLES, TrialStatus
 from lrlc.results.store import Store
 
@@ -34,8 +34,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("api")
     (folder / "mine.yaml").write_text(STUDY)
     results = str(folder / "runs")
-    session = open_run(str(folder / "mine.yaml"), [], None, results, None)
-    session.run(session.executor(Slots(serial=True)))
+    session = planned_run(folder / "mine.yaml", [], results)
+    run_serially(session)
     planned = session.store.trials(["trial_id"])["trial_id"]
     lost = result(planned[0], status=TrialStatus.FAILED, error="Boom")
     store = Store(f"{results}/mine")

@@ -16,6 +16,7 @@ from lrlc.studies.errors import nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import nn
 
 FINDING_COLUMNS = (
     "claim", "where", "comparison", "verdict", "effect", "low", "high", "unit", "seeds", "p", "note",
@@ -102,6 +103,21 @@ class StudyResults:
             return figure_of(figure, Selection.of(self.store, self.profile))
         except NothingToDraw as reason:
             raise UserError(f"{figure}: not drawn, {reason}") from None
+
+    def model(self, trial_id: str, *, best: bool = False) -> "nn.Module":
+        """The trained network of a trial whose study keeps weights, on the CPU and for evaluation.
+
+        After its last epoch, or (`best`) after that of the best validation accuracy. UserError where none was kept.
+        """
+        from lrlc.harness.run.kept_models import read_model
+        from lrlc.results.models import path
+
+        what = "best_weights" if best else "weights"
+        if (content := self.store.model(trial_id, what)) is None:
+            raise UserError(
+                f"{trial_id}: no {what} of it were kept; `keep: [{what}]` in the study keeps them"
+            )
+        return read_model(content, str(path(self.store.root, trial_id, what)))
 
     def claims(self) -> pd.DataFrame:
         """One row per test of a claim, with its verdict and the effect with its 95% interval; empty without claims.

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lrlc.harness.run.executor import Finished, Started
 from lrlc.harness.run.executor import Progress as EpochReport
-from lrlc.harness.run.fate import BegunAnew, Fate, Retried
+from lrlc.harness.run.fate import BegunAnew, Fate, NotKept, Retried
 from lrlc.harness.text import SECONDS_BETWEEN_LINES, duration, last_line
 from lrlc.results.schema import TrialStatus
 from lrlc.studies.lines import masked, printable
@@ -62,6 +62,8 @@ class Display:
                 self._latest = f"{label} epoch {record.epoch}: {record.validation_accuracy:.1%}"
             case BegunAnew(reason=reason):
                 self._say(f"begun anew: {label}: its checkpoint {reason}")
+            case NotKept(reason=reason):
+                self._say(f"{reason}: {label} and those after it keep none")
             case Retried(reason=reason):
                 self._running.discard(fate.trial.id)
                 self._say(f"to run again: {label} (attempt {attempts}): {reason}")

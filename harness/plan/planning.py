@@ -81,7 +81,9 @@ class Planner:
             plugin_digest=self._opened.plugin_digest(config),
         )
         study = self._opened.study
-        return Trial(identity, config, study.name, digest, CODE_EPOCH, search_number, study.measure)
+        return Trial(
+            identity, config, study.name, digest, CODE_EPOCH, search_number, study.measure, study.keep
+        )
 
     def grid(self, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:
         """The trials of the study's grid with its seeds, or these, each once, in the order they should run.
@@ -105,10 +107,10 @@ class Planner:
         )
 
     def _tried(self, setting: Setting, of_group: Pilots) -> tuple[Trial, ...]:
-        """The pilots of a setting, which are labelled by it; what a study measures is measured of its grid."""
+        """The pilots of a setting, which are labelled by it; what a study measures and keeps is of its grid."""
         label = ", ".join(f"{axis.partition('.')[2].replace('_', ' ')} {value}" for axis, value in setting)
         trials = map(self.trial, of_group.trials[setting])
-        return tuple(replace(trial, tries=label, measure=Measure()) for trial in trials)
+        return tuple(replace(trial, tries=label, measure=Measure(), keep=()) for trial in trials)
 
     def length_check(self, grid: Iterable[Trial]) -> tuple[Trial, ...]:
         """The trials with fewer epochs that go with these of the grid; none where the study asks for no check."""

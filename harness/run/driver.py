@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lrlc.harness.run.executor import Event, Executor, Finished, Lost, Progress, Saved, Started
-from lrlc.harness.run.fate import BegunAnew, Fate, Retried
+from lrlc.harness.run.executor import Event, Executor, Finished, Kept, Lost, Progress, Saved, Started
+from lrlc.harness.run.fate import BegunAnew, Fate, NotKept, Retried
+from lrlc.harness.run.kept_models import KeptModels
 from lrlc.harness.training import checkpoint
 from lrlc.harness.training.checkpoint import WrongCheckpoint
 from lrlc.harness.trial import Checkpoint, Trial, blank_result, stopped_result
@@ -82,8 +83,10 @@ class Driver:
         store: Store,
         resources: Resources,
         on_fate: Callable[[Fate], None] = lambda fate: None,
+        models: KeptModels | None = None,
     ) -> None:
         self._sources, self._executor, self._store, self._on_fate = sources, executor, store, on_fate
+        self._models = models or KeptModels(store)
         self._max_attempts = resources.max_attempts
         self._limit_minutes = resources.time_limit_minutes
         self._flights: dict[str, _Flight] = {}
@@ -182,6 +185,9 @@ class Driver:
             case Saved(checkpoint=saved):
                 self._store.save_checkpoint(event.trial.id, checkpoint.as_bytes(saved, event.trial.id))
                 self._saved.add(event.trial.id)
+            case Kept(weights=weights):
+                if reason := self._models.keep(event.trial.id, weights):
+                    self._on_fate(NotKept(event.trial, reason))
             case Finished(result=result) if result.status == TrialStatus.OUT_OF_MEMORY and _shared(
                 flight.trial
             ):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lrlc.harness.trial import Checkpoint, Record, Trial
+from lrlc.harness.trial import Checkpoint, KeptWeights, Record, Trial
 from lrlc.results.schema import EpochRecord, TrialResult
 
 
@@ -33,6 +33,14 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """The trial, which is about to finish, leaves these weights."""
+
+    trial: Trial
+    weights: KeptWeights
+
+
+@dataclass(frozen=True)
 class Finished:
     """The trial ended and this is its row, whatever its status."""
 
@@ -54,7 +62,7 @@ class Lost:
     out_of_memory: bool = False
 
 
-Event = Started | Progress | Saved | Finished | Lost
+Event = Started | Progress | Saved | Kept | Finished | Lost
 
 
 class Executor(Protocol):
@@ -94,6 +102,8 @@ def as_events(trial: Trial, records: Sequence[Record], started: bool) -> list[Ev
             events.append(Progress(trial, record))
         elif isinstance(record, Checkpoint):
             events.append(Saved(trial, record))
+        elif isinstance(record, KeptWeights):
+            events.append(Kept(trial, record))
         elif started or record.error:
             events.append(Finished(trial, record))
         else:

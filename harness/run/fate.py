@@ -22,5 +22,13 @@ class Retried:
     reason: str
 
 
-Fate = Started | Progress | BegunAnew | Retried | Finished
+@dataclass(frozen=True)
+class NotKept:
+    """The trial's weights, which its study asks for, were not kept."""
+
+    trial: Trial
+    reason: str
+
+
+Fate = Started | Progress | BegunAnew | Retried | NotKept | Finished
 """`Finished` is the trial's end, whatever its status."""

@@ -14,6 +14,7 @@ from lrlc.harness.plan.widths import Widths
 from lrlc.harness.run.driver import Driver, GridSource, TrialSource
 from lrlc.harness.run.executor import Executor
 from lrlc.harness.run.fate import Fate
+from lrlc.harness.run.kept_models import KeptModels, check_installed, kept_lacking
 from lrlc.harness.run.lease import Lease, LeaseWatch, refuse_if_taken
 from lrlc.harness.run.tuning import choices
 from lrlc.harness.text import counted, say
@@ -106,21 +107,23 @@ class RunSession:
         """
         with Lease(self.store.root) as lease:
             store = Store(self.store.root, before_writing=lease.check)
-            plan = self._plan_again(store)
+            models = KeptModels(store, self.study.keep_gb)
+            plan = self._plan_again(store, models)
             self._note(store, plan)
-            self._train(store, plan, executor, LeaseWatch(lease), watcher)
+            self._train(store, plan, executor, LeaseWatch(lease), watcher, models)
             store.compact()
             if not self.is_of_pilots:
                 # Last: rows are safe by now, and the workers gone that it would hold up.
                 note_baselines(store, self._datasets(plan), self.data_dir, min(self.study.seeds))
 
-    def _plan_again(self, store: Store) -> Plan:
+    def _plan_again(self, store: Store, models: KeptModels) -> Plan:
         """The plan against the table as it is now: another driver may have ended meanwhile."""
         for path in store.set_damaged_aside():
             say(f"damaged, moved to {path}; trials without a row are trained again")
         plan = Plan.of(self.plan.trials, store, retry=self.retry)
         for lent in plan.lent:
             store.copy_from(lent.store, lent.trial_ids)
+            models.take_from(lent.store, lent.trial_ids, self.study.keep)
             trials = counted(len(lent.trial_ids), "trial")
             say(f"{trials} taken from {lent.store.root}, trained there already")
         return plan
@@ -130,6 +133,8 @@ class RunSession:
         measured = () if self.is_of_pilots else plan.trials
         for key, count in lacking(store, measured, self.study.measure).items():
             say(f"{counted(count, 'finished trial')} without measure.{key}: trained before it was asked for")
+        for line in kept_lacking(store, measured, self.study.keep):
+            say(f"{line}: trained before it was asked for")
         store.write_study(self.study, self.profile, self.opened.overrides)
         store.write_plan(self.profile, self.staged)
         store.write_tuning(self.choices, self.profile)
@@ -141,7 +146,13 @@ class RunSession:
         return list(dict.fromkeys([trial.config.dataset for trial in plan.trials] + searched))
 
     def _train(
-        self, store: Store, plan: Plan, executor: Executor, lease: LeaseWatch, watcher: Watcher
+        self,
+        store: Store,
+        plan: Plan,
+        executor: Executor,
+        lease: LeaseWatch,
+        watcher: Watcher,
+        models: KeptModels,
     ) -> None:
         # By share of a GPU, the largest first: a change of it starts every worker, and what it holds, anew.
         missing = sorted(plan.missing, key=executor.share, reverse=True)
@@ -151,7 +162,7 @@ class RunSession:
             total, done = total + search.total_trials, done + search.trials_done
             sources.append(search)
         with watcher(total, done) as on_fate:
-            Driver(sources, executor, store, self.study.resources, on_fate).run()
+            Driver(sources, executor, store, self.study.resources, on_fate, models).run()
         if search is not None:
             store.write_importance(search.importance(), self.profile)
 
@@ -172,6 +183,7 @@ def open_run(
     """
     study = opened.study
     check_search(study)
+    check_installed(study)
     refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
     _check_storage(study)
     planner = Planner(opened, data, widths=Widths.of(store, threads=thread_count(study.resources.cpus)))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from lrlc.harness.training.keeping import Best
 from lrlc.harness.trial import Checkpoint
 from lrlc.results.schema import EpochRecord
 
@@ -51,11 +52,20 @@ def _digest(trial_id: str, content: bytes) -> bytes:
     return hashlib.sha256(trial_id.encode() + b"\n" + content).hexdigest().encode()
 
 
-def take(model: nn.Module, optimizer: Optimizer, curve: tuple[EpochRecord, ...]) -> Checkpoint:
-    """The trial as it is after the last epoch of `curve`."""
+def take(
+    model: nn.Module, optimizer: Optimizer, curve: tuple[EpochRecord, ...], best: Best | None = None
+) -> Checkpoint:
+    """The trial as it is after the last epoch of `curve`, with the best weights so far where they are to be kept."""
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     buffer = io.BytesIO()
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, buffer)
+    torch.save(state if best is None else {**state, "best": best.as_dict()}, buffer)
     return Checkpoint(curve, buffer.getvalue())
+
+
+def best_of(checkpoint: Checkpoint) -> Best | None:
+    """The best weights so far, where `take` was given them."""
+    saved = torch.load(io.BytesIO(checkpoint.state), map_location="cpu", weights_only=True)
+    return Best(**saved["best"]) if "best" in saved else None
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer, device: torch.device) -> bool:

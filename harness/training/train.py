@@ -22,6 +22,7 @@ from lrlc.harness.measuring import measured
 from lrlc.harness.training import checkpoint, from_conv
 from lrlc.harness.training.batches import batch_sizes
 from lrlc.harness.training.evaluation import evaluate, resolve_precision
+from lrlc.harness.training.keeping import Keeper
 from lrlc.harness.training.seeds import derive_seed
 from lrlc.harness.training.step import TrainingStep, make_optimizer
 from lrlc.harness.trial import Checkpoint, Record, Trial, blank_result
@@ -68,6 +69,8 @@ def train(
     before = from_conv.conv_epochs(trial.config)  # epochs as a convolution
     train_seconds, status = sum(record.seconds for record in curve), TrialStatus.FINISHED
     step = TrainingStep(model, optimizer, splits["train"], precision)
+    kept_before = checkpoint.best_of(resume) if resume and curve and trial.keep else None
+    keeper = Keeper(trial, dataset, curve, kept_before)
     last_checkpoint = time.monotonic()
     for epoch in range(len(curve) + 1, settings.epochs + 1):
         if before and epoch == before + 1:
@@ -92,9 +95,11 @@ def train(
         if not (math.isfinite(train_loss) and math.isfinite(held_out.loss)):
             status = TrialStatus.DIVERGED
             break
+        if model is network:  # a convolution that the layers take over later is not what is kept
+            keeper.note(curve[-1], model)
         yield curve[-1]
         if epoch < settings.epochs and time.monotonic() - last_checkpoint >= checkpoint_seconds:
-            yield checkpoint.take(model, optimizer, tuple(curve))
+            yield checkpoint.take(model, optimizer, tuple(curve), keeper.best)
             last_checkpoint = time.monotonic()
 
     result = replace(
@@ -111,6 +116,7 @@ def train(
     )
     if status is TrialStatus.FINISHED:
         last = curve[-1]
+        yield from keeper.kept(last, model)
         result = replace(
             result, validation_loss=last.validation_loss, validation_accuracy=last.validation_accuracy
         )

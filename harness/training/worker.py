@@ -14,7 +14,7 @@ from lrlc.harness import plugins
 from lrlc.harness.data import Dataset, Shelf, as_loaded, load_dataset
 from lrlc.harness.training.allocator import keep_freed_memory
 from lrlc.harness.training.train import train
-from lrlc.harness.trial import Checkpoint, Record, Trial, blank_result, stopped_result
+from lrlc.harness.trial import Checkpoint, KeptWeights, Record, Trial, blank_result, stopped_result
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 from lrlc.studies import DatasetSpec
 
@@ -97,6 +97,9 @@ class Worker:
                         if len(curve) == trial.config.train.epochs:
                             held = (record,)
                             continue
+                    elif isinstance(record, KeptWeights):
+                        held = (*held, record)
+                        continue
                     yield (*held, record)
             except Exception as error:
                 ended = TrialStatus.OUT_OF_MEMORY if _out_of_memory(error) else TrialStatus.FAILED

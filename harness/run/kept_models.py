@@ -1,0 +1,129 @@
+"""The weights that trials leave: written by the driver as safetensors, up to the study's `keep_gb`, and read back."""
+
+import hashlib
+import importlib.util
+import io
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from lrlc import layers
+from lrlc.harness.errors import UserError
+from lrlc.harness.text import counted
+from lrlc.harness.training import from_conv
+from lrlc.harness.trial import KeptWeights, Trial
+from lrlc.results import models
+from lrlc.results.schema import TrialStatus
+from lrlc.results.store import Store
+from lrlc.studies import Study, TrialConfig
+from lrlc.studies.schema import Kept
+
+GIGABYTE = 1e9
+_SHA256 = "sha256"
+
+
+def check_installed(study: Study) -> None:
+    """UserError, before anything is trained, where weights are to be kept and nothing here can write them."""
+    if study.keep and importlib.util.find_spec("safetensors") is None:
+        raise UserError("keep: weights are written by safetensors: pip install 'lrlc-bench[weights]'")
+
+
+class KeptModels:
+    """The kept weights of a study; once they take `limit_gb`, no more are kept, which is said once."""
+
+    def __init__(self, store: Store, limit_gb: float = math.inf) -> None:
+        self._store, self._limit_gb, self._said = store, limit_gb, False
+
+    def keep(self, trial_id: str, weights: KeptWeights) -> str | None:
+        """Write them; why they were not written, the first time that they were not."""
+        content = as_safetensors(weights)
+        if self._bytes + len(content) > GIGABYTE * self._limit_gb:
+            first, self._said = not self._said, True
+            return f"keep_gb: kept weights have reached {self._limit_gb:g} GB" if first else None
+        self._store.keep_model(trial_id, weights.what, content)
+        self._bytes += len(content)
+        return None
+
+    def take_from(self, other: Store, trial_ids: Collection[str], asked: Collection[Kept]) -> None:
+        """Copy what another study keeps of these trials, as far as it is asked for and there is room."""
+        for what in asked:
+            for trial_id in set(trial_ids) & other.kept_models(what):
+                content = other.model(trial_id, what)
+                if content is not None and self._bytes + len(content) <= GIGABYTE * self._limit_gb:
+                    self._store.keep_model(trial_id, what, content)
+                    self._bytes += len(content)
+
+    @cached_property
+    def _bytes(self) -> int:
+        return models.total_bytes(self._store.root)
+
+
+def kept_lacking(store: Store, trials: Iterable[Trial], asked: Collection[Kept]) -> list[str]:
+    """A line for each thing to keep that those of the trials that have finished did not leave."""
+    rows = store.trials(["trial_id", "status"])
+    finished = set(rows.loc[rows["status"] == TrialStatus.FINISHED, "trial_id"])
+    ended = finished.intersection(trial.id for trial in trials)
+    missing = {what: len(ended - store.kept_models(what)) for what in asked}
+    return [f"{counted(n, 'finished trial')} without keep.{what}" for what, n in missing.items() if n]
+
+
+def as_safetensors(weights: KeptWeights) -> bytes:
+    """A file of safetensors: the state dict, and in its metadata what the network is and a SHA-256 of the tensors."""
+    from safetensors.torch import save
+
+    state = torch.load(io.BytesIO(weights.state), weights_only=True)
+    return save(state, {**weights.about, "keep": weights.what, _SHA256: _digest(state)})
+
+
+def read_model(content: bytes, where: str) -> nn.Module:
+    """The network with its weights, for evaluation, on the CPU.
+
+    Raises UserError where the file is damaged, or the network's kind comes from a plugin that is not imported.
+    """
+    from safetensors.torch import load
+
+    try:
+        about, state = _metadata(content), load(content)
+    except Exception as error:  # whatever damage does to the library
+        raise UserError(f"{where}: is damaged ({type(error).__name__})") from error
+    if about.get(_SHA256) != _digest(state):
+        raise UserError(f"{where}: is damaged: its SHA-256 is another")
+    model = _network(about, where)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def _network(about: Mapping[str, str], where: str) -> nn.Module:
+    config = TrialConfig.of_canonical(json.loads(about["config"]))
+    if config.kind not in layers.LAYER_KINDS or config.network not in layers.NETWORKS:
+        raise UserError(
+            f"{where}: {config.kind} in {config.network} comes from a plugin; import its file first"
+        )
+    return layers.build_network(
+        config.network,
+        tuple(json.loads(about["image_shape"])),
+        int(about["num_classes"]),
+        kind=config.kind,
+        rank=config.rank,
+        placement=config.placement,
+        options=from_conv.layer_options(config.options),
+    )
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """From the header: its length in 8 bytes, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    found: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
+    return found
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(f"{name}\n{tuple(state[name].shape)}\n".encode())
+        digest.update(state[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
