@@ -8,7 +8,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lrlc.harness.api import events
     from lrlc.harness.api.loaded import StudyResults, load
+    from lrlc.harness.api.one_trial import TrainedTrial, train
+    from lrlc.harness.api.running import run
     from lrlc.harness.data.errors import DataError
     from lrlc.harness.errors import UserError
     from lrlc.layers import LayerError
@@ -17,10 +20,25 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["DataError", "LayerError", "StoreError", "StudyError", "StudyResults", "UserError", "load"]
+__all__ = [
+    "DataError",
+    "LayerError",
+    "StoreError",
+    "StudyError",
+    "StudyResults",
+    "TrainedTrial",
+    "UserError",
+    "events",
+    "load",
+    "run",
+    "train",
+]
 
 _WHERE = {
     "load": "lrlc.harness.api.loaded",
+    "run": "lrlc.harness.api.running",
+    "train": "lrlc.harness.api.one_trial",
+    "TrainedTrial": "lrlc.harness.api.one_trial",
     "StudyResults": "lrlc.harness.api.loaded",
     "UserError": "lrlc.harness.errors",
     "DataError": "lrlc.harness.data.errors",
@@ -31,6 +49,8 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "events":
+        return importlib.import_module("lrlc.harness.api.events")
     if name not in _WHERE:
         raise AttributeError(f"module 'lrlc' has no attribute {name!r}")
     return getattr(importlib.import_module(_WHERE[name]), name)

@@ -1,16 +1,17 @@
 """`import lrlc`: a study's results as frames, figures and verdicts."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from support.results_samples import result
-from support.sessions import planned_run, run_serially
 
 import lrlc
 from lrlc.results.schema import TABLES, TrialStatus
-from lrlc.results.store import Store
 
 STUDY = """
 name: mine
@@ -34,12 +35,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("api")
     (folder / "mine.yaml").write_text(STUDY)
     results = str(folder / "runs")
-    session = planned_run(folder / "mine.yaml", [], results)
-    run_serially(session)
-    planned = session.store.trials(["trial_id"])["trial_id"]
-    lost = result(planned[0], status=TrialStatus.FAILED, error="Boom")
-    store = Store(f"{results}/mine")
-    store.commit([result("stale", study="mine"), lost])
+    done = lrlc.run(str(folder / "mine.yaml"), results=results, quiet=True)
+    lost = result(done.trials["trial_id"][0], status=TrialStatus.FAILED, error="Boom")
+    done.store.commit([result("stale", study="mine"), lost])
     return results
 
 
@@ -99,6 +97,58 @@ def test_status_says_what_the_command_says(runs: str) -> None:
     assert status.as_dict()["unplanned"] == ["stale"]
 
 
+def test_run_takes_a_dictionary_tells_callbacks_and_resumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Any] = []
+    asked = {"name": "given", "datasets": "digits", "train_images": 100, "grid": {"kind": "conv"}}
+    study = lrlc.run(asked, "train.epochs=2", results=str(tmp_path), callbacks=[told.append])
+    assert "1/1 trials" in capsys.readouterr().err
+    assert [type(event) for event in told] == [
+        lrlc.events.Started, lrlc.events.Progress, lrlc.events.Progress, lrlc.events.Finished,
+    ]  # fmt: skip
+    assert told[-1].result.test_accuracy == study.trials["test_accuracy"][0]
+    lrlc.run(asked, "train.epochs=2", results=str(tmp_path), callbacks=[told.append], quiet=True)
+    assert len(told) == 4
+    assert capsys.readouterr().err == ""
+
+
+def test_a_callback_that_raises_ends_the_run_and_keeps_what_has_finished(tmp_path: Path) -> None:
+    def stop(event: lrlc.events.Fate) -> None:
+        if isinstance(event, lrlc.events.Finished):
+            raise RuntimeError("enough")
+
+    asked = {"name": "given", "datasets": "digits", "train_images": 100, "seeds": 2, "grid": {"kind": "conv"}}
+    with pytest.raises(RuntimeError, match="enough"):
+        lrlc.run(asked, "train.epochs=1", results=str(tmp_path), callbacks=[stop], quiet=True)
+    assert lrlc.load("given", results=str(tmp_path)).status().missing == 1
+
+
+def test_train_gives_the_numbers_of_the_study_and_the_network(runs: str) -> None:
+    row = lrlc.load("mine", results=runs).trials.query("kind == 'lrlc' and rank == 2 and seed == 1").iloc[0]
+    told: list[float] = []
+    trained = lrlc.train(
+        {
+            "dataset": "digits", "train_images": 300, "kind": "lrlc", "rank": 2, "placement": [3], "seed": 1,
+            "train": {"epochs": 2, "batch_size": 64, "learning_rate": 0.05},
+        },
+        on_epoch=lambda record: told.append(record.validation_accuracy),
+    )  # fmt: skip
+    assert (trained.result.trial_id, trained.result.test_accuracy) == (row["trial_id"], row["test_accuracy"])
+    assert list(trained.curve["validation_accuracy"]) == told
+    assert trained.model is not None
+    assert trained.model(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+def test_train_takes_the_configuration_of_a_row_and_leaves_torch_as_it_was(runs: str) -> None:
+    row = lrlc.load("mine", results=runs).trials.query("kind == 'conv'").iloc[0]
+    assert lrlc.train(json.loads(row["config"])).result.test_loss == row["test_loss"]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+LISTED = {"dataset": "digits", "kind": ["conv", "lrlc"], "rank": 2}
+
+
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
@@ -107,6 +157,10 @@ def test_status_says_what_the_command_says(runs: str) -> None:
         (lambda runs: lrlc.load("mine", results=runs, profile="cup"), lrlc.StoreError, "no plan of profile"),
         (lambda runs: lrlc.load("mine", results=runs).plot("rank"), lrlc.UserError, "rank_vs_accuracy"),
         (lambda runs: lrlc.load("mine", results=runs).plot("tuning"), lrlc.UserError, "not drawn"),
+        (lambda runs: lrlc.train({"dataset": "digits", "knd": 1}), lrlc.StudyError, "did you mean 'kind'"),
+        (lambda runs: lrlc.train(LISTED), lrlc.UserError, "the configuration is of 2 trials"),
+        (lambda runs: lrlc.run({"name": "n", "grid": {}}, results=runs), lrlc.StudyError, "study: grid"),
+        (lambda runs: lrlc.run("mine", processes=2, address="auto"), lrlc.UserError, "either"),
         (
             lambda runs: lrlc.load("mine", results=runs).table("curvs"),
             lrlc.UserError,

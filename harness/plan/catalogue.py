@@ -1,8 +1,10 @@
 """A study as the user named it, checked against the kinds, networks and data sets that exist here."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from lrlc import layers
 from lrlc.harness import plugins
@@ -48,19 +50,25 @@ class OpenedStudy:
         return "+".join(digests) or None
 
 
-def open_study(name_or_path: str, *, profile: str | None, overrides: Sequence[str]) -> OpenedStudy:
-    """Read, extend by its plugins and check a study; StudyError or UserError says in a line what is wrong."""
-    raw, path = read_study(name_or_path)
+def open_study(
+    given: str | Mapping[str, Any], *, profile: str | None, overrides: Sequence[str]
+) -> OpenedStudy:
+    """Read, extend by its plugins and check a study; StudyError or UserError says in a line what is wrong.
+
+    It is named by its file or shipped name, or is what a file would say; plugins then lie relative to this folder.
+    """
+    raw, path = (given, None) if isinstance(given, Mapping) else read_study(given)
+    source = "study" if path is None else str(path)
     try:
         merged = merge(raw, profile, overrides)
         names = _plugin_names(merged)
     except StudyError as error:
-        raise StudyError(f"{path}: {error}") from None
-    files = plugins.read_plugins(names, beside=path.parent)
+        raise StudyError(f"{source}: {error}") from None
+    files = plugins.read_plugins(names, beside=path.parent if path else Path())
     plugins.install(files)
     known = catalogue()
-    study = parse_study(merged, known, source=str(path))
-    _check_options(study, known, str(path))
+    study = parse_study(merged, known, source=source)
+    _check_options(study, known, source)
     return OpenedStudy(study, known, files, profile, tuple(overrides))
 
 

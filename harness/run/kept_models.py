@@ -79,6 +79,13 @@ def as_safetensors(weights: KeptWeights) -> bytes:
     return save(state, {**weights.about, "keep": weights.what, _SHA256: _digest(state)})
 
 
+def as_model(weights: KeptWeights) -> nn.Module:
+    """The network with the weights that its trial has just left, for evaluation, on the CPU."""
+    model = _network(weights.about, weights.about["trial_id"])
+    model.load_state_dict(torch.load(io.BytesIO(weights.state), weights_only=True))
+    return model.eval()
+
+
 def read_model(content: bytes, where: str) -> nn.Module:
     """The network with its weights, for evaluation, on the CPU.
 

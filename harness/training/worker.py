@@ -85,7 +85,7 @@ class Worker:
         held: tuple[Record, ...] = ()
         ended: TrialStatus | None = None
         # Closed together with this generator: a stopped trial must let go of its memory at once.
-        with self._given_back(), contextlib.closing(self._train(trial, resume)) as records:
+        with self._given_back(), contextlib.closing(self.records(trial, resume)) as records:
             try:
                 for record in records:
                     if isinstance(record, TrialResult):
@@ -118,7 +118,8 @@ class Worker:
                 with contextlib.suppress(RuntimeError):  # a CUDA error spoils all later calls of the process
                     torch.cuda.empty_cache()
 
-    def _train(self, trial: Trial, resume: Checkpoint | None) -> Generator[Record]:
+    def records(self, trial: Trial, resume: Checkpoint | None = None) -> Generator[Record]:
+        """What `train` yields, an exception included."""
         dataset, seconds = self._dataset(trial), self._settings.checkpoint_seconds
         if trial.alone:  # it needs all the memory that there is
             self._shelf.clear()

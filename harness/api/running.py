@@ -1,0 +1,77 @@
+"""Train a study's missing trials from Python, as `lrlc run` does: `lrlc.run`."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lrlc.harness.api.loaded import StudyResults
+from lrlc.harness.api.surroundings import data_folder, torch_as_it_was
+from lrlc.harness.cli.display import Display
+from lrlc.harness.cli.named_store import place_to_write
+from lrlc.harness.errors import UserError
+from lrlc.harness.plan.catalogue import open_study
+from lrlc.harness.run.fate import Fate
+from lrlc.harness.run.phases import phases
+from lrlc.harness.run.session import Watcher, open_run, unwatched
+from lrlc.harness.run.slots import Slots, make_executor
+from lrlc.results.schema import BROKEN
+from lrlc.results.store import Store
+
+Callback = Callable[[Fate], object]
+"""Told what becomes of each trial, in the process that called `run`; the events are those of `lrlc.events`."""
+
+
+def run(
+    study: str | Mapping[str, Any],
+    *overrides: str,
+    results: str = "runs",
+    data: str | Path | None = None,
+    profile: str | None = None,
+    processes: int | None = None,
+    address: str | None = None,
+    retry: bool = False,
+    callbacks: Sequence[Callback] = (),
+    quiet: bool = False,
+) -> StudyResults:
+    """Train what is missing of a study, and return its results. Running it again resumes it.
+
+    `study` is a file, a shipped study's name, or what a study file says, as a dictionary; `overrides` are like
+    "train.epochs=2". Trials run in this process, one at a time, in as many `processes`, or on the Ray cluster at
+    `address` ("local" starts one). `data` is the folder of data sets, else LRLC_DATA's. `retry` trains failed trials
+    again.
+
+    A callback that raises ends the run once what has finished is committed; so does KeyboardInterrupt. Raises
+    StudyError, UserError or DataError, before anything is written, for what is wrong with the study, and StoreError
+    while another driver runs it.
+    """
+    if processes is not None and address is not None:
+        raise UserError("give either processes or address")
+    opened = open_study(study, profile=profile, overrides=overrides)
+    store = Store(place_to_write(results) / opened.study.name)
+    slots = Slots(
+        serial=processes is None and address is None, processes=processes, address=address or "local"
+    )
+    watcher = _watched(callbacks, unwatched if quiet else Display)
+    with torch_as_it_was():
+        session = open_run(opened, store, data_folder(data), retry=BROKEN if retry else ())
+        for each in phases(session):
+            each.run(make_executor(each, slots), watcher)
+    return StudyResults(store, profile)
+
+
+def _watched(callbacks: Sequence[Callback], shown: Watcher) -> Watcher:
+    """Shows the progress, and tells every callback."""
+
+    @contextlib.contextmanager
+    def watcher(total: int, done: int) -> Iterator[Callable[[Fate], None]]:
+        with shown(total, done) as show:
+
+            def tell(fate: Fate) -> None:
+                show(fate)
+                for callback in callbacks:
+                    callback(fate)
+
+            yield tell
+
+    return watcher
