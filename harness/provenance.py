@@ -10,7 +10,17 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-RECORDED_PACKAGES = ("lrlc-bench", "torch", "ray", "optuna", "numpy", "pandas", "pyarrow")
+RECORDED_PACKAGES = (
+    "lrlc-bench",
+    "torch",
+    "ray",
+    "optuna",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "torchvision",
+    "timm",
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lrlc.harness import provenance
+from lrlc.results.names import layers_name
 from lrlc.results.schema import TABLES, EpochRecord, TrialResult, TrialStatus
+from lrlc.studies.places import placement_text
 from lrlc.studies.schema import DatasetSpec, Kept, Measure, TrialConfig
 
 _COLUMNS = frozenset(column.name for column in TABLES["trials"])
@@ -41,7 +43,7 @@ class Trial:
         """For people: 'mnist lrlc rank 4 layers 1+2+3 seed 0', of a pilot with what it tries before the seed."""
         config = self.config
         rank = f" rank {config.rank}" if config.rank else ""
-        placement = f" layers {'+'.join(map(str, config.placement))}" if config.placement else ""
+        placement = f" {layers_name(text)}" if (text := placement_text(config.placement)) else ""
         tries = f" {self.tries}" if self.tries else ""
         return f"{config.dataset.title} {config.kind}{rank}{placement}{tries} seed {config.seed}"
 
@@ -84,7 +86,7 @@ def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
             "trial_id": trial.id,
             "status": TrialStatus.FAILED,
             "error": error,
-            "placement": "+".join(map(str, config.placement)),
+            "placement": placement_text(config.placement),
             "options": json.dumps(dict(config.options), sort_keys=True),
             "config": json.dumps(config.canonical(), sort_keys=True),
             "started_at": now,

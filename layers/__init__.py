@@ -15,16 +15,26 @@ from lrlc.layers.import_tf import import_tf
 from lrlc.layers.initialise import initialise
 from lrlc.layers.involution import Involution2d
 from lrlc.layers.kernels.measured import chosen_backends
+from lrlc.layers.libraries import is_of_library
 from lrlc.layers.local import LocallyConnected2d
 from lrlc.layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
 from lrlc.layers.maps import combining_weight_maps
 from lrlc.layers.matching import match_of, match_options, nearest_width
-from lrlc.layers.networks import build_network, check_options
+from lrlc.layers.module_places import ModulePlaces
+from lrlc.layers.networks import build_network, check_options, check_widths
 from lrlc.layers.parameter_groups import parameter_groups
 from lrlc.layers.penalty import penalty
 from lrlc.layers.places import placed_layers
 from lrlc.layers.position_map import PositionMapConv2d
-from lrlc.layers.registry import LAYER_KINDS, NETWORKS, LayerKind, Network, layer_kind, network
+from lrlc.layers.registry import (
+    LAYER_KINDS,
+    NETWORKS,
+    LayerKind,
+    Network,
+    find_network,
+    layer_kind,
+    network,
+)
 from lrlc.layers.relaxed import RelaxedConv2d
 from lrlc.layers.residual_pathway import ResidualPathway2d
 from lrlc.layers.resnet import resnet50
@@ -51,6 +61,7 @@ __all__ = [
     "LayerKind",
     "LocallyConnected2d",
     "LowRankLocallyConnected2d",
+    "ModulePlaces",
     "Network",
     "PositionMapConv2d",
     "RelaxedConv2d",
@@ -59,12 +70,15 @@ __all__ = [
     "activation_bytes",
     "build_network",
     "check_options",
+    "check_widths",
     "chosen_backends",
     "combining_weight_maps",
     "cost",
     "filter_spectrum",
+    "find_network",
     "import_tf",
     "initialise",
+    "is_of_library",
     "layer_kind",
     "local_layers",
     "lrlc_conv2d",

@@ -20,6 +20,8 @@ from lrlc.layers.places import mark_placed
 from lrlc.layers.registry import LayerKind, Network, find_kind, find_network, network
 
 ImageShape = tuple[int, int, int]
+Place = int | str
+"""A position from 1, or the name of a module of a library's network."""
 
 
 class LayerFactory(Protocol):
@@ -27,7 +29,7 @@ class LayerFactory(Protocol):
 
     def __call__(
         self,
-        position: int,
+        position: Place,
         in_channels: int,
         out_channels: int,
         kernel_size: int,
@@ -45,10 +47,12 @@ def build_network(
     *,
     kind: str = "conv",
     rank: int | None = None,
-    placement: Sequence[int] | None = None,
+    placement: Sequence[Place] | None = None,
     options: Mapping[str, object] | None = None,
 ) -> nn.Module:
     """The network `name` with layers of `kind` at the places in `placement` (from 1; all of them if None).
+
+    `timm/NAME` and `torchvision/NAME` are networks of these libraries, whose places are modules by name.
 
     image_shape (C, H, W); `rank` for ranked kinds and for kinds matched to one; `options` go to the layers'
     builder (for a matched kind: to the kind it is matched to). A matched kind's placed layers are widened by
@@ -59,10 +63,16 @@ def build_network(
     LayerError for unknown names, a rank that is missing or under 1, and places that the network does not have.
     """
     entry, layer = find_network(name), find_kind(kind)
-    places = tuple(range(1, entry.placements + 1)) if placement is None else tuple(placement)
+    places = _places(entry, placement)
     plan = _Plan(entry, image_shape, num_classes, layer, rank, places, dict(options or {}))
     _check(plan)
     return plan.build() if layer.matched_to is None else _matched(plan, match_of(layer, plan.options))
+
+
+def _places(network: Network, placement: Sequence[Place] | None) -> tuple[Place, ...]:
+    if network.modules is not None:
+        return network.modules.within(map(str, network.modules.all if placement is None else placement))
+    return tuple(range(1, network.placements + 1)) if placement is None else tuple(placement)
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class _Plan:
     num_classes: int
     kind: LayerKind
     rank: int | None
-    placement: tuple[int, ...]
+    placement: tuple[Place, ...]
     options: Mapping[str, object]
     width: int = 1
     base_width: int = 1
@@ -91,7 +101,7 @@ class _Plan:
         return sum(p.numel() for p in model.parameters())
 
     def layer(
-        self, position: int, in_channels: int, out_channels: int, kernel_size: int, **arguments: Any
+        self, position: Place, in_channels: int, out_channels: int, kernel_size: int, **arguments: Any
     ) -> nn.Module:
         """What stands at a place of the network, for `placed_layers` to find."""
         built = self._built(position, in_channels, out_channels, kernel_size, **arguments)
@@ -99,7 +109,7 @@ class _Plan:
         return mark_placed(built, make_geometry(kernel_size=kernel_size, **place))
 
     def _built(
-        self, position: int, in_channels: int, out_channels: int, kernel_size: int, **arguments: Any
+        self, position: Place, in_channels: int, out_channels: int, kernel_size: int, **arguments: Any
     ) -> nn.Module:
         if position not in self.placement:
             return find_kind("conv").build(in_channels, out_channels, kernel_size, **arguments)
@@ -128,7 +138,7 @@ def _matched(plan: _Plan, match: Match) -> nn.Module:
 def _narrowest_placed(plan: _Plan) -> int:
     widths: list[int] = []
 
-    def note(position: int, in_channels: int, out_channels: int, *args: Any, **kwargs: Any) -> nn.Module:
+    def note(position: Place, in_channels: int, out_channels: int, *args: Any, **kwargs: Any) -> nn.Module:
         if position in plan.placement:
             widths.append(out_channels)
         return plan.layer(position, in_channels, out_channels, *args, **kwargs)
@@ -141,10 +151,11 @@ def _narrowest_placed(plan: _Plan) -> int:
 def _check(plan: _Plan) -> None:
     places = plan.network.placements
     for place in plan.placement:
-        if not 1 <= place <= places:
+        if plan.network.modules is None and not (isinstance(place, int) and 1 <= place <= places):
             raise LayerError(
                 f"placement {place} is outside {plan.network.name}, which has places 1 to {places}"
             )
+    check_widths(plan.network, plan.kind)
     if plan.kind.name != "conv" and not plan.placement:
         raise LayerError(f"{plan.kind.name} needs a placement: one or more of 1 to {places}")
     if plan.kind.ranked and (not isinstance(plan.rank, int) or plan.rank < 1):
@@ -163,6 +174,15 @@ def _options(build: Callable[..., nn.Module]) -> list[str] | None:
         return None
     common = {"input_size", "stride", "padding", "rank"}
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in common]
+
+
+def check_widths(network: Network, kind: LayerKind) -> None:
+    """LayerError where layers of `kind` have another width than the network can take."""
+    if network.modules is not None and kind.matched_to is not None:
+        raise LayerError(
+            f"{kind.name} is widened, but the layers after it in {network.name} take the width that they have; "
+            "use it in a network without a '/' in its name"
+        )
 
 
 def check_options(kind: LayerKind, options: Mapping[str, object]) -> None:

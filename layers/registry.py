@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import nn
 
 from lrlc.layers.errors import LayerError, unknown
+from lrlc.layers.module_places import ModulePlaces
 
 Builder = Callable[..., nn.Module]
 Decorated = TypeVar("Decorated", bound=Builder)
@@ -40,13 +41,15 @@ class Network:
 
     It calls `layer(position, in_channels, out_channels, kernel_size, input_size=..., stride=...,
     padding=...)` wherever a kind may stand; `position` is 1..`placements`, and the next layer takes the
-    result's `out_channels`. `source` is the file that registers it.
+    result's `out_channels`. `source` is the file that registers it. A network of a library has `modules`: its
+    positions are module names, and the next layer takes the channels that the library gave it.
     """
 
     name: str
     build: Builder
     placements: int
     source: str
+    modules: ModulePlaces | None = None
 
 
 LAYER_KINDS: dict[str, LayerKind] = {}
@@ -93,7 +96,11 @@ def find_kind(name: str) -> LayerKind:
 
 
 def find_network(name: str) -> Network:
-    """The network of that name, or a LayerError with the nearest name."""
+    """The network of that name, registered or of a library ('timm/resnet18'); LayerError with the nearest name."""
+    if "/" in name:
+        from lrlc.layers.libraries import library_network
+
+        return library_network(name)
     if name not in NETWORKS:
         raise unknown("network", name, NETWORKS)
     return NETWORKS[name]

@@ -102,9 +102,11 @@ def cell_label(kind: str, rank: float, placement: str, told: Iterable[str] = ())
 
 
 def layers_name(placement: str) -> str:
-    """'layer 3', 'layers 1+3'; '' of a network that replaces none."""
+    """'layer 3', 'layers 1+3', 'layer1+layer2.0.conv1' of modules by name; '' of a network that replaces none."""
     if not placement:
         return ""
+    if not placement.replace("+", "").isdecimal():
+        return placement
     return f"layers {placement}" if "+" in placement else f"layer {placement}"
 
 

@@ -4,6 +4,7 @@ from lrlc.studies.errors import StudyError
 from lrlc.studies.expand import expand, has_places, suggested_configs, trial_id
 from lrlc.studies.loading import parse_study, read_study, shipped_studies, study_name, study_title
 from lrlc.studies.overrides import merge
+from lrlc.studies.places import placement_text, placements
 from lrlc.studies.recorded import recorded_study
 from lrlc.studies.schema import (
     Catalogue,
@@ -16,7 +17,6 @@ from lrlc.studies.schema import (
     Study,
     Training,
     TrialConfig,
-    placements,
 )
 from lrlc.studies.stages import LengthCheck, Tune
 from lrlc.studies.tuning import (
@@ -53,6 +53,7 @@ __all__ = [
     "merge",
     "parse_study",
     "pilots",
+    "placement_text",
     "placements",
     "read_study",
     "recorded_study",

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 from lrlc.studies.errors import StudyError, first_fault, nearest
 from lrlc.studies.fields import MOST_CELLS, MOST_RANK, OptionValue, sensible
 from lrlc.studies.lines import shown
-from lrlc.studies.schema import Catalogue, DatasetSpec, Study, Training, TrialConfig, placements
+from lrlc.studies.places import Places, placement_of, placements
+from lrlc.studies.schema import Catalogue, DatasetSpec, Study, Training, TrialConfig
 
 Model = TypeVar("Model", bound=BaseModel)
 Changes = tuple[tuple[str, OptionValue], ...]
@@ -73,7 +74,7 @@ def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, A
         "dataset": search.dataset,
         "network": search.network,
         "kind": values["kind"],
-        "placement": [int(place) for place in str(values.get("placement", "1")).split("+")],
+        "placement": placement_of(str(values["placement"])) if "placement" in values else "all",
         **{key: value for key, value in values.items() if key not in ("kind", "placement")},
     }
     cell = _config(study, settings, "search.space", catalogue)
@@ -128,12 +129,12 @@ def _block_cells(
     for combination in product(*axes.values()):
         settings = dict(zip(axes, combination, strict=True))
         network = settings.get("network", study.network)
-        count = check_network(network, f"{where}.network", catalogue)
+        places = check_network(network, f"{where}.network", catalogue)
         try:
-            places = placements(block.get("placement", "all"), count)
+            chosen = placements(block.get("placement", "all"), places)
         except ValueError as error:
             raise StudyError(f"{where}.placement: {error}") from None
-        for placement in places:
+        for placement in chosen:
             placed = {**settings, "placement": list(placement)}
             yield GridCell(_config(study, placed, where, catalogue), placed, where)
 
@@ -142,12 +143,12 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     """One cell with the seed still open (0); keys that cannot change its result are set to nothing."""
     kind = str(settings["kind"])
     network = settings.get("network", study.network)
-    count = check_network(network, f"{where}.network", catalogue)
+    places = check_network(network, f"{where}.network", catalogue)
     rank = settings.get("rank") if _needs_rank(kind, catalogue) else None
     if _needs_rank(kind, catalogue):
         _check_rank(rank, kind, where)
     try:
-        (placement,) = placements(settings.get("placement", "all"), count)
+        (placement,) = placements(settings.get("placement", "all"), places)
     except ValueError as error:
         raise StudyError(f"{where}.placement: {error}") from None
     given = {**study.layer, **dict(_group(settings, "layer"))}
@@ -254,11 +255,15 @@ def _check_count(axes: Mapping[str, Sequence[Any]], block: Mapping[str, Any], wh
         raise StudyError(f"{where}: {cells:,} cells; a block has at most {MOST_CELLS:,}")
 
 
-def check_network(network: object, where: str, catalogue: Catalogue) -> int:
-    """How many places the network has; StudyError if there is none of that name."""
-    if not isinstance(network, str) or network not in catalogue.networks:
-        raise StudyError(f"{where}: unknown network {shown(network)}; {nearest(network, catalogue.networks)}")
-    return catalogue.networks[network]
+def check_network(network: object, where: str, catalogue: Catalogue) -> Places:
+    """The network's places; StudyError if there is none of that name."""
+    try:
+        return catalogue.places(str(network))
+    except KeyError:
+        known = nearest(network, catalogue.networks)
+        raise StudyError(f"{where}: unknown network {shown(network)}; {known}") from None
+    except ValueError as error:
+        raise StudyError(f"{where}: {error}") from None
 
 
 def _needs_rank(kind: object, catalogue: Catalogue) -> bool:

@@ -21,18 +21,18 @@ SEEDS: Schema = {
     "anyOf": [{**WHOLE, "minimum": 1}, {"type": "array", "items": WHOLE, "minItems": 1}],
     "description": "A number n (seeds 0 to n-1) or a list.",
 }
-WORDS: Schema = {"enum": ["all", "subsets"]}
+PLACE: Schema = {"type": ["integer", "string"]}
 PLACEMENT: Schema = {
     "anyOf": [
-        WHOLE,
-        WORDS,
+        PLACE,
         {
             "type": "array",
-            "items": {"anyOf": [WHOLE, WORDS, {"type": "array", "items": WHOLE}]},
+            "items": {"anyOf": [PLACE, {"type": "array", "items": PLACE}]},
             "minItems": 1,
         },
     ],
-    "description": "Which layers are of the kind, from 1: 3 and [1, 3] are one placement, [[1], [3], all] three.",
+    "description": "Which layers are of the kind, from 1: 3 and [1, 3] are one placement, [[1], [3], all] three; "
+    "modules by name in a network of a library.",
 }
 
 

@@ -15,7 +15,8 @@ from lrlc.studies.loading_stages import check_stages, full_tune
 from lrlc.studies.loading_titles import with_titles
 from lrlc.studies.overrides import merge
 from lrlc.studies.paths import expanded
-from lrlc.studies.schema import Catalogue, Search, Study, Training, placements, seed_list
+from lrlc.studies.places import placements
+from lrlc.studies.schema import Catalogue, Search, Study, Training, seed_list
 from lrlc.studies.yaml_text import YamlError, read_yaml_file
 
 HERE = Path(__file__).resolve().parent

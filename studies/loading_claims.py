@@ -6,17 +6,18 @@ from typing import Any
 from lrlc.studies.claims import DATASET_KEYS
 from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.lines import shown
-from lrlc.studies.schema import Catalogue, placements
+from lrlc.studies.places import Places, placement_text, placements
+from lrlc.studies.schema import Catalogue
 from lrlc.studies.titles import Title
 
 
-def full_claims(given: object, places: int, catalogue: Catalogue) -> list[dict[str, Any]]:
+def full_claims(given: object, places: Places, catalogue: Catalogue) -> list[dict[str, Any]]:
     """The claims with placements written as in the tables; StudyError for unknown kinds and data sets."""
     claims = given if isinstance(given, list) else [given]
     return [_full(claim, f"claims[{number}]", places, catalogue) for number, claim in enumerate(claims)]
 
 
-def _full(claim: object, where: str, places: int, catalogue: Catalogue) -> dict[str, Any]:
+def _full(claim: object, where: str, places: Places, catalogue: Catalogue) -> dict[str, Any]:
     if not isinstance(claim, dict):
         raise StudyError(f"{where}: expected a mapping, got {shown(claim)}")
     for key in DATASET_KEYS:
@@ -29,7 +30,7 @@ def _full(claim: object, where: str, places: int, catalogue: Catalogue) -> dict[
     return {**claim, **sides}
 
 
-def _cells(given: object, where: str, places: int, catalogue: Catalogue) -> object:
+def _cells(given: object, where: str, places: Places, catalogue: Catalogue) -> object:
     cells: Mapping[str, Any] = given if isinstance(given, dict) else {"kind": given}
     kind = cells.get("kind")
     if not isinstance(kind, str) or kind not in catalogue.kinds:
@@ -45,7 +46,7 @@ def _cells(given: object, where: str, places: int, catalogue: Catalogue) -> obje
         named = placements(cells["placement"], places)
     except ValueError as error:
         raise StudyError(f"{where}.placement: {error}") from None
-    return {**full, "placement": ["+".join(map(str, placement)) for placement in named]}
+    return {**full, "placement": list(map(placement_text, named))}
 
 
 def _options(given: object, where: str, kind: str, catalogue: Catalogue) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a study is: the declarative form that a YAML file must have. See docs/studies.md."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -27,12 +27,11 @@ from lrlc.studies.fields import (
     StudyName,
     Whole,
 )
-from lrlc.studies.lines import masked, shown
+from lrlc.studies.lines import masked
+from lrlc.studies.places import ModuleNames, Placement, Places
 from lrlc.studies.regime import AnyRegime, Regime
 from lrlc.studies.stages import LengthCheck, Tune
 from lrlc.studies.titles import Title
-
-MOST_SUBSETS_OF = 16
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,14 @@ class Catalogue:
     """Layer kind -> the kind whose parameter count it is widened to."""
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Layer kind -> the options (`layer.share`) that it takes, each with its default."""
+    library: Callable[[str], ModuleNames] | None = None
+    """The places of a library's network ('timm/resnet18'); ValueError where there is none of that name."""
+
+    def places(self, network: str) -> Places:
+        """KeyError for an unknown network, ValueError for one of a library."""
+        if "/" in network and self.library is not None:
+            return self.library(network)
+        return self.networks[network]
 
 
 Draw = Literal["first", "seed"]
@@ -334,7 +341,7 @@ class TrialConfig:
     network: str
     kind: str
     rank: int | None
-    placement: tuple[int, ...]
+    placement: Placement
     options: tuple[tuple[str, OptionValue], ...]
     train: Training
     seed: int
@@ -372,29 +379,3 @@ def seed_list(given: object) -> object:
     if isinstance(given, int) and not isinstance(given, bool):
         return list(range(given))
     return given
-
-
-def placements(given: object, count: int) -> list[tuple[int, ...]]:
-    """`all`, `subsets`, a place, a list of places (one placement) or a list of those (several).
-
-    Raises ValueError where a place is no int or outside 1..count.
-    """
-    if given == "all":
-        return [tuple(range(1, count + 1))]
-    if given == "subsets":
-        if count > MOST_SUBSETS_OF:
-            raise ValueError(f"the subsets of {count} places are too many; at most {MOST_SUBSETS_OF} places")
-        return [
-            tuple(place for place in range(1, count + 1) if bits >> (place - 1) & 1)
-            for bits in range(1, 2**count)
-        ]
-    if isinstance(given, int) and not isinstance(given, bool):
-        given = [given]
-    if not isinstance(given, list) or not given:
-        raise ValueError(f"expected 'all', 'subsets', a place or a list of places, got {shown(given)}")
-    if any(isinstance(item, list | str) for item in given):
-        return [place for item in given for place in placements(item, count)]
-    for place in given:
-        if not isinstance(place, int) or isinstance(place, bool) or not 1 <= place <= count:
-            raise ValueError(f"{shown(place)} is outside the network, which has places 1 to {count}")
-    return [tuple(sorted(set(given)))]

@@ -43,7 +43,7 @@ class OpenedStudy:
             return None
         sources = {
             layers.LAYER_KINDS[config.kind].source,
-            layers.NETWORKS[config.network].source,
+            layers.find_network(config.network).source,
             DATASETS[config.dataset.name].source if config.dataset.name else None,
         }
         digests = [plugin.digest for plugin in self.plugins if plugin.path in sources]
@@ -79,14 +79,33 @@ def catalogue() -> Catalogue:
         matched={name: kind.matched_to for name, kind in layers.LAYER_KINDS.items() if kind.matched_to},
         networks={name: network.placements for name, network in layers.NETWORKS.items()},
         datasets=frozenset(DATASETS),
+        library=_library,
         options={name: _options(kind) for name, kind in layers.LAYER_KINDS.items()},
     )
+
+
+def _library(network: str) -> layers.ModulePlaces:
+    modules = layers.find_network(network).modules
+    assert modules is not None  # by its '/' it is a library's
+    return modules
+
+
+def _check_widths(study: Study, cells: Sequence[TrialConfig], source: str) -> None:
+    """StudyError where a kind changes widths that a network fixes."""
+    asked = {(cell.network, cell.kind) for cell in cells}
+    asked |= {(study.search.network, kind) for kind in study.search.space.kind} if study.search else set()
+    for network, kind in sorted(asked):
+        try:
+            layers.check_widths(layers.find_network(network), layers.LAYER_KINDS[kind])
+        except layers.LayerError as error:
+            raise StudyError(f"{source}: network: {error}") from None
 
 
 def _check_options(study: Study, known: Catalogue, source: str) -> None:
     """Only the layers know which values their options take."""
     cells = expand(study.model_copy(update={"seeds": study.seeds[:1]}), known)
     cells += [tried[0] for of_group in pilots(study, known) for tried in of_group.trials.values()]
+    _check_widths(study, cells, source)
     asked = {(cell.kind, cell.options, cell.train.epochs) for cell in cells if cell.options}
     for kind, options, epochs in sorted(asked, key=str):
         if fault := _fault(layers.LAYER_KINDS[kind], options, epochs):

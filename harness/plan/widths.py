@@ -22,7 +22,7 @@ from lrlc.harness.training.train import CODE_EPOCH
 from lrlc.harness.trial import Trial
 from lrlc.results.store import Store
 from lrlc.results.widths import MeasuredFor, MeasuredWidth
-from lrlc.studies import TrialConfig
+from lrlc.studies import TrialConfig, placement_text
 
 BATCHES = {"cpu": 4, "cuda": 64}
 EPOCHS = 4
@@ -88,7 +88,7 @@ def _key(config: TrialConfig, dataset: Dataset) -> MeasuredFor:
         network=config.network,
         kind=config.kind,
         rank=config.rank,
-        placement="+".join(map(str, config.placement)),
+        placement=placement_text(config.placement),
         options=json.dumps(dict(config.options), sort_keys=True),
         batch_size=config.train.batch_size,
         precision=config.train.precision,

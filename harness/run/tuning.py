@@ -8,7 +8,7 @@ from lrlc.harness.plan.planning import PilotTrials, settled_ids
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import Store
 from lrlc.results.tuning import Tried, Tuned, details, setting_name
-from lrlc.studies import Group, Setting, TrialConfig
+from lrlc.studies import Group, Setting, TrialConfig, placement_text
 
 
 def settled(pilots: Iterable[PilotTrials], store: Store) -> list[PilotTrials]:
@@ -55,7 +55,7 @@ def _tuned(pilots: PilotTrials, accuracies: Mapping[str, float]) -> Tuned:
         kind=config.kind,
         options=json.dumps(options, sort_keys=True),
         rank=config.rank,
-        placement="+".join(map(str, config.placement)),
+        placement=placement_text(config.placement),
         trained={"train_images": config.dataset.train_images, "draw": config.dataset.draw, **training},
         pilot_epochs=short.train.epochs,
         tried=tuple(tried),

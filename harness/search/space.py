@@ -11,7 +11,8 @@ from typing import Any
 from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plan.planning import Planner
 from lrlc.harness.trial import Trial
-from lrlc.studies import Interval, Search, has_places, placements, suggested_configs
+from lrlc.studies import Interval, Search, has_places, placement_text, placements, suggested_configs
+from lrlc.studies.places import Places
 
 Row = Mapping[str, Any]
 Params = dict[str, Any]
@@ -38,7 +39,7 @@ class SearchSpace:
         if opened.study.search is None:
             raise ValueError(f"study {opened.study.name} has no search")
         self._opened, self._planner, self.search = opened, planner, opened.study.search
-        self.axes = _axes(self.search, opened.catalogue.networks[self.search.network])
+        self.axes = _axes(self.search, opened.catalogue.places(self.search.network))
 
     def asked(self, kind: str) -> Iterator[str]:
         """The axes of a suggestion of that kind: a rank and a placement only where it has one."""
@@ -142,11 +143,11 @@ class SearchSpace:
         return values
 
 
-def _axes(search: Search, places: int) -> dict[str, Axis]:
+def _axes(search: Search, places: Places) -> dict[str, Axis]:
     chosen = placements(search.space.placement, places)
     axes: dict[str, Axis] = {
         "kind": tuple(dict.fromkeys(search.space.kind)),
-        "placement": tuple(dict.fromkeys("+".join(map(str, place)) for place in chosen)),
+        "placement": tuple(dict.fromkeys(map(placement_text, chosen))),
     }
     if search.space.rank:
         axes["rank"] = tuple(dict.fromkeys(search.space.rank))

@@ -77,6 +77,7 @@ def train(
             optimizer = _take_over(network, model, optimizer, settings, seed)
             model, step = network, TrainingStep(network, optimizer, splits["train"], precision)
         order = _generator(derive_seed(seed, "order", epoch))
+        torch.manual_seed(derive_seed(seed, "noise", epoch))  # of dropout; our own networks draw none
         epoch_clock = time.perf_counter()
         train_loss, train_accuracy = _train_epoch(step, sizes, settings, order, epoch - 1)
         train_seconds += (seconds := time.perf_counter() - epoch_clock)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lrlc.results.names import short_kind_name
+from lrlc.results.names import layers_name, short_kind_name
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS
 from lrlc.studies.claims import Cells
@@ -115,7 +115,7 @@ def chosen(side: Side) -> "pd.Series[float]":
 def cell_name(settings: Settings) -> str:
     """'LRLC rank 4, layer 3'."""
     rank = f" rank {rank}" if (rank := rank_of(settings)) else ""
-    told = [_layers(str(settings["placement"])), _options(str(settings["options"]))]
+    told = [layers_name(str(settings["placement"])), _options(str(settings["options"]))]
     return ", ".join([short_kind_name(str(settings["kind"])) + rank, *filter(None, told)])
 
 
@@ -127,7 +127,7 @@ def chosen_name(side: Side) -> str:
     settings = side.settings[choose(side).column]
     said = {
         "rank": f"rank {rank}" if (rank := rank_of(settings)) else "",
-        "placement": _layers(str(settings["placement"])),
+        "placement": layers_name(str(settings["placement"])),
         "options": _options(str(settings["options"])),
     }
     return ", ".join(text for name, text in said.items() if name in varying and text)
@@ -166,16 +166,10 @@ def cells_name(cells: Cells) -> str:
     if ranks:
         said.append(f"rank {ranks[0]}" if len(ranks) == 1 else f"rank {_listed(ranks)}")
     if len(places) == 1:
-        said.append(_layers(places[0]))
+        said.append(layers_name(places[0]))
     said += [f"{name} {value}" for name, value in [*cells.layer.items(), *cells.defaults.items()]]
     name = short_kind_name(cells.kind)
     return f"{name} ({', '.join(said)})" if said else name
-
-
-def _layers(placement: str) -> str:
-    if not placement:
-        return ""
-    return f"layers {placement}" if "+" in placement else f"layer {placement}"
 
 
 def _options(text: str) -> str:

@@ -96,7 +96,7 @@ def _placement(value: object) -> str:
     """As trials name it: [1, 2] is one placement, '1+2'; [[1], [2]] are two."""
     if not isinstance(value, list):
         return str(value)
-    if any(isinstance(one, list | str) for one in value):
+    if any(isinstance(one, list) or one in ("all", "subsets") for one in value):
         return ", ".join(map(_placement, value))
     return "+".join(map(str, value))
 

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from lrlc.results.markup.content import Block, Column, Folded, Section, Table, Text
-from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.names import dataset_name, kind_name, layers_name
 from lrlc.results.report.text import words
 from lrlc.results.schema import BROKEN, TrialStatus
 
@@ -21,7 +21,7 @@ def section(rows: pd.DataFrame, missing: int) -> Section:
     for row in bad.head(MOST).to_dict("records"):
         error = "" if pd.isna(row["error"]) else _TERMINAL_COLOURS.sub("", str(row["error"])).strip()
         rank = "" if pd.isna(row["rank"]) else f" rank {row['rank']:.0f}"
-        place = f" in layers {row['placement']}" if row["placement"] else ""
+        place = f" in {layers_name(row['placement'])}" if row["placement"] else ""
         what = f"{dataset_name(row['dataset'])}, {kind_name(row['kind'])}{rank}{place}, seed {row['seed']}"
         said = error.splitlines()[-1] if error else ""
         lines.append([words(text) for text in (row["status"].replace("_", " "), what, said, row["trial_id"])])
