@@ -11,6 +11,7 @@ from lrlc.results.names import layers_name
 from lrlc.results.schema import TABLES, EpochRecord, TrialResult, TrialStatus
 from lrlc.studies.places import placement_text
 from lrlc.studies.schema import DatasetSpec, Kept, Measure, TrialConfig
+from lrlc.studies.training import as_columns
 
 _COLUMNS = frozenset(column.name for column in TABLES["trials"])
 
@@ -81,6 +82,7 @@ def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
     return TrialResult(
         **{
             **_by_name(config.train, config, trial),
+            **as_columns(config.train),
             **_of_data_set(config.dataset),
             **_of_code(),
             "trial_id": trial.id,

@@ -46,6 +46,9 @@ class FixedCombiningWeights(nn.Module):
     learning_rate_factor: multiplies the learning rate of the logits (see `parameter_groups`).
     """
 
+    no_weight_decay = True
+    """Decay would pull the weights towards equal shares, and the layer towards a convolution."""
+
     def __init__(
         self,
         rank: int,

@@ -1,22 +1,41 @@
-"""Parameters by the factor on their learning rate, as an optimizer takes them."""
+"""Parameters by the factor on their learning rate and by their weight decay, as an optimizer takes them."""
 
 from typing import Any
 
 from torch import nn
 
 
-def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Groups {"params": [...], "factor": f} that hold each parameter once, in the model's order.
+def parameter_groups(model: nn.Module, *, weight_decay: float = 0.0) -> list[dict[str, Any]]:
+    """Groups {"params": [...], "factor": f, "weight_decay": d} that hold each parameter once, in the model's order.
 
     A module's attribute `learning_rate_factor` (1 where it has none) counts for all parameters in it; factors of
-    modules in modules multiply. Whoever sets a learning rate multiplies it by the group's factor.
+    modules in modules multiply. Whoever sets a learning rate multiplies it by the group's factor. Weights alone decay:
+    vectors (of norms), parameters called bias... and all in a module with the attribute `no_weight_decay` do not.
     """
     factors = dict.fromkeys(model.parameters(), 1.0)
     for module in model.modules():
         factor = getattr(module, "learning_rate_factor", 1.0)
         for parameter in module.parameters() if factor != 1 else ():
             factors[parameter] *= factor
-    groups: dict[float, list[nn.Parameter]] = {}
+    spared = _spared(model) if weight_decay else set()
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter, factor in factors.items():
-        groups.setdefault(factor, []).append(parameter)
-    return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
+        decay = 0.0 if parameter in spared else weight_decay
+        groups.setdefault((factor, decay), []).append(parameter)
+    return [
+        {"params": parameters, "factor": factor, "weight_decay": decay}
+        for (factor, decay), parameters in groups.items()
+    ]
+
+
+def _spared(model: nn.Module) -> set[nn.Parameter]:
+    """The parameters that never decay."""
+    spared = {
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.ndim < 2 or name.rpartition(".")[2].startswith("bias")
+    }
+    for module in model.modules():
+        if getattr(module, "no_weight_decay", False):
+            spared |= set(module.parameters())
+    return spared

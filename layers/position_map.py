@@ -18,6 +18,8 @@ from lrlc.layers.registry import layer_kind
 class PositionMap(nn.Module):
     """y (N, C, H', W') -> y + values; values (C, H', W') are learned, and zero at first."""
 
+    no_weight_decay = True
+
     def __init__(self, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.values = nn.Parameter(torch.empty(channels, *size))

@@ -3,9 +3,11 @@
 import pandas as pd
 
 from lrlc.results.schema import TrialStatus
-from lrlc.results.statistics import CELL
+from lrlc.results.statistics import CELL, TRAINING_SETTINGS
 
 ACCURACIES = ("validation_accuracy", "test_accuracy")
+COUNTED = ("epochs", "train_images")
+"""What is never tuned; a setting that is, is a text in place of its value."""
 COLUMNS = (*CELL, "seed", "status", *ACCURACIES)
 """The columns of trials that `length_pairs` needs of both frames."""
 
@@ -28,5 +30,5 @@ def length_pairs(grid: pd.DataFrame, shorter: pd.DataFrame) -> pd.DataFrame:
 def _finished(rows: pd.DataFrame) -> pd.DataFrame:
     finished = rows.loc[rows["status"] == TrialStatus.FINISHED, [*CELL, "seed", *ACCURACIES]]
     return finished.astype(
-        dict.fromkeys(("learning_rate", "momentum", "warmup_epochs", "batch_size"), "object")
+        dict.fromkeys((name for name in TRAINING_SETTINGS if name not in COUNTED), "object")
     )

@@ -2,8 +2,13 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from lrlc.studies.titles import Title
+from lrlc.studies.training import LATER_KEYS, usual
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KIND_NAMES = {
     "conv": "convolution",
@@ -116,11 +121,38 @@ def kinds_in_order(kinds: Iterable[str]) -> list[str]:
     return [kind for kind in reversed(KIND_NAMES) if kind in given] + sorted(given - set(KIND_NAMES))
 
 
+ABSENT = {
+    "augment": "no augmentation",
+    "gradient_clipping": "no gradient clipping",
+    "ema": "no EMA",
+    "decay_epochs": "no steps",
+    "crop_padding": "crop padding of an eighth",
+}
+"""What the nulls of settings are called that have no number or name where they are left out."""
+SETTING_NAMES = {"ema": "EMA"}
+
+
+def setting_value(name: str, value: Any) -> Any:
+    """A setting of training as a study would write it: a null of a later key is its default."""
+    is_null = value is None or value != value
+    return usual(name) if is_null else value
+
+
 def setting_name(name: str, value: object) -> str:
-    """A setting of training that tells panels apart: 'learning rate 0.1', 'images drawn by seed'."""
+    """A setting of training that tells panels apart: 'learning rate 0.1', 'images drawn by seed', 'no EMA'."""
     if name == "draw":
         return "images drawn by seed" if value == "seed" else "first images"
-    return f"{name.replace('_', ' ')} {f'{value:.10g}' if isinstance(value, float) else value}"
+    known = setting_value(name, value)
+    if not known and name in ABSENT:
+        return ABSENT[name]
+    said = SETTING_NAMES.get(name, name.replace("_", " "))
+    return f"{said} {f'{known:.10g}' if isinstance(known, float) else known}"
+
+
+def varying_settings(row: "pd.Series[Any]", others: "pd.DataFrame") -> list[str]:
+    """'optimizer adamw': the later settings of training in which other rows differ from this one."""
+    varying = [name for name in LATER_KEYS if others[name].nunique(dropna=False) > 1]
+    return [setting_name(name, row[name]) for name in varying]
 
 
 def dataset_name(name: str) -> str:

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lrlc.results.names import setting_value
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL, TRAINING_SETTINGS
 from lrlc.studies import Constraint, Search
 
+COUNTS = ("rank", "seeds", "batch_size", "crop_padding", "parameters", "flops_per_image")
 MEASURES = ("validation_accuracy", "validation_loss", "parameters", "flops_per_image", "test_accuracy")
 
 
@@ -60,7 +62,7 @@ def as_records(found: pd.DataFrame, search: Search) -> list[dict[str, Any]]:
     metrics = [objective.metric for objective in search.objectives]
     shown = found[["kind", "rank", "placement", *searched, *metrics, "seeds", "test_accuracy"]]
     return [
-        {str(name): None if pd.isna(value) else _whole(name, value) for name, value in record.items()}
+        {str(name): _value(str(name), value) for name, value in record.items()}
         for record in shown.to_dict("records")
     ]
 
@@ -85,5 +87,6 @@ def _is_kept(found: pd.DataFrame, constraints: Sequence[Constraint]) -> "pd.Seri
     return kept
 
 
-def _whole(name: object, value: Any) -> Any:
-    return int(value) if name in ("rank", "seeds", "parameters", "flops_per_image") else value
+def _value(name: str, value: Any) -> Any:
+    known = setting_value(name, value)
+    return int(known) if name in COUNTS and known is not None else known

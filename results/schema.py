@@ -136,11 +136,36 @@ class TrialResult:
     epochs: Annotated[Epochs, "Epochs asked for."]
     batch_size: Annotated[Int32, "Images in a step.", Unit("images")]
     learning_rate: Annotated[float, "The highest learning rate, after warm-up."]
-    momentum: Annotated[float, "Nesterov momentum."]
+    momentum: Annotated[float, "Nesterov momentum; the first beta of `adamw`."]
     warmup_epochs: Annotated[float, "How long the learning rate rises.", Unit("epochs")]
     precision: Annotated[
         str, "The arithmetic of training, `float32` or `bfloat16`; `auto` if it never began."
     ]
+    optimizer: Annotated[str | None, "`adamw`, or that of a plugin; null is `sgd`."] = None
+    weight_decay: Annotated[float | None, "Of weights; biases and norms have none. Null is 0."] = None
+    schedule: Annotated[
+        str | None, "How the learning rate goes on after warm-up: `constant`, `step`; null is `cosine`."
+    ] = None
+    decay_epochs: Annotated[float | None, "Between two steps of schedule `step`.", Unit("epochs")] = None
+    decay_rate: Annotated[
+        float | None, "What a step of the schedule multiplies the learning rate by; null is 0.1."
+    ] = None
+    label_smoothing: Annotated[
+        float | None,
+        "Share of the target that all classes have alike; losses are given without it. Null is 0.",
+    ] = None
+    gradient_clipping: Annotated[
+        float | None, "The most that the norm of all gradients may be; null where it is not limited."
+    ] = None
+    augment: Annotated[str | None, "Augmentations of training images, in order: `flip+crop`."] = None
+    crop_padding: Annotated[
+        Pixels | None, "Black around the images that `crop` cuts from; null is an eighth of their height."
+    ] = None
+    mixup_alpha: Annotated[float | None, "Of the Beta distribution of `mixup`'s share; null is 0.2."] = None
+    ema: Annotated[
+        float | None,
+        "Decay of the moving average of weights that validation and test look at; null is the weights themselves.",
+    ] = None
     config: Annotated[str, "All settings that define the trial, as JSON."]
     code_epoch: Annotated[Int32, "Raised when the code changes what a trial computes."]
     search_number: Annotated[

@@ -15,10 +15,10 @@ from lrlc.studies.schema import (
     Resources,
     Search,
     Study,
-    Training,
     TrialConfig,
 )
 from lrlc.studies.stages import LengthCheck, Tune
+from lrlc.studies.training import Training
 from lrlc.studies.tuning import (
     Group,
     Pilots,

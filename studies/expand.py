@@ -16,7 +16,8 @@ from lrlc.studies.errors import StudyError, first_fault, nearest
 from lrlc.studies.fields import MOST_CELLS, MOST_RANK, OptionValue, sensible
 from lrlc.studies.lines import shown
 from lrlc.studies.places import Places, placement_of, placements
-from lrlc.studies.schema import Catalogue, DatasetSpec, Study, Training, TrialConfig
+from lrlc.studies.schema import Catalogue, DatasetSpec, Study, TrialConfig
+from lrlc.studies.training import Training, check_training
 
 Model = TypeVar("Model", bound=BaseModel)
 Changes = tuple[tuple[str, OptionValue], ...]
@@ -156,6 +157,8 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     options = {name: value for name, value in given.items() if name in taken and value != taken[name]}
     dataset = dataset_spec(settings["dataset"], f"{where}.dataset", catalogue)
     dataset = _limited(dataset, study)
+    train = _updated(study.train, settings, "train", where).without_unused()
+    check_training(train, catalogue.training, f"{where}.train")
     return TrialConfig(
         dataset=_drawable(_updated(dataset, settings, "dataset", where), where),
         network=network,
@@ -163,7 +166,7 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
         rank=rank,
         placement=placement if has_places(kind) else (),
         options=tuple(sorted(options.items())),
-        train=_updated(study.train, settings, "train", where),
+        train=train,
         seed=0,
     )
 
@@ -239,6 +242,12 @@ def _check_values(given: object, axis: str, where: str) -> None:
     if axis in ("dataset", "dataset.size", "placement"):
         return
     for value in _values(given):
+        if (
+            axis == "train.augment"
+            and isinstance(value, list)
+            and all(isinstance(each, str) for each in value)
+        ):
+            continue
         if isinstance(value, list | dict):
             raise StudyError(f"{where}.{axis}: expected a name or a number, got {shown(value)}")
         if axis.startswith("layer."):

@@ -20,6 +20,7 @@ MOST_CELLS, MOST_TRIALS = 100_000, 1_000_000
 MOST_PIXELS = 10_000
 MOST_RANK = 100_000
 MOST_RATE = 1e30
+MOST_DECAY = 100.0
 MOST_CPUS = 10_000
 LEAST_SHARE = 0.001
 MOST_MINUTES = 10 * 366 * 24 * 60
@@ -80,6 +81,7 @@ Epochs = Annotated[Whole, Field(ge=1, le=MOST_EPOCHS)]
 Images = Annotated[Whole, Field(ge=1, le=MOST_IMAGES)]
 Pixels = Annotated[Whole, Field(ge=0, le=MOST_PIXELS)]
 Rank = Annotated[Whole, Field(ge=1, le=MOST_RANK)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 SeedCount = Annotated[Whole, Field(ge=1, le=MOST_SEEDS)]
 Minutes = Annotated[Real, Field(ge=0, le=MOST_MINUTES)]
 _STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"

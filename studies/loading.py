@@ -16,7 +16,8 @@ from lrlc.studies.loading_titles import with_titles
 from lrlc.studies.overrides import merge
 from lrlc.studies.paths import expanded
 from lrlc.studies.places import placements
-from lrlc.studies.schema import Catalogue, Search, Study, Training, seed_list
+from lrlc.studies.schema import Catalogue, Search, Study, seed_list
+from lrlc.studies.training import Training, check_names, check_training
 from lrlc.studies.yaml_text import YamlError, read_yaml_file
 
 HERE = Path(__file__).resolve().parent
@@ -117,10 +118,12 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
     if not study.grid and study.search is None:
         raise StudyError("grid: the study has neither a grid nor a search")
     check_network(study.network, "network", catalogue)
+    check_names(study.train, catalogue.training, "train")
     _check_once(study.seeds, "seeds")
     _check_layer(study, catalogue)
     if study.search is not None:
         _check_search(study.search, catalogue)
+        check_training(study.train, catalogue.training, "train")
     return study
 
 

@@ -9,8 +9,9 @@ from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.expand import GridCell, grid_cells
 from lrlc.studies.fields import MOST_SEEDS
 from lrlc.studies.lines import shown
-from lrlc.studies.schema import Catalogue, Study, Training
+from lrlc.studies.schema import Catalogue, Study
 from lrlc.studies.stages import flat_grid, pilot_seeds, share_of_epochs
+from lrlc.studies.training import Training
 
 DEFAULT_PILOT_SEEDS = 2
 FIXED = ("dataset", "network", "kind", "rank", "placement")

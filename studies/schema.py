@@ -10,9 +10,6 @@ from lrlc.studies.claims import Claim, Decision
 from lrlc.studies.fields import (
     LEAST_SHARE,
     MOST_CPUS,
-    MOST_EPOCHS,
-    MOST_RATE,
-    Epochs,
     Images,
     Listed,
     Minutes,
@@ -32,6 +29,7 @@ from lrlc.studies.places import ModuleNames, Placement, Places
 from lrlc.studies.regime import AnyRegime, Regime
 from lrlc.studies.stages import LengthCheck, Tune
 from lrlc.studies.titles import Title
+from lrlc.studies.training import SHIPPED, Names, Training
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class Catalogue:
     """Layer kind -> the kind whose parameter count it is widened to."""
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Layer kind -> the options (`layer.share`) that it takes, each with its default."""
+    training: Names = field(default_factory=lambda: SHIPPED)
+    """The registered names that keys of `train` take."""
     library: Callable[[str], ModuleNames] | None = None
     """The places of a library's network ('timm/resnet18'); ValueError where there is none of that name."""
 
@@ -104,17 +104,6 @@ class DatasetSpec(Model):
 
 
 _LATER_KEYS = ("size", "draw", "shuffle_labels", "image")
-
-
-class Training(Model):
-    """SGD with Nesterov momentum, linear warm-up and cosine decay; no augmentation, no weight decay."""
-
-    epochs: Epochs = 10
-    batch_size: Annotated[Images, Field(ge=2)] = 512
-    learning_rate: Annotated[Real, Field(gt=0, le=MOST_RATE)] = 0.1
-    momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.9
-    warmup_epochs: Annotated[Real, Field(ge=0, le=MOST_EPOCHS)] = 0.5
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
 class Resources(Model):
@@ -355,7 +344,7 @@ class TrialConfig:
             "rank": self.rank,
             "placement": list(self.placement),
             "options": dict(sorted(self.options)),
-            "train": self.train.model_dump(),
+            "train": self.train.identity(),
             "seed": self.seed,
         }
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from lrlc.studies.expand import GridCell, expand, grid_cells, with_seed, with_settings
 from lrlc.studies.fields import OptionValue
-from lrlc.studies.schema import Catalogue, Study, Training, TrialConfig
+from lrlc.studies.schema import Catalogue, Study, TrialConfig
 from lrlc.studies.stages import LengthCheck, Tune, share_of_epochs
+from lrlc.studies.training import Training
 
 Group = Hashable
 """What cells that share a tuned setting have in common."""

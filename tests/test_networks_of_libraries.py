@@ -16,7 +16,8 @@ from lrlc.results.names import cell_label
 from lrlc.results.schema import TrialResult
 from lrlc.studies import StudyError, TrialConfig, expand
 from lrlc.studies.places import placement_text
-from lrlc.studies.schema import DatasetSpec, Training
+from lrlc.studies.schema import DatasetSpec
+from lrlc.studies.training import Training
 
 RESNET, TINY = "timm/resnet18", "timm/test_resnet"
 IMAGE = (1, 12, 11)

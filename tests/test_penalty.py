@@ -12,7 +12,7 @@ from lrlc.harness.training.train import train
 from lrlc.harness.trial import Trial
 from lrlc.results.schema import TrialResult
 from lrlc.studies import DatasetSpec, StudyError, TrialConfig
-from lrlc.studies.schema import Training
+from lrlc.studies.training import Training
 
 DIGITS = DatasetSpec(name="digits", train_images=64, evaluation_images=32)
 SHORT = Training(epochs=4, batch_size=16, learning_rate=0.05)

@@ -26,6 +26,7 @@ from lrlc.results.schema import (
 )
 from lrlc.results.schema_page import PAGE, schema_page
 from lrlc.results.store import Store
+from lrlc.studies.training import LATER_KEYS
 
 COMMITTED = Path(__file__).parent.parent / "results"
 OLDER = Path(__file__).parent / "older_tables"
@@ -42,6 +43,7 @@ LACKING = {
         "draw",
         "shuffle_labels",
         "backend",
+        *LATER_KEYS,
     }
 }
 """Columns added since."""

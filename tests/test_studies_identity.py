@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.studies_samples import CATALOGUE, parsed
 
 from lrlc.studies import DatasetSpec, TrialConfig, expand, trial_id
-from lrlc.studies.schema import Training
+from lrlc.studies.training import Training
 
 PINNED = """
 name: pinned

@@ -18,7 +18,8 @@ from lrlc.harness.data import Dataset, Split
 from lrlc.harness.training import train as training
 from lrlc.harness.trial import Trial
 from lrlc.results.schema import EpochRecord
-from lrlc.studies.schema import DatasetSpec, Training, TrialConfig
+from lrlc.studies.schema import DatasetSpec, TrialConfig
+from lrlc.studies.training import Training
 
 CLASSES = 10
 LEARNING_RATE = 0.01

@@ -40,6 +40,7 @@ class DeviceSplit:
         self._labels = self._own_labels() if labels is None else self._placed(labels)
         low, high = scaling
         self._scale, self._low = (high - low) / 255, low
+        self.black = low
 
     def moved(self, down: int, right: int) -> "DeviceSplit":
         """The same images, each moved by as many pixels beside its own offset; what comes in is black."""

@@ -10,6 +10,9 @@ from lrlc import layers
 from lrlc.harness import plugins
 from lrlc.harness.data import DATASETS
 from lrlc.harness.training import from_conv
+from lrlc.harness.training.augmentations import AUGMENTATIONS
+from lrlc.harness.training.optimizers import OPTIMIZERS
+from lrlc.harness.training.schedules import SCHEDULES
 from lrlc.studies import (
     Catalogue,
     Study,
@@ -38,13 +41,16 @@ class OpenedStudy:
     overrides: tuple[str, ...]
 
     def plugin_digest(self, config: TrialConfig) -> str | None:
-        """Digest of the plugin files that define the trial's kind, network or data set; None if all are shipped."""
+        """Digest of the plugin files that define what the trial uses; None if all of it is shipped."""
         if not self.plugins:
             return None
         sources = {
             layers.LAYER_KINDS[config.kind].source,
             layers.find_network(config.network).source,
             DATASETS[config.dataset.name].source if config.dataset.name else None,
+            OPTIMIZERS[config.train.optimizer].source,
+            SCHEDULES[config.train.schedule].source,
+            *(AUGMENTATIONS[name].source for name in config.train.augment),
         }
         digests = [plugin.digest for plugin in self.plugins if plugin.path in sources]
         return "+".join(digests) or None
@@ -81,6 +87,11 @@ def catalogue() -> Catalogue:
         datasets=frozenset(DATASETS),
         library=_library,
         options={name: _options(kind) for name, kind in layers.LAYER_KINDS.items()},
+        training={
+            "optimizer": frozenset(OPTIMIZERS),
+            "schedule": frozenset(SCHEDULES),
+            "augment": frozenset(AUGMENTATIONS),
+        },
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from lrlc.harness.training.averaging import Averaged
 from lrlc.harness.training.keeping import Best
 from lrlc.harness.trial import Checkpoint
 from lrlc.results.schema import EpochRecord
@@ -53,12 +54,20 @@ def _digest(trial_id: str, content: bytes) -> bytes:
 
 
 def take(
-    model: nn.Module, optimizer: Optimizer, curve: tuple[EpochRecord, ...], best: Best | None = None
+    model: nn.Module,
+    optimizer: Optimizer,
+    curve: tuple[EpochRecord, ...],
+    best: Best | None = None,
+    averaged: Averaged | None = None,
 ) -> Checkpoint:
     """The trial as it is after the last epoch of `curve`, with the best weights so far where they are to be kept."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    if best is not None:
+        state["best"] = best.as_dict()
+    if averaged is not None:
+        state["averaged"] = averaged.state()
     buffer = io.BytesIO()
-    torch.save(state if best is None else {**state, "best": best.as_dict()}, buffer)
+    torch.save(state, buffer)
     return Checkpoint(curve, buffer.getvalue())
 
 
@@ -68,14 +77,22 @@ def best_of(checkpoint: Checkpoint) -> Best | None:
     return Best(**saved["best"]) if "best" in saved else None
 
 
-def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer, device: torch.device) -> bool:
-    """Set model and optimizer to what `take` saw, on `device`; False where they are others, and are then undefined."""
+def restore(
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimizer: Optimizer,
+    device: torch.device,
+    averaged: Averaged | None = None,
+) -> bool:
+    """Set all of these to what `take` saw, on `device`; False where they are others, and are then undefined."""
     state = torch.load(io.BytesIO(checkpoint.state), map_location=device, weights_only=True)
     # The groups' settings are the optimizer's own: on a GPU the learning rate is a tensor, on a CPU a number.
     groups = optimizer.state_dict()["param_groups"]
     try:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
+        if averaged is not None:
+            averaged.restore(state["averaged"])
     except (KeyError, RuntimeError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise

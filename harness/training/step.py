@@ -1,4 +1,4 @@
-"""One step of training: gather a batch, run it forward and backward, move the parameters.
+"""One step of training: gather a batch, augment it, run it forward and backward, move the parameters.
 
 On a GPU the step is captured once as a CUDA graph and replayed. A small network's step is a hundred kernels of a few
 microseconds, which Python launches eight times slower than the GPU runs them (0.5 against 3.8 ms on an H100).
@@ -13,10 +13,23 @@ from torch.nn import functional as F
 
 from lrlc import layers
 from lrlc.harness.data import DeviceSplit
+from lrlc.harness.training.augmentations import (
+    AUGMENTATIONS,
+    Batch,
+    Draws,
+    augmented,
+    split_draws,
+)
+from lrlc.harness.training.averaging import Averaged
 from lrlc.harness.training.evaluation import autocast
+from lrlc.harness.training.optimizers import OPTIMIZERS
+from lrlc.studies.training import Training
 
 EAGER_STEPS = 3
-"""Steps before a capture: libraries set up their workspaces in them, and the optimizer its momentum."""
+"""Steps before a capture: libraries set up their workspaces in them, and the optimizer its state."""
+
+BatchOf = tuple[Tensor, Draws]
+"""The indices (n,) of a batch's images, and the random numbers of its augmentations."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,38 +38,53 @@ class TrainingStep:
     """Trains `model` batch by batch; what it adds up stays on the device until it is read.
 
     With a GPU that holds the split's images, batches of the size of the first one are replayed from a CUDA graph
-    after EAGER_STEPS; others, and all of a network that cannot be captured, run eagerly, with the same numbers.
+    after EAGER_STEPS; others, and all of a step that cannot be captured, run eagerly, with the same numbers.
+    `averaged` follows the model where the study averages its weights.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, split: DeviceSplit, precision: str
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        split: DeviceSplit,
+        precision: str,
+        training: Training,
+        classes: int,
+        averaged: Averaged | None = None,
     ) -> None:
         self._model, self._optimizer, self._split, self._precision = model, optimizer, split, precision
+        self._training, self._classes, self._averaged = training, classes, averaged
         self._device = split.device
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
-        self._can_capture = self._device.type == "cuda" and split.on_device
+        self._can_capture = self._device.type == "cuda" and split.on_device and _is_capturable(training)
         self._steps_before_capture = EAGER_STEPS
         self._graph: torch.cuda.CUDAGraph | None = None
         self._indices = torch.empty(0, dtype=torch.int64, device=self._device)
+        self._draws: Draws = {}
 
-    def begin_epoch(self, order: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
-        """The batches of `order` (N,), as indices on the device that gathers them; the sums start at zero."""
+    def begin_epoch(self, order: Tensor, draws: Draws, sizes: Sequence[int]) -> Sequence[BatchOf]:
+        """The batches of `order` (N,) and their `draws`, on the device that gathers them; the sums start at zero."""
         self._model.train()
         self._loss_sum.zero_()
         self._correct.zero_()
-        return torch.split(order.to(self._device) if self._can_capture else order, list(sizes))
+        indices = torch.split(order.to(self._device) if self._can_capture else order, list(sizes))
+        placed = {name: numbers.to(self._device) for name, numbers in draws.items()}
+        return list(zip(indices, split_draws(placed, sizes), strict=True))
 
-    def __call__(self, indices: Tensor, learning_rate: float) -> None:
-        """Train on the images of `indices` (n,)."""
+    def __call__(self, batch: BatchOf, learning_rate: float) -> None:
+        """Train on the images of a batch that `begin_epoch` gave."""
+        indices, draws = batch
         self._set_learning_rate(learning_rate)
         if self._graph is None and self._can_capture and not self._steps_before_capture:
-            self._capture(indices)
+            self._capture(indices, draws)
         if self._graph is not None and len(indices) == len(self._indices):
             self._indices.copy_(indices)
+            for name, numbers in draws.items():
+                self._draws[name].copy_(numbers)
             self._graph.replay()
         else:
-            self._train_on(indices)
+            self._train_on(indices, draws)
             self._steps_before_capture = max(0, self._steps_before_capture - 1)
 
     def sums(self) -> tuple[float, int]:
@@ -71,26 +99,44 @@ class TrainingStep:
             else:
                 group["lr"] = rate
 
-    def _train_on(self, indices: Tensor) -> None:
+    def _train_on(self, indices: Tensor, draws: Draws) -> None:
         images, labels = self._split.gather(indices)
+        batch = Batch(images, labels, self._classes, self._split.black)
+        batch = augmented(batch, draws, self._training)
         with autocast(self._device, self._precision):
-            logits = self._model(images)
-        loss = F.cross_entropy(logits.float(), labels)
+            logits = self._model(batch.images)
+        loss = F.cross_entropy(logits.float(), batch.targets)
+        self._descend(self._smoothed(loss, logits, batch))
+        if self._averaged is not None:
+            self._averaged.update()
+        # Read once an epoch: reading each step would wait for the GPU.
+        self._loss_sum += loss.detach() * len(labels)
+        self._correct += (logits.detach().argmax(1) == batch.labels).sum()
+
+    def _smoothed(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:
+        """What is minimised in the place of the cross-entropy, which is what is reported."""
+        smoothing = self._training.label_smoothing
+        if not smoothing:
+            return loss
+        return F.cross_entropy(logits.float(), batch.targets, label_smoothing=smoothing)
+
+    def _descend(self, loss: Tensor) -> None:
+        """Move the parameters down the gradient of the loss and of the layers' own penalties."""
         penalty = layers.penalty(self._model)
         self._optimizer.zero_grad(set_to_none=True)
         (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
+        if (most := self._training.gradient_clipping) is not None:
+            nn.utils.clip_grad_norm_(self._model.parameters(), most)
         self._optimizer.step()
-        # Read once an epoch: reading each step would wait for the GPU.
-        self._loss_sum += loss.detach() * len(labels)
-        self._correct += (logits.detach().argmax(1) == labels).sum()
 
-    def _capture(self, indices: Tensor) -> None:
+    def _capture(self, indices: Tensor, draws: Draws) -> None:
         """Record a step without running it."""
         self._indices = indices.clone()
+        self._draws = {name: numbers.clone() for name, numbers in draws.items()}
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph):
-                self._train_on(self._indices)
+                self._train_on(self._indices, self._draws)
         except RuntimeError as error:  # a layer that reads from the GPU in mid-step, say
             _log.warning("a training step cannot be captured as a CUDA graph and runs eagerly: %s", error)
             self._can_capture = False
@@ -98,14 +144,7 @@ class TrainingStep:
             self._graph = graph
 
 
-def make_optimizer(model: nn.Module, momentum: float, device: torch.device) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum over `layers.parameter_groups`; on a GPU a group's rate is a tensor, for the graph."""
-    groups = layers.parameter_groups(model)
-    nesterov = momentum > 0
-    if device.type != "cuda":
-        return torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=nesterov)
-    for group in groups:
-        group["lr"] = torch.zeros((), device=device)
-    return torch.optim.SGD(
-        groups, lr=torch.zeros((), device=device), momentum=momentum, nesterov=nesterov, fused=True
-    )
+def _is_capturable(training: Training) -> bool:
+    """Whether all that the step consists of says that a CUDA graph may hold it."""
+    augmentations = all(AUGMENTATIONS[name].capturable for name in training.augment)
+    return OPTIMIZERS[training.optimizer].capturable and augmentations

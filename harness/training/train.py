@@ -1,8 +1,8 @@
 """One trial: build the network, train it, report every epoch, test it once at the end.
 
-SGD with Nesterov momentum, linear warm-up, then cosine decay to zero; no augmentation and no weight decay,
-so that the architecture alone speaks. A layer's own penalty joins the loss that is minimised, not the one that is
-reported. Validation serves every choice; the test set is looked at once, at the end.
+As the study's `train` says: by default SGD with Nesterov momentum, linear warm-up, then cosine decay to zero, without
+augmentation or weight decay, so that the architecture alone speaks. A layer's own penalty joins the loss that is
+minimised, not the one that is reported. Validation serves every choice; the test set is looked at once, at the end.
 """
 
 import math
@@ -20,14 +20,19 @@ from lrlc.harness import provenance
 from lrlc.harness.data import Dataset, DeviceSplit, Shelf, device_splits
 from lrlc.harness.measuring import measured
 from lrlc.harness.training import checkpoint, from_conv
+from lrlc.harness.training.augmentations import draws_of_epoch
+from lrlc.harness.training.averaging import Averaged
 from lrlc.harness.training.batches import batch_sizes
 from lrlc.harness.training.evaluation import evaluate, resolve_precision
 from lrlc.harness.training.keeping import Keeper
+from lrlc.harness.training.optimizers import make_optimizer
+from lrlc.harness.training.schedules import learning_rate
 from lrlc.harness.training.seeds import derive_seed
-from lrlc.harness.training.step import TrainingStep, make_optimizer
+from lrlc.harness.training.step import TrainingStep
 from lrlc.harness.trial import Checkpoint, Record, Trial, blank_result
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
-from lrlc.studies.schema import Training, TrialConfig
+from lrlc.studies.schema import TrialConfig
+from lrlc.studies.training import Training
 
 CODE_EPOCH = 1
 """Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
@@ -59,7 +64,7 @@ def train(
     splits = device_splits(trial.config.dataset, seed, dataset, shelf)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    network, model, optimizer, curve = _begin(trial.config, dataset, device, resume)
+    network, model, optimizer, averaged, curve = _begin(trial.config, dataset, device, resume)
     result = _describe(trial, dataset, splits, device, network, started)
     result = replace(result, resumed_epochs=len(curve) or None)
     yield result
@@ -68,20 +73,22 @@ def train(
     sizes = batch_sizes(network, dataset.image_shape, splits["train"].count, settings.batch_size)
     before = from_conv.conv_epochs(trial.config)  # epochs as a convolution
     train_seconds, status = sum(record.seconds for record in curve), TrialStatus.FINISHED
-    step = TrainingStep(model, optimizer, splits["train"], precision)
+    classes = dataset.num_classes
+    step = TrainingStep(model, optimizer, splits["train"], precision, settings, classes, averaged)
     kept_before = checkpoint.best_of(resume) if resume and curve and trial.keep else None
     keeper = Keeper(trial, dataset, curve, kept_before)
     last_checkpoint = time.monotonic()
     for epoch in range(len(curve) + 1, settings.epochs + 1):
         if before and epoch == before + 1:
             optimizer = _take_over(network, model, optimizer, settings, seed)
-            model, step = network, TrainingStep(network, optimizer, splits["train"], precision)
-        order = _generator(derive_seed(seed, "order", epoch))
+            model, averaged = network, _averaged(network, settings)
+            step = TrainingStep(model, optimizer, splits["train"], precision, settings, classes, averaged)
         torch.manual_seed(derive_seed(seed, "noise", epoch))  # of dropout; our own networks draw none
         epoch_clock = time.perf_counter()
-        train_loss, train_accuracy = _train_epoch(step, sizes, settings, order, epoch - 1)
+        train_loss, train_accuracy = _train_epoch(step, sizes, settings, seed, epoch)
         train_seconds += (seconds := time.perf_counter() - epoch_clock)
-        held_out = evaluate(model, splits["validation"], settings.batch_size, precision)
+        evaluated = model if averaged is None else averaged.average
+        held_out = evaluate(evaluated, splits["validation"], settings.batch_size, precision)
         curve.append(
             EpochRecord(
                 epoch=epoch,
@@ -97,10 +104,10 @@ def train(
             status = TrialStatus.DIVERGED
             break
         if model is network:  # a convolution that the layers take over later is not what is kept
-            keeper.note(curve[-1], model)
+            keeper.note(curve[-1], evaluated)
         yield curve[-1]
         if epoch < settings.epochs and time.monotonic() - last_checkpoint >= checkpoint_seconds:
-            yield checkpoint.take(model, optimizer, tuple(curve), keeper.best)
+            yield checkpoint.take(model, optimizer, tuple(curve), keeper.best, averaged)
             last_checkpoint = time.monotonic()
 
     result = replace(
@@ -117,11 +124,11 @@ def train(
     )
     if status is TrialStatus.FINISHED:
         last = curve[-1]
-        yield from keeper.kept(last, model)
+        yield from keeper.kept(last, evaluated)
         result = replace(
             result, validation_loss=last.validation_loss, validation_accuracy=last.validation_accuracy
         )
-        result = measured(result, model, splits, settings.batch_size, precision, trial.measure)
+        result = measured(result, evaluated, splits, settings.batch_size, precision, trial.measure)
     yield replace(result, total_seconds=time.perf_counter() - clock, ended_at=datetime.now(UTC))
 
 
@@ -131,6 +138,7 @@ class _Begun(NamedTuple):
     network: nn.Module
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    averaged: Averaged | None
     curve: list[EpochRecord]
 
 
@@ -141,19 +149,15 @@ def _begin(config: TrialConfig, dataset: Dataset, device: torch.device, resume: 
     before = from_conv.conv_epochs(config)
     if before and len(curve) <= before:
         model = _build(from_conv.as_conv(config), dataset, device)
-    optimizer = make_optimizer(model, config.train.momentum, device)
-    if resume is not None and not checkpoint.restore(resume, model, optimizer, device):
+    optimizer = make_optimizer(model, config.train, device)
+    averaged = _averaged(model, config.train)
+    if resume is not None and not checkpoint.restore(resume, model, optimizer, device, averaged):
         return _begin(config, dataset, device, None)
-    return _Begun(network, model, optimizer, curve)
+    return _Begun(network, model, optimizer, averaged, curve)
 
 
-def learning_rate(settings: Training, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up to `learning_rate`, then a cosine to zero; `step` counts from 0."""
-    total = settings.epochs * steps_per_epoch
-    warmup = min(settings.warmup_epochs * steps_per_epoch, total)
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / (warmup + 1)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+def _averaged(model: nn.Module, settings: Training) -> Averaged | None:
+    return None if settings.ema is None else Averaged(model, settings.ema)
 
 
 def _take_over(
@@ -162,19 +166,20 @@ def _take_over(
     """`network` goes on from the `trained` convolution, as far as they share parameters with their momentum."""
     copied = layers.take_over(network, trained, derive_seed(seed, "from_conv"))
     device = next(network.parameters()).device
-    optimizer = make_optimizer(network, settings.momentum, device)
+    optimizer = make_optimizer(network, settings, device)
     from_conv.hand_momentum(before, trained, optimizer, network, copied)
     return optimizer
 
 
 def _train_epoch(
-    step: TrainingStep, sizes: Sequence[int], settings: Training, order: torch.Generator, epochs_before: int
+    step: TrainingStep, sizes: Sequence[int], settings: Training, seed: int, epoch: int
 ) -> tuple[float, float]:
-    """Mean loss and accuracy over the epoch's images, in batches of these sizes."""
+    """Mean loss and accuracy over the images of an epoch, counted from 1, in batches of these sizes."""
     images = sum(sizes)
-    batches = step.begin_epoch(torch.randperm(images, generator=order), sizes)
-    for number, indices in enumerate(batches, epochs_before * len(batches)):
-        step(indices, learning_rate(settings, number, len(batches)))
+    order = torch.randperm(images, generator=_generator(derive_seed(seed, "order", epoch)))
+    batches = step.begin_epoch(order, draws_of_epoch(settings, seed, epoch, images), sizes)
+    for number, batch in enumerate(batches, (epoch - 1) * len(batches)):
+        step(batch, learning_rate(settings, number, len(batches)))
     loss_sum, correct = step.sums()
     return loss_sum / images, correct / images
 

@@ -18,7 +18,7 @@ from lrlc.results.figures.intervals import PERCENT, draw_intervals, limits
 from lrlc.results.figures.looks import kind_colour, kind_look
 from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
 from lrlc.results.figures.words import legend_below, panel_inches, shortened
-from lrlc.results.names import Layer, cell_label, kinds_in_order, varying_options
+from lrlc.results.names import Layer, cell_label, kinds_in_order, varying_options, varying_settings
 from lrlc.results.pareto import MEASURES, configurations, on_front
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL, summarise
@@ -46,10 +46,6 @@ class _Cloud:
     panel: Panel
     cells: pd.DataFrame
     """With the Summary of each one's test accuracies, in percent, as `summary`."""
-
-    @property
-    def layers(self) -> list[Layer]:
-        return [_layer(row) for _, row in self.cells.iterrows()]
 
     def note(self, with_images: bool) -> str:
         low, high = int(self.cells["seeds"].min()), int(self.cells["seeds"].max())
@@ -125,7 +121,7 @@ def _draw_cloud(ax: Axes, cloud: _Cloud, cost: str, *, narrow: bool) -> None:
     ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
     ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(COSTS[cost])
-    _label(ax, front.iloc[[0, -1]], cost, cloud.layers)
+    _label(ax, front.iloc[[0, -1]], cost, cells)
 
 
 def _scale(ax: Axes, costs: "pd.Series[float]", *, narrow: bool) -> None:
@@ -165,14 +161,15 @@ def _layer(row: "pd.Series[Any]") -> Layer:
     return str(row["kind"]), str(row["placement"]), str(row["options"])
 
 
-def _cell(row: "pd.Series[Any]", layers: Sequence[Layer]) -> str:
-    """'LRLC rank 4, layer 3', with its options where another of its kind and place differs in them."""
-    layer = _layer(row)
-    told = varying_options(layer, [other for other in layers if other[:2] == layer[:2]])
+def _cell(row: "pd.Series[Any]", cells: pd.DataFrame) -> str:
+    """'LRLC rank 4, layer 3', with its options where another of its kind and place differs in them, and training's."""
+    layer, others = _layer(row), [_layer(other) for _, other in cells.iterrows()]
+    told = varying_options(layer, [other for other in others if other[:2] == layer[:2]])
+    told += varying_settings(row, cells)
     return cell_label(layer[0], row["rank"], layer[1], told)
 
 
-def _label(ax: Axes, ends: pd.DataFrame, cost: str, layers: Sequence[Layer]) -> None:
+def _label(ax: Axes, ends: pd.DataFrame, cost: str, cells: pd.DataFrame) -> None:
     """Kind, layers and rank beside the two ends of the front, the dearer first; the other where it stands apart."""
     heights = 100 * ends["test_accuracy"].to_numpy()
     on_screen = ax.transData.transform(np.column_stack([ends[cost], heights]))
@@ -183,7 +180,7 @@ def _label(ax: Axes, ends: pd.DataFrame, cost: str, layers: Sequence[Layer]) -> 
         to_the_left = x > 0.5
         room = (x if to_the_left else 1 - x) * 0.75 * panel_inches(ax)
         ax.annotate(
-            shortened(_cell(row, layers), room, LABEL_POINTS),
+            shortened(_cell(row, cells), room, LABEL_POINTS),
             (row[cost], heights[number]),
             (-4.5 if to_the_left else 4.5, -8 if y > 0.94 or (number == 0 and y > 0.15) else 3.5),
             textcoords="offset points",

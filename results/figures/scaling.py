@@ -16,7 +16,7 @@ from lrlc.results.figures.gains import REFERENCE, draw_kind, draw_means, gains_o
 from lrlc.results.figures.intervals import PERCENT, limits
 from lrlc.results.figures.selection import MOST_PANELS, PANEL, NothingToDraw, Panel, Selection
 from lrlc.results.figures.words import label_places, legend_below
-from lrlc.results.names import kinds_in_order, setting_name
+from lrlc.results.names import kinds_in_order, setting_name, setting_value
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS, summarise
 
@@ -94,7 +94,10 @@ def _alike(rows: pd.DataFrame, axis: str, varying: Sequence[str]) -> Iterator[tu
     if _follow(rows, axis, varying):
         ends = rows.sort_values(axis)[others].iloc[[0, -1]]
         yield (
-            ", ".join(f"{_named(name, ends[name].iloc[0])} to {ends[name].iloc[1]}" for name in others),
+            ", ".join(
+                f"{_named(name, ends[name].iloc[0])} to {setting_value(name, ends[name].iloc[1])}"
+                for name in others
+            ),
             rows,
         )
         return

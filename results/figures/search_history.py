@@ -16,7 +16,7 @@ from lrlc.results.figures.intervals import keep_within_percent
 from lrlc.results.figures.looks import kind_look
 from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Objective, Panel, Selection
 from lrlc.results.figures.words import legend_below, panel_inches, shortened
-from lrlc.results.names import METRICS, cell_label, kinds_in_order, varying_options
+from lrlc.results.names import METRICS, cell_label, kinds_in_order, varying_options, varying_settings
 from lrlc.results.pareto import on_front
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL
@@ -189,7 +189,8 @@ def _told(winner: "pd.Series[Any]", history: _History) -> str:
     """'LRLC rank 4, layers 1+3', with its options where suggestions differ in them."""
     kind, place, options = str(winner["kind"]), str(winner["placement"]), str(winner["options"])
     others = [(kind, place, str(other)) for other in history.complete["options"].unique()]
-    return cell_label(kind, winner["rank"], place, varying_options((kind, place, options), others))
+    told = varying_options((kind, place, options), others) + varying_settings(winner, history.complete)
+    return cell_label(kind, winner["rank"], place, told)
 
 
 def _note(history: _History) -> str:

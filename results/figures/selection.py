@@ -30,7 +30,20 @@ class NothingToDraw(Exception):  # noqa: N818
 
 
 TEXTS_OF_FEW = frozenset(
-    ("dataset", "dataset_name", "label", "network", "kind", "placement", "options", "precision", "status")
+    (
+        "dataset",
+        "dataset_name",
+        "label",
+        "network",
+        "kind",
+        "placement",
+        "options",
+        "precision",
+        "status",
+        "optimizer",
+        "schedule",
+        "augment",
+    )
 )
 """Text columns with few different values; a figure that names its columns gets them as pandas categories."""
 

@@ -1,22 +1,20 @@
 """What a study asked: its data, the layers that it compares and how they were trained."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from lrlc.results.markup.content import Block, Column, Definitions, Section, Table, Text
-from lrlc.results.names import dataset_name, kind_name
-from lrlc.results.report import glossary
+from lrlc.results.names import dataset_name, kind_name, setting_value
+from lrlc.results.report import glossary, training
 from lrlc.results.report.text import several, words
 from lrlc.results.statistics import TRAINING_SETTINGS
 from lrlc.results.store import DEFAULT_PROFILE, StudyRecord
 from lrlc.studies import DatasetSpec, LengthCheck, Measure, Search, Tune
+from lrlc.studies.training import LATER_KEYS, usual
 
-TRAINING = (
-    "Stochastic gradient descent with Nesterov momentum, linear warm-up and cosine decay; no augmentation and no "
-    "weight decay. Choices are made on the validation split; the test split is looked at once, at the end."
-)
 AXES = {
     "kind": "layer",
     "placement": "replaces layers",
@@ -49,14 +47,21 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
         blocks.append(_search(study.search))
     if known := glossary.layers(rows["kind"]):
         blocks += [Text("The layers:"), Definitions(known)]
-    blocks.append(Text(TRAINING))
+    blocks.append(Text(training.sentences(study.train)))
     if not rows.empty:
         blocks.append(Definitions(_measured(rows)))
     return Section("What was asked", blocks)
 
 
 def _measured(rows: pd.DataFrame) -> dict[str, str]:
-    found = {_measured_name(name): several(rows[name]) for name in MEASURED if name != "draw"}
+    """By term the values that the rows have; of a setting that none of them has nothing is said."""
+    found = {}
+    for name in MEASURED:
+        values = rows[name]
+        if name in LATER_KEYS:
+            values = values.dropna() if usual(name) is None else values.map(partial(setting_value, name))
+        if name != "draw" and not (name in LATER_KEYS and rows[name].isna().all()):
+            found[_measured_name(name)] = several(values)
     if (rows["draw"] == "seed").any():
         found[_measured_name("train_images")] += ", drawn anew for each seed"
     return found

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrlc.results.schema import TrialStatus
+from lrlc.studies.training import LATER_KEYS
 
 CONFIDENCE = 0.95
 LAYER_SETTINGS = ("kind", "rank", "placement", "options")
@@ -24,6 +25,7 @@ TRAINING_SETTINGS = (
     "momentum",
     "warmup_epochs",
     "precision",
+    *LATER_KEYS,
 )
 CELL = ("dataset", "network", *LAYER_SETTINGS, *TRAINING_SETTINGS)
 """The columns that tell cells apart; rows of one cell differ by seed alone."""

@@ -1,0 +1,69 @@
+"""Functions under the names that a study uses, each registered by one decorator line in any file."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from lrlc.harness.errors import UserError
+from lrlc.studies.errors import nearest
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Registered(Generic[Function]):
+    """A function under its name; `source` is the file that registers it."""
+
+    name: str
+    build: Function
+    source: str
+    capturable: bool = False
+    """Whether a CUDA graph may hold it: it never waits for the GPU, and Python decides nothing step by step."""
+    settings: Any = None
+    """What else its decorator was given."""
+
+
+class Registry(Mapping[str, Registered[Function]]):
+    """The registered functions of one sort by name; `what` is the sort's name in messages."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._entries: dict[str, Registered[Function]] = {}
+
+    def __getitem__(self, name: str) -> Registered[Function]:
+        if name not in self._entries:
+            raise UserError(f"unknown {self._what} {name!r}; {nearest(name, self._entries)}")
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def register(
+        self, name: str, *, capturable: bool = False, settings: Any = None
+    ) -> Callable[[Function], Function]:
+        """A decorator that gives the name; UserError where another file has taken it."""
+
+        def decorate(build: Function) -> Function:
+            entry = Registered(name, build, source_of(build), capturable, settings)
+            taken = self._entries.get(name)
+            if taken is not None and taken.source != entry.source:
+                raise UserError(
+                    f"the {self._what} {name!r} of {entry.source} is already registered by {taken.source}"
+                )
+            self._entries[name] = entry
+            return build
+
+        return decorate
+
+
+def source_of(build: Callable[..., Any]) -> str:
+    """The file that a function or class stands in."""
+    code = getattr(build, "__code__", None)
+    return str(code.co_filename) if code is not None else inspect.getfile(build)

@@ -1,0 +1,139 @@
+"""How a study trains: every key of `train`, its bounds and its default. See docs/studies.md, "Training"."""
+
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from lrlc.studies.errors import StudyError, nearest
+from lrlc.studies.fields import MOST_DECAY, MOST_EPOCHS, MOST_RATE, Epochs, Images, Model, Name, Pixels, Real
+from lrlc.studies.lines import shown
+
+Names = Mapping[str, Collection[str]]
+"""For each key of `train` that names something registered, the names that there are."""
+SHIPPED: Names = {
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("cosine", "constant", "step"),
+    "augment": ("flip", "crop", "mixup"),
+}
+AUGMENT_KEYS = {"crop_padding": "crop", "mixup_alpha": "mixup"}
+"""The keys that belong to an augmentation."""
+NOUNS = {"augment": "augmentation"}
+SCHEDULES_WITHOUT_STEPS = ("cosine", "constant")
+
+
+def _augmentations(value: object) -> object:
+    """'flip+crop', as the tables write it, is [flip, crop]; 'none' is []."""
+    if value is None or value == "none":
+        return ()
+    return value.split("+") if isinstance(value, str) else value
+
+
+Augment = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_augmentations, json_schema_input_type=str | list[str] | None),
+]
+
+
+class Training(Model):
+    """SGD with Nesterov momentum, linear warm-up and cosine decay; no augmentation, no weight decay.
+
+    The registered optimizers and schedules are checked where the study is, by `unknown_name`.
+    """
+
+    epochs: Epochs = 10
+    batch_size: Annotated[Images, Field(ge=2)] = 512
+    learning_rate: Annotated[Real, Field(gt=0, le=MOST_RATE)] = 0.1
+    momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.9
+    """Nesterov's of sgd, the first beta of adamw."""
+    warmup_epochs: Annotated[Real, Field(ge=0, le=MOST_EPOCHS)] = 0.5
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    optimizer: Name = "sgd"
+    weight_decay: Annotated[Real, Field(ge=0, le=MOST_DECAY)] = 0.0
+    """Of weights alone: neither biases nor norms nor combining weights decay."""
+    schedule: Name = "cosine"
+    """How the learning rate falls after the warm-up."""
+    decay_epochs: Annotated[Real, Field(gt=0, le=MOST_EPOCHS)] | None = None
+    """Epochs between the steps of schedule step, from the start of training."""
+    decay_rate: Annotated[Real, Field(gt=0, le=1)] = 0.1
+    """What each of these steps multiplies the learning rate by."""
+    label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    gradient_clipping: Annotated[Real, Field(gt=0, le=MOST_RATE)] | None = None
+    """The most that the norm of all gradients together may be."""
+    augment: Augment = ()
+    """What is done to training images, in this order."""
+    crop_padding: Annotated[Pixels, Field(ge=1)] | None = None
+    """Pixels of black around an image that crop cuts from; None is an eighth of its height."""
+    mixup_alpha: Annotated[Real, Field(gt=0, le=MOST_DECAY)] = 0.2
+    """Both parameters of the Beta distribution that mixup's share is drawn from."""
+    ema: Annotated[Real, Field(gt=0, lt=1)] | None = None
+    """Decay of the moving average of the weights, which is evaluated in their place."""
+
+    def identity(self) -> dict[str, Any]:
+        """JSON-able; a key that came later is left out at its default, so that ids from before it stay."""
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in self.model_dump(mode="json").items()
+            if key in _FIRST_KEYS or getattr(self, key) != fields[key].default
+        }
+
+    def without_unused(self) -> "Training":
+        """The same training, with the keys that cannot change it at their defaults."""
+        unused = {
+            key for key in unused_keys(self.schedule, self.augment) if getattr(self, key) != _default(key)
+        }
+        return self.model_copy(update={key: _default(key) for key in unused}) if unused else self
+
+
+_FIRST_KEYS = ("epochs", "batch_size", "learning_rate", "momentum", "warmup_epochs", "precision")
+
+
+LATER_KEYS = tuple(key for key in Training.model_fields if key not in _FIRST_KEYS)
+"""The keys that came later; in the tables each is null at its default, as in rows from before it."""
+
+
+def as_columns(training: Training) -> dict[str, Any]:
+    """The later keys as the tables have them: null at the default, augmentations as 'flip+crop'."""
+    values = {key: getattr(training, key) for key in LATER_KEYS}
+    return {
+        key: None if value == _default(key) else "+".join(value) if isinstance(value, tuple) else value
+        for key, value in values.items()
+    }
+
+
+def usual(key: str) -> Any:
+    """What a null in the column of a later key stands for; None for a key without one."""
+    return _default(key) if key in LATER_KEYS else None
+
+
+def _default(key: str) -> Any:
+    return Training.model_fields[key].default
+
+
+def unused_keys(schedule: str, augment: Collection[str]) -> set[str]:
+    """The keys of `train` that neither this schedule nor these augmentations look at; a plugin's may look at all."""
+    unused = {"decay_epochs", "decay_rate"} if schedule in SCHEDULES_WITHOUT_STEPS else set()
+    if set(augment) <= set(SHIPPED["augment"]):
+        unused |= {key for key, name in AUGMENT_KEYS.items() if name not in augment}
+    return unused
+
+
+def check_names(training: Training, known: Names, where: str) -> None:
+    """StudyError where what a key names is not registered."""
+    for key, names in known.items():
+        value = getattr(training, key)
+        for given in value if isinstance(value, tuple) else (value,):
+            if given not in names:
+                raise StudyError(
+                    f"{where}.{key}: unknown {NOUNS.get(key, key)} {shown(given)}; {nearest(given, names)}"
+                )
+        if isinstance(value, tuple) and len(set(value)) < len(value):
+            raise StudyError(f"{where}.{key}: {'+'.join(value)} names one twice")
+
+
+def check_training(training: Training, known: Names, where: str) -> None:
+    """StudyError where a name is not registered, or a key lacks another that it needs."""
+    check_names(training, known, where)
+    if training.schedule == "step" and training.decay_epochs is None:
+        raise StudyError(f"{where}.decay_epochs: schedule 'step' needs it, the epochs between its steps")
