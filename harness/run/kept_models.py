@@ -76,7 +76,8 @@ def as_safetensors(weights: KeptWeights) -> bytes:
     from safetensors.torch import save
 
     state = torch.load(io.BytesIO(weights.state), weights_only=True)
-    return save(state, {**weights.about, "keep": weights.what, _SHA256: _digest(state)})
+    saved: bytes = save(state, {**weights.about, "keep": weights.what, _SHA256: _digest(state)})
+    return saved
 
 
 def as_model(weights: KeptWeights) -> nn.Module:
