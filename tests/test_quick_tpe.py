@@ -1,18 +1,23 @@
 """Searches by TPE: however it is sped up, it suggests to the bit what Optuna's own sampler would."""
 
 import math
+import pickle
 import random
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
+from optuna.pruners import HyperbandPruner
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial, TrialState, create_trial
 
-from lrlc.harness.search.optuna_setup import DEFAULTS, SAMPLERS
+from lrlc.harness.search.optuna_setup import DEFAULTS, SAMPLERS, knows_private_modules
 
 Params = list[dict[str, Any]]
+RATE = {"rate": FloatDistribution(0, 1)}
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -85,6 +90,44 @@ def test_a_long_search_that_is_resumed_goes_on_as_optuna_does() -> None:
 
     given = {**DEFAULTS["tpe"], "seed": 1}
     assert resumed(SAMPLERS["tpe"](**given)) == resumed(TPESampler(**given))
+
+
+@pytest.mark.parametrize("given", [{}, {"gamma": lambda _: 7}, {"constant_liar": False}])
+def test_its_methods_may_be_called_in_any_order(given: Mapping[str, Any]) -> None:
+    def asked(sampler: BaseSampler) -> list[Any]:
+        study = optuna.create_study()
+        study.add_trials(
+            [create_trial(params={"rate": x / 40}, distributions=RATE, value=x % 7) for x in range(40)]
+        )
+        frozen = study._storage.get_trial(study.ask()._trial_id)
+        drawn: list[Any] = [sampler.sample_independent(study, frozen, "rate", RATE["rate"])]
+        study.add_trial(create_trial(params={"rate": 0.5}, distributions=RATE, state=TrialState.PRUNED))
+        frozen = study._storage.get_trial(study.ask()._trial_id)
+        drawn.append(sampler.sample_relative(study, frozen, RATE))
+        return [*drawn, sampler.infer_relative_search_space(study, frozen)]
+
+    options: dict[str, Any] = {"seed": 1, "multivariate": True, **given}
+    with warnings.catch_warnings(category=FutureWarning, action="ignore"):  # `gamma` is deprecated
+        assert asked(SAMPLERS["tpe"](**options)) == asked(TPESampler(**options))
+
+
+def test_it_serves_two_studies_a_copy_and_hyperband_as_optuna_does() -> None:
+    def drawn(sampler: BaseSampler) -> list[Params]:
+        studies = [optuna.create_study(sampler=sampler, pruner=HyperbandPruner()) for _ in range(2)]
+        for _ in range(25):
+            for study in studies:
+                asked = study.ask()
+                study.tell(asked, asked.suggest_float("x", -1, 1) ** 2)
+        studies[0].sampler = pickle.loads(pickle.dumps(sampler))
+        studies[0].ask().suggest_float("x", -1, 1)
+        return [[trial.params for trial in study.get_trials(deepcopy=False)] for study in studies]
+
+    assert drawn(SAMPLERS["tpe"](seed=3)) == drawn(TPESampler(seed=3))
+
+
+def test_another_version_of_optuna_is_used_without_its_private_modules() -> None:
+    assert knows_private_modules(optuna.__version__) == optuna.__version__.startswith("5.0.")
+    assert not any(map(knows_private_modules, ("4.6.0", "5.1.0", "5.10.0", "6.0.0")))
 
 
 def test_tpe_finds_what_is_best() -> None:

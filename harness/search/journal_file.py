@@ -1,6 +1,8 @@
-"""Optuna's journal with a checksum in every line, so that what was lost, swapped or altered in it shows.
+"""Optuna's journal with a checksum in every line, so that lost, swapped or altered lines are noticed.
 
-The journal is a view of the rows: whatever is wrong with it, it is moved aside and built again from them.
+The journal is a view of the rows: whatever is wrong with it, it is moved aside and built again from them. Written
+against private attributes of Optuna 5.0; with any other version `optuna_setup` uses Optuna's own journal, which reads
+this one.
 """
 
 import json

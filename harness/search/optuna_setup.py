@@ -26,6 +26,7 @@ from optuna.samplers import (
     TPESampler,
 )
 from optuna.storages import BaseStorage, JournalStorage, get_storage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from lrlc.harness.errors import UserError, first_line
@@ -47,9 +48,14 @@ class EndlessBruteForce(BruteForceSampler):
         """Optuna calls `study.stop()` here, which raises outside `optimize` (Optuna 5)."""
 
 
+def knows_private_modules(version: str) -> bool:
+    """Whether quick_tpe and journal_file, which use private modules of Optuna, were written against this version."""
+    return version.startswith("5.0.")
+
+
 def _tpe() -> type[BaseSampler]:
-    """Optuna's TPE, or our quick form of it where its insides are those that this was written for."""
-    if optuna.__version__.startswith("5.0."):
+    """Our quick form of TPE, or Optuna's own."""
+    if knows_private_modules(optuna.__version__):
         from lrlc.harness.search.quick_tpe import QuickTPE
 
         return QuickTPE  # type: ignore[no-any-return]
@@ -219,4 +225,6 @@ def _storage(search: Search, results_dir: Path) -> BaseStorage | str:
     except OSError as error:
         raise StoreError(f"cannot write {results_dir}: {error.strerror}") from error
     make_sound(results_dir / JOURNAL)
+    if not knows_private_modules(optuna.__version__):
+        return JournalStorage(JournalFileBackend(str(results_dir / JOURNAL)))
     return JournalStorage(CheckedJournal(results_dir / JOURNAL))

@@ -1,15 +1,18 @@
 """Optuna's TPE for long searches: it suggests what Optuna's own suggests, and reads every finished trial once.
 
-Optuna's goes through all of them in Python several times a suggestion. Here what TPE asks of them is kept: which
-parameters occur together, the best, and the values as arrays; and the densities are computed in fewer steps.
-Written against the insides of Optuna 5.0; `optuna_setup` takes another version's own TPE.
+Optuna's goes through all of them in Python several times a suggestion. Here a history keeps what TPE asks of them:
+which parameters occur together, the best trials, and the values as arrays; and the densities take fewer steps. The
+methods may be called in any order and from several threads, as Optuna's. Written against private modules of Optuna 5.0;
+with any other version `optuna_setup` uses Optuna's own TPE.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, cast
+from threading import RLock
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import optuna
@@ -20,6 +23,7 @@ from optuna.samplers._tpe._truncnorm import _log_gauss_mass, _norm_pdf_logC
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 from optuna.samplers._tpe.probability_distributions import _BatchedCategoricalDistributions
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -27,74 +31,79 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Space = dict[str, BaseDistribution]
 
 MOST_GOOD: int = default_gamma(10**9)
-"""So many trials at most make TPE's density of what is good; all others make that of what is not."""
+"""Upper bound on the number of trials in TPE's "good" density; all others form the other density."""
 
 
 class QuickTPE(TPESampler):
-    """TPE of one objective in few steps; with several objectives only the groups of parameters are found faster.
+    """TPE in fewer steps: it suggests what Optuna's suggests, but reads every finished trial once.
 
-    For one study, like any TPESampler with groups.
+    With several objectives, or a `gamma` of the caller's, only the groups of parameters are found faster. Which trials
+    are running is read once a suggestion. As in Optuna, a sampler with groups serves a single study.
     """
 
     @wraps(TPESampler.__init__)  # type: ignore[misc]  # a study file takes the options of its signature
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._parzen_estimator_cls = _Density
-        self._all_read = 0  # so many of the first trials have ended and were read
-        self._read: set[int] = set()  # and these later ones
-        self._finished: list[FrozenTrial] = []  # in the order they were read
-        self._running: list[FrozenTrial] = []
-        self._best: list[FrozenTrial] = []
-        self._observed: dict[tuple[str, ...], _Observed] = {}
+        self._histories = _Histories()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy reads the trials anew, as storages and locks are not copied."""
+        return {**self.__dict__, "_histories": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _histories=_Histories())
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Optuna calls this once a trial, before any value is drawn; trials read before split no group again."""
-        trials = study._get_trials(deepcopy=False, use_cache=True)
-        unread = [one for one in trials[self._all_read :] if one.number not in self._read]
-        ended = [one for one in unread if one.state.is_finished()]
-        new = [one for one in ended if one.state != TrialState.FAIL]
-        self._read.update(one.number for one in ended)
-        while self._all_read in self._read:
-            self._read.remove(self._all_read)
-            self._all_read += 1
-        self._finished += new
-        self._running = [
-            one for one in unread if one.state == TrialState.RUNNING and one.number != trial.number
-        ]
-        if not study._is_multi_objective():
-            known = sorted(self._best + new, key=lambda one: one.number)  # of equals the older is the better
-            self._best, _ = _split_trials(study, known, MOST_GOOD)
-        return super().infer_relative_search_space(_study_of(new, study) if self._group else study, trial)
+        """Trials that were read before split no group again."""
+        if not self._group:
+            return super().infer_relative_search_space(study, trial)
+        seen = self._seen(study)
+        return super().infer_relative_search_space(seen.with_trials(seen.history.ungrouped()), trial)
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Space) -> dict[str, Any]:
-        return super().sample_relative(_study_of(self._finished, study), trial, search_space)
+        return super().sample_relative(self._seen(study), trial, search_space) if search_space else {}
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return super().sample_independent(
-            _study_of(self._finished, study), trial, param_name, param_distribution
-        )
+        return super().sample_independent(self._seen(study), trial, param_name, param_distribution)
+
+    def _seen(self, study: optuna.Study) -> Any:
+        histories = self._histories.setdefault(study._storage, {})
+        history = histories.setdefault(study._study_id, _History())
+        return _SeenStudy(study, history, history.read(study))
 
     def _sample(self, study: Any, trial: FrozenTrial, search_space: Space) -> dict[str, Any]:
-        if study._is_multi_objective():
-            return super()._sample(study._study, trial, search_space)
-        good, _ = _split_trials(study, self._best, default_gamma(len(self._finished)))
-        finished = self._observed.setdefault(tuple(search_space), _Observed.nothing(len(search_space)))
-        finished.add(self._rows(self._finished[finished.read :], search_space, study), len(self._finished))
-        is_good = finished.are(np.array([one.number for one in good], dtype=np.int64))
-        running = self._rows(self._running if self._constant_liar else [], search_space, study)
-        below = self._density(finished.numbers[is_good], finished.values[is_good], search_space)
-        above = self._density(
-            np.append(finished.numbers[~is_good], running.numbers),
-            np.concatenate([finished.values[~is_good], running.values]),
-            search_space,
-        )
+        if study._is_multi_objective() or self._gamma is not None:
+            return super()._sample(study.whole, trial, search_space)
+        below, above = self._split(study, trial, search_space)
         candidates = below.sample(self._rng.rng, self._n_ei_candidates)
         chosen = self._compare(candidates, self._compute_acquisition_func(candidates, below, above))
         return {name: axis.to_external_repr(chosen[name]) for name, axis in search_space.items()}
+
+    def _split(self, study: "_SeenStudy", trial: FrozenTrial, space: Space) -> tuple["_Density", "_Density"]:
+        """The densities of good trials and of all others, running ones among them."""
+        history = study.history
+        with history.lock:
+            good, _ = _split_trials(study, history.best, default_gamma(len(history.finished)))
+            finished = history.observed.setdefault(tuple(space), _Observed.nothing(len(space)))
+            unread = history.finished[finished.read :]
+            finished.add(self._rows(unread, space, study), len(history.finished))
+            numbers, values = finished.numbers, finished.values
+        others = [one for one in study.running if one.number != trial.number] if self._constant_liar else []
+        running = self._rows(others, space, study)
+        is_good = np.isin(numbers, [one.number for one in good])
+        return (
+            self._density(numbers[is_good], values[is_good], space),
+            self._density(
+                np.append(numbers[~is_good], running.numbers),
+                np.concatenate([values[~is_good], running.values]),
+                space,
+            ),
+        )
 
     def _density(self, numbers: Integers, values: Floats, space: Space) -> Any:
         """TPE weighs trials by their age."""
@@ -102,7 +111,7 @@ class QuickTPE(TPESampler):
         columns = {name: in_order[:, column] for column, name in enumerate(space)}
         return self._parzen_estimator_cls(columns, space, self._parzen_estimator_parameters)
 
-    def _rows(self, trials: Sequence[FrozenTrial], space: Space, study: optuna.Study) -> "_Observed":
+    def _rows(self, trials: Sequence[FrozenTrial], space: Space, study: Any) -> "_Observed":
         """What those of the trials had that have all parameters of the space."""
         found = [(one.number, self._get_params(one, study)) for one in trials]
         found = [(number, params) for number, params in found if space.keys() <= params.keys()]
@@ -137,13 +146,76 @@ class _Observed:
         self.numbers, self.values = numbers[order], np.concatenate([self.values, more.values])[order]
         self.read = read
 
-    def are(self, numbers: Integers) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which of the trials have one of the numbers; not all numbers need be here."""
-        found = np.zeros(len(self.numbers), dtype=np.bool_)
-        rows = np.searchsorted(self.numbers, numbers)
-        numbers, rows = numbers[rows < len(found)], rows[rows < len(found)]
-        found[rows[self.numbers[rows] == numbers]] = True
-        return found
+
+class _History:
+    """What TPE asks of a study's finished trials, kept as they are read; several threads may read."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.finished: list[FrozenTrial] = []
+        """Completed and pruned ones, in the order they were read."""
+        self.best: list[FrozenTrial] = []
+        """Those that can be among the good ones, with a single objective."""
+        self.observed: dict[tuple[str, ...], _Observed] = {}
+        """The values of parameters that are drawn together, by their names."""
+        self._grouped = 0  # `finished` up to here are in Optuna's groups of parameters
+        self._all_read = 0  # every trial under this number has ended and was read
+        self._read: set[int] = set()  # and these numbers above it
+
+    def read(self, study: optuna.Study) -> list[FrozenTrial]:
+        """Take in the trials that have ended since; returns the running ones."""
+        with self.lock:
+            trials = study._get_trials(deepcopy=False, use_cache=True)
+            unread = [one for one in trials[self._all_read :] if one.number not in self._read]
+            ended = [one for one in unread if one.state.is_finished()]
+            new = [one for one in ended if one.state != TrialState.FAIL]
+            self._read.update(one.number for one in ended)
+            while self._all_read in self._read:
+                self._read.remove(self._all_read)
+                self._all_read += 1
+            self.finished += new
+            if new and not study._is_multi_objective():
+                known = sorted(
+                    self.best + new, key=lambda one: one.number
+                )  # of equals the older is the better
+                self.best, _ = _split_trials(study, known, MOST_GOOD)
+            return [one for one in unread if one.state == TrialState.RUNNING]
+
+    def ungrouped(self) -> list[FrozenTrial]:
+        """The finished trials that this has not returned before."""
+        with self.lock:
+            new = self.finished[self._grouped :]
+            self._grouped += len(new)
+            return new
+
+
+_Histories = WeakKeyDictionary[BaseStorage, dict[int, _History]]
+"""By storage and study id: under hyperband every suggestion comes with a `Study` object of its own."""
+
+
+class _SeenStudy:
+    """A study whose trials, so far as TPE asks for them, are those of a history."""
+
+    def __init__(
+        self,
+        whole: optuna.Study,
+        history: _History,
+        running: list[FrozenTrial],
+        trials: list[FrozenTrial] | None = None,
+    ) -> None:
+        self.whole, self.history, self.running = whole, history, running
+        self._trials = history.finished if trials is None else trials
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)
+
+    def with_trials(self, trials: list[FrozenTrial]) -> Any:
+        """The same study with only these trials."""
+        return _SeenStudy(self.whole, self.history, self.running, trials)
+
+    def _get_trials(self, *asked: object, **how: object) -> list[FrozenTrial]:
+        """TPE asks for completed and pruned ones alone."""
+        return self._trials
 
 
 class _Density(_ParzenEstimator):
@@ -196,20 +268,3 @@ def _normal_cdf(at: Floats) -> Floats:
     scaled = at / 2**0.5
     short = scaled.size < 2000  # from here on Optuna's computes it otherwise
     return 0.5 + 0.5 * (np.array([*map(math.erf, scaled.tolist())]) if short else erf(scaled))
-
-
-def _study_of(trials: list[FrozenTrial], study: optuna.Study) -> optuna.Study:
-    return cast(optuna.Study, _StudyOf(trials, study))
-
-
-class _StudyOf:
-    """A study whose completed and pruned trials are `trials`: TPE asks for no others of it."""
-
-    def __init__(self, trials: list[FrozenTrial], study: optuna.Study) -> None:
-        self._trials, self._study = trials, study
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
-
-    def _get_trials(self, *asked: object, **how: object) -> list[FrozenTrial]:
-        return self._trials
