@@ -22,6 +22,7 @@ from lrlc.layers.maps import combining_weight_maps
 from lrlc.layers.matching import match_of, match_options, nearest_width
 from lrlc.layers.module_places import ModulePlaces
 from lrlc.layers.networks import build_network, check_options, check_widths
+from lrlc.layers.options import Option
 from lrlc.layers.parameter_groups import parameter_groups
 from lrlc.layers.penalty import penalty
 from lrlc.layers.places import placed_layers
@@ -63,6 +64,7 @@ __all__ = [
     "LowRankLocallyConnected2d",
     "ModulePlaces",
     "Network",
+    "Option",
     "PositionMapConv2d",
     "RelaxedConv2d",
     "ResNet18",

@@ -37,13 +37,17 @@ def normalize_weights(logits: Tensor, normalize: str) -> Tensor:
 class FixedCombiningWeights(nn.Module):
     """Learned logits, shared along rows, columns, both or neither; see docs/science.md, "Combining weights, fixed".
 
+    Maps (1, K, H', W').
+
     rank: K, the number of banks.
     output_size: (H', W').
     share: 'both', row (K, H') + column (K, W'); 'rows', row only; 'columns', column only; 'none', table (K, H', W').
     normalize: over the banks, 'softmax', 'l2' or 'none'.
-    start: what the logits start at, 1 / sqrt(K) unless given: constant, so that the layer starts as a convolution.
-    start_std: standard deviation of normal deviations from it.
-    learning_rate_factor: multiplies the learning rate of the logits (see `parameter_groups`).
+    start: what the logits start at, 1 / sqrt(K) by default: constant, so that the layer starts as a convolution.
+    start_std: standard deviation of normal deviations from it, 0 by default.
+    learning_rate_factor: multiplies the learning rate of the logits (see `parameter_groups`), 1 by default.
+
+    Raises LayerError for an unknown share or normalize.
     """
 
     no_weight_decay = True
@@ -111,7 +115,10 @@ class InputDependentCombiningWeights(nn.Module):
     input_size: (H, W).
     output_size: (H', W').
     normalize: over the banks, 'softmax', 'l2' or 'none'.
-    learning_rate_factor: multiplies the learning rate of the network's parameters (see `parameter_groups`).
+    learning_rate_factor: multiplies the learning rate of the network's parameters (see `parameter_groups`), 1 by
+        default.
+
+    Raises LayerError for an unknown normalize.
     """
 
     def __init__(

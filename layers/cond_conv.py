@@ -26,13 +26,22 @@ from lrlc.layers.registry import layer_kind
 class CondConv2d(nn.Module):
     """x (N, C_in, H, W) -> y (N, C_out, H', W'), with one filter per image, mixed from `rank` banks.
 
-    Arguments as `Convolution2d`, and
-    input_size: (H, W) of the inputs; other sizes raise LayerError.
+    in_channels: C_in.
+    out_channels: C_out.
+    kernel_size: kh = kw, or (kh, kw).
+    input_size: H = W, or (H, W), of the inputs; other sizes raise LayerError.
     rank: K, the number of banks (the paper's experts).
+    stride: in positions, an int or (vertical, horizontal); 1 by default.
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
+        default.
+    dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
+    bias: whether each output channel has a bias, zero at the start; True by default.
 
     Parameters: basis (K*C_out, C_in, kh, kw), K outermost, He uniform with fan_in = kh * kw * C_in; routing, a
     linear map from C_in to K with a bias, which starts as the authors' does (Glorot uniform, zero bias: all r are
     about .5); bias (C_out) or None.
+
+    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
     """
 
     def __init__(

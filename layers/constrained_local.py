@@ -12,11 +12,14 @@ The authors' code takes the mean over a filter's elements too, so that their alp
 kh * kw * C_in * C_out, and squares the term before it is added to the loss.
 """
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
 from lrlc.layers.errors import check_strength
 from lrlc.layers.geometry import Padding, Pair
-from lrlc.layers.local import LocallyConnected2d
+from lrlc.layers.local import STARTS, LocallyConnected2d
+from lrlc.layers.options import Option
 from lrlc.layers.penalty import neighbour_differences
 from lrlc.layers.registry import layer_kind
 
@@ -27,8 +30,21 @@ PENALTY = 0.01
 class ConstrainedLocallyConnected2d(LocallyConnected2d):
     """x (N, C_in, H, W) -> y (N, C_out, H', W'), y(i,j) = filter(i,j) on x's patch at (i,j) + bias(:,i,j).
 
-    Arguments and parameters as `LocallyConnected2d`, and
-    penalty: strength of the penalty on differences between neighbouring filters, at least 0.
+    in_channels: C_in.
+    out_channels: C_out.
+    kernel_size: kh = kw, or (kh, kw).
+    input_size: H = W, or (H, W), of the inputs; other sizes raise LayerError.
+    stride: in positions, an int or (vertical, horizontal); 1 by default.
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
+        default.
+    dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
+    bias: whether each position has a bias of its own for every channel, zero at the start; True by default.
+    start: how the filters start, 'he', 'keras' or 'shared', as in `LocallyConnected2d`; 'he' by default.
+    penalty: strength of the penalty on differences between neighbouring filters, at least 0; 0.01 by default.
+
+    Parameters: as those of `LocallyConnected2d`.
+
+    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
     """
 
     def __init__(
@@ -77,8 +93,10 @@ def _constrained_local(
     stride: Pair = 1,
     padding: Padding = 0,
     bias: bool = False,
-    start: str = "he",
-    penalty: float = PENALTY,
+    start: Annotated[str, Option("how its filters start", STARTS)] = "he",
+    penalty: Annotated[
+        float, Option("what differences between neighbouring positions cost", at_least=0)
+    ] = PENALTY,
 ) -> nn.Module:
     return ConstrainedLocallyConnected2d(
         in_channels,

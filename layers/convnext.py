@@ -23,7 +23,12 @@ SCALE = 1e-6
 
 
 class ConvNeXtLike(nn.Module):
-    """Three stages of two blocks; a place is a stage, with the 3x3 layers of its blocks."""
+    """Images (N, C, H, W) -> logits (N, classes): three stages of two blocks; a place is a stage's 3x3 layers.
+
+    image_shape: (C, H, W) of the images.
+    num_classes: how many classes there are.
+    layer: makes what stands at a place (see `LayerFactory`).
+    """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, layer: LayerFactory) -> None:
         super().__init__()

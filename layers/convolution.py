@@ -25,13 +25,15 @@ class Convolution2d(nn.Module):
     in_channels: C_in.
     out_channels: C_out.
     kernel_size: kh = kw, or (kh, kw).
-    stride: in positions, an int or (vertical, horizontal).
+    stride: in positions, an int or (vertical, horizontal); 1 by default.
     padding: 'valid', 'same' (as TensorFlow pads, with a stride too), an int, (vertical, horizontal) or
-        (top, bottom, left, right).
-    dilation: of the kernel, an int or (vertical, horizontal).
-    bias: whether each output channel has a bias, zero at the start.
+        (top, bottom, left, right); 0 by default.
+    dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
+    bias: whether each output channel has a bias, zero at the start; True by default.
 
     Parameters: weight (C_out, C_in, kh, kw), He uniform with fan_in = kh * kw * C_in; bias (C_out) or None.
+
+    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
     """
 
     def __init__(

@@ -11,6 +11,8 @@ C_out differs from C_in, as in the authors' package. Departures: they know 'same
 of (i,j) is there the pixel (i,j); with a stride it is the mean of the pixels that the stride steps over, here as there.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,6 +22,7 @@ from lrlc.layers.entrance import enter
 from lrlc.layers.errors import LayerError, check_counts
 from lrlc.layers.functional import autocast
 from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry
+from lrlc.layers.options import Option
 from lrlc.layers.registry import layer_kind
 
 GROUP_CHANNELS, REDUCTION = 16, 4
@@ -29,13 +32,23 @@ GROUP_CHANNELS, REDUCTION = 16, 4
 class Involution2d(nn.Module):
     """x (N, C_in, H, W) -> y (N, C_out, H', W').
 
-    Arguments as `Convolution2d`, and
-    input_size: (H, W) of the inputs; other sizes raise LayerError.
-    group_channels: channels that share a kernel; all of them where C_out is less, else a divisor of C_out.
-    reduction: the kernels are made from C_out // reduction channels, at least one.
+    in_channels: C_in.
+    out_channels: C_out.
+    kernel_size: kh = kw, or (kh, kw).
+    input_size: H = W, or (H, W), of the inputs; other sizes raise LayerError.
+    stride: in positions, an int or (vertical, horizontal); 1 by default.
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
+        default.
+    dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
+    bias: whether each output channel has a bias, zero at the start; True by default.
+    group_channels: channels that share a kernel; all of them where C_out is less, else a divisor of C_out; 16 by
+        default.
+    reduction: the kernels are made from C_out // reduction channels, at least one; 4 by default.
 
     Parts: value (1x1 from C_in to C_out, or nothing), reduce (1x1, no bias), norm (batch norm), expand (1x1 to
     kh * kw kernels of each group, with a bias); bias (C_out) or None.
+
+    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
     """
 
     def __init__(
@@ -162,8 +175,10 @@ def _involution(
     stride: Pair = 1,
     padding: Padding = 0,
     bias: bool = False,
-    group_channels: int = GROUP_CHANNELS,
-    reduction: int = REDUCTION,
+    group_channels: Annotated[int, Option("channels that share a kernel", at_least=1)] = GROUP_CHANNELS,
+    reduction: Annotated[
+        int, Option("kernels are made from 1 / reduction of the channels", at_least=1)
+    ] = REDUCTION,
 ) -> nn.Module:
     return Involution2d(
         in_channels,

@@ -1,15 +1,16 @@
 """The locally connected layer: a filter of its own for every output position, no sharing."""
 
-from typing import Self
+from typing import Annotated, Self
 
 import torch
 from torch import Tensor, nn
 
 from lrlc.layers.convolution import Convolution2d, as_plain_conv, he_uniform_
 from lrlc.layers.entrance import enter
-from lrlc.layers.errors import check_choice, check_counts, check_flag
+from lrlc.layers.errors import check_choice, check_counts
 from lrlc.layers.functional import local_conv2d
 from lrlc.layers.geometry import Padding, Pair, make_geometry
+from lrlc.layers.options import Option
 from lrlc.layers.registry import layer_kind
 
 STARTS = ("he", "keras", "shared")
@@ -22,11 +23,12 @@ class LocallyConnected2d(nn.Module):
     out_channels: C_out.
     kernel_size: kh = kw, or (kh, kw).
     input_size: H = W, or (H, W), of the inputs; other sizes raise LayerError.
-    stride: in positions, an int or (vertical, horizontal).
-    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right).
-    dilation: of the kernel, an int or (vertical, horizontal).
-    bias: whether each position has a bias of its own for every channel, zero at the start.
-    start: how the filters start, each uniform on +-bound.
+    stride: in positions, an int or (vertical, horizontal); 1 by default.
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
+        default.
+    dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
+    bias: whether each position has a bias of its own for every channel, zero at the start; True by default.
+    start: how the filters start, each uniform on +-bound; 'he' by default.
         'he': every position its own, bound sqrt(6 / (kh * kw * C_in)).
         'keras': every position its own, as in the authors' network. Keras takes the kernel (H'*W', kh*kw*C_in,
         C_out) of its LocallyConnected2D for a convolution's, so that He's fan_in counts the positions too:
@@ -36,6 +38,9 @@ class LocallyConnected2d(nn.Module):
 
     Parameters: filters (H'*W', kh*kw*C_in, C_out), three dimensions in the order the kernels read; bias
     (C_out, H', W') or None.
+
+    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+
     Source of 'keras': google-research, low_rank_local_connectivity/models/simple_model.py and
     simple_model_config.py (kernel_initializer 'he_uniform'); keras/initializers, `_compute_fans`.
     """
@@ -142,10 +147,9 @@ def _locally_connected(
     stride: Pair = 1,
     padding: Padding = 0,
     bias: bool = False,
-    start: str = "he",
-    position_bias: bool = False,
+    start: Annotated[str, Option("how its filters start", STARTS)] = "he",
+    position_bias: Annotated[bool, Option("whether every position and channel has a bias")] = False,
 ) -> nn.Module:
-    check_flag("position_bias", position_bias)
     return LocallyConnected2d(
         in_channels,
         out_channels,

@@ -7,13 +7,15 @@ output position (docs/science.md, "The layer").
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from lrlc.layers.combining import (
+    NORMALIZATIONS,
     RANDOM_LOGITS_STD,
+    SHARES,
     FixedCombiningWeights,
     InputDependentCombiningWeights,
 )
@@ -22,6 +24,7 @@ from lrlc.layers.entrance import check_input, enter
 from lrlc.layers.errors import LayerError, check_choice, check_counts, check_factor, check_flag
 from lrlc.layers.functional import combine
 from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry
+from lrlc.layers.options import Option
 from lrlc.layers.plain import split_banks
 from lrlc.layers.registry import layer_kind
 
@@ -41,21 +44,28 @@ class LowRankLocallyConnected2d(nn.Module):
     kernel_size: kh = kw, or a tuple (kh, kw); a *list* gives one entry per bank (then padding is 'same').
     input_size: H = W, or (H, W), of the inputs; other sizes raise LayerError.
     rank: K, the number of filter banks.
-    stride: in positions, an int or (vertical, horizontal).
-    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right).
-    dilation: of the kernel, an int or a tuple (vertical, horizontal); a *list* as for kernel_size.
-    bias: whether there is a bias per channel, b(c).
-    spatial_bias: whether there is a bias per position, b(i,j), shared as `share` says.
-    share: of logits and spatial bias, 'both' (row + column), 'rows', 'columns' or 'none' (a table).
-    normalize: the weights over the banks, 'softmax', 'l2' or 'none'.
-    input_dependent: weights from a network of the layer's input, and a table (H', W') as spatial bias.
-    start_logits: of fixed weights, 'constant', 1 / sqrt(K), so that the layer starts as a convolution; 'random', around
-        it with a standard deviation of RANDOM_LOGITS_STD.
-    logits_lr: multiplies the learning rate of the logits or of the weights' network (see `parameter_groups`).
+    stride: in positions, an int or (vertical, horizontal); 1 by default.
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
+        default.
+    dilation: of the kernel, an int or a tuple (vertical, horizontal); a *list* as for kernel_size; 1 by default.
+    bias: whether there is a bias per channel, b(c); True by default.
+    spatial_bias: whether there is a bias per position, b(i,j), shared as `share` says; True by default.
+    share: of logits and spatial bias, 'both' (row + column, the default), 'rows', 'columns' or 'none' (a table).
+    normalize: the weights over the banks, 'softmax' (the default), 'l2' or 'none'.
+    input_dependent: whether the weights come from a network of the layer's input, with a table (H', W') as spatial
+        bias; False by default.
+    start_logits: of fixed weights, 'constant' (the default), 1 / sqrt(K), so that the layer starts as a convolution;
+        'random', around it with a standard deviation of RANDOM_LOGITS_STD.
+    logits_lr: multiplies the learning rate of the logits or of the weights' network (see `parameter_groups`); above 0,
+        1 by default.
 
     Parameters: basis (K*C_out, C_in, kh, kw) with K outermost (a list of (C_out, C_in, kh, kw) where banks
     vary), `combining` (see combining.py), bias (C_out), and bias_row (H'), bias_column (W') or bias_table
     (H', W').
+
+    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+
+    Source: the paper above, sections 3.1 and 3.2, and the authors' code.
     """
 
     def __init__(
@@ -262,7 +272,15 @@ class LowRankLocallyConnected2d(nn.Module):
 
 
 class InputDependentLowRankLocallyConnected2d(LowRankLocallyConnected2d):
-    """LowRankLocallyConnected2d(..., input_dependent=True): the weights come from the layer's input."""
+    """LowRankLocallyConnected2d(..., input_dependent=True): the weights come from the layer's input.
+
+    in_channels: C_in.
+    out_channels: C_out.
+    kernel_size: as for LowRankLocallyConnected2d.
+    input_size: H = W, or (H, W), of the inputs.
+    rank: K, the number of filter banks.
+    options: stride, padding, dilation, bias, spatial_bias, normalize and logits_lr of LowRankLocallyConnected2d.
+    """
 
     def __init__(
         self,
@@ -304,7 +322,15 @@ def _geometries(
     )
 
 
-@layer_kind("lrlc", ranked=True, from_conv=True, learning_options=("start_logits", "logits_lr"))
+SpatialBias = Annotated[bool, Option("whether there is a bias for every position")]
+Normalize = Annotated[str, Option("how combining weights are normalised over the banks", NORMALIZATIONS)]
+LogitsRate = Annotated[
+    float,
+    Option("multiplies the learning rate of the logits, or of the weights' network", above=0, learning=True),
+]
+
+
+@layer_kind("lrlc", ranked=True, from_conv=True)
 def _lrlc(
     in_channels: int,
     out_channels: int,
@@ -315,11 +341,13 @@ def _lrlc(
     stride: Pair = 1,
     padding: Padding = 0,
     bias: bool = False,
-    spatial_bias: bool = True,
-    share: str = "both",
-    normalize: str = "softmax",
-    start_logits: str = "constant",
-    logits_lr: float = 1.0,
+    spatial_bias: SpatialBias = True,
+    share: Annotated[
+        str, Option("what logits and spatial bias are shared along; none is a table", SHARES)
+    ] = "both",
+    normalize: Normalize = "softmax",
+    start_logits: Annotated[str, Option("how the logits start", LOGIT_STARTS, learning=True)] = "constant",
+    logits_lr: LogitsRate = 1.0,
 ) -> nn.Module:
     return LowRankLocallyConnected2d(
         in_channels,
@@ -338,7 +366,7 @@ def _lrlc(
     )
 
 
-@layer_kind("lrlc_input_dependent", ranked=True, from_conv=True, learning_options=("logits_lr",))
+@layer_kind("lrlc_input_dependent", ranked=True, from_conv=True)
 def _lrlc_input_dependent(
     in_channels: int,
     out_channels: int,
@@ -349,9 +377,9 @@ def _lrlc_input_dependent(
     stride: Pair = 1,
     padding: Padding = 0,
     bias: bool = False,
-    spatial_bias: bool = True,
-    normalize: str = "softmax",
-    logits_lr: float = 1.0,
+    spatial_bias: SpatialBias = True,
+    normalize: Normalize = "softmax",
+    logits_lr: LogitsRate = 1.0,
 ) -> nn.Module:
     return InputDependentLowRankLocallyConnected2d(
         in_channels,

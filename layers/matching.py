@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lrlc.layers.errors import LayerError, check_choice
+from lrlc.layers.options import Option
 from lrlc.layers.registry import LayerKind, find_kind
 
 MATCHES = ("parameters", "flops", "train_seconds")
@@ -20,17 +21,25 @@ class Match:
     options: Mapping[str, object]
 
 
-def match_options(kind: LayerKind) -> dict[str, object]:
-    """The options that a matched kind has of its own, with their defaults."""
-    return {"match": MATCHES[0], "matched_to": kind.matched_to, "width": None}
+def match_options(kind: LayerKind) -> dict[str, Option]:
+    """The options that a matched kind has of its own, by name."""
+    own = (
+        Option("what the width matches", MATCHES, name="match", value_type=str, default=MATCHES[0]),
+        Option("the kind that it is matched to", name="matched_to", value_type=str, default=kind.matched_to),
+        Option(
+            "channels of the narrowest replaced layer; nothing is matched then",
+            at_least=1,
+            optional=True,
+            name="width",
+            value_type=int,
+        ),
+    )
+    return {option.name: option for option in own}
 
 
 def match_of(kind: LayerKind, options: Mapping[str, object]) -> Match:
     """What the options of a matched kind ask for; LayerError where they may not be so."""
-    own = {
-        **match_options(kind),
-        **{name: value for name, value in options.items() if name in match_options(kind)},
-    }
+    own = {name: options.get(name, option.default) for name, option in match_options(kind).items()}
     to, width = find_kind(str(own["matched_to"])), own["width"]
     check_choice("match", str(own["match"]), MATCHES)
     if not to.ranked:

@@ -3,8 +3,7 @@
 See docs/science.md, "The networks".
 """
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any, Protocol
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lrlc.layers.cost import cost
-from lrlc.layers.errors import LayerError, unknown
+from lrlc.layers.errors import LayerError
 from lrlc.layers.geometry import Padding, make_geometry
 from lrlc.layers.matching import Match, match_of, nearest_width
 from lrlc.layers.places import mark_placed
@@ -161,19 +160,7 @@ def _check(plan: _Plan) -> None:
     if plan.kind.ranked and (not isinstance(plan.rank, int) or plan.rank < 1):
         raise LayerError(f"{plan.kind.name} needs a rank of at least 1, not {plan.rank}")
     if plan.kind.matched_to is None:
-        accepted = _options(plan.kind.build)
-        for option in plan.options:
-            if accepted is not None and option not in accepted:
-                raise unknown(f"option of {plan.kind.name}", option, accepted)
-
-
-def _options(build: Callable[..., nn.Module]) -> list[str] | None:
-    """The builder's own keywords; None where it takes any."""
-    parameters = inspect.signature(build).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    common = {"input_size", "stride", "padding", "rank"}
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in common]
+        plan.kind.check_options(plan.options)
 
 
 def check_widths(network: Network, kind: LayerKind) -> None:
@@ -186,12 +173,11 @@ def check_widths(network: Network, kind: LayerKind) -> None:
 
 
 def check_options(kind: LayerKind, options: Mapping[str, object]) -> None:
-    """LayerError unless layers of `kind` take these options, found by building a small one."""
+    """LayerError unless layers of `kind` take these options: by their declarations, and by building a small layer."""
     if kind.matched_to:
         match = match_of(kind, options)
         kind, options = match.to, match.options
-    if (accepted := _options(kind.build)) is not None and (wrong := options.keys() - set(accepted)):
-        raise unknown(f"option of {kind.name}", min(wrong), accepted)
+    kind.check_options(options)
     arguments: dict[str, Any] = {**options, "rank": 1} if kind.ranked else {**options}
     with torch.device("meta"):
         kind.build(64, 64, 3, input_size=(8, 8), **arguments)
@@ -208,7 +194,13 @@ class Classifier(nn.Linear):
 
 
 class ThreeLayer(nn.Module):
-    """Three 3x3 'valid' layers of 64 channels, each with batch norm and ReLU; pooling; a classifier."""
+    """Three 3x3 'valid' layers of 64 channels, each with batch norm and ReLU; pooling; a classifier.
+
+    image_shape: (C, H, W) of the images.
+    num_classes: how many classes there are.
+    layer: makes what stands at a place (see `LayerFactory`).
+    width: channels of each layer; 64 by default.
+    """
 
     def __init__(
         self, image_shape: ImageShape, num_classes: int, layer: LayerFactory, width: int = 64

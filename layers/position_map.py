@@ -16,7 +16,11 @@ from lrlc.layers.registry import layer_kind
 
 
 class PositionMap(nn.Module):
-    """y (N, C, H', W') -> y + values; values (C, H', W') are learned, and zero at first."""
+    """y (N, C, H', W') -> y + values; values (C, H', W') are learned, and zero at first.
+
+    channels: C.
+    size: (H', W').
+    """
 
     no_weight_decay = True
 
@@ -35,8 +39,20 @@ class PositionMap(nn.Module):
 class PositionMapConv2d(Convolution2d):
     """x (N, C_in, H, W) -> y (N, C_out, H', W'), y = x conv F + map.
 
-    Arguments as `Convolution2d`, and input_size (H, W); other sizes raise LayerError. Parameters: those of the
-    convolution, and map.values (C_out, H', W'). The layer starts as the convolution of its seed.
+    in_channels: C_in.
+    out_channels: C_out.
+    kernel_size: kh = kw, or (kh, kw).
+    input_size: H = W, or (H, W), of the inputs; other sizes raise LayerError.
+    stride: in positions, an int or (vertical, horizontal); 1 by default.
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
+        default.
+    dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
+    bias: whether each output channel has a bias, zero at the start; True by default.
+
+    Parameters: those of `Convolution2d`, and map.values (C_out, H', W'), zero at first: the layer starts as the
+    convolution of its seed.
+
+    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Layer kinds and networks by name. A new one is one function and one decorator line, in any file."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ from torch import nn
 
 from lrlc.layers.errors import LayerError, unknown
 from lrlc.layers.module_places import ModulePlaces
+from lrlc.layers.options import Option, declared, takes_any
 
 Builder = Callable[..., nn.Module]
 Decorated = TypeVar("Decorated", bound=Builder)
@@ -20,10 +21,9 @@ class LayerKind:
 
     `build(in_channels, out_channels, kernel_size, *, input_size, stride=1, padding=0, bias=False, **options)`
     makes the layer; a `ranked` kind is also given `rank`. The module it returns has `out_channels`. A kind
-    `matched_to` another is widened to what that one costs (see `build_network`). `learning_options` are those that
-    change how the layer starts or learns but neither its size nor its cost: a kind matched to this one does not take
-    them. A layer of a `from_conv` kind has `start_from_conv(conv: Convolution2d)` (see `take_over`). `source` is the
-    file that registers it.
+    `matched_to` another is widened to what that one costs (see `build_network`). `options` are those that a study may
+    set; a builder that `takes_any` is given others too. A layer of a `from_conv` kind has
+    `start_from_conv(conv: Convolution2d)` (see `take_over`). `source` is the file that registers it.
     """
 
     name: str
@@ -31,8 +31,17 @@ class LayerKind:
     ranked: bool
     matched_to: str | None
     source: str
-    learning_options: frozenset[str] = frozenset()
+    options: Mapping[str, Option]
+    takes_any: bool = False
     from_conv: bool = False
+
+    def check_options(self, given: Mapping[str, object]) -> None:
+        """LayerError unless the kind takes these options with these values."""
+        for name in sorted(given):
+            if name in self.options:
+                self.options[name].check(given[name])
+            elif not self.takes_any:
+                raise unknown(f"option of {self.name}", name, self.options)
 
 
 @dataclass(frozen=True)
@@ -64,11 +73,17 @@ def layer_kind(
     learning_options: Iterable[str] = (),
     from_conv: bool = False,
 ) -> Callable[[Decorated], Decorated]:
-    """Register a builder (a function or a class) as the layer kind `name`."""
+    """Register a builder (a function or a class) as the layer kind `name`.
+
+    Its keywords beyond those of every builder are the kind's options; `Annotated[type, Option(...)]` says which values
+    they take. `learning_options` names those that change neither size nor cost, where no `Option` says so.
+    """
 
     def register(build: Decorated) -> Decorated:
-        source, learning = _source(build), frozenset(learning_options)
-        kind = LayerKind(name, build, ranked, matched_to, source, learning, from_conv)
+        options = declared(build, learning_options)
+        kind = LayerKind(
+            name, build, ranked, matched_to, _source(build), options, takes_any(build), from_conv
+        )
         _claim("layer kind", name, kind.source, LAYER_KINDS.get(name))
         LAYER_KINDS[name] = kind
         return build

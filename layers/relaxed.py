@@ -14,6 +14,8 @@ The authors' code takes means over k and over the network's layers too, so that 
 a network of one such layer, and squares the term before it is added to the loss, which the paper's formula does not.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,7 @@ from lrlc.layers.entrance import enter
 from lrlc.layers.errors import check_counts, check_strength
 from lrlc.layers.functional import combine
 from lrlc.layers.geometry import Padding, Pair, make_geometry
+from lrlc.layers.options import Option
 from lrlc.layers.penalty import neighbour_differences
 from lrlc.layers.plain import split_banks
 from lrlc.layers.registry import layer_kind
@@ -34,11 +37,22 @@ PENALTY = 0.01
 class RelaxedConv2d(nn.Module):
     """x (N, C_in, H, W) -> y (N, C_out, H', W'), y = sum_k w[k,i,j] * (x conv F_k)(i,j) + bias.
 
-    Arguments as `LowRankLocallyConnected2d`, without banks that vary, and
-    penalty: strength of the penalty on differences between neighbouring weights, at least 0.
+    in_channels: C_in.
+    out_channels: C_out.
+    kernel_size: kh = kw, or (kh, kw).
+    input_size: H = W, or (H, W), of the inputs; other sizes raise LayerError.
+    rank: K, the number of filter banks.
+    stride: in positions, an int or (vertical, horizontal); 1 by default.
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
+        default.
+    dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
+    bias: whether each output channel has a bias, zero at the start; True by default.
+    penalty: strength of the penalty on differences between neighbouring weights, at least 0; 0.01 by default.
 
     Parameters: basis (K*C_out, C_in, kh, kw), K outermost, He uniform with fan_in = kh * kw * C_in;
     combining.table (K, H', W'), 1/K at first; bias (C_out) or None.
+
+    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
     """
 
     def __init__(
@@ -109,7 +123,9 @@ def _relaxed_conv(
     stride: Pair = 1,
     padding: Padding = 0,
     bias: bool = False,
-    penalty: float = PENALTY,
+    penalty: Annotated[
+        float, Option("what differences between neighbouring positions cost", at_least=0)
+    ] = PENALTY,
 ) -> nn.Module:
     return RelaxedConv2d(
         in_channels,

@@ -10,6 +10,8 @@ against it. The paper's free path is a dense layer; here it is a locally connect
 convolution in sharing alone (and whose parameters fit into memory at these sizes).
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from lrlc.layers.entrance import enter
 from lrlc.layers.errors import check_counts, check_strength
 from lrlc.layers.geometry import Padding, Pair
 from lrlc.layers.local import LocallyConnected2d
+from lrlc.layers.options import Option
 from lrlc.layers.registry import layer_kind
 
 CONV_PENALTY, LOCAL_PENALTY = 1e-4, 1e-2
@@ -27,12 +30,22 @@ CONV_PENALTY, LOCAL_PENALTY = 1e-4, 1e-2
 class ResidualPathway2d(nn.Module):
     """x (N, C_in, H, W) -> y (N, C_out, H', W'), y = convolution(x) + local(x).
 
-    Arguments as `Convolution2d`, and
-    input_size: (H, W) of the inputs; other sizes raise LayerError.
-    conv_penalty, local_penalty: what a squared parameter of each path costs, at least 0.
+    in_channels: C_in.
+    out_channels: C_out.
+    kernel_size: kh = kw, or (kh, kw).
+    input_size: H = W, or (H, W), of the inputs; other sizes raise LayerError.
+    stride: in positions, an int or (vertical, horizontal); 1 by default.
+    padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
+        default.
+    dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
+    bias: whether each output channel has a bias, zero at the start; True by default.
+    conv_penalty: cost of a squared parameter of the convolution, at least 0; 1e-4 by default.
+    local_penalty: cost of a squared parameter of the locally connected path, at least 0; 1e-2 by default.
 
     Parameters: `convolution` with a bias, if there is one, and `local` without. Both start He uniform and so
     equally strong, as in the authors' code.
+
+    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
     """
 
     def __init__(
@@ -111,8 +124,12 @@ def _residual_pathway(
     stride: Pair = 1,
     padding: Padding = 0,
     bias: bool = False,
-    conv_penalty: float = CONV_PENALTY,
-    local_penalty: float = LOCAL_PENALTY,
+    conv_penalty: Annotated[
+        float, Option("cost of a squared parameter of the convolution", at_least=0)
+    ] = CONV_PENALTY,
+    local_penalty: Annotated[
+        float, Option("cost of a squared parameter of the locally connected path", at_least=0)
+    ] = LOCAL_PENALTY,
 ) -> nn.Module:
     return ResidualPathway2d(
         in_channels,

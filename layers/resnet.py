@@ -16,7 +16,12 @@ EXPANSION = 4
 
 
 class ResNet50(nn.Module):
-    """Bottleneck ResNet (He et al. 2016) with the stride in the 3x3 convolutions; 25,557,032 parameters."""
+    """Bottleneck ResNet (He et al. 2016) with the stride in the 3x3 convolutions; 25,557,032 parameters.
+
+    image_shape: (C, H, W) of the images.
+    num_classes: how many classes there are.
+    layer: makes what stands at a place (see `LayerFactory`).
+    """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, layer: LayerFactory) -> None:
         super().__init__()

@@ -15,6 +15,10 @@ class ResNet18(nn.Module):
     """Four stages of basic blocks; a place is a stage, with the 3x3 convolutions of its blocks.
 
     11,173,962 parameters for RGB images of 10 classes. A stage is as wide as its layers turn out to be.
+
+    image_shape: (C, H, W) of the images.
+    num_classes: how many classes there are.
+    layer: makes what stands at a place (see `LayerFactory`).
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, layer: LayerFactory) -> None:

@@ -154,7 +154,7 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
         raise StudyError(f"{where}.placement: {error}") from None
     given = {**study.layer, **dict(_group(settings, "layer"))}
     taken = catalogue.options.get(kind, {})  # a default written out is the same trial
-    options = {name: value for name, value in given.items() if name in taken and value != taken[name]}
+    options = {name: value for name, value in given.items() if name in taken and value != taken[name].default}
     dataset = dataset_spec(settings["dataset"], f"{where}.dataset", catalogue)
     dataset = _limited(dataset, study)
     train = _updated(study.train, settings, "train", where).without_unused()

@@ -3,7 +3,7 @@
 It is wider than the reader in `loading`, which knows what fits together; what the reader takes, the schema takes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from lrlc.studies.expand import GROUPS
@@ -45,6 +45,7 @@ def json_schema(catalogue: Catalogue) -> Schema:
         "datasets": _one_or_list(DATASET),
         "seeds": SEEDS,
         "network": network,
+        "layer": {**schema["properties"]["layer"], "properties": _options(catalogue)},
         "grid": _one_or_list(block),
         "claims": _one_or_list(schema["properties"]["claims"]["items"]),
     }
@@ -75,9 +76,8 @@ def _one_or_list(item: Schema) -> Schema:
 
 def _block(catalogue: Catalogue, kind: Schema, network: Schema) -> Schema:
     """A block of the grid: every axis that the shipped kinds have, and options of a plugin's."""
-    options = {name for taken in catalogue.options.values() for name in taken}
-    groups: Mapping[str, Iterable[str]] = {**GROUPS, "layer": options}
-    dotted: Schema = {f"{group}.{key}": {} for group, keys in groups.items() for key in sorted(keys)}
+    dotted: Schema = {f"{group}.{key}": {} for group, keys in GROUPS.items() for key in sorted(keys)}
+    dotted |= {f"layer.{name}": _one_or_list(option) for name, option in _options(catalogue).items()}
     axes = {
         "dataset": _one_or_list(DATASET),
         "network": _one_or_list(network),
@@ -92,6 +92,19 @@ def _block(catalogue: Catalogue, kind: Schema, network: Schema) -> Schema:
         "patternProperties": {r"^layer\.": {}},
         "additionalProperties": False,
         "required": ["kind"],
+    }
+
+
+def _options(catalogue: Catalogue) -> Schema:
+    """The options of all kinds by name; where kinds differ in what they take, any of it."""
+    options: dict[str, list[Schema]] = {}
+    for taken in catalogue.options.values():
+        for name, option in taken.items():
+            if option.schema not in options.setdefault(name, []):
+                options[name].append(dict(option.schema))
+    return {
+        name: schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+        for name, schemas in sorted(options.items())
     }
 
 

@@ -57,7 +57,7 @@ def _options(given: object, where: str, kind: str, catalogue: Catalogue) -> dict
     for name in given:
         if name not in taken:
             raise StudyError(f"{where}.{name}: {kind} does not take it; {nearest(name, taken)}")
-    defaults = {name: value for name, value in given.items() if value == taken[name]}
+    defaults = {name: value for name, value in given.items() if value == taken[name].default}
     return {
         "layer": {name: value for name, value in given.items() if name not in defaults},
         "defaults": defaults,

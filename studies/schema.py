@@ -33,6 +33,14 @@ from lrlc.studies.training import SHIPPED, Names, Training
 
 
 @dataclass(frozen=True)
+class KindOption:
+    """An option of a layer kind: what stands where a study does not set it, and its JSON schema for editors."""
+
+    default: object
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """The names a study may use, as registered by the shipped code and the study's plugins."""
 
@@ -43,8 +51,8 @@ class Catalogue:
     datasets: Collection[str]
     matched: Mapping[str, str] = field(default_factory=dict)
     """Layer kind -> the kind whose parameter count it is widened to."""
-    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """Layer kind -> the options (`layer.share`) that it takes, each with its default."""
+    options: Mapping[str, Mapping[str, KindOption]] = field(default_factory=dict)
+    """Layer kind -> the options (`layer.share`) that it takes."""
     training: Names = field(default_factory=lambda: SHIPPED)
     """The registered names that keys of `train` take."""
     library: Callable[[str], ModuleNames] | None = None

@@ -23,13 +23,14 @@ from lrlc.studies import (
     suggested_configs,
     trial_id,
 )
+from lrlc.studies.schema import KindOption
 
 KNOWN = Catalogue(
     kinds={"conv": False, "wide_conv": True, "lrlc": True, "locally_connected": False},
     networks={"three_layer": 3, "resnet50": 4},
     datasets={"digits", "mnist", "cifar10"},
     matched={"wide_conv": "lrlc"},
-    options={"lrlc": {"share": "both", "normalize": "softmax"}},
+    options={"lrlc": {"share": KindOption("both"), "normalize": KindOption("softmax")}},
 )
 
 

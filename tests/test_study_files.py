@@ -122,6 +122,17 @@ def test_an_editor_marks_what_the_reader_refuses(
     assert not valid({"name": "t", **keys})
 
 
+def test_an_editor_marks_an_option_that_its_kind_does_not_take(valid: Callable[[object], bool]) -> None:
+    def study(**options: object) -> dict[str, Any]:
+        return {"name": "s", "datasets": "digits", "grid": {"kind": "lrlc", "rank": 2}, "layer": options}
+
+    assert valid(study(logits_lr=2, share="rows", an_option_of_a_plugin="x"))
+    assert not valid(study(logits_lr=0))
+    assert not valid(study(spatial_bias="no"))
+    block = {"kind": "lrlc", "rank": 2, "layer.logits_lr": [1, 0]}
+    assert not valid({"name": "s", "datasets": "digits", "grid": block})
+
+
 def test_the_version_is_printed(lrlc: Lrlc) -> None:
     assert lrlc("--version").stdout == f"lrlc {__version__}\n"
 

@@ -18,6 +18,10 @@ def list_names(as_json: AsJson = False) -> None:
             {
                 "studies": studies,
                 "kinds": sorted(known.kinds),
+                "options": {
+                    kind: {name: dict(option.schema) for name, option in taken.items()}
+                    for kind, taken in known.options.items()
+                },
                 "networks": sorted(known.networks),
                 "datasets": sorted(known.datasets),
             }
@@ -26,7 +30,11 @@ def list_names(as_json: AsJson = False) -> None:
     show("studies")
     for name, title in studies.items():
         show(f"  {name:28}{title}")
-    show("layer kinds\n  " + ", ".join(f"{k} (ranked)" if ranked else k for k, ranked in known.kinds.items()))
+    show("layer kinds, each with its options (layer.NAME in a study)")
+    for kind, ranked in known.kinds.items():
+        show(
+            f"  {f'{kind} (ranked)' if ranked else kind:30}{', '.join(known.options.get(kind, ()))}".rstrip()
+        )
     show("networks\n  " + ", ".join(f"{n} ({p} placements)" for n, p in known.networks.items()))
     show("data sets\n  " + ", ".join(sorted(known.datasets)))
 

@@ -1,6 +1,5 @@
 """A study as the user named it, checked against the kinds, networks and data sets that exist here."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from lrlc.harness.training.optimizers import OPTIMIZERS
 from lrlc.harness.training.schedules import SCHEDULES
 from lrlc.studies import (
     Catalogue,
+    KindOption,
     Study,
     StudyError,
     TrialConfig,
@@ -137,20 +137,19 @@ def _fault(kind: layers.LayerKind, options: Sequence[tuple[str, OptionValue]], e
     return from_conv.fault(options, epochs)
 
 
-def _options(kind: layers.LayerKind) -> dict[str, object]:
-    """The keywords of a kind's builder beyond those every network passes, with their defaults.
+def _options(kind: layers.LayerKind) -> dict[str, KindOption]:
+    """What a study may set of a kind; a layer's bias is up to the network.
 
-    A matched kind's are those of the kind it is matched to that can change its size, and how it is matched.
+    A matched kind has those options of the kind it is matched to that can change its size, and how it is matched.
     """
     sized = layers.LAYER_KINDS[kind.matched_to or kind.name]
-    parameters = inspect.signature(sized.build).parameters.values()
-    passed = {"input_size", "stride", "padding", "bias", "rank"}
+    options = {name: option for name, option in sized.options.items() if name != "bias"}
     if kind.matched_to:
-        passed |= sized.learning_options
-    options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in passed}
-    if kind.matched_to:
+        options = {name: option for name, option in options.items() if not option.learning}
         options |= layers.match_options(kind)
-    return {**options, from_conv.FROM_CONV: 0} if kind.from_conv else options
+    if kind.from_conv:
+        options[from_conv.FROM_CONV] = from_conv.OPTION
+    return {name: KindOption(option.default, option.json_schema()) for name, option in options.items()}
 
 
 def _plugin_names(merged: dict[str, object]) -> list[str]:

@@ -88,7 +88,7 @@ class QuickTPE(TPESampler):
         """The densities of good trials and of all others, running ones among them."""
         history = study.history
         with history.lock:
-            good, _ = _split_trials(study, history.best, default_gamma(len(history.finished)))
+            good, _ = _split_trials(study.whole, history.best, default_gamma(len(history.finished)))
             finished = history.observed.setdefault(tuple(space), _Observed.nothing(len(space)))
             unread = history.finished[finished.read :]
             finished.add(self._rows(unread, space, study), len(history.finished))

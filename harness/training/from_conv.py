@@ -10,10 +10,19 @@ from dataclasses import replace
 from torch import nn
 from torch.optim import Optimizer
 
+from lrlc.layers.options import Option
 from lrlc.studies.fields import OptionValue
 from lrlc.studies.schema import TrialConfig
 
 FROM_CONV = "from_conv"
+OPTION = Option(
+    "the share of the epochs in which the network trains as a convolution first",
+    at_least=0,
+    below=1,
+    name=FROM_CONV,
+    value_type=float,
+    default=0,
+)
 
 
 def layer_options(options: Iterable[tuple[str, OptionValue]]) -> dict[str, OptionValue]:

@@ -2,7 +2,7 @@
 
 import yaml
 
-from lrlc.studies import Catalogue, Study, parse_study
+from lrlc.studies import Catalogue, KindOption, Study, parse_study
 
 CATALOGUE = Catalogue(
     kinds={
@@ -17,9 +17,9 @@ CATALOGUE = Catalogue(
     networks={"three_layer": 3, "resnet50": 4},
     datasets={"digits", "mnist", "fashion_mnist", "cifar10", "celeba", "utkface", "imagenet"},
     options={
-        "lrlc": {"share": "both", "normalize": "softmax"},
-        "wide_conv": {"share": "both", "normalize": "softmax"},
-        "lrlc_input_dependent": {"normalize": "softmax"},
+        "lrlc": {"share": KindOption("both"), "normalize": KindOption("softmax")},
+        "wide_conv": {"share": KindOption("both"), "normalize": KindOption("softmax")},
+        "lrlc_input_dependent": {"normalize": KindOption("softmax")},
     },
 )
 HEAD = "name: t\ndatasets: digits\n"
