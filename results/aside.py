@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lrlc.results import damage, datasets, plans, profiles, widths
+from lrlc.results import damage, datasets, environments, plans, profiles, widths
 from lrlc.results.damage import FOLDER, Damage
 from lrlc.results.files import Location
 from lrlc.results.part_files import content_damage, part_name, part_path
@@ -33,7 +33,7 @@ def moved(root: Location) -> list[Location]:
     """The files in `damaged/`."""
     top = root / FOLDER
     files = [top / name for name in top.names("") if not (top / name).is_folder()]
-    folders = [*reversed(SCHEMAS), plans.FOLDER, datasets.FOLDER]
+    folders = [*reversed(SCHEMAS), plans.FOLDER, datasets.FOLDER, environments.FOLDER]
     return [top / folder / name for folder in folders for name in (top / folder).names("")] + files
 
 
@@ -62,4 +62,9 @@ def _of_parts(root: Location) -> list[Damage]:
 def _of_documents(root: Location) -> list[Damage]:
     found = [each.damage(root) for each in DOCUMENTS]
     found.append(widths.file_damage(root))
-    return [each for each in found if each is not None] + plans.damaged(root) + datasets.damaged(root)
+    return (
+        [each for each in found if each is not None]
+        + plans.damaged(root)
+        + datasets.damaged(root)
+        + environments.damaged(root)
+    )

@@ -9,6 +9,8 @@
 <root>/widths.json               widths that were measured for kinds matched by training time
 <root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
 <root>/models/<trial>.<what>.safetensors    weights of trained networks that the study keeps
+<root>/environments/<time>.json  packages, machine and driver of the runs
+<root>/logs/<trial>.txt          what a trial printed, if it printed anything
 <root>/damaged/                  files that were damaged when a run began, and all files of damaged parts
 
 Each file carries a checksum of its content and place; those of earlier versions are accepted without one.
@@ -20,9 +22,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from lrlc.results import aside, compaction, datasets, models, plans, widths
+from lrlc.results import aside, compaction, datasets, environments, logs, models, plans, widths
 from lrlc.results.damage import Damage
 from lrlc.results.datasets import DatasetSummary
+from lrlc.results.environments import Environment
 from lrlc.results.errors import StoreError
 from lrlc.results.files import Location, locate
 from lrlc.results.importance import Importance
@@ -235,6 +238,28 @@ class Store:
             return models.path(self.root, trial_id, what).read()
         except FileNotFoundError:
             return None
+
+    def write_environment(self, now: Environment) -> None:
+        """Note what this run is made with, unless the last one had the same."""
+        self._before_writing()
+        environments.write(self.root, now)
+
+    def environments(self) -> list[Environment]:
+        """Those of the runs, the oldest first; runs of earlier versions noted none."""
+        return environments.read_all(self.root)
+
+    def add_log(self, trial_id: str, heading: str, text: str) -> None:
+        """Add what an attempt of the trial printed, under a heading, to what earlier attempts did."""
+        self._before_writing()
+        logs.add(self.root, trial_id, heading, text)
+
+    def log(self, trial_id: str) -> str:
+        """What the trial printed; '' for one that printed nothing."""
+        return logs.read(self.root, trial_id)
+
+    def logged(self) -> set[str]:
+        """The trials that printed something."""
+        return logs.trials(self.root)
 
     def write_plan(self, profile: str | None, planned: StagedPlan | Collection[str]) -> None:
         """Note which trials a profile of the study consists of, in place of its earlier plan.

@@ -13,6 +13,7 @@ from lrlc.harness.cli.display import Display
 from lrlc.harness.data import load_dataset
 from lrlc.harness.plan.catalogue import open_study
 from lrlc.harness.plan.planning import Planner
+from lrlc.harness.run.kept_models import read_model
 from lrlc.harness.run.slots import Slots, make_executor
 from lrlc.harness.training.keeping import Best
 from lrlc.harness.training.train import train
@@ -151,3 +152,11 @@ def test_a_wrong_keep_is_refused(override: str, says: str, study_file: Path) -> 
     with pytest.raises(lrlc.StudyError) as raised:
         open_study(str(study_file), profile=None, overrides=[override])
     assert str(raised.value).endswith(says)
+
+
+def test_weights_of_a_kind_that_is_not_registered_name_the_plugin(kept: lrlc.StudyResults) -> None:
+    where = path(kept.store.root, kept.trials["trial_id"][1], "best_weights")
+    changed = where.read().replace(b'\\"kind\\": \\"lrlc\\"', b'\\"kind\\": \\"mine\\"')
+    assert changed != where.read()
+    with pytest.raises(lrlc.UserError, match=r"mine.*; import the plugin first if one defines it"):
+        read_model(changed, "it")

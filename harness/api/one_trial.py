@@ -54,13 +54,26 @@ def train(
     is one too. Nothing is written. What a layer raises goes through; StudyError, UserError or DataError say what is
     wrong with the configuration.
     """
-    opened = open_study(_as_study(config), profile=None, overrides=())
+    folder = data_folder(data)
+    opened, trial = single_trial(config, folder)
     with torch_as_it_was():
-        return train_trial(opened, _only_trial(opened, data_folder(data)), data_folder(data), on_epoch)
+        return train_trial(opened, trial, folder, on_epoch)
+
+
+def single_trial(config: Mapping[str, Any], data: Path | None) -> tuple[OpenedStudy, Trial]:
+    """The trial that `config` names, and a study of it alone; what is wrong with it is raised as in `train`."""
+    opened = open_study(_as_study(config), profile=None, overrides=())
+    trials = Planner(opened, data).grid()
+    if len(trials) != 1:
+        raise UserError(f"the configuration is of {len(trials)} trials; give one value for each setting")
+    return opened, trials[0]
 
 
 def train_trial(
-    opened: OpenedStudy, trial: Trial, data: Path | None, on_epoch: Callable[[EpochRecord], object]
+    opened: OpenedStudy,
+    trial: Trial,
+    data: Path | None,
+    on_epoch: Callable[[EpochRecord], object] = lambda record: None,
 ) -> TrainedTrial:
     """Train the trial as a worker of this process does, and build its network from the weights that it leaves."""
     kept, last = None, None
@@ -86,13 +99,6 @@ def _as_study(config: Mapping[str, Any]) -> dict[str, Any]:
     study = {key: given.pop(key) for key in OF_THE_STUDY if key in given}
     seed = given.pop("seed", 0)
     return {"name": "trial", "seeds": [seed], **study, "grid": [given]}
-
-
-def _only_trial(opened: OpenedStudy, data: Path | None) -> Trial:
-    trials = Planner(opened, data).grid()
-    if len(trials) != 1:
-        raise UserError(f"the configuration is of {len(trials)} trials; give one value for each setting")
-    return trials[0]
 
 
 def _settings(opened: OpenedStudy, data: Path | None) -> WorkerSettings:

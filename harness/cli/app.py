@@ -17,6 +17,7 @@ from lrlc.harness.bench.cli import bench_app
 from lrlc.harness.cli import installation, study_files
 from lrlc.harness.cli import jobs as jobs_cli
 from lrlc.harness.cli import results as results_cli
+from lrlc.harness.cli import show as show_cli
 from lrlc.harness.cli.data import data_app
 from lrlc.harness.cli.outcome import explained, in_utf8
 from lrlc.harness.cli.plan import plan
@@ -91,6 +92,7 @@ app.command(name="list")(installation.list_names)
 app.command()(installation.doctor)
 study_files.register(app)
 results_cli.register(app)  # after the commands that train, as --help lists them
+show_cli.register(app)
 jobs_cli.register(app)
 
 

@@ -107,19 +107,18 @@ def read_model(content: bytes, where: str) -> nn.Module:
 
 def _network(about: Mapping[str, str], where: str) -> nn.Module:
     config = TrialConfig.of_canonical(json.loads(about["config"]))
-    if config.kind not in layers.LAYER_KINDS or config.network not in layers.NETWORKS:
-        raise UserError(
-            f"{where}: {config.kind} in {config.network} comes from a plugin; import its file first"
+    try:
+        return layers.build_network(
+            config.network,
+            tuple(json.loads(about["image_shape"])),
+            int(about["num_classes"]),
+            kind=config.kind,
+            rank=config.rank,
+            placement=config.placement,
+            options=from_conv.layer_options(config.options),
         )
-    return layers.build_network(
-        config.network,
-        tuple(json.loads(about["image_shape"])),
-        int(about["num_classes"]),
-        kind=config.kind,
-        rank=config.rank,
-        placement=config.placement,
-        options=from_conv.layer_options(config.options),
-    )
+    except layers.LayerError as error:
+        raise UserError(f"{where}: {error}; import the plugin first if one defines it") from error
 
 
 def _metadata(content: bytes) -> dict[str, str]:

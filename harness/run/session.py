@@ -12,6 +12,7 @@ from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plan.planning import Plan, Planner, all_pilots
 from lrlc.harness.plan.widths import Widths
 from lrlc.harness.run.driver import Driver, GridSource, TrialSource
+from lrlc.harness.run.environment import environment
 from lrlc.harness.run.executor import Executor
 from lrlc.harness.run.fate import Fate
 from lrlc.harness.run.kept_models import KeptModels, check_installed, kept_lacking
@@ -136,6 +137,7 @@ class RunSession:
         for line in kept_lacking(store, measured, self.study.keep):
             say(f"{line}: trained before it was asked for")
         store.write_study(self.study, self.profile, self.opened.overrides)
+        store.write_environment(environment())
         store.write_plan(self.profile, self.staged)
         store.write_tuning(self.choices, self.profile)
         store.write_widths(list(self.planner.widths.used.values()))

@@ -1,0 +1,176 @@
+"""One trial of a results folder, found by its id: its row, curve, log and kept weights; trained again, to compare."""
+
+import json
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lrlc.harness.api.one_trial import single_trial, train_trial
+from lrlc.harness.api.surroundings import torch_as_it_was
+from lrlc.harness.cli.named_store import stores_of
+from lrlc.harness.errors import UserError
+from lrlc.harness.text import counted
+from lrlc.results import models
+from lrlc.results.correct import correct_matrix
+from lrlc.results.environments import Environment
+from lrlc.results.schema import TrialResult, TrialStatus
+from lrlc.results.store import Store
+
+
+@dataclass(frozen=True)
+class FoundTrial:
+    """A trial's row and what lies beside it."""
+
+    store: Store
+    row: dict[str, Any]
+    """The columns of `trials`; what is null is None."""
+
+    @property
+    def id(self) -> str:
+        return str(self.row["trial_id"])
+
+    @property
+    def study(self) -> str:
+        """Whose results it was found in."""
+        return self.store.root.name
+
+    @property
+    def label(self) -> str:
+        rank = f" rank {self.row['rank']:.0f}" if self.row["rank"] is not None else ""
+        placement = f" layers {self.row['placement']}" if self.row["placement"] else ""
+        return f"{self.row['dataset']} {self.row['kind']}{rank}{placement} seed {self.row['seed']}"
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        return self.store.curves([self.id])
+
+    @property
+    def environment(self) -> Environment | None:
+        """That of the run that trained it; None of one by an earlier version, or by another study."""
+        if self.row["study"] != self.study:
+            return None
+        before = [each for each in self.store.environments() if each.since <= self.row["started_at"]]
+        return before[-1] if before else None
+
+    @property
+    def log(self) -> str:
+        return self.store.log(self.id)
+
+    @property
+    def kept(self) -> list[str]:
+        """The files of its weights."""
+        asked = [what for what in ("weights", "best_weights") if self.id in self.store.kept_models(what)]
+        return [str(models.path(self.store.root, self.id, what)) for what in asked]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able: the row, its JSON texts read, with `curve`, `log` and `kept`."""
+        times = {name: self.row[name].isoformat() for name in ("started_at", "ended_at")}
+        row = {**self.row, **times}
+        read = {name: json.loads(row[name]) for name in ("options", "config", "versions")}
+        curve = self.curve.drop(columns="trial_id").to_dict("records")
+        made_with = None if self.environment is None else asdict(self.environment)
+        if made_with is not None:
+            made_with["since"] = made_with["since"].isoformat()
+        beside = {"curve": curve, "log": self.log, "kept": self.kept, "environment": made_with}
+        return {**row, **read, **beside}
+
+
+def find_trial(prefix: str, results: str) -> FoundTrial:
+    """The trial whose id begins so, in any study below `results`; UserError where none or several do."""
+    found: dict[str, Store] = {}
+    known: set[str] = set()
+    for store in stores_of(results):
+        for trial_id in store.trials(["trial_id"])["trial_id"]:
+            known.add(trial_id)
+            if trial_id.startswith(prefix):
+                found.setdefault(trial_id, store)
+    if not found:
+        raise UserError(f"{prefix}: no trial of --results {results} has such an id; {_near(prefix, known)}")
+    if len(found) > 1:
+        raise UserError(
+            f"{prefix}: {len(found)} trials begin so: {', '.join(sorted(found)[:4])}; give more of the id"
+        )
+    ((trial_id, store),) = found.items()
+    return FoundTrial(store, _row(store, trial_id))
+
+
+def verified(found: FoundTrial, data: Path | None) -> list[str]:
+    """Train the trial again in this process: a line for each number that is another now; none where all are the same.
+
+    Raises UserError where it has not finished, or where data, code or plugins have changed so that it would be
+    another trial.
+    """
+    if found.row["status"] != TrialStatus.FINISHED:
+        raise UserError(
+            f"{found.id}: only a finished trial can be verified; this one is {found.row['status']}"
+        )
+    opened, trial = single_trial(_as_asked(found), data)
+    if trial.id != found.id:
+        raise UserError(
+            f"{found.id}: its data, plugins or code have changed since: trained now it would be trial {trial.id}"
+        )
+    with torch_as_it_was():
+        again = train_trial(opened, trial, data).result
+    told = [*_curve_differences(found, again), *_test_differences(found, again)]
+    return [*told, *_circumstances(found, again)] if told else []
+
+
+def _as_asked(found: FoundTrial) -> dict[str, Any]:
+    """The trial's configuration, with the plugins and threads of its study."""
+    record = found.store.study()
+    more = (
+        {}
+        if record is None
+        else {"plugins": record.study.plugins, "resources": record.study.resources.model_dump()}
+    )
+    return {**json.loads(found.row["config"]), **more}
+
+
+def _curve_differences(found: FoundTrial, again: TrialResult) -> list[str]:
+    then, now = found.curve.set_index("epoch"), pd.DataFrame(map(vars, again.curve)).set_index("epoch")
+    lines = []
+    for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
+        differences = (now[name] - then[name]).abs()
+        if (differs := differences != 0).any():
+            first = differs.idxmax()
+            lines.append(f"{name}: differs from epoch {first} on, by up to {differences.max():.3g}")
+    return lines
+
+
+def _test_differences(found: FoundTrial, again: TrialResult) -> list[str]:
+    lines = []
+    for name in ("test_accuracy", "test_loss"):
+        then, now = found.row[name], getattr(again, name)
+        if then != now:
+            lines.append(f"{name}: {then:.6g} then, {now:.6g} now ({now - then:+.3g})")
+    then_correct, now_correct = found.store.correct([found.id]), pd.DataFrame(map(vars, again.correct))
+    if len(then_correct) and len(now_correct):
+        changed = int(np.sum(correct_matrix(then_correct)[0] != correct_matrix(now_correct)[0]))
+        lines += [f"test images classified otherwise: {changed} of {again.test_images}"] if changed else []
+    return lines
+
+
+def _circumstances(found: FoundTrial, again: TrialResult) -> list[str]:
+    """Where the two were trained otherwise, which may be why."""
+    lines = []
+    if found.row["device"] != again.device:
+        lines.append(f"device: {found.row['device']} then, {again.device} now")
+    then, now = json.loads(found.row["versions"]), json.loads(again.versions)
+    changed = [name for name in now if then.get(name) != now[name]]
+    lines += [f"{name}: version {then.get(name, 'unknown')} then, {now[name]} now" for name in changed]
+    return lines
+
+
+def _row(store: Store, trial_id: str) -> dict[str, Any]:
+    rows = store.trials()
+    (row,) = rows[rows["trial_id"] == trial_id].to_dict("records")
+    return {str(name): None if pd.isna(value) else value for name, value in row.items()}
+
+
+def _near(prefix: str, known: set[str]) -> str:
+    close = get_close_matches(prefix, [trial_id[: len(prefix)] for trial_id in known], n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {counted(len(known), 'trial')}"
