@@ -6,7 +6,7 @@ RESULTS ?= runs
 MOTO := .moto
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test tests tests-on-clusters fuzz chaos coverage figures check clean
+.PHONY: help quickstart test tests tests-on-clusters bundle-test fuzz chaos coverage figures check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ $(MOTO)/installed: Makefile
 	$(PYTHON) -m venv $(MOTO)
 	$(MOTO)/bin/python -m pip install --quiet 'moto[server]==5.2.5'
 	touch $@
+
+# It fetches wheels, installs them in a bare Python without a network, and trains there.
+bundle-test: $(VENV)/installed ## a bundle, made, run without a network, resumed and adopted (minutes)
+	$(BIN)/python -m pytest -m bundle tests/test_bundle_run.py
 
 # The suite's property tests with new random examples, round after round, until MINUTES are over or one fails.
 fuzz: $(VENV)/installed ## property tests with new random examples, for MINUTES=10

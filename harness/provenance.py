@@ -30,6 +30,10 @@ class Code:
     git_commit: str | None
     git_dirty: bool | None
 
+    def as_variable(self) -> str:
+        """What LRLC_GIT takes, for a copy of this code that runs elsewhere."""
+        return f"{self.git_commit or ''}:{'dirty' if self.git_dirty else 'clean'}"
+
 
 def _git(*arguments: str) -> str | None:
     here = Path(__file__).resolve().parent
@@ -44,7 +48,7 @@ def _git(*arguments: str) -> str | None:
 def code() -> Code:
     """Commit and dirty flag of the running harness, or those the submitter recorded for a shipped copy.
 
-    A Ray job runs from an uploaded copy without its .git, so `lrlc submit` passes both on in LRLC_GIT.
+    A Ray job runs from an uploaded copy without its .git, a bundle from a wheel: both are told in LRLC_GIT.
     """
     if shipped := os.environ.get("LRLC_GIT"):
         shipped_commit, _, state = shipped.partition(":")

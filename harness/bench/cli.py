@@ -1,4 +1,4 @@
-"""`lrlc bench layers | kernels | training | precision | overhead | tables`."""
+"""`lrlc bench layers | check | kernels | training | precision | overhead | tables`."""
 
 import importlib.util
 import json
@@ -73,6 +73,23 @@ def bench_layers(
     found = [measure_layers(Setting(size), wanted, device) for size in batch or [128]]
     _show(device, found, [_layers_table(each) for each in found], as_json)
     if not all(choice.holds for each in found for choice in each.choices):
+        raise typer.Exit(1)
+
+
+@bench_app.command("check")
+def bench_check() -> None:
+    """Compare the kernels that serve this machine with float64; exit code 1 where one is wrong."""
+    import time
+
+    from lrlc.harness.bench.gpu import report
+    from lrlc.harness.bench.machine import describe, find_device
+    from lrlc.harness.bench.self_check import check_kernels
+
+    started = time.perf_counter()
+    print(describe(find_device()))
+    checks = check_kernels()
+    report(checks, time.perf_counter() - started)
+    if not all(each.holds for each in checks):
         raise typer.Exit(1)
 
 

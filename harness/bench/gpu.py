@@ -38,7 +38,7 @@ def main() -> None:
     started = time.perf_counter()
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {os.cpu_count()} cores", flush=True)
     checks = [] if arguments.no_checks else run_checks(arguments.dtypes, arguments.workers)
-    _report(checks, time.perf_counter() - started)
+    report(checks, time.perf_counter() - started)
     rows: dict[str, list[Timing]] = {}
     shapes = [Shape(batch, 64, 64, size) for size in arguments.sizes for batch in arguments.batches]
     for dtype in arguments.dtypes:
@@ -77,7 +77,7 @@ def _time(shape: Shape, dtype: str) -> list[Timing]:
     return [time_operator(operator, shape, dtype, by) for operator, by in cases]
 
 
-def _report(checks: Sequence[Check], seconds: float) -> None:
+def report(checks: Sequence[Check], seconds: float) -> None:
     wrong = [each for each in checks if not each.holds]
     worst: dict[str, float] = {}
     for each in checks:

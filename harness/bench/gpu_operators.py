@@ -1,4 +1,4 @@
-"""The operators on a GPU: exact against float64, repeatable to the bit, and their times over a convolution's.
+"""The operators: exact against float64, repeatable to the bit, and on a GPU their times over a convolution's.
 
 Operators only, without the modules around them, so that little has to be installed: torch, triton and `layers`.
 """
@@ -59,13 +59,15 @@ class Operator:
 Call = Callable[..., Tensor]
 
 
-def make(operator: Operator, shape: Shape, dtype: str) -> tuple[list[Tensor], Call, Call]:
+def make(
+    operator: Operator, shape: Shape, dtype: str, device: str = "cuda"
+) -> tuple[list[Tensor], Call, Call]:
     """The operator's tensors, x first; the operator; and the same in plain torch."""
     geometry, kind = shape.geometry, DTYPES[dtype]
     (kh, kw), (TH, TW) = geometry.kernel_size, geometry.output_size
 
     def normal(*sizes: int, scale: float = 1.0, dtype: torch.dtype = kind) -> Tensor:
-        return (torch.randn(sizes, device="cuda") * scale).to(dtype)
+        return (torch.randn(sizes, device=device) * scale).to(dtype)
 
     x = normal(shape.batch, shape.channels, shape.size, shape.size).contiguous(
         memory_format=torch.channels_last
@@ -140,11 +142,11 @@ class Check:
         return self.repeats and all(error <= self.tolerance for error in self.errors)
 
 
-def check(operator: Operator, shape: Shape, dtype: str, by: str) -> Check:
+def check(operator: Operator, shape: Shape, dtype: str, by: str, device: str = "cuda") -> Check:
     """Compare with float64 by way of torch's own convolutions; unwritten memory is NaN."""
     torch.backends.cudnn.allow_tf32 = dtype == "tf32"
     torch.use_deterministic_algorithms(True, warn_only=True)  # also fills every new tensor with NaN
-    tensors, ours, plainly = make(operator, shape, dtype)
+    tensors, ours, plainly = make(operator, shape, dtype, device)
     exact = [t.double().requires_grad_() for t in tensors]
     tensors = [t.requires_grad_() for t in tensors]
     y = plainly(*exact)

@@ -1,5 +1,6 @@
 """The command line: `lrlc plan | run | retry | status` a study, `plot | report | claims | compare | export` its tables,
-`submit | jobs | logs | stop` on a cluster; `init | schema | data | list | doctor | bench`.
+`submit | jobs | logs | stop` on a cluster, `bundle | adopt` for one without a network; `init | schema | data | list |
+doctor | bench`.
 
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
 """
@@ -14,6 +15,7 @@ import typer
 
 from lrlc import __version__
 from lrlc.harness.bench.cli import bench_app
+from lrlc.harness.cli import bundle as bundle_cli
 from lrlc.harness.cli import installation, study_files
 from lrlc.harness.cli import jobs as jobs_cli
 from lrlc.harness.cli import results as results_cli
@@ -94,6 +96,7 @@ study_files.register(app)
 results_cli.register(app)  # after the commands that train, as --help lists them
 show_cli.register(app)
 jobs_cli.register(app)
+bundle_cli.register(app)
 
 
 def main() -> None:

@@ -220,9 +220,8 @@ def _entrypoint(words: Sequence[str]) -> str:
 def _runtime_env(working_dir: Path, file: Path | None) -> dict[str, object]:
     """The user's runtime environment with the code, its commit and the time to end in added."""
     given: dict[str, Any] = read_runtime_env(file) if file else {}
-    code = provenance.code()
     variables = {
-        "LRLC_GIT": f"{code.git_commit or ''}:{'dirty' if code.git_dirty else 'clean'}",
+        "LRLC_GIT": provenance.code().as_variable(),
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
     }
     return {

@@ -155,15 +155,16 @@ def all_pilots(groups: Iterable[PilotTrials]) -> tuple[Trial, ...]:
     return tuple(sorted(trials, key=lambda trial: trial.config.seed))
 
 
-def studied_datasets(opened: OpenedStudy) -> list[DatasetSpec]:
-    """The data sets of a study's grid and search, each once for all that is done to it once it is decoded.
+def studied_datasets(*studies: OpenedStudy) -> list[DatasetSpec]:
+    """The data sets of studies' grids and searches, each once for all that is done to it once it is decoded.
 
     StudyError where two would be packed under one title.
     """
-    configs = expand(opened.study, opened.catalogue)
-    specs = [config.dataset for config in configs]
-    if opened.study.search is not None:
-        specs.append(opened.study.search.dataset)
+    specs: list[DatasetSpec] = []
+    for opened in studies:
+        specs += [config.dataset for config in expand(opened.study, opened.catalogue)]
+        if opened.study.search is not None:
+            specs.append(opened.study.search.dataset)
     packed: dict[str, DatasetSpec] = {}
     for spec in specs:
         other = packed.setdefault(packed_title(spec), spec)

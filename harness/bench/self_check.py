@@ -1,0 +1,32 @@
+"""`lrlc bench check`: are the kernels that serve this machine right? Each is compared with float64, and runs twice."""
+
+import os
+
+import torch
+
+from lrlc.harness.bench.gpu import OPERATORS, run_checks
+from lrlc.harness.bench.gpu_operators import Check, Shape, check
+
+SHAPES = (Shape(20, 16, 24, 14), Shape(33, 3, 16, 12, "same"), Shape(16, 16, 32, 9, "same", 2))
+"""Shapes that no block of the C++ kernels divides, with images enough that the kernels are used."""
+PATHS = {
+    "fixed": ("auto", "portable", "banks"),
+    "dependent": ("auto", "portable"),
+    "local": ("auto", "portable"),
+}
+GPU_DTYPES = ("bfloat16", "tf32")
+
+
+def check_kernels() -> list[Check]:
+    """Every operator by every path of this machine's device: on a GPU in several processes, which compile."""
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        return run_checks(GPU_DTYPES, min(16, os.cpu_count() or 1))
+    torch.set_num_threads(1)  # as a trial's worker does where a study says nothing else
+    return [
+        check(operator, shape, dtype, by, "cpu")
+        for operator in OPERATORS
+        for shape in SHAPES
+        for dtype in ("float32", "bfloat16")
+        for by in PATHS[operator.kind]
+    ]

@@ -1,0 +1,88 @@
+"""The studies of a bundle: which are asked for, and their files in its folder."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrlc.harness.bundle.there.facts import BundledStudy
+from lrlc.harness.errors import UserError
+from lrlc.harness.plan.catalogue import OpenedStudy, open_study
+from lrlc.studies import read_study
+from lrlc.studies.lines import holds_secret, masked
+
+FOLDER = "studies"
+
+
+@dataclass(frozen=True)
+class AskedStudy:
+    """A study as it was named, checked, with its file and how it is to be run."""
+
+    opened: OpenedStudy
+    path: Path
+    profile: str | None
+    overrides: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.opened.study.name
+
+
+def open_all(words: Sequence[str], profile: str | None) -> list[AskedStudy]:
+    """The studies that `words` name, each followed by its own KEY=VALUE overrides, with the profile.
+
+    StudyError or UserError, in one line, for what cannot be run on a machine without this one's files.
+    """
+    found: list[AskedStudy] = []
+    for name, overrides in _with_overrides(words):
+        opened = open_study(name, profile=profile, overrides=overrides)
+        asked = AskedStudy(opened, read_study(name)[1].resolve(), profile, tuple(overrides))
+        if asked.name in {other.name for other in found}:
+            raise UserError(f"{asked.name}: two studies of this name would share one folder of results")
+        _check_plugins(asked)
+        _check_storage(asked)
+        found.append(asked)
+    return found
+
+
+def copy_into(folder: Path, asked: AskedStudy) -> BundledStudy:
+    """Copy the study's file, and its plugins where it names them, into the bundle at `folder`."""
+    place = Path(FOLDER) / asked.name
+    for path in (asked.path, *(Path(plugin.path) for plugin in asked.opened.plugins)):
+        copy = folder / place / path.relative_to(asked.path.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return BundledStudy(asked.name, (place / asked.path.name).as_posix(), asked.profile, asked.overrides)
+
+
+def _with_overrides(words: Sequence[str]) -> list[tuple[str, list[str]]]:
+    named: list[tuple[str, list[str]]] = []
+    for word in words:
+        if "=" not in word or Path(word).is_file():
+            named.append((word, []))
+        elif not named:
+            raise UserError(f"{word}: an override follows the study that it changes")
+        else:
+            named[-1][1].append(word)
+    return named
+
+
+def _check_plugins(asked: AskedStudy) -> None:
+    for plugin in asked.opened.plugins:
+        if not Path(plugin.path).is_relative_to(asked.path.parent):
+            raise UserError(
+                f"{plugin.path} lies outside {asked.path.parent}, the folder of the study that names it; "
+                "put it beside the study's file"
+            )
+
+
+def _check_storage(asked: AskedStudy) -> None:
+    for override in asked.overrides:
+        if holds_secret(override):
+            raise UserError(f"{masked(override)}: the password would lie in the bundle; leave it out")
+    search = asked.opened.study.search
+    if search is not None and search.storage is not None:
+        raise UserError(
+            f"{asked.name}: search.storage: a machine without a network reaches no database; "
+            "bundle it with search.storage=null"
+        )

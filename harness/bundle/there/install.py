@@ -1,0 +1,102 @@
+"""A virtual environment of the bundle's own, filled from its wheels; no index is asked."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from .facts import BundleError, Facts
+
+MACHINES = {"linux-x86_64": ("Linux", "x86_64"), "linux-aarch64": ("Linux", "aarch64")}
+PINS = "pins.txt"
+"""Beside the wheels: a line name==version for each."""
+
+LOCAL = "system.pth"
+"""The file that adds the folders of this machine's packages behind the environment's own."""
+
+
+def check_machine(facts: Facts) -> None:
+    """BundleError where this is not the machine or the Python that the bundle was made for."""
+    here = (platform.system(), platform.machine())
+    if here != MACHINES[facts.platform]:
+        raise BundleError(f"this is {' '.join(here)}, the bundle is for {facts.platform}; make one for this")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if version != facts.python:
+        raise BundleError(
+            f"{sys.executable} is Python {version}, the bundle is for {facts.python}; name one with PYTHON=, or "
+            f"make a bundle with --python {version}"
+        )
+
+
+def environment(folder: Path, facts: Facts, torch: str) -> Path:
+    """The interpreter of the bundle's environment, which is made where it is not yet; `torch` is system or bundled."""
+    place, done = folder / "venv", folder / "venv" / "installed"
+    python = place / "bin" / "python"
+    wanted = f"{sys.executable} {torch} {facts.version} {facts.git}"
+    if done.is_file() and done.read_text("utf-8") == wanted:
+        return python
+    shared = _packages_with_torch(facts) if torch == "system" else []
+    print(f"installing into {place}, with the torch of {torch}", flush=True)
+    venv.create(place, clear=True, with_pip=False, symlinks=True)
+    if shared:
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        (place / "lib" / version / "site-packages" / LOCAL).write_text("\n".join(shared) + "\n", "utf-8")
+    _install(folder, python)
+    done.write_text(wanted, "utf-8")
+    return python
+
+
+def chosen_torch(facts: Facts, asked: str | None) -> str:
+    """Where torch comes from: as asked, else the bundle's if it brings one."""
+    if asked == "bundled" and not facts.brings_torch:
+        raise BundleError(
+            "--torch bundled: this bundle brings no torch; leave it out, or make one with torch"
+        )
+    return asked or ("bundled" if facts.brings_torch else "system")
+
+
+def _install(folder: Path, python: Path) -> None:
+    """Run the pip that the bundle brings, as a Debian python3 has none of its own, on exactly the bundle's wheels.
+
+    What they need was settled when they were fetched; what this machine's torch says that it needs is its own affair.
+    """
+    wheels = folder / "wheels"
+    (pip,) = wheels.glob("pip-*.whl")
+    words = [str(python), f"{pip}/pip", "install", "--no-index", "--find-links", str(wheels), "--no-deps"]
+    words += ["--no-cache-dir", "--disable-pip-version-check", "--quiet", "--requirement", str(wheels / PINS)]
+    done = subprocess.run(words, env=_without_pip_settings(), stderr=subprocess.PIPE)
+    if done.returncode:
+        told = done.stderr.decode(errors="replace").strip().splitlines()
+        errors = [line for line in told if line.startswith("ERROR")] or told
+        raise BundleError(
+            f"the bundle's wheels cannot be installed: {errors[-1] if errors else 'pip failed'}"
+        )
+
+
+def _without_pip_settings() -> dict[str, str]:
+    """This environment without what would send pip elsewhere or read packages of others."""
+    left_out = ("PIP_", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    return {**kept, "PIP_CONFIG_FILE": os.devnull, "PYTHONNOUSERSITE": "1"}
+
+
+def _packages_with_torch(facts: Facts) -> list[str]:
+    """The folders of packages that this Python sees, of which one has torch; BundleError where it lacks one."""
+    asked = "import torch; print(torch.__version__)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+    if done.returncode:
+        raise BundleError(
+            f"{sys.executable} has no torch, and this bundle brings none: name a Python that has it with PYTHON=, or "
+            "make a bundle with torch"
+        )
+    found = done.stdout.strip()
+    if _numbers(found) < _numbers(facts.torch):
+        raise BundleError(f"{sys.executable} has torch {found}; {facts.torch} or newer is needed")
+    return [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version.partition("+")[0])[:3]))

@@ -1,0 +1,180 @@
+"""What a bundle does once it is installed: kernels are tested, then measured, then the studies run, until time is over.
+
+What has been done is kept in home/ and not done again; a study goes on from its tables.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .facts import BundledStudy, BundleError, Facts
+
+HOME = "home"
+"""The folder to bring home: tables below results/, what was measured below bench/."""
+
+SECONDS_TO_END = 60.0
+"""A command may take this long to end once it was asked to; then it is killed."""
+
+SPARED = 0.05, 30.0
+"""Commands are asked to end so much of the limit, and at most so many seconds, before it."""
+
+BENCHMARKS_SHARE = 0.25
+"""Of the time that is left once the kernels were tested, benchmarks take no more than this."""
+
+TEST = ("kernels", ("-m", "lrlc", "bench", "check"))
+ON_A_GPU = {
+    "operators": ("-m", "lrlc.harness.bench.gpu", "--no-checks"),
+    "training": ("-m", "lrlc", "bench", "training", "--dtype", "bfloat16", "--rounds", "5"),
+    "layers": ("-m", "lrlc", "bench", "layers", "--rounds", "5", "--dtype", "bfloat16"),
+}
+ON_A_CPU = {
+    "precision": ("-m", "lrlc", "bench", "precision", "--rounds", "3"),
+    "training": ("-m", "lrlc", "bench", "training", "--batch", "128", "--rounds", "2"),
+    "layers": ("-m", "lrlc", "bench", "layers", "--rounds", "3", "--no-memory"),
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """When all must have ended, by `time.monotonic`."""
+
+    at: float
+
+    @staticmethod
+    def of(minutes: float | None) -> "Limit":
+        if minutes is None:
+            return Limit(float("inf"))
+        share, most = SPARED
+        return Limit(time.monotonic() + 60 * minutes - min(most, share * 60 * minutes))
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self.at - time.monotonic())
+
+    def share(self, of: float) -> "Limit":
+        return Limit(time.monotonic() + of * self.left)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The bundle's folder, the interpreter of its environment and the variables of its commands."""
+
+    folder: Path
+    python: Path
+    variables: Mapping[str, str]
+
+    def run(self, words: Sequence[str], limit: Limit, output: Path | None = None) -> int | None:
+        """The exit code of the interpreter with these words; None where the limit ended it."""
+        with open(output or os.devnull, "wb") as file:
+            process = subprocess.Popen(
+                [str(self.python), *words],
+                cwd=self.folder,
+                env=dict(self.variables),
+                stdout=file if output else None,
+                stderr=subprocess.STDOUT if output else None,
+            )
+            try:
+                return process.wait(None if limit.left == float("inf") else limit.left)
+            except subprocess.TimeoutExpired:
+                _end(process)
+                return None
+            except BaseException as stop:
+                _end(process, asked=isinstance(stop, KeyboardInterrupt))  # Ctrl-C reaches the command too
+                raise
+
+    def gpus(self) -> int:
+        asked = "import torch; print(torch.cuda.device_count())"
+        done = subprocess.run(
+            [str(self.python), "-c", asked], env=dict(self.variables), capture_output=True, text=True
+        )
+        if done.returncode:
+            raise BundleError(f"torch does not work here: {done.stderr.strip().splitlines()[-1]}")
+        return int(done.stdout)
+
+
+def machine(folder: Path, python: Path, facts: Facts) -> Machine:
+    """Commands write to the bundle's folder alone, and their rows name the commit that it was made of."""
+    left_out = ("PYTHON", "LRLC_DATA", "LRLC_CACHE", "LRLC_GIT")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    own = {
+        "PYTHONNOUSERSITE": "1",
+        "LRLC_GIT": facts.git,
+        "LRLC_CACHE": str(folder / "cache"),
+        "MPLCONFIGDIR": str(folder / "cache" / "matplotlib"),
+    }
+    return Machine(folder, python, {**kept, **own})
+
+
+def test_kernels(on: Machine, limit: Limit) -> None:
+    """BundleError where a kernel is wrong here: nothing is trained with it."""
+    name, words = TEST
+    if (code := _once(on, name, words, limit)) not in (0, None):
+        raise BundleError(
+            f"kernels failed their test (exit code {code}), see {HOME}/bench/{name}.log; "
+            "--no-tests goes on all the same, LRLC_BACKEND=portable does without them"
+        )
+
+
+def measure(on: Machine, limit: Limit) -> None:
+    """Benchmarks that have no result yet; one that fails, or takes too long, is said and left."""
+    limit = limit.share(BENCHMARKS_SHARE)
+    for name, words in (ON_A_GPU if on.gpus() else ON_A_CPU).items():
+        if limit.left and _once(on, name, words, limit) not in (0, None):
+            print(f"{name}: failed, see {HOME}/bench/{name}.log", flush=True)
+
+
+def train(on: Machine, studies: Sequence[BundledStudy], processes: int, limit: Limit) -> int:
+    """Run the studies, one after the other; 0 if all have ended, 1 if some trials failed, else 3: the time is over."""
+    codes = []
+    for study in studies:
+        if not limit.left:
+            return 3
+        words = ["-m", "lrlc", "run", *study.words, "--results", f"{HOME}/results", "--data", "data"]
+        code = on.run([*words, "--processes", str(processes)], limit)
+        if code is None:
+            return 3
+        if code not in (0, 1):
+            raise BundleError(f"{study.name}: lrlc run ended with exit code {code}")
+        codes.append(code)
+    return max(codes)
+
+
+def slots(on: Machine, asked: int | None) -> int:
+    """Trials at once: as asked, else a core each; with GPUs one core is left to the driver, and 15 are enough for each.
+
+    On an H100 with 16 cores 15 small networks at once were the fastest.
+    """
+    cores, gpus = os.cpu_count() or 1, on.gpus()
+    return asked or (max(1, min(cores - 1, 15 * gpus)) if gpus else cores)
+
+
+def _once(on: Machine, name: str, words: Sequence[str], limit: Limit) -> int | None:
+    """The command's exit code, its output kept where it succeeds; 0 where it did before, None if time is over."""
+    kept = on.folder / HOME / "bench" / f"{name}.txt"
+    if kept.exists():
+        return 0
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    writing = kept.with_suffix(".log")
+    print(f"{name}: {' '.join(words[1:])}", flush=True)
+    started = time.monotonic()
+    code = on.run(words, limit, writing)
+    if code == 0:
+        writing.rename(kept)
+    told = "the time for it is over" if code is None else f"{time.monotonic() - started:.0f} s"
+    print(f"{name}: {told}", flush=True)
+    return code
+
+
+def _end(process: "subprocess.Popen[bytes]", *, asked: bool = False) -> None:
+    """Ask the process to end, unless it was asked, as a run does with a commit, and see that it has."""
+    if not asked:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

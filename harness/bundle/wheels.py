@@ -1,0 +1,131 @@
+"""The wheels of a bundle: this lrlc's own, and pinned ones of all that it needs, for another machine's Python."""
+
+import importlib.metadata
+import importlib.util
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from lrlc.harness.bundle.own_wheel import PACKAGE, checkout, last_error, make_wheel
+from lrlc.harness.bundle.there.install import MACHINES, PINS
+from lrlc.harness.errors import UserError
+from lrlc.studies.errors import nearest
+
+FOLDER = "wheels"
+OLDEST_PYTHON = (3, 11)
+
+NEWEST_GLIBC = 28
+"""Wheels for glibc 2.28 and older run on every Linux from 2019 on."""
+
+STAND_IN = "+elsewhere"
+"""The local version of a torch without content: pip then leaves out torch and what torch alone needs."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The machine that a bundle is for, and what it brings along."""
+
+    platform: str
+    python: str
+    torch: bool = True
+    ray: bool = True
+
+    def __post_init__(self) -> None:
+        if self.platform not in MACHINES:
+            raise UserError(f"--platform {self.platform}: unknown; {nearest(self.platform, MACHINES)}")
+        found = re.fullmatch(r"(\d+)\.(\d+)", self.python)
+        if found is None or (int(found[1]), int(found[2])) < OLDEST_PYTHON:
+            raise UserError(f"--python {self.python}: expected a version such as 3.12, from 3.11 on")
+
+    @property
+    def pip_words(self) -> list[str]:
+        """What has pip choose wheels for that machine instead of this one."""
+        machine = self.platform.partition("-")[2]
+        tags = [f"manylinux_2_{minor}_{machine}" for minor in range(NEWEST_GLIBC, 4, -1)]
+        tags += [f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")] + [f"linux_{machine}"]
+        words = ["--only-binary=:all:", "--implementation", "cp", "--python-version", self.python]
+        return words + [word for tag in tags for word in ("--platform", tag)]
+
+
+def this_machine() -> str:
+    """The name of this machine's platform, or of the most usual one."""
+    here = (platform.system(), platform.machine())
+    return next((name for name, machine in MACHINES.items() if machine == here), "linux-x86_64")
+
+
+def fill(folder: Path, target: Target) -> None:
+    """Put all wheels, and pins.txt with their versions, into the new `folder`.
+
+    UserError where pip is missing here, or finds no wheel for the target.
+    """
+    if importlib.util.find_spec("pip") is None:
+        raise UserError(
+            f"{sys.executable} has no pip, which fetches the wheels: python -m ensurepip installs it"
+        )
+    folder.mkdir()
+    own = make_wheel(folder)
+    extra = "[ray]" if target.ray else ""
+    with tempfile.TemporaryDirectory() as temporary:
+        constraints = Path(temporary) / "constraints.txt"
+        pins = known_versions()
+        words = [f"{own}{extra}", "pip"]
+        if not target.torch:
+            pins["torch"] = f"{pins['torch'].partition('+')[0]}{STAND_IN}"
+            words += ["--find-links", str(_stand_in(Path(temporary), pins["torch"]))]
+        constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
+        _download(folder, [*words, "--constraint", str(constraints), *target.pip_words])
+    for wheel in folder.glob("torch-*"):
+        if STAND_IN.replace("+", "%2B") in wheel.name or STAND_IN in wheel.name:
+            wheel.unlink()
+    found = [parse_wheel_filename(path.name) for path in sorted(folder.glob("*.whl"))]
+    (folder / PINS).write_text("".join(f"{name}=={version}\n" for name, version, *_ in found), "utf-8")
+
+
+def known_versions() -> dict[str, str]:
+    """The version of every package: as constraints.txt of the checkout pins it, else as it is installed here."""
+    top = checkout()
+    installed: dict[str, str] = {
+        canonicalize_name(each.name): each.version.partition("+")[0]
+        for each in importlib.metadata.distributions()
+        if canonicalize_name(each.name) != PACKAGE
+    }
+    if top is None:
+        return installed
+    lines = (top / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {"pip": installed["pip"], **pinned}
+
+
+def oldest_torch(own: Path) -> str:
+    """The version of torch that our wheel needs at least."""
+    with zipfile.ZipFile(own) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = archive.read(name).decode().splitlines()
+    needed = [Requirement(line.partition(": ")[2]) for line in lines if line.startswith("Requires-Dist: ")]
+    (torch,) = (each for each in needed if each.name == "torch")
+    return next(each.version for each in torch.specifier if each.operator == ">=")
+
+
+def _stand_in(folder: Path, version: str) -> Path:
+    """Write a wheel of a torch without content; returns its folder."""
+    place = f"torch-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"torch-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{place}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
+        wheel.writestr(f"{place}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{place}/RECORD", "")
+    return folder
+
+
+def _download(folder: Path, words: list[str]) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+    done = subprocess.run([*pip, "--dest", str(folder), *words], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"the bundle's wheels cannot be had: {last_error(done.stderr)}")
