@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from lrlc.results.profiles import IMPORTANCE, STUDY, TUNING
 from lrlc.results.schema import SCHEMAS, TrialStatus
 from lrlc.results.store import Store
 from lrlc.results.widths import MeasuredWidth
+from lrlc.studies.schema import Kept
 
 PACKAGE = "lrlc-bench"
 
@@ -26,7 +28,7 @@ class Adopted:
 
     source: Store
     target: Store
-    joined: int
+    joined: frozenset[str]
     """Trials whose rows came over."""
     known: int
     """Trials that have as good a row here."""
@@ -65,7 +67,8 @@ def adopt(source: Store, target: Store) -> Adopted:
     kept = _join_documents(source, target)
     if wanted:
         target.copy_from(source, wanted)
-    return Adopted(source, target, len(wanted), len(theirs) - len(wanted), tuple(damaged), tuple(kept))
+    _copy_models(source, target)
+    return Adopted(source, target, frozenset(wanted), len(theirs) - len(wanted), tuple(damaged), tuple(kept))
 
 
 def _check_widths(source: Store, target: Store) -> None:
@@ -84,7 +87,8 @@ def _whole_rows(source: Store, damaged: Collection[Damage]) -> pd.DataFrame:
     of_parts = {part_name(each.path) for each in damaged if each.path.parent.name in SCHEMAS}
     rows = parts.load(source.root, "trials", ["trial_id", "status"]).table.to_pandas()
     part = rows[FILE].str.rpartition("/")[2].str.removesuffix(".parquet") if len(rows) else rows[FILE]
-    return rows.loc[~part.isin(of_parts), ["trial_id", "status"]]
+    whole: pd.DataFrame = rows.loc[~part.isin(of_parts), ["trial_id", "status"]]
+    return whole
 
 
 def _better(theirs: pd.DataFrame, ours: pd.DataFrame) -> set[str]:
@@ -119,6 +123,15 @@ def _take_profile(source: Store, target: Store, profile: str, plan: StagedPlan) 
     target.write_tuning(TUNING.read(source.root).get(profile, []), profile)
     target.write_importance(IMPORTANCE.read(source.root).get(profile, []), profile)
     return True
+
+
+def _copy_models(source: Store, target: Store) -> None:
+    """Kept weights of trials that have a row here, and left none here."""
+    rows = set(target.trials(["trial_id"])["trial_id"])
+    for what in get_args(Kept):
+        for trial_id in (source.kept_models(what) - target.kept_models(what)) & rows:
+            if (content := source.model(trial_id, what)) is not None:
+                target.keep_model(trial_id, what, content)
 
 
 def _joined_summary(here: DatasetSummary | None, there: DatasetSummary) -> DatasetSummary:

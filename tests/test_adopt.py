@@ -52,7 +52,7 @@ def test_every_table_comes_over_and_nothing_twice(there: Store, here: Store, tmp
     there.commit([replace(row, **OURS) for row in study(("mnist",), 2, (1, 2), ("3",))])
     there.commit(rows("a"))
     trials = len(there.trials())
-    assert (adopt(tmp_path).joined, adopt(tmp_path).joined) == (trials, 0)
+    assert [len(adopt(tmp_path).joined) for _ in range(2)] == [trials, 0]
     for table in ("trials", *COMPANIONS):
         ours = here.table(table).to_pandas().sort_values("trial_id", kind="stable")
         theirs = there.table(table).to_pandas().sort_values("trial_id", kind="stable")
@@ -66,7 +66,7 @@ def test_rows_that_are_here_stay_unless_the_trial_finished_there_alone(
     there.commit(rows("a", "b", "c", host="gpu"))
     here.commit([*rows("a", host="desk"), *rows("b", host="desk", status=TrialStatus.FAILED)])
     adopted = adopt(tmp_path)
-    assert (adopted.joined, adopted.known) == (2, 1)
+    assert (adopted.joined, adopted.known) == ({"b", "c"}, 1)
     assert here.trials().set_index("trial_id")["host"].to_dict() == {"a": "desk", "b": "gpu", "c": "gpu"}
 
 
@@ -137,6 +137,16 @@ def test_what_is_known_of_data_sets_is_joined(there: Store, here: Store, tmp_pat
     adopt(tmp_path)
     assert here.datasets()["mnist"].baselines == (known, BASELINE)
     assert here.datasets()["utkface"].alignment == 0.7
+
+
+def test_kept_weights_come_with_their_trials(there: Store, here: Store, tmp_path: Path) -> None:
+    there.commit(rows("a", "b"))
+    there.keep_model("a", "weights", b"theirs")
+    there.keep_model("b", "weights", b"theirs")
+    here.commit(rows("b"))
+    here.keep_model("b", "weights", b"ours")
+    adopt(tmp_path)
+    assert (here.model("a", "weights"), here.model("b", "weights")) == (b"theirs", b"ours")
 
 
 def test_trials_of_other_measured_widths_are_refused(there: Store, here: Store, tmp_path: Path) -> None:

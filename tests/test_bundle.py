@@ -15,7 +15,7 @@ import pytest
 from lrlc.harness import provenance
 from lrlc.harness.bundle import own_wheel, wheels
 from lrlc.harness.bundle.build import write_bundle
-from lrlc.harness.bundle.bundled_studies import copy_into, open_all
+from lrlc.harness.bundle.bundled_studies import copy_into, needed_extras, open_all
 from lrlc.harness.bundle.there import facts as bundle
 from lrlc.harness.bundle.there import install, parts, stages
 from lrlc.harness.bundle.there.facts import BundledStudy, BundleError, Facts
@@ -71,6 +71,11 @@ def test_a_bundled_study_has_the_trials_of_the_one_here(study_file: Path, tmp_pa
 def test_overrides_belong_to_the_study_before_them(tiny_study: Path, study_file: Path) -> None:
     words = [str(tiny_study), "seeds=1", "train.epochs=3", str(study_file), "seeds=4"]
     assert [each.overrides for each in open_all(words, None)] == [("seeds=1", "train.epochs=3"), ("seeds=4",)]
+
+
+def test_a_study_brings_the_extras_that_it_needs(tiny_study: Path) -> None:
+    plain, keeping = open_all([str(tiny_study)], None), open_all([str(tiny_study), "keep=[weights]"], None)
+    assert (needed_extras(plain), needed_extras(keeping)) == ((), ("weights",))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lrlc import layers
 from lrlc.harness.bundle.there.facts import BundledStudy
 from lrlc.harness.errors import UserError
 from lrlc.harness.plan.catalogue import OpenedStudy, open_study
-from lrlc.studies import read_study
+from lrlc.studies import expand, read_study
 from lrlc.studies.lines import holds_secret, masked
 
 FOLDER = "studies"
@@ -43,6 +44,18 @@ def open_all(words: Sequence[str], profile: str | None) -> list[AskedStudy]:
         _check_storage(asked)
         found.append(asked)
     return found
+
+
+def needed_extras(studies: Sequence[AskedStudy]) -> tuple[str, ...]:
+    """The extras of this lrlc without which one of the studies would not run."""
+    found: set[str] = set()
+    for asked in studies:
+        study = asked.opened.study
+        networks = {config.network for config in expand(study, asked.opened.catalogue)}
+        networks |= {study.search.network} if study.search is not None else set()
+        found |= {network.partition("/")[0] for network in networks if layers.is_of_library(network)}
+        found |= {"weights"} if study.keep else set()
+    return tuple(sorted(found))
 
 
 def copy_into(folder: Path, asked: AskedStudy) -> BundledStudy:

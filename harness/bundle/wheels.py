@@ -25,8 +25,11 @@ OLDEST_PYTHON = (3, 11)
 NEWEST_GLIBC = 28
 """Wheels for glibc 2.28 and older run on every Linux from 2019 on."""
 
+OF_TORCH = ("torch", "torchvision")
+"""Packages of one build: where torch is the other machine's, so is torchvision."""
+
 STAND_IN = "+elsewhere"
-"""The local version of a torch without content: pip then leaves out torch and what torch alone needs."""
+"""The local version of wheels without content in their place: pip then leaves out what they alone need."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Target:
     platform: str
     python: str
     torch: bool = True
-    ray: bool = True
+    extras: tuple[str, ...] = ()
+    """Of this lrlc: ray, and what the studies need."""
 
     def __post_init__(self) -> None:
         if self.platform not in MACHINES:
@@ -72,19 +76,20 @@ def fill(folder: Path, target: Target) -> None:
         )
     folder.mkdir()
     own = make_wheel(folder)
-    extra = "[ray]" if target.ray else ""
+    extras = f"[{','.join(target.extras)}]" if target.extras else ""
     with tempfile.TemporaryDirectory() as temporary:
         constraints = Path(temporary) / "constraints.txt"
         pins = known_versions()
-        words = [f"{own}{extra}", "pip"]
+        words = [f"{own}{extras}", "pip"]
         if not target.torch:
-            pins["torch"] = f"{pins['torch'].partition('+')[0]}{STAND_IN}"
-            words += ["--find-links", str(_stand_in(Path(temporary), pins["torch"]))]
+            words += ["--find-links", temporary]
+            for name in OF_TORCH:
+                pins[name] = f"{pins.get(name, '1').partition('+')[0]}{STAND_IN}"
+                _stand_in(Path(temporary), name, pins[name])
         constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
         _download(folder, [*words, "--constraint", str(constraints), *target.pip_words])
-    for wheel in folder.glob("torch-*"):
-        if STAND_IN.replace("+", "%2B") in wheel.name or STAND_IN in wheel.name:
-            wheel.unlink()
+    for wheel in folder.glob(f"*{STAND_IN}-*.whl"):
+        wheel.unlink()
     found = [parse_wheel_filename(path.name) for path in sorted(folder.glob("*.whl"))]
     (folder / PINS).write_text("".join(f"{name}=={version}\n" for name, version, *_ in found), "utf-8")
 
@@ -114,14 +119,13 @@ def oldest_torch(own: Path) -> str:
     return next(each.version for each in torch.specifier if each.operator == ">=")
 
 
-def _stand_in(folder: Path, version: str) -> Path:
-    """Write a wheel of a torch without content; returns its folder."""
-    place = f"torch-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"torch-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{place}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
+def _stand_in(folder: Path, name: str, version: str) -> None:
+    """Write a wheel without content."""
+    place = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{place}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         wheel.writestr(f"{place}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{place}/RECORD", "")
-    return folder
 
 
 def _download(folder: Path, words: list[str]) -> None:

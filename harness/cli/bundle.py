@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,13 +51,15 @@ def bundle(
 ) -> None:
     """Write studies, their data and all they need into a folder that runs on a machine without a network."""
     from lrlc.harness.bundle.build import SCRIPT, size, write_bundle
-    from lrlc.harness.bundle.bundled_studies import open_all
+    from lrlc.harness.bundle.bundled_studies import needed_extras, open_all
     from lrlc.harness.bundle.wheels import Target, this_machine
 
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    target = Target(platform or this_machine(), python or here, not without_torch, not without_ray)
+    target = Target(platform or this_machine(), python or here, not without_torch)
     part_bytes = _bytes(split) if split else None
     asked = open_all(studies, profile)
+    extras = (*needed_extras(asked), *(() if without_ray else ("ray",)))
+    target = replace(target, extras=extras)
     facts = write_bundle(out, asked, target, data, part_bytes)
     if as_json:
         names = [study.name for study in facts.studies]
@@ -96,7 +99,7 @@ def register(app: typer.Typer) -> None:
 
 def _show(adopted: "Adopted") -> None:
     known = f", {adopted.known} known already" if adopted.known else ""
-    show(f"{adopted.target.root}: {counted(adopted.joined, 'trial')} joined{known}")
+    show(f"{adopted.target.root}: {counted(len(adopted.joined), 'trial')} joined{known}")
     for each in adopted.damaged:
         say(f"damaged, not joined: {each}; bring it again, or train its trials here")
     for profile in adopted.kept_plans:
@@ -106,7 +109,7 @@ def _show(adopted: "Adopted") -> None:
 def _as_dict(adopted: "Adopted") -> dict[str, object]:
     return {
         "study": adopted.target.root.name,
-        "joined": adopted.joined,
+        "joined": sorted(adopted.joined),
         "known": adopted.known,
         "damaged": [str(each) for each in adopted.damaged],
         "kept_plans": list(adopted.kept_plans),
