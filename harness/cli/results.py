@@ -21,6 +21,13 @@ def plot(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME", help="This figure alone; repeatable.")
     ] = None,
+    width: Annotated[
+        str | None, typer.Option(metavar="column|text|INCHES", help="How wide figures are, for a paper.")
+    ] = None,
+    cells: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="These cells alone: 'LRLC*' or kind=lrlc,rank=4; repeatable."),
+    ] = None,
 ) -> None:
     """Draw every figure again from the tables alone."""
     from lrlc.harness.cli.named_store import beside, store_with_rows
@@ -33,6 +40,8 @@ def plot(
         formats or ("png", "svg"),
         profile=profile,
         only=only or None,
+        cells=cells or (),
+        width=width,
     )
     for path in drawn.paths:
         show(str(path))
@@ -45,9 +54,9 @@ def report(
     results: ResultsDir = RESULTS,
     profile: ProfileName = None,
     out: OutDir = None,
-    form: Annotated[str, typer.Option("--format", help="html or markdown")] = "html",
+    form: Annotated[str, typer.Option("--format", help="html, markdown or latex (tables)")] = "html",
 ) -> None:
-    """Write the study's report: one HTML page that needs nothing beside it, or Markdown with its figures."""
+    """Write the study's report: one HTML page, Markdown with its figures, or tables for a paper in LaTeX."""
     from lrlc.harness.cli.named_store import beside, store_with_rows
     from lrlc.results.claims import judge
     from lrlc.results.report import Format, write_report

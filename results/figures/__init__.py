@@ -7,6 +7,7 @@ columns of trials it needs in TRIAL_COLUMNS; it then is given those alone, which
 
 import importlib
 import io
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lrlc.results.errors import StoreError
+from lrlc.results.figures.chosen_cells import with_cells
 from lrlc.results.figures.selection import NothingToDraw, Selection
 from lrlc.results.files import locate
 from lrlc.results.store import Store
@@ -75,19 +77,24 @@ def draw_all(
     *,
     profile: str | None = None,
     only: Collection[str] | None = None,
+    cells: Sequence[str] = (),
+    width: str | None = None,
 ) -> Drawn:
     """Write every figure that the rows allow to `out_dir/<name>.<format>`, in place of an earlier one.
 
     Of a store the rows of the profile's plan are drawn (None: the plan written last); `only` names the figures
-    to draw (None: all). Raises StoreError for an unknown format or name.
+    to draw (None: all), `cells` the cells (see `with_cells`; none: all), and `width` says how wide figures are:
+    'column', 'text' or inches. Raises StoreError for an unknown format or name.
     """
     _check("figure format", formats, FORMATS)
     _check("figure", only or (), FIGURES)
+    inches = width_inches(width)
     selection = source if isinstance(source, Selection) else Selection.of(source, profile)
+    selection = with_cells(selection, cells)
     paths, skipped = [], {}
     for name in (name for name in FIGURES if only is None or name in only):
         try:
-            drawn = render(name, selection, formats)
+            drawn = render(name, selection, formats, inches)
         except NothingToDraw as reason:
             skipped[name] = str(reason)
             continue
@@ -95,6 +102,26 @@ def draw_all(
             paths.append(out_dir / f"{name}.{extension}")
             _write(paths[-1], content)
     return Drawn(tuple(paths), skipped)
+
+
+WIDTHS = {"column": 3.4, "text": 7.0}
+"""Inches of one column of a paper and of its text, in two columns."""
+LEAST_INCHES, MOST_INCHES = 2.0, 20.0
+
+
+def width_inches(given: str | None) -> float | None:
+    """'column', 'text' or a number of inches; StoreError for anything else."""
+    if given is None or given in WIDTHS:
+        return WIDTHS[given] if given else None
+    try:
+        inches = float(given)
+    except ValueError:
+        inches = math.nan
+    if not LEAST_INCHES <= inches <= MOST_INCHES:
+        raise StoreError(
+            f"--width {given}: expected column, text or inches from {LEAST_INCHES:g} to {MOST_INCHES:g}"
+        )
+    return inches
 
 
 def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
@@ -112,12 +139,14 @@ def figure_of(name: str, selection: Selection) -> "Figure":
         return laid_out(name, selection)
 
 
-def render(name: str, selection: Selection, formats: Sequence[str]) -> dict[str, bytes]:
-    """Draw one figure and return it in each format; raises NothingToDraw."""
+def render(
+    name: str, selection: Selection, formats: Sequence[str], inches: float | None = None
+) -> dict[str, bytes]:
+    """Draw one figure, `inches` wide or as it needs, and return it in each format; raises NothingToDraw."""
     _module(name)  # matplotlib is loaded without the user's settings before style imports it
     from lrlc.results.figures.style import look
 
-    with look(selection.kinds):
+    with look(selection.kinds, inches):
         figure = laid_out(name, selection)
         return {extension: _as_bytes(figure, extension) for extension in formats}
 

@@ -71,13 +71,14 @@ def draw(selection: Selection) -> Figure:
     figure, axes = style.grid(
         len(found), panel_height=AROUND_INCHES + _line_inches(len(lines), len(found)) * len(lines)
     )
-    if len(found) < style.ACROSS:
+    across = style.fitting(len(found))
+    if across < style.ACROSS and not style.is_given():
         figure.set_figwidth(figure.get_figwidth() + EXTRA_INCHES)
-    names, wide = _named(lines, NAME_INCHES[min(len(found), style.ACROSS)])
+    names, wide = _named(lines, NAME_INCHES[across])
     for position, (ax, (panel, contrasts)) in enumerate(zip(axes, found, strict=True)):
         _draw_panel(ax, contrasts, lines)
-        ax.set_yticks(range(len(lines)), names if position % style.ACROSS == 0 else [""] * len(lines))
-        aside = BESIDE_INCHES + wide / min(len(found), style.ACROSS)
+        ax.set_yticks(range(len(lines)), names if position % across == 0 else [""] * len(lines))
+        aside = BESIDE_INCHES + wide / across
         style.title(ax, panel, _note(panel, contrasts), aside=aside)
     return figure
 
@@ -92,7 +93,7 @@ def _named(lines: Sequence[Layer], room: float) -> tuple[list[str], float]:
 
 def _line_inches(lines: int, panel_count: int) -> float:
     """As high as fits on a page; NothingToDraw where that would be too low to read."""
-    down = -(-panel_count // style.ACROSS)
+    down = -(-panel_count // style.fitting(panel_count))
     height = min(LINE_INCHES, (style.MOST_INCHES / down - AROUND_INCHES) / lines)
     if height < LEAST_LINE_INCHES:
         raise NothingToDraw(f"its {panel_count} panels would take {lines} lines each, too many for a page")

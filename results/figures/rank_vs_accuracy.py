@@ -132,7 +132,7 @@ def draw(selection: Selection) -> Figure:
     figure, axes = style.grid(len(found), panel_height=2.3)
     for number, (ax, (panel, series, bands)) in enumerate(zip(axes, found, strict=True)):
         _draw_panel(ax, panel, series, bands, marks)
-        if number % style.ACROSS == 0:
+        if number % style.fitting(len(found)) == 0:
             ax.set_ylabel("test accuracy (%)")
     _legend(figure, everything, marks)
     return figure

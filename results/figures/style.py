@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import pandas as pd
@@ -27,14 +28,18 @@ TITLE_POINTS, NOTE_POINTS = 8.0, 6.0
 TITLE, NOTE = "panel title", "panel note"
 """Groups of the texts over a panel."""
 
+_GIVEN_INCHES: ContextVar[float | None] = ContextVar("width", default=None)
+"""The width that `look` was given, for all figures drawn inside it."""
+
 INK, GREY, FAINT = "#222222", "#767676", "#D9D9D9"
 
 
 @contextmanager
-def look(kinds: Iterable[str] = ()) -> Iterator[None]:
+def look(kinds: Iterable[str] = (), width_inches: float | None = None) -> Iterator[None]:
     """Draw and save inside this: seaborn's ticks at a paper's size, nothing that differs between two runs.
 
-    `kinds` are all layer kinds of the study, so that those from plug-ins look the same in all its figures.
+    `kinds` are all layer kinds of the study, so that those from plug-ins look the same in all its figures. Figures
+    are `width_inches` wide, each as it needs for None; text keeps its size.
     """
     settings: Any = {
         **sns.axes_style("ticks"),
@@ -70,8 +75,22 @@ def look(kinds: Iterable[str] = ()) -> Iterator[None]:
         "svg.fonttype": "path",
         "pdf.fonttype": 42,
     }
-    with only(settings), looks.known(kinds):
-        yield
+    token = _GIVEN_INCHES.set(width_inches)
+    try:
+        with only(settings), looks.known(kinds):
+            yield
+    finally:
+        _GIVEN_INCHES.reset(token)
+
+
+def is_given() -> bool:
+    """Whether figures are given their width."""
+    return _GIVEN_INCHES.get() is not None
+
+
+def width(usual: float) -> float:
+    """The width that figures are given, or the one that this figure needs."""
+    return _GIVEN_INCHES.get() or usual
 
 
 def grid(count: int, *, panel_height: float, columns: int = ACROSS) -> tuple[Figure, list[Axes]]:
@@ -79,12 +98,12 @@ def grid(count: int, *, panel_height: float, columns: int = ACROSS) -> tuple[Fig
 
     The height of a panel is in inches.
     """
-    across = min(count, columns)
-    down = -(-count // across)
-    width = {1: COLUMN_INCHES + 0.3, 2: 5.4}.get(across, PAGE_INCHES)
+    side_by_side = fitting(count, columns)
+    down = -(-count // side_by_side)
+    wide = width({1: COLUMN_INCHES + 0.3, 2: 5.4}.get(side_by_side, PAGE_INCHES))
     height = min(panel_height, MOST_INCHES / down)
-    figure = Figure(figsize=(width, height * down), layout="constrained")
-    axes = [figure.add_subplot(down, across, index + 1) for index in range(count)]
+    figure = Figure(figsize=(wide, height * down), layout="constrained")
+    axes = [figure.add_subplot(down, side_by_side, index + 1) for index in range(count)]
     return figure, axes
 
 
@@ -95,9 +114,9 @@ def stacked(count: int, *, heights: Sequence[float]) -> tuple[Figure, list[tuple
     """
     side_by_side = across(count)
     bands = -(-count // side_by_side)
-    width = {1: COLUMN_INCHES, 2: 5.4}.get(side_by_side, PAGE_INCHES)
+    wide = width({1: COLUMN_INCHES, 2: 5.4}.get(side_by_side, PAGE_INCHES))
     height = min(sum(heights) * bands, MOST_INCHES)
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(wide, height), layout="constrained")
     places = figure.add_gridspec(len(heights) * bands, side_by_side, height_ratios=[*heights] * bands)
     columns = []
     for number in range(count):
@@ -109,7 +128,12 @@ def stacked(count: int, *, heights: Sequence[float]) -> tuple[Figure, list[tuple
 
 def across(count: int) -> int:
     """How many of `count` columns of panels stand side by side."""
-    return min(count, MANY_ACROSS if count > MANY else ACROSS)
+    return fitting(count, MANY_ACROSS if count > MANY else ACROSS)
+
+
+def fitting(count: int, across_a_page: int = ACROSS) -> int:
+    """How many of `count` panels stand side by side, where so many fit across a page."""
+    return min(count, max(1, round(across_a_page * width(PAGE_INCHES) / PAGE_INCHES)))
 
 
 def title(axes: Axes, panel: Panel, counts: str | None = None, *, aside: float = 0.35) -> None:

@@ -50,7 +50,7 @@ def draw(selection: Selection) -> Figure:
         _draw_panel(ax, slices, axis)
         panel = Panel(dataset, network if len(networks) > 1 else "", pd.DataFrame())
         style.title(ax, panel, _note(slices, axis))
-        if number % style.ACROSS == 0:
+        if number % style.fitting(len(found)) == 0:
             ax.set_ylabel("validation accuracy (%)")
     _legend(figure, [each for slices in found.values() for each in slices])
     return figure

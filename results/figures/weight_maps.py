@@ -37,6 +37,9 @@ BESIDE = 1.5
 IMAGES = 3
 """The most test images of a data set."""
 
+LEAST_FOR_WORDS = 0.45
+"""Inches of a map over which 'bank 1' stands; over smaller ones the number alone."""
+
 
 @dataclass(frozen=True)
 class _Row:
@@ -65,8 +68,8 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
     blocks = 2 if len(rows) > FOLDED_ROWS and _side(across, 2) >= SMALLEST_MAP else 1
     down = -(-len(rows) // blocks)
     side = min(_side(across, blocks), style.MOST_INCHES / down - 0.07)
-    width = max(blocks * (BESIDE + side * across), style.COLUMN_INCHES)
-    figure = Figure(figsize=(width, 0.75 + (side + 0.07) * down), layout="constrained")
+    wide = style.width(max(blocks * (BESIDE + side * across), style.COLUMN_INCHES))
+    figure = Figure(figsize=(wide, 0.75 + (side + 0.07) * down), layout="constrained")
     axes = figure.subplots(down, across * blocks, squeeze=False)
     for ax in axes.ravel():
         ax.set_xticks([])
@@ -76,8 +79,9 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
     for number, row in enumerate(rows):
         block, below = divmod(number, down)
         _draw_row(axes[below][block * across : (block + 1) * across], row, first, scale)
-    titles = ["image" if by_image else "mean image"] * first
-    titles += [f"bank {bank + 1}" for bank in range(across - first)]
+    brief = side < LEAST_FOR_WORDS
+    titles = ["image" if by_image else "mean" if brief else "mean image"] * first
+    titles += [f"{'' if brief else 'bank '}{bank + 1}" for bank in range(across - first)]
     for ax, title in zip(axes[0], titles * blocks, strict=True):
         ax.set_title(title, fontsize=7, fontweight="normal", loc="center", pad=3)
     _draw_scale(figure, axes, scale)
@@ -103,7 +107,7 @@ def _draw_scale(figure: Figure, axes: "npt.NDArray[np.object_]", scale: TwoSlope
 
 def _side(across: int, blocks: int) -> float:
     """Of a map, in inches."""
-    return min(0.8, (style.PAGE_INCHES / blocks - BESIDE) / across)
+    return min(0.8, (style.width(style.PAGE_INCHES) / blocks - BESIDE) / across)
 
 
 def _draw_row(line: Sequence[Axes], row: _Row, first: int, scale: TwoSlopeNorm) -> None:

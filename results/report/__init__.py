@@ -8,10 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from lrlc.results.claims import Judged
+from lrlc.results.figures import NothingToDraw
 from lrlc.results.files import locate
 from lrlc.results.markup.html import to_html
 from lrlc.results.markup.markdown import to_markdown
 from lrlc.results.report.page import describe
+from lrlc.results.report.paper import paper_tables
 from lrlc.results.store import Store, StoreError
 from lrlc.studies.lines import printable
 
@@ -25,6 +27,8 @@ class Format(StrEnum):
     """One file that needs nothing beside it: report.html."""
     MARKDOWN = "markdown"
     """report.md, and its figures as PNG in a folder report_files beside it."""
+    LATEX = "latex"
+    """The tables alone, to be input in a paper: tables.tex."""
 
     @staticmethod
     def named(name: str) -> "Format":
@@ -35,7 +39,7 @@ class Format(StrEnum):
 
     @property
     def file_name(self) -> str:
-        return "report.html" if self is Format.HTML else "report.md"
+        return {"html": "report.html", "markdown": "report.md", "latex": "tables.tex"}[self]
 
 
 def write_report(
@@ -50,11 +54,21 @@ def write_report(
     if form is Format.HTML:
         _write_text(out, to_html(describe(store, profile, verdicts, "svg")))
         return out
+    if form is Format.LATEX:
+        _write_text(out, _tables(store, profile, verdicts))
+        return out
     text, images = to_markdown(describe(store, profile, verdicts, "png"), f"{out.stem}_files")
     for path, image in images.items():
         _write(out.parent / path, image)
     _write_text(out, text)
     return out
+
+
+def _tables(store: Store, profile: str | None, verdicts: Sequence[Judged]) -> str:
+    try:
+        return paper_tables(store, profile, verdicts)
+    except NothingToDraw as reason:
+        raise StoreError(f"{store.root.name}: no table to write: {reason}") from None
 
 
 def _write_text(path: Path, text: str) -> None:

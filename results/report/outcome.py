@@ -49,7 +49,7 @@ def section(rows: pd.DataFrame) -> Section:
 
 def _few_seeds(found: Sequence[Panel]) -> str:
     """A warning where no cell has the seeds that a test needs; '' otherwise."""
-    most = max(len(rows) for panel in found for _, rows in cells(_finished(panel)))
+    most = max(len(rows) for panel in found for _, rows in cells(finished_of(panel.rows)))
     if most >= SEEDS_TO_TEST:
         return ""
     return (
@@ -58,13 +58,13 @@ def _few_seeds(found: Sequence[Panel]) -> str:
     )
 
 
-def _finished(panel: Panel) -> pd.DataFrame:
-    return panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
+def finished_of(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["status"] == TrialStatus.FINISHED]
 
 
 def _table(panel: Panel) -> Table:
     """A line for each cell, also of one that never finished; a column that says nothing is left out."""
-    found = sorted(cells(panel.rows), key=lambda cell: _order(cell[0]))
+    found = in_order(panel)
     reference = next((rows for layer, rows in found if layer["kind"] == REFERENCE), None)
     validated = [_validated(rows) for _, rows in found]
     best = validated.index(max(validated)) if len(found) > 1 else None
@@ -75,12 +75,17 @@ def _table(panel: Panel) -> Table:
         dataset_name(panel.dataset) + detail,
         [COLUMNS[at] for at in told],
         [[line[at] for at in told] for line in lines],
-        _noise(_finished(panel)),
+        _noise(finished_of(panel.rows)),
     )
 
 
+def in_order(panel: Panel) -> list[tuple[dict[str, object], pd.DataFrame]]:
+    """Its cells, convolution first, then by kind, place, options and rank."""
+    return sorted(cells(panel.rows), key=lambda cell: _order(cell[0]))
+
+
 def _validated(rows: pd.DataFrame) -> float:
-    mean = float(rows.loc[rows["status"] == TrialStatus.FINISHED, "validation_accuracy"].mean())
+    mean = float(finished_of(rows)["validation_accuracy"].mean())
     return -math.inf if math.isnan(mean) else mean
 
 
@@ -92,7 +97,7 @@ def _order(layer: dict[str, object]) -> tuple[object, ...]:
 def _line(
     layer: dict[str, object], rows: pd.DataFrame, reference: pd.DataFrame | None, best: bool
 ) -> list[Cell]:
-    finished = rows[rows["status"] == TrialStatus.FINISHED]
+    finished = finished_of(rows)
     accuracy = summarise(finished["test_accuracy"]).scaled(100)
     ended = ", ".join(f"{count} {status}" for status, count in unfinished(rows).items())
     difference: Summary | None = None

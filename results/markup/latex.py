@@ -1,0 +1,75 @@
+r"""Tables as LaTeX for papers, in booktabs' style; what they need is \usepackage{booktabs}."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_ESCAPED = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "×": r"$\times$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "·": r"$\cdot$",
+    "√": r"$\surd$",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+@dataclass(frozen=True)
+class LatexTable:
+    """`columns` are column specifications ('l', 'r', 'p{3cm}'); heads and rows are LaTeX already, `caption` is text."""
+
+    label: str
+    caption: str
+    columns: Sequence[str]
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def escaped(text: str) -> str:
+    """The text on one line, so that no letter of it means anything to LaTeX."""
+    return "".join(_ESCAPED.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def bold(latex: str) -> str:
+    return rf"\textbf{{{latex}}}"
+
+
+def to_latex(tables: Sequence[LatexTable], head: str) -> str:
+    r"""The tables as floats for \input, below `head` as a comment."""
+    comment = f"% {' '.join(head.split())}\n% In the preamble: \\usepackage{{booktabs}}\n"
+    return "\n".join([comment, *map(_table, tables)])
+
+
+def _table(table: LatexTable) -> str:
+    lines = [
+        r"\begin{table*}",  # across both columns of a paper that has two
+        r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"  \caption{{{escaped(table.caption)}}}",
+        rf"  \label{{tab:{_label(table.label)}}}\par\smallskip",
+        rf"  \begin{{tabular}}{{{''.join(table.columns)}}}",
+        r"    \toprule",
+        f"    {_row(table.heads)}",
+        r"    \midrule",
+        *(f"    {_row(row)}" for row in table.rows),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _label(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9:]+", "-", text).strip("-")

@@ -1,0 +1,150 @@
+"""A study's tables for a paper: its accuracies by data set, the best within noise in bold, and its verdicts."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from lrlc.results.claims import Judged
+from lrlc.results.figures import Selection
+from lrlc.results.figures.selection import Panel, panels
+from lrlc.results.markup.latex import LatexTable, bold, escaped, to_latex
+from lrlc.results.names import dataset_name, kind_name, options_name
+from lrlc.results.report.outcome import REFERENCE, finished_of, in_order
+from lrlc.results.report.text import count
+from lrlc.results.statistics import Summary, paired_difference, possible, summarise
+from lrlc.results.statistics.paired import seeds_for_sign_flip, sign_flip_p
+from lrlc.results.store import Store
+from lrlc.studies.claims import Decision
+
+HEADS = ("layer", "rank", "places", "seeds", r"test accuracy, \%", "minus convolution", "parameters", "FLOPs")
+COLUMNS = ("l", "r", "l", "r", "l", "l", "r", "r")
+ALWAYS = (0, 4)
+"""Columns that stand even where they say nothing."""
+
+
+def paper_tables(store: Store, profile: str | None, judged: Sequence[Judged]) -> str:
+    """The tables of the rows of a profile's plan, as LaTeX; raises NothingToDraw where none has finished."""
+    record = store.study(profile)
+    decision = record.study.decision if record else Decision()
+    name = record.study.name if record else store.root.name
+    tables = [
+        accuracies(panel, name, decision.alpha) for panel in panels(Selection.of(store, profile).trials)
+    ]
+    if findings := [claim for claim in judged if claim.findings]:
+        tables.append(verdicts(findings, name))
+    return to_latex(tables, f"Tables of the study {name}, written by lrlc report --format latex.")
+
+
+def accuracies(panel: Panel, study: str, alpha: float) -> LatexTable:
+    """A line for each cell that has finished; bold are those that cannot be told from the best (see `best`)."""
+    found = [(layer, rows) for layer, of_cell in in_order(panel) if len(rows := finished_of(of_cell))]
+    marked = best([rows for _, rows in found], alpha)
+    reference = next((rows for layer, rows in found if layer["kind"] == REFERENCE), None)
+    lines = [_line(layer, rows, reference, at in marked) for at, (layer, rows) in enumerate(found)]
+    told = [at for at in range(len(HEADS)) if at in ALWAYS or any(line[at] for line in lines)]
+    return LatexTable(
+        f"{study}-{panel.dataset}" + (f"-{panel.detail}" if panel.detail else ""),
+        _caption(panel, [rows for _, rows in found], alpha, bool(marked)),
+        [COLUMNS[at] for at in told],
+        [HEADS[at] for at in told],
+        [[line[at] for at in told] for line in lines],
+    )
+
+
+def best(of_cells: Sequence[pd.DataFrame], alpha: float) -> set[int]:
+    """Which cells have the highest mean test accuracy, or one that a paired test cannot tell from it.
+
+    The test is that of claims: the sign-flip test of differences with the same seed, two-sided, at `alpha` for each
+    cell. A cell that shares too few seeds with the best for the test to reach `alpha` is never marked beside it, and
+    where that is so of all others nothing is.
+    """
+    by_seed = [rows.set_index("seed")["test_accuracy"] for rows in of_cells]
+    top = max(range(len(by_seed)), key=lambda at: float(by_seed[at].mean()), default=None)
+    if top is None:
+        return set()
+    behind = {at: (by_seed[top] - each).dropna() for at, each in enumerate(by_seed) if at != top}
+    enough = seeds_for_sign_flip(alpha)
+    tested = {at: differences for at, differences in behind.items() if len(differences) >= enough}
+    alike = {at for at, differences in tested.items() if sign_flip_p(differences) > alpha}
+    return {top, *alike} if tested else set()
+
+
+def _caption(panel: Panel, of_cells: Sequence[pd.DataFrame], alpha: float, is_marked: bool) -> str:
+    detail = f" ({panel.detail})" if panel.detail else ""
+    means = (
+        f"Test accuracy on {dataset_name(panel.dataset)}{detail}: mean over seeds and its 95% Student t interval; "
+        "differences are paired by seed."
+    )
+    if is_marked:
+        return (
+            f"{means} Bold: the highest mean, and those that a two-sided sign-flip test of differences paired by seed "
+            f"does not tell from it at {alpha:g}."
+        )
+    most = max((len(rows) for rows in of_cells), default=0)
+    needed = seeds_for_sign_flip(alpha)
+    return f"{means} Nothing is bold: a paired sign-flip test at {alpha:g} needs {needed} seeds, and there are {most}."
+
+
+def _line(
+    layer: dict[str, object], rows: pd.DataFrame, reference: pd.DataFrame | None, is_best: bool
+) -> list[str]:
+    rank = float(str(layer["rank"]))
+    accuracy = summarise(rows["test_accuracy"]).scaled(100)
+    difference = None
+    if reference is not None and layer["kind"] != REFERENCE:
+        difference = paired_difference(rows, reference).scaled(100)
+    return [
+        escaped(kind_name(str(layer["kind"])) + _options(layer)),
+        "" if math.isnan(rank) else f"{rank:.0f}",
+        escaped(str(layer["placement"])),
+        f"{accuracy.n}",
+        _interval(accuracy, "z.2f", "%", is_best),
+        _interval(difference, "+z.2f", "points"),
+        escaped(count(rows["parameters"].max()).text),
+        escaped(count(rows["flops_per_image"].max()).text),
+    ]
+
+
+def _options(layer: dict[str, object]) -> str:
+    """', share rows' of a layer that is not as it comes."""
+    said = options_name(str(layer["options"]))
+    return f", {said}" if said else ""
+
+
+def _interval(summary: Summary | None, form: str, unit: str, is_best: bool = False) -> str:
+    """'98.64 [98.57, 98.71]', the mean in bold where it is the best; no interval at one seed."""
+    if summary is None or not summary.n:
+        return ""
+    cut = possible(summary, unit)
+    mean, low, high = (
+        escaped(f"{value:{form}}".replace("-", "−")) for value in (summary.mean, cut.low, cut.high)
+    )
+    said = bold(mean) if is_best else mean
+    return said if math.isnan(summary.low) else f"{said} [{low}, {high}]"
+
+
+def verdicts(judged: Sequence[Judged], study: str) -> LatexTable:
+    """A line for each finding of each claim."""
+    rows = [
+        [
+            escaped(claim.name),
+            escaped(finding.where),
+            escaped(finding.comparison),
+            _interval(finding.effect, "+z.2f" if finding.unit == "points" else "+z.3g", finding.unit),
+            "" if finding.p is None or math.isnan(finding.p) else escaped(f"{finding.p:.2g}"),
+            escaped(str(finding.verdict)),
+        ]
+        for claim in judged
+        for finding in claim.findings
+    ]
+    caption = (
+        "The study's claims. Effects are means over seeds, ours minus theirs with the same seed, with 95% Student t "
+        "intervals, in points of accuracy unless they say otherwise; p is corrected for the number of comparisons "
+        "(Holm)."
+    )
+    columns = ("l", r"p{0.17\linewidth}", r"p{0.26\linewidth}", "l", "r", "l")
+    return LatexTable(f"{study}-claims", caption, columns, _CLAIM_HEADS, rows)
+
+
+_CLAIM_HEADS = ("claim", "data", "comparison", "effect", "$p$", "verdict")
