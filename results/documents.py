@@ -17,16 +17,21 @@ T = TypeVar("T")
 
 def read(path: Location, parse: Callable[[Any], T]) -> T | Damage | None:
     """What `parse` makes of the file's JSON object; None where there is no file (see `damage.judge`)."""
-    return damage.judge(path, lambda content: parse(_checked(path.name, content)))
+    return damage.judge(path, lambda content: parse(opened(path.name, content)))
 
 
 def write(path: Location, content: Mapping[str, Any]) -> None:
     """Write the object with its checksum in place of what is there."""
-    whole = {**content, KEY: _checksum(path.name, content)}
-    path.replace(lambda file: file.write(json.dumps(whole, indent=2).encode()))
+    path.replace(lambda file: file.write(sealed(path.name, content)))
 
 
-def _checked(name: str, content: bytes) -> dict[str, Any]:
+def sealed(name: str, content: Mapping[str, Any]) -> bytes:
+    """The object as JSON, with its checksum in the file of that name."""
+    return json.dumps({**content, KEY: _checksum(name, content)}, indent=2).encode()
+
+
+def opened(name: str, content: bytes) -> dict[str, Any]:
+    """What was sealed for the file of that name; ValueError where it is not what was written."""
     found = json.loads(content)
     if not isinstance(found, dict):
         raise ValueError("expected a JSON object")

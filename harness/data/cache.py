@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from filelock import FileLock
@@ -24,9 +24,13 @@ from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.source import RawSplit, Source
 from lrlc.harness.errors import first_line
 from lrlc.layers import cache
+from lrlc.results import documents
 
 READER_VERSION = 3
 """Raised when a reader decodes the same files to other arrays, or an entry's form changes."""
+
+META = "meta.json"
+"""What an entry holds beside its arrays, with a checksum of its own."""
 
 SAMPLES, SAMPLE_BYTES = 32, 1 << 16
 """How much of each array is compared when an entry is opened; `lrlc data check` compares all of it."""
@@ -126,7 +130,7 @@ def decoded_folder(name: str, source: Source) -> Path:
 def open_folder(entry: Path) -> Decoded | None:
     """The arrays of an entry; None where it is not there or not whole."""
     try:
-        meta: dict[str, Any] = json.loads((entry / "meta.json").read_text("utf-8"))
+        meta = documents.opened(META, (entry / META).read_bytes())
         splits = {}
         for name, checksums in meta["checksums"].items():
             paths = _paths(entry, name)
@@ -175,8 +179,8 @@ def _write(name: str, source: Source, entry: Path, progress: Progress | None) ->
                 "digest": content.digest(),
                 "checksums": checksums,
             }
-            with _synced(hidden / "meta.json") as file:
-                file.write(json.dumps(meta).encode())
+            with _synced(hidden / META) as file:
+                file.write(documents.sealed(META, meta))
             if entry.exists():  # a damaged one
                 shutil.rmtree(entry)
             hidden.rename(entry)

@@ -1,6 +1,7 @@
 """Whether every class is there, in training and in what is held out from it."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -31,3 +32,13 @@ def check_classes(name: str, labels: Mapping[str, Labels], num_classes: int | No
         lacking = trained[(expected >= EXPECTED) & ~np.isin(trained, there)]
         if len(lacking):
             raise DataError(f"{name}: {split} has no image of class {lacking[0]}, of which train has many")
+
+
+def check_told_apart(what: str, names: Iterable[str]) -> None:
+    """DataError where a class has no name, or two differ in what no reader sees: spaces at an end, composed accents."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if not (read := unicodedata.normalize("NFC", name).strip()):
+            raise DataError(f"{what}: a class without a name, {name!r}; name it, or take its images away")
+        if (other := seen.setdefault(read, name)) != name:
+            raise DataError(f"{what}: the classes {other!a} and {name!a} look alike; give both one name")

@@ -62,6 +62,7 @@ class Decoding:
         try:
             with Image.open(BytesIO(encoded)) as opened:
                 self._check_size(opened, expected)
+                self._check_depth(opened)
                 opened.load()
                 image = self._shaped(opened)
         except _UnfitError as error:
@@ -88,9 +89,14 @@ class Decoding:
                 f"an image of {height}x{width} pixels among images of {expected[0]}x{expected[1]}"
             )
 
-    def _shaped(self, opened: Image.Image) -> Image.Image:
-        if opened.mode.startswith(DEEP_MODES):
+    @staticmethod
+    def _check_depth(opened: Image.Image) -> None:
+        """Pillow gives the upper 8 of 16 bits of colours without a word; how they lie in the file tells."""
+        layouts = [str(tile.args) for tile in getattr(opened, "tile", ())]
+        if opened.mode.startswith(DEEP_MODES) or any(";16" in layout for layout in layouts):
             raise _UnfitError(f"an image of more than 8 bits a channel (mode {opened.mode})")
+
+    def _shaped(self, opened: Image.Image) -> Image.Image:
         if self.as_shown:
             if (frames := getattr(opened, "n_frames", 1)) > 1 and opened.format != "MPO":
                 raise _UnfitError(f"{frames} images in one, an animation")

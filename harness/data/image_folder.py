@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lrlc.harness.data.classes import check_told_apart
 from lrlc.harness.data.decoding import Decoding, Encoded
 from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.source import RawSplit, encoded_splits
@@ -58,6 +59,8 @@ def read_image_folder(folders: Mapping[str, Sequence[Path]], decoding: Decoding)
     validation, and `train_images` takes its first.
     """
     check_distinct(child for children in folders.values() for child in children)
+    for children in folders.values():
+        check_told_apart(str(children[0].parent), [child.name for child in children])
     classes = {child.name: number for number, child in enumerate(folders.get("train", []))}
     parts = {}
     for split, children in folders.items():
@@ -110,7 +113,7 @@ def _classes(place: Path) -> list[Path]:
 
 
 def _shuffled(path: Path) -> bytes:
-    return hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).digest()
+    return hashlib.sha256(os.fsencode(f"{path.parent.name}/{path.name}")).digest()
 
 
 def _images(paths: list[Path]) -> Callable[[], Iterator[Encoded]]:

@@ -19,6 +19,7 @@ from lrlc.harness.data.looks import GREY
 from lrlc.harness.data.registry import DATASETS
 from lrlc.harness.data.shrink import method
 from lrlc.harness.data.source import RawSplit, Source
+from lrlc.harness.text import counted
 from lrlc.studies import DatasetSpec
 from lrlc.studies.titles import Title
 
@@ -111,14 +112,20 @@ def _features(raw: Mapping[str, RawSplit]) -> list[str]:
 
 
 def _shared(found: Dataset) -> list[str]:
-    """How many test images stand in train or validation too, pixel by pixel."""
-    trained = {_digest(image) for split in (found.train, found.validation) for image in split.images}
-    shared = sum(_digest(image) in trained for image in found.test.images)
-    return (
-        [f"{shared:,} of {len(found.test.labels):,} test images stand in train or validation too"]
-        if shared
-        else []
-    )
+    """How many test images stand in train or validation too, and how many images in two classes, pixel by pixel."""
+    trained, classes, several = set[bytes](), dict[bytes, int](), set[bytes]()
+    shared = 0
+    for split in (found.train, found.validation, found.test):
+        for image, label in zip(split.images, split.labels.tolist(), strict=True):
+            digest = _digest(image)
+            shared += split is found.test and digest in trained
+            if split is not found.test:
+                trained.add(digest)
+            if classes.setdefault(digest, label) != label:
+                several.add(digest)
+    total = len(found.test.labels)
+    lines = [f"{shared:,} of {total:,} test images stand in train or validation too"] if shared else []
+    return lines + ([f"{counted(len(several), 'image')} in more than one class"] if several else [])
 
 
 def _digest(image: Images) -> bytes:

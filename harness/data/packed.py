@@ -3,15 +3,14 @@
 <data>/packed/<title>/   the arrays of each split and meta.json, as in the cache, and source.json beside them
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lrlc.harness.data.cache import Decoded, decoded_folder, open_folder
 from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.source import Source
+from lrlc.results import documents
 
 FOLDER = "packed"
 _SOURCE = "source.json"
@@ -35,7 +34,7 @@ def packed(title: str, data_dir: Path | None, path: str | None = None) -> Packed
         return None
     arrays = open_folder(folder)
     try:
-        facts: dict[str, Any] = json.loads((folder / _SOURCE).read_text("utf-8"))
+        facts = documents.opened(_SOURCE, (folder / _SOURCE).read_bytes())
         fraction, (low, high) = float(facts["validation_fraction"]), facts["scaling"]
     except (OSError, ValueError, KeyError, TypeError):
         arrays = None
@@ -53,7 +52,7 @@ def pack(title: str, name: str, source: Source, out: Path, path: str | None = No
     shutil.rmtree(hidden, ignore_errors=True)
     shutil.copytree(decoded_folder(name, source), hidden)
     facts = {"validation_fraction": source.validation_fraction, "scaling": list(source.scaling), "path": path}
-    (hidden / _SOURCE).write_text(json.dumps(facts))
+    (hidden / _SOURCE).write_bytes(documents.sealed(_SOURCE, facts))
     shutil.rmtree(folder, ignore_errors=True)
     hidden.rename(folder)
     return folder

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lrlc.harness.data.classes import check_told_apart
 from lrlc.harness.data.columns import Asked, Columns, choose
 from lrlc.harness.data.dataset import Labels
 from lrlc.harness.data.decoding import Decoding, Encoded
@@ -29,7 +31,7 @@ def read_parquet(
     values = {
         split: {path: _values(path, columns.label) for path in paths} for split, paths in shards.items()
     }
-    names = _class_names(values["train"]) if columns.label_holds_values else None
+    names = _class_names(columns.label, values["train"]) if columns.label_holds_values else None
     parts = {}
     for split, of_split in values.items():
         labels = [_labels(path, columns.label, each, names, classes) for path, each in of_split.items()]
@@ -72,15 +74,20 @@ def _values(path: Path, column: str) -> pa.ChunkedArray:
         raise DataError(
             f"{path}: column {column!r} is damaged ({first_line(error)}); fetch it again"
         ) from error
+    if pa.types.is_floating(values.type):  # NaN is no class either
+        values = pc.if_else(pc.is_nan(values), None, values)
     if values.null_count:
         row = values.is_null().to_pylist().index(True)
         raise DataError(f"{path}: column {column!r}, row {row}: no label ({values.null_count} in all)")
     return values
 
 
-def _class_names(of_train: Mapping[Path, pa.ChunkedArray]) -> dict[object, int]:
+def _class_names(column: str, of_train: Mapping[Path, pa.ChunkedArray]) -> dict[object, int]:
     """Each value of the training labels, in order, and the class that it stands for."""
     values = {value for each in of_train.values() for value in each.unique().to_pylist()}
+    check_told_apart(
+        f"{next(iter(of_train)).parent}: column {column!r}", [str(value) for value in sorted(values)]
+    )
     return {value: number for number, value in enumerate(sorted(values))}
 
 
