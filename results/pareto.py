@@ -60,7 +60,8 @@ def as_records(found: pd.DataFrame, search: Search) -> list[dict[str, Any]]:
     """JSON-able: what was chosen, the searched training settings, each objective, seeds and test accuracy."""
     searched = [name for name in TRAINING_SETTINGS if name in search.space.train]
     metrics = [objective.metric for objective in search.objectives]
-    shown = found[["kind", "rank", "placement", *searched, *metrics, "seeds", "test_accuracy"]]
+    options = [*(["options"] if search.space.layer else []), *searched]
+    shown = found[["kind", "rank", "placement", *options, *metrics, "seeds", "test_accuracy"]]
     return [
         {str(name): _value(str(name), value) for name, value in record.items()}
         for record in shown.to_dict("records")

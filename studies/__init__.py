@@ -10,7 +10,6 @@ from lrlc.studies.schema import (
     Catalogue,
     Constraint,
     DatasetSpec,
-    Interval,
     KindOption,
     Measure,
     Resources,
@@ -18,6 +17,7 @@ from lrlc.studies.schema import (
     Study,
     TrialConfig,
 )
+from lrlc.studies.space import Interval
 from lrlc.studies.stages import LengthCheck, Tune
 from lrlc.studies.training import Training
 from lrlc.studies.tuning import (

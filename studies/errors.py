@@ -52,7 +52,9 @@ def first_fault(error: ValidationError, model: type[BaseModel], where: str = "")
 
 
 def _is_tag(location: tuple[int | str, ...], number: int) -> bool:
-    """Whether this part of a path is pydantic's own: which kind of claim it took the mapping for."""
+    """Whether this part of a path is pydantic's own: what kind of claim or axis it took the value for."""
+    if str(location[number]).startswith("<"):
+        return True
     return number == 2 and location[0] == "claims" and len(location) > 3
 
 

@@ -11,13 +11,13 @@ from lrlc.studies.expand import check_network, dataset_spec, expand
 from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS, is_study_name
 from lrlc.studies.lines import shown
 from lrlc.studies.loading_claims import full_claims
+from lrlc.studies.loading_search import check_space
 from lrlc.studies.loading_stages import check_stages, full_tune
 from lrlc.studies.loading_titles import with_titles
 from lrlc.studies.overrides import merge
 from lrlc.studies.paths import expanded
-from lrlc.studies.places import placements
-from lrlc.studies.schema import Catalogue, Search, Study, seed_list
-from lrlc.studies.training import Training, check_names, check_training
+from lrlc.studies.schema import Catalogue, Study, seed_list
+from lrlc.studies.training import check_names, check_training
 from lrlc.studies.yaml_text import YamlError, read_yaml_file
 
 HERE = Path(__file__).resolve().parent
@@ -122,7 +122,8 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
     _check_once(study.seeds, "seeds")
     _check_layer(study, catalogue)
     if study.search is not None:
-        _check_search(study.search, catalogue)
+        _check_once(study.search.seeds, "search.seeds")
+        check_space(study, study.search, catalogue)
         check_training(study.train, catalogue.training, "train")
     return study
 
@@ -158,38 +159,6 @@ def _check_layer(study: Study, catalogue: Catalogue) -> None:
     for option in study.layer:
         if option not in known:
             raise StudyError(f"layer.{option}: no layer kind takes it; {nearest(option, known)}")
-
-
-def _check_search(search: Search, catalogue: Catalogue) -> None:
-    _check_once(search.seeds, "search.seeds")
-    places = check_network(search.network, "search.network", catalogue)
-    for kind in search.space.kind:
-        if kind not in catalogue.kinds:
-            raise StudyError(
-                f"search.space.kind: unknown layer kind {shown(kind)}; {nearest(kind, catalogue.kinds)}"
-            )
-        if catalogue.kinds[kind] and not search.space.rank:
-            raise StudyError(f"search.space.rank: {kind} needs ranks to choose from")
-    try:
-        placements(search.space.placement, places)
-    except ValueError as error:
-        raise StudyError(f"search.space.placement: {error}") from None
-    _check_intervals(search)
-
-
-def _check_intervals(search: Search) -> None:
-    """Both ends must be values that the setting may have, or the search would fail midway."""
-    continuous = [name for name, setting in Training.model_fields.items() if setting.annotation is float]
-    for key, interval in search.space.train.items():
-        where = f"search.space.train.{key}"
-        if key not in continuous:
-            raise StudyError(f"{where}: cannot be searched; {nearest(key, continuous)}")
-        for end in ("low", "high"):
-            try:
-                Training.model_validate({key: getattr(interval, end)})
-            except ValidationError as error:
-                fault = error.errors()[0]
-                raise StudyError(f"{where}.{end}: {fault['msg']}, got {shown(fault['input'])}") from None
 
 
 def _mapping(given: object, where: str) -> dict[str, Any]:

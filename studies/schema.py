@@ -16,7 +16,6 @@ from lrlc.studies.fields import (
     Model,
     OptionValue,
     Pixels,
-    Rank,
     Real,
     Seed,
     SeedCount,
@@ -27,6 +26,7 @@ from lrlc.studies.fields import (
 from lrlc.studies.lines import masked
 from lrlc.studies.places import ModuleNames, Placement, Places
 from lrlc.studies.regime import AnyRegime, Regime
+from lrlc.studies.space import Interval, Space
 from lrlc.studies.stages import LengthCheck, Tune
 from lrlc.studies.titles import Title
 from lrlc.studies.training import SHIPPED, Names, Training
@@ -196,32 +196,6 @@ class Constraint(Model):
         return self
 
 
-class Interval(Model):
-    """A numeric setting to search."""
-
-    low: Real
-    high: Real
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> "Interval":
-        if not self.low < self.high:
-            raise ValueError(f"low {self.low:g} must be under high {self.high:g}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low {self.low:g} must be over 0 on a log scale")
-        return self
-
-
-class Space(Model):
-    """What the search chooses from; a rank is asked only where the chosen kind has one."""
-
-    kind: Annotated[list[str], Field(min_length=1), Listed]
-    rank: Annotated[list[Rank], Listed] = []
-    placement: Any = "all"
-    """As on a grid's axis; `placements` reads it once the network is known."""
-    train: dict[str, Interval] = {}
-
-
 class Search(Model):
     """An Optuna search. `trials` is the study's total of suggestions, across all its runs."""
 
@@ -265,9 +239,9 @@ class Search(Model):
 
     @model_validator(mode="after")
     def _can_enumerate(self) -> "Search":
-        if self.sampler == "brute_force" and self.space.train:
-            name = next(iter(self.space.train))
-            raise ValueError(f"sampler 'brute_force' cannot enumerate the interval space.train.{name}")
+        for name, axis in self.space.settings.items():
+            if self.sampler == "brute_force" and isinstance(axis, Interval):
+                raise ValueError(f"sampler 'brute_force' cannot enumerate the interval space.{name}")
         return self
 
 

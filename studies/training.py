@@ -1,6 +1,6 @@
 """How a study trains: every key of `train`, its bounds and its default. See docs/studies.md, "Training"."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -24,9 +24,7 @@ SCHEDULES_WITHOUT_STEPS = ("cosine", "constant")
 
 def _augmentations(value: object) -> object:
     """'flip+crop', as the tables write it, is [flip, crop]; 'none' is []."""
-    if value is None or value == "none":
-        return ()
-    return value.split("+") if isinstance(value, str) else value
+    return augment_of("none" if value is None else value) if isinstance(value, str | None) else value
 
 
 Augment = Annotated[
@@ -100,6 +98,16 @@ def as_columns(training: Training) -> dict[str, Any]:
         key: None if value == _default(key) else "+".join(value) if isinstance(value, tuple) else value
         for key, value in values.items()
     }
+
+
+def augment_text(augment: Iterable[str]) -> str:
+    """'flip+crop', or 'none'."""
+    return "+".join(augment) or "none"
+
+
+def augment_of(text: str) -> list[str]:
+    """The augmentations that such a text names."""
+    return [] if text == "none" else text.split("+")
 
 
 def usual(key: str) -> Any:

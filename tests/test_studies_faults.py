@@ -111,8 +111,8 @@ def test_a_fault_is_one_line_with_the_file_the_key_and_what_is_allowed(
             "search.space.placement: 9 is outside the network, which has places 1 to 3",
         ),
         (
-            "space.train={batch_size: {low: 8, high: 64}}",
-            "search.space.train.batch_size: cannot be searched; known: learning_rate, momentum, warmup_epochs",
+            "space.train={epochs: {low: 8, high: 64}}",
+            "search.space.train.epochs: cannot be searched; did you mean 'decay_epochs'?",
         ),
         (
             "space.train={learning_rate: {low: -1, high: 1}}",

@@ -14,6 +14,7 @@ from lrlc.harness.training.optimizers import OPTIMIZERS
 from lrlc.harness.training.schedules import SCHEDULES
 from lrlc.studies import (
     Catalogue,
+    Interval,
     KindOption,
     Study,
     StudyError,
@@ -25,6 +26,7 @@ from lrlc.studies import (
     read_study,
 )
 from lrlc.studies.fields import OptionValue
+from lrlc.studies.space import Space
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,33 @@ def _check_options(study: Study, known: Catalogue, source: str) -> None:
     for kind, options, epochs in sorted(asked, key=str):
         if fault := _fault(layers.LAYER_KINDS[kind], options, epochs):
             raise StudyError(f"{source}: layer: {kind}: {fault}")
+    _check_searched_options(study, known, source)
     searched = study.search.space.kind if study.search else ()
     if study.layer.get("match") == "train_seconds" and "width" not in study.layer:
         for kind in set(searched) & known.matched.keys():
             raise StudyError(
                 f"{source}: layer.match: the width of {kind} cannot be measured for a search; give layer.width"
             )
+
+
+def _check_searched_options(study: Study, known: Catalogue, source: str) -> None:
+    """Each value of an option that the search chooses from, the others as the study has them."""
+    space = study.search.space if study.search else Space(kind=["conv"])
+    for option, axis in space.layer.items():
+        for kind in (kind for kind in space.kind if option in known.options.get(kind, ())):
+            taken = known.options[kind]
+            given = {name: value for name, value in study.layer.items() if name in taken}
+            for value in _extremes(axis, taken[option].default):
+                asked = tuple({**given, option: value}.items())
+                if fault := _fault(layers.LAYER_KINDS[kind], asked, study.train.epochs):
+                    raise StudyError(f"{source}: search.space.layer.{option}: {kind}: {fault}")
+
+
+def _extremes(axis: Interval | list[Any], default: object) -> list[Any]:
+    """The values to choose from, or both ends of an interval, of whole numbers where the default is one."""
+    if not isinstance(axis, Interval):
+        return axis
+    return [int(end) if isinstance(default, int) else end for end in (axis.low, axis.high)]
 
 
 def _fault(kind: layers.LayerKind, options: Sequence[tuple[str, OptionValue]], epochs: int) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -27,7 +27,7 @@ from lrlc.harness.search.optuna_setup import (
     open_optuna,
 )
 from lrlc.harness.search.outcome import outcome
-from lrlc.harness.search.space import Answer, Axis, Params, Row, SearchSpace
+from lrlc.harness.search.space import Answer, Axis, Params, Row, SearchSpace, Whole
 from lrlc.harness.search.suggestion import Key, Suggestion, key_of, mean_curve
 from lrlc.harness.text import say
 from lrlc.harness.trial import Trial
@@ -183,7 +183,7 @@ class SearchSource:
     def _suggest(self, asked: optuna.Trial) -> Params:
         """Ask for the kind first, which decides what else is asked."""
         params: Params = {"kind": _suggested(asked, "kind", self._space.axes["kind"])}
-        for name in self._space.asked(params["kind"]):
+        for name in self._space.asked(params):
             params[name] = _suggested(asked, name, self._space.axes[name])
         return params
 
@@ -346,12 +346,16 @@ class SearchSource:
 def _suggested(asked: optuna.Trial, name: str, axis: Axis) -> Any:
     if isinstance(axis, Interval):
         return asked.suggest_float(name, axis.low, axis.high, log=axis.log)
+    if isinstance(axis, Whole):
+        return asked.suggest_int(name, axis.low, axis.high, log=axis.log)
     return asked.suggest_categorical(name, axis)
 
 
 def _distribution(axis: Axis) -> BaseDistribution:
     if isinstance(axis, Interval):
         return FloatDistribution(axis.low, axis.high, log=axis.log)
+    if isinstance(axis, Whole):
+        return IntDistribution(axis.low, axis.high, log=axis.log)
     return CategoricalDistribution(axis)
 
 

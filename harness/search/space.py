@@ -4,19 +4,40 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plan.planning import Planner
 from lrlc.harness.trial import Trial
-from lrlc.studies import Interval, Search, has_places, placement_text, placements, suggested_configs
+from lrlc.studies import (
+    Interval,
+    KindOption,
+    Search,
+    has_places,
+    placement_text,
+    placements,
+    suggested_configs,
+)
+from lrlc.studies.loading_search import is_whole
 from lrlc.studies.places import Places
+from lrlc.studies.training import Training, augment_of, augment_text, unused_keys
 
 Row = Mapping[str, Any]
 Params = dict[str, Any]
-Axis = tuple[str, ...] | tuple[int, ...] | Interval
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An interval of whole numbers."""
+
+    low: int
+    high: int
+    log: bool
+
+
+Axis = tuple[Any, ...] | Interval | Whole
 
 
 @dataclass(frozen=True)
@@ -39,28 +60,39 @@ class SearchSpace:
         if opened.study.search is None:
             raise ValueError(f"study {opened.study.name} has no search")
         self._opened, self._planner, self.search = opened, planner, opened.study.search
-        self.axes = _axes(self.search, opened.catalogue.places(self.search.network))
+        self.axes = _axes(self.search, opened.catalogue.places(self.search.network), opened.catalogue.options)
 
-    def asked(self, kind: str) -> Iterator[str]:
-        """The axes of a suggestion of that kind: a rank and a placement only where it has one."""
+    def asked(self, params: Mapping[str, Any]) -> Iterator[str]:
+        """The axes of a suggestion but its kind, which `params` has, in their order.
+
+        A rank, a placement and layer options only where the kind has them, and of training what its schedule and
+        augmentations look at: as far as these are axes they come first, and may join `params` meanwhile.
+        """
+        kind, train = str(params["kind"]), self._opened.study.train
+        taken = self._opened.catalogue.options.get(kind, {})
         for name in self.axes:
-            if name == "rank" and not self._opened.catalogue.kinds[kind]:
+            group, _, key = name.partition(".")
+            if name == "kind" or (name == "rank" and not self._opened.catalogue.kinds[kind]):
                 continue
-            if name == "placement" and not has_places(kind):
+            if (name == "placement" and not has_places(kind)) or (group == "layer" and key not in taken):
+                continue
+            schedule = params.get("train.schedule", train.schedule)
+            augment = params.get("train.augment", augment_text(train.augment))
+            if group == "train" and key in unused_keys(schedule, augment_of(augment)):
                 continue
             yield name
 
     @property
     def is_conditional(self) -> bool:
-        """Whether some kinds have axes that others lack."""
-        return len({tuple(self.asked(str(kind))) for kind in self._kinds}) > 1
+        """Whether some suggestions have axes that others lack."""
+        return len({tuple(self.asked(branch)) for branch in self._branches()}) > 1
 
     @property
     def size(self) -> int | None:
         """How many different suggestions there are; None where an interval is searched."""
-        if any(isinstance(axis, Interval) for axis in self.axes.values()):
+        if any(isinstance(axis, Interval | Whole) for axis in self.axes.values()):
             return None
-        return sum(self._count(kind) for kind in self._kinds)
+        return sum(self._count(branch) for branch in self._branches())
 
     @property
     def total(self) -> int:
@@ -71,11 +103,11 @@ class SearchSpace:
 
     def suggestions(self) -> Iterator[Params]:
         """Every suggestion there is; none where an interval is searched."""
-        for kind in self._kinds if self.size is not None else ():
-            names = [name for name in self.asked(str(kind)) if name != "kind"]
-            axes = [axis for name in names if not isinstance(axis := self.axes[name], Interval)]
-            for values in itertools.product(*axes):
-                yield {"kind": kind, **dict(zip(names, values, strict=True))}
+        for branch in self._branches() if self.size is not None else ():
+            names = [name for name in self.asked(branch) if name not in branch]
+            for values in itertools.product(*(self._choices(name) for name in names)):
+                given = {**branch, **dict(zip(names, values, strict=True))}
+                yield {name: given[name] for name in ("kind", *self.asked(branch))}
 
     def trials(self, params: Mapping[str, Any], number: int | None = None) -> tuple[Trial, ...]:
         """The trials, one a seed, that a suggestion stands for; `number` is Optuna's."""
@@ -104,54 +136,102 @@ class SearchSpace:
         search = self.search
         told = search.model_dump(mode="json", include={"objectives", "constraints"})
         axes = {
-            name: axis.model_dump() if isinstance(axis, Interval) else axis
+            name: axis
+            if isinstance(axis, tuple)
+            else dict(axis)
+            if isinstance(axis, Interval)
+            else vars(axis)
             for name, axis in self.axes.items()
         }
-        ids = [trial.id for kind in self._kinds for trial in self.trials(self._first(str(kind)))]
+        ids = [trial.id for kind in self._choices("kind") for trial in self.trials(self._first(kind))]
         text = json.dumps([told, axes, ids], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    @property
-    def _kinds(self) -> Iterable[str | int]:
-        kinds = self.axes["kind"]
-        return () if isinstance(kinds, Interval) else kinds
+    def _branches(self) -> Iterator[Params]:
+        """All combinations of what decides which other axes are asked."""
+        names = [name for name in DECIDING if name in self.axes]
+        for values in itertools.product(*(self._choices(name) for name in names)):
+            yield dict(zip(names, values, strict=True))
 
-    def _count(self, kind: str | int) -> int:
-        """How many suggestions there are of a kind, where no axis is an interval."""
-        axes = [self.axes[name] for name in self.asked(str(kind)) if name != "kind"]
-        return math.prod(len(axis) for axis in axes if not isinstance(axis, Interval))
+    def _choices(self, name: str) -> tuple[Any, ...]:
+        axis = self.axes[name]
+        return axis if isinstance(axis, tuple) else ()
+
+    def _count(self, branch: Params) -> int:
+        """How many suggestions there are of a branch, where no axis is an interval."""
+        return math.prod(len(self._choices(name)) for name in self.asked(branch) if name not in branch)
 
     def _first(self, kind: str) -> Params:
-        axes = {name: self.axes[name] for name in self.asked(kind) if name != "kind"}
-        firsts = {name: axis.low if isinstance(axis, Interval) else axis[0] for name, axis in axes.items()}
-        return {"kind": kind, **firsts}
+        params: Params = {"kind": kind}
+        for name in self.asked(params):
+            axis = self.axes[name]
+            params[name] = axis[0] if isinstance(axis, tuple) else axis.low
+        return params
 
     def _params(self, row: Row) -> Params | None:
         """The suggestion that a row answers; None if it lies outside the space."""
-        if row["kind"] not in self._kinds or row["seed"] not in self.search.seeds:
+        if row["kind"] not in self._choices("kind") or row["seed"] not in self.search.seeds:
             return None
-        values: Params = {}
-        for name in self.asked(row["kind"]):
-            value = row[name.removeprefix("train.")]
-            values[name] = int(value) if name == "rank" else value
+        params: Params = {"kind": row["kind"]}
+        for name in self.asked(params):
+            params[name] = self._value(row, name)
             axis = self.axes[name]
-            if isinstance(axis, Interval):
-                if not axis.low <= value <= axis.high:
-                    return None
-            elif values[name] not in axis:
+            is_inside = (
+                params[name] in axis
+                if isinstance(axis, tuple)
+                else params[name] is not None and axis.low <= params[name] <= axis.high
+            )
+            if not is_inside:
                 return None
-        return values
+        return params
+
+    def _value(self, row: Row, name: str) -> Any:
+        """What a row has on an axis; training and options in full stand in its `config`."""
+        group, _, key = name.partition(".")
+        if group == "train":
+            return _as_choice(key, getattr(Training.model_validate(json.loads(row["config"])["train"]), key))
+        if group == "layer":
+            return json.loads(row["options"]).get(
+                key, self._opened.catalogue.options[row["kind"]][key].default
+            )
+        return int(row[name]) if name == "rank" else row[name]
 
 
-def _axes(search: Search, places: Places) -> dict[str, Axis]:
-    chosen = placements(search.space.placement, places)
+DECIDING = ("kind", "train.schedule", "train.augment")
+"""The axes that decide which others are asked; they are asked first."""
+
+
+def _axes(search: Search, places: Places, options: Mapping[str, Mapping[str, KindOption]]) -> dict[str, Axis]:
+    """In the order that they are asked."""
+    space = search.space
     axes: dict[str, Axis] = {
-        "kind": tuple(dict.fromkeys(search.space.kind)),
-        "placement": tuple(dict.fromkeys(map(placement_text, chosen))),
+        "kind": tuple(dict.fromkeys(space.kind)),
+        "placement": tuple(dict.fromkeys(map(placement_text, placements(space.placement, places)))),
     }
-    if search.space.rank:
-        axes["rank"] = tuple(dict.fromkeys(search.space.rank))
-    return axes | {f"train.{name}": interval for name, interval in search.space.train.items()}
+    if space.rank:
+        axes["rank"] = tuple(dict.fromkeys(space.rank))
+    deciding_first = sorted(space.settings.items(), key=lambda setting: setting[0] not in DECIDING)
+    return axes | {name: _axis(name, given, options) for name, given in deciding_first}
+
+
+def _axis(name: str, given: Interval | list[Any], options: Mapping[str, Mapping[str, KindOption]]) -> Axis:
+    group, _, key = name.partition(".")
+    if isinstance(given, list):
+        return tuple(_choice(key, value) if group == "train" else value for value in given)
+    if group == "train":
+        whole = is_whole(key)
+    else:
+        whole = any(isinstance(taken[key].default, int) for taken in options.values() if key in taken)
+    return Whole(int(given.low), int(given.high), given.log) if whole else given
+
+
+def _choice(key: str, value: Any) -> Any:
+    """As a row has it: 0 of weight_decay as 0.0, augmentations as a text."""
+    return _as_choice(key, getattr(Training.model_validate({key: value}), key))
+
+
+def _as_choice(key: str, value: Any) -> Any:
+    return augment_text(value) if key == "augment" else value
 
 
 def _was_suggested(row: Row) -> bool:

@@ -12,7 +12,7 @@ from lrlc.results.report import glossary, training
 from lrlc.results.report.text import several, words
 from lrlc.results.statistics import TRAINING_SETTINGS
 from lrlc.results.store import DEFAULT_PROFILE, StudyRecord
-from lrlc.studies import DatasetSpec, LengthCheck, Measure, Search, Tune
+from lrlc.studies import DatasetSpec, Interval, LengthCheck, Measure, Search, Tune
 from lrlc.studies.training import LATER_KEYS, usual
 
 AXES = {
@@ -123,9 +123,11 @@ def _dataset(spec: DatasetSpec) -> str:
 
 
 def _search(search: Search) -> Definitions:
-    space = {name: value for name, value in dict(search.space).items() if value and name != "train"}
+    space = {
+        name: value for name, value in dict(search.space).items() if value and name not in ("train", "layer")
+    }
     chosen = [f"{AXES.get(axis, axis)} {_axis(axis, value)}" for axis, value in space.items()]
-    ranges = [f"{name} {bounds.low:g} to {bounds.high:g}" for name, bounds in search.space.train.items()]
+    ranges = [f"{_axis_name(name)} {_range(axis)}" for name, axis in search.space.settings.items()]
     return Definitions(
         {
             "search": f"{search.trials} suggestions of Optuna's {search.sampler}, pruner {search.pruner}",
@@ -135,6 +137,12 @@ def _search(search: Search) -> Definitions:
             "seeds of the search": ", ".join(map(str, search.seeds)),
         }
     )
+
+
+def _range(axis: Interval | list[Any]) -> str:
+    if isinstance(axis, Interval):
+        return f"{axis.low:g} to {axis.high:g}"
+    return ", ".join("none" if value is None else str(value) for value in axis)
 
 
 def _tune(tune: Tune) -> str:

@@ -1,0 +1,52 @@
+"""What a search chooses from: lists of values and intervals, for kinds, ranks, places, training and layer options."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from lrlc.studies.fields import Listed, Model, OptionValue, Rank, Real
+
+
+class Interval(Model):
+    """A numeric setting to search."""
+
+    low: Real
+    high: Real
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> "Interval":
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} must be under high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low {self.low:g} must be over 0 on a log scale")
+        return self
+
+
+def _form(value: object) -> str:
+    return "<interval>" if isinstance(value, Mapping | Interval) else "<choices>"
+
+
+Choices = Annotated[list[OptionValue | None], Field(min_length=1)]
+Axis = Annotated[
+    Annotated[Interval, Tag("<interval>")] | Annotated[Choices, Tag("<choices>")], Discriminator(_form)
+]
+"""`{low, high}`, with `log`, or the values to choose from."""
+
+
+class Space(Model):
+    """What the search chooses from; a rank or an option is asked only where the chosen kind has it."""
+
+    kind: Annotated[list[str], Field(min_length=1), Listed]
+    rank: Annotated[list[Rank], Listed] = []
+    placement: Any = "all"
+    """As on a grid's axis; `placements` reads it once the network is known."""
+    train: dict[str, Axis] = {}
+    layer: dict[str, Axis] = {}
+
+    @property
+    def settings(self) -> dict[str, Interval | list[Any]]:
+        """The axes of training and of layer options, as a grid calls them: 'train.learning_rate'."""
+        groups = {"train": self.train, "layer": self.layer}
+        return {f"{group}.{key}": axis for group, axes in groups.items() for key, axis in axes.items()}
