@@ -8,12 +8,24 @@ HEAD_CHARACTERS, TAIL_CHARACTERS = 16_000, 48_000
 """Of a longer text its beginning and its end are kept."""
 
 
-def shortened(text: str) -> str:
-    """The text, its middle left out where it is too long."""
-    beyond = len(text) - HEAD_CHARACTERS - TAIL_CHARACTERS
-    if beyond <= 0:
-        return text
-    return f"{text[:HEAD_CHARACTERS]}\n[{beyond:,} characters left out]\n{text[-TAIL_CHARACTERS:]}"
+class BoundedText:
+    """A text that grows: of a long one its beginning and its end are kept."""
+
+    def __init__(self, text: str = "") -> None:
+        self._head = self._tail = ""
+        self._left_out = 0
+        self.add(text)
+
+    def add(self, text: str) -> None:
+        room = HEAD_CHARACTERS - len(self._head)
+        self._head += text[:room]
+        tail = self._tail + text[room:]
+        self._left_out += max(0, len(tail) - TAIL_CHARACTERS)
+        self._tail = tail[-TAIL_CHARACTERS:]
+
+    def __str__(self) -> str:
+        gap = f"\n[{self._left_out:,} characters left out]\n" if self._left_out else ""
+        return f"{self._head}{gap}{self._tail}"
 
 
 def path(root: Location, trial_id: str) -> Location:
@@ -30,7 +42,7 @@ def read(root: Location, trial_id: str) -> str:
 
 def add(root: Location, trial_id: str, heading: str, text: str) -> None:
     """Add what an attempt printed to what earlier ones did."""
-    whole = shortened(f"{read(root, trial_id)}== {heading} ==\n{text.rstrip()}\n")
+    whole = str(BoundedText(f"{read(root, trial_id)}== {heading} ==\n{text.rstrip()}\n"))
     path(root, trial_id).replace(lambda file: file.write(whole.encode(errors="replace")))
 
 

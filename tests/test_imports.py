@@ -18,6 +18,7 @@ FORBIDDEN = {
 }
 RAY_ROOMS = {
     "harness/run/ray_pool.py",
+    "harness/run/ray_worker.py",
     "harness/cluster/runtime_env.py",
     "harness/cluster/shipped.py",
     "harness/cluster/submit.py",

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrlc.harness.cli.options import AsJson, MaxInFlight, Overrides, ProfileName, StudyName
+from lrlc.harness.cli.options import (
+    RESULTS,
+    AsJson,
+    MaxInFlight,
+    Overrides,
+    ProfileName,
+    ResultsDir,
+    StudyName,
+)
+from lrlc.harness.cli.trial_log import trial_log
 from lrlc.harness.cluster import ray_setup
 from lrlc.harness.text import aligned, duration, print_json, say, show
 
@@ -105,8 +114,15 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on to the end; exit code 1 if the job failed.")
     ] = False,
+    trial: Annotated[
+        str | None, typer.Option(help="What this trial of the study printed, from its results.")
+    ] = None,
+    results: ResultsDir = RESULTS,
 ) -> None:
-    """Show what a job has said."""
+    """Show what a job has said or, with --trial, what one of a study's trials has printed."""
+    if trial is not None:
+        show(trial_log(name, trial, results))
+        return
     ray_setup.prepare(joins_cluster=True)
     from lrlc.harness.cluster.jobs import all_jobs, cluster, find
 

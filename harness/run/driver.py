@@ -9,17 +9,18 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lrlc.harness.run.executor import Event, Executor, Finished, Kept, Lost, Progress, Saved, Started
+from lrlc.harness.run.executor import Event, Executor, Finished, Kept, Lost, Printed, Progress, Saved, Started
 from lrlc.harness.run.fate import BegunAnew, Fate, NotKept, Retried
 from lrlc.harness.run.kept_models import KeptModels
 from lrlc.harness.training import checkpoint
 from lrlc.harness.training.checkpoint import WrongCheckpoint
 from lrlc.harness.trial import Checkpoint, Trial, blank_result, stopped_result
 from lrlc.results.errors import StoreError
+from lrlc.results.logs import BoundedText
 from lrlc.results.schema import BROKEN, EpochRecord, TrialResult, TrialStatus
 from lrlc.results.store import Store
 from lrlc.studies import Resources
@@ -66,6 +67,7 @@ class _Flight:
     deadline: float
     started_at: datetime
     known: TrialResult | None = None
+    printed: BoundedText = field(default_factory=BoundedText)
 
     def stopped(self, status: TrialStatus, error: str | None = None) -> TrialResult:
         """Its row, should it end here."""
@@ -185,6 +187,8 @@ class Driver:
             case Saved(checkpoint=saved):
                 self._store.save_checkpoint(event.trial.id, checkpoint.as_bytes(saved, event.trial.id))
                 self._saved.add(event.trial.id)
+            case Printed(text=text):
+                flight.printed.add(text)
             case Kept(weights=weights):
                 if reason := self._models.keep(event.trial.id, weights):
                     self._on_fate(NotKept(event.trial, reason))
@@ -214,7 +218,7 @@ class Driver:
             )
 
     def _stop(self, flight: _Flight, status: TrialStatus, error: str | None = None) -> None:
-        self._executor.stop(flight.trial, hung=status == TrialStatus.TIMED_OUT)
+        flight.printed.add(self._executor.stop(flight.trial, hung=status == TrialStatus.TIMED_OUT))
         self._finish(flight, flight.stopped(status, error))
 
     def _run_alone(self, flight: _Flight, result: TrialResult) -> None:
@@ -230,6 +234,7 @@ class Driver:
         deaths = trial.deaths + (0 if lost.with_node else 1)
         if deaths < self._max_attempts:
             del self._flights[trial.id]
+            self._keep_output(flight, f"its worker was lost: {lost.reason}")
             self._again.append(replace(trial, attempts=trial.attempts + 1, deaths=deaths))
             self._on_fate(Retried(trial, f"worker lost: {lost.reason}"))
         else:
@@ -245,7 +250,14 @@ class Driver:
 
     def _end(self, flight: _Flight, result: TrialResult) -> None:
         del self._flights[flight.trial.id]
+        self._keep_output(flight, str(result.status).replace("_", " "))
         self._uncommitted.append(result)
+
+    def _keep_output(self, flight: _Flight, ending: str) -> None:
+        """What the attempt printed outlives its worker."""
+        if text := str(flight.printed):
+            began = f"{flight.started_at:%Y-%m-%d %H:%M:%S} UTC"
+            self._store.add_log(flight.trial.id, f"attempt {flight.trial.attempts}, {began}, {ending}", text)
 
     def _commit(self) -> None:
         if self._uncommitted:

@@ -41,6 +41,14 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Printed:
+    """What the trial wrote to its standard output and error since the last such event."""
+
+    trial: Trial
+    text: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """The trial ended and this is its row, whatever its status."""
 
@@ -62,7 +70,7 @@ class Lost:
     out_of_memory: bool = False
 
 
-Event = Started | Progress | Saved | Kept | Finished | Lost
+Event = Started | Progress | Saved | Kept | Printed | Finished | Lost
 
 
 class Executor(Protocol):
@@ -84,8 +92,11 @@ class Executor(Protocol):
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
         """Block until something is reported, at most `timeout_seconds`; then everything that was."""
 
-    def stop(self, trial: Trial, *, hung: bool = False) -> None:
-        """Stop a running trial; nothing more is reported of it. A hung one does not listen: its worker goes too."""
+    def stop(self, trial: Trial, *, hung: bool = False) -> str:
+        """Stop a running trial; nothing more is reported of it. A hung one does not listen: its worker goes too.
+
+        Returns what it has printed beyond the last report.
+        """
 
     def release(self) -> None:
         """Free what waits for a trial: none is to be started now."""

@@ -4,6 +4,7 @@ A process keeps its libraries, its GPU and its decoded data sets from one trial 
 """
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -11,13 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from lrlc.harness import provenance
 from lrlc.harness.errors import UserError
-from lrlc.harness.run.executor import Event, Finished, Lost, as_events
+from lrlc.harness.run.executor import Event, Finished, Lost, Printed, as_events
+from lrlc.harness.training.output import Output, OutputReader
 from lrlc.harness.training.worker import Worker, WorkerSettings
 from lrlc.harness.trial import Checkpoint, Record, Trial
 from lrlc.results.schema import TrialStatus
@@ -33,7 +37,11 @@ _STOP = "stop"
 
 
 def _serve(
-    connection: Connection, settings: WorkerSettings, worker: Callable[[WorkerSettings], Any], gpu: str | None
+    connection: Connection,
+    settings: WorkerSettings,
+    worker: Callable[[WorkerSettings], Any],
+    gpu: str | None,
+    output: Path,
 ) -> None:
     """The life of a process: a trial after the other, each record sent with the number of its trial."""
     signal.signal(
@@ -42,18 +50,20 @@ def _serve(
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the driver is gone
-        runner = worker(settings)
+        runner, printed = worker(settings), Output(output)
         provenance.gather()
         connection.send(_READY)
         asked = connection.recv()
         while True:
             came_late = asked == _STOP  # its trial had ended already
-            asked = connection.recv() if came_late else _run(connection, runner, *asked)
+            asked = connection.recv() if came_late else _run(connection, runner, printed, *asked)
 
 
-def _run(connection: Connection, runner: Any, number: int, trial: Trial, resume: Checkpoint | None) -> Any:
+def _run(
+    connection: Connection, runner: Any, printed: Output, number: int, trial: Trial, resume: Checkpoint | None
+) -> Any:
     """What the driver asks next: to stop, or, once it has the last record, another trial."""
-    with contextlib.closing(runner.run(trial, resume)) as items:
+    with printed.caught(), contextlib.closing(runner.run(trial, resume)) as items:
         for item in items:
             connection.send((number, item))
             if connection.poll():
@@ -68,6 +78,7 @@ class _Slot:
     process: BaseProcess
     connection: Connection
     gpu: str | None
+    output: OutputReader
     ready: bool = False
     number: int = 0
     trial: Trial | None = None
@@ -89,6 +100,8 @@ class ProcessExecutor:
         worker: Callable[[WorkerSettings], Any] = Worker,
     ) -> None:
         self._worker, self._stillborn = worker, 0
+        self._folder = TemporaryDirectory(prefix="lrlc-output-")
+        self._numbers = itertools.count()
         self._context = multiprocessing.get_context("spawn")  # a fork would inherit CUDA and threads
         self._share = min(1.0, len(gpus) / slots) if settings.gpus else 0.0
         self._settings = replace(settings, gpus=self._share)
@@ -112,6 +125,7 @@ class ProcessExecutor:
         slot = next(slot for slot in self._slots if slot.ready and slot.trial is None)
         slot.number += 1
         slot.trial, slot.started = trial, False
+        slot.output.more()  # what came after the end of the one before
         with contextlib.suppress(
             BrokenPipeError, ConnectionResetError
         ):  # its death is noticed by the next wait
@@ -122,15 +136,18 @@ class ProcessExecutor:
         ready = wait(list(by_connection), timeout_seconds)
         return [event for connection in ready for event in self._read(by_connection[connection])]  # type: ignore[index]
 
-    def stop(self, trial: Trial, *, hung: bool = False) -> None:
+    def stop(self, trial: Trial, *, hung: bool = False) -> str:
+        text = ""
         for slot in self._slots:
             if slot.trial == trial:
+                text = slot.output.more()
                 if hung:
                     self._replace(slot)
                 else:
                     slot.trial = None
                     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                         slot.connection.send(_STOP)
+        return text
 
     def release(self) -> None:
         pass
@@ -145,18 +162,20 @@ class ProcessExecutor:
             slot.process.kill()
             slot.process.join()
         self._slots = []
+        self._folder.cleanup()
 
     def _holds_alone(self) -> bool:
         return any(slot.trial is not None and slot.trial.alone for slot in self._slots)
 
     def _start(self, gpu: str | None) -> _Slot:
         ours, theirs = self._context.Pipe()
+        output = Path(self._folder.name) / str(next(self._numbers))
         process = self._context.Process(
-            target=_serve, args=(theirs, self._settings, self._worker, gpu), daemon=True
+            target=_serve, args=(theirs, self._settings, self._worker, gpu, output), daemon=True
         )
         process.start()
         theirs.close()  # so that its death ends the connection
-        return _Slot(process, ours, gpu)
+        return _Slot(process, ours, gpu, OutputReader(output))
 
     def _replace(self, slot: _Slot) -> None:
         slot.process.kill()
@@ -180,11 +199,12 @@ class ProcessExecutor:
     def _events(self, slot: _Slot, trial: Trial, records: Sequence[Record]) -> Sequence[Event]:
         events = as_events(trial, records, slot.started)
         slot.started = True
+        printed = _printed(slot, trial)
         if isinstance(last := events[-1], Finished):
             slot.trial = None
             if self._share and last.result.status == TrialStatus.FAILED:
                 self._replace(slot)  # a CUDA error spoils its process: every later trial there would fail
-        return events
+        return [*printed, *events]
 
     def _died(self, slot: _Slot) -> Sequence[Event]:
         slot.process.join()
@@ -196,8 +216,14 @@ class ProcessExecutor:
                 raise UserError(
                     f"--processes: a process {reason} before its first trial, {MOST_STILLBORN} times"
                 )
+        trial, printed = slot.trial, _printed(slot, slot.trial) if slot.trial else []
         self._replace(slot)
-        return [Lost(slot.trial, f"its process {reason}")] if slot.trial else []
+        return [*printed, Lost(trial, f"its process {reason}")] if trial else []
+
+
+def _printed(slot: _Slot, trial: Trial) -> list[Event]:
+    text = slot.output.more()
+    return [Printed(trial, text)] if text else []
 
 
 def visible_gpus() -> list[str]:

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,12 +18,12 @@ import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from lrlc.harness import provenance
 from lrlc.harness.errors import UserError, first_line
-from lrlc.harness.run.executor import Event, Finished, Lost, as_events
+from lrlc.harness.run.executor import Event, Finished, Lost, Printed, as_events
+from lrlc.harness.run.ray_worker import OutputPlace, Reporter, left_behind
 from lrlc.harness.text import say
 from lrlc.harness.training.worker import Worker, WorkerSettings
-from lrlc.harness.trial import Checkpoint, Record, Trial
+from lrlc.harness.trial import Checkpoint, Trial
 from lrlc.results.schema import TrialStatus
 
 CALLS_AHEAD = 2
@@ -42,39 +42,14 @@ SECONDS_BEFORE_A_WORD = 30.0
 """How long nothing may run for want of resources before a line says so."""
 
 
-class _Reporter:
-    """What an actor is made of: a worker that gives its records one item a call."""
-
-    def __init__(self, worker: type[Any], settings: WorkerSettings) -> None:
-        self._worker = worker(settings)
-        provenance.gather()  # while other workers start, not within a trial
-        self._items: Generator[tuple[Record, ...]] | None = None
-
-    def ready(self) -> bool:
-        """Answers once the worker stands."""
-        return True
-
-    def begin(self, trial: Trial, resume: Checkpoint | None) -> tuple[Record, ...]:
-        self._items = self._worker.run(trial, resume)
-        return self.more()
-
-    def more(self) -> tuple[Record, ...]:
-        """The next item; empty once the trial has ended."""
-        return () if self._items is None else next(self._items, ())
-
-    def end(self) -> None:
-        """Let go of a trial that was stopped."""
-        if self._items is not None:
-            self._items.close()
-            self._items = None
-
-
 @dataclass(frozen=True)
 class _Actor:
     """Ray's handle and the GPUs that it holds."""
 
     handle: Any
     gpus: float
+    output: OutputPlace | None = None
+    """Where it leaves what its trials print, once it stands."""
 
 
 @dataclass
@@ -197,7 +172,7 @@ class RayExecutor:
         if accelerator_type:
             self._remote["accelerator_type"] = accelerator_type
         # An actor that dies is replaced by us, so that every attempt is counted once, by us.
-        self._actor_class: Any = ray.remote(max_restarts=0, max_task_retries=0)(_Reporter)
+        self._actor_class: Any = ray.remote(max_restarts=0, max_task_retries=0)(Reporter)
         self._worker = worker
         self._settings_ref = ray.put(settings)
         self._name = f"lrlc {study} {time.time_ns():x}"
@@ -251,17 +226,20 @@ class RayExecutor:
         self._say_what_is_missing()
         return [event for ref in ready if ref in self._running for event in self._advance(ref)]
 
-    def stop(self, trial: Trial, *, hung: bool = False) -> None:
+    def stop(self, trial: Trial, *, hung: bool = False) -> str:
+        text = ""
         for ref, flight in list(self._running.items()):
             if flight.trial == trial:
                 del self._running[ref]
                 if hung:
                     ray.kill(flight.actor.handle)
+                    text = _left_behind(flight)
                 else:
                     for asked in flight.asked:
                         ray.cancel(asked)
                     flight.actor.handle.end.remote()
                     self._rest(flight.actor)
+        return text
 
     def release(self) -> None:
         for actor in [*self._idle, *self._pending.values()]:
@@ -291,7 +269,7 @@ class RayExecutor:
         """An actor that stood up is idle; one that died before is replaced when the next trial is placed."""
         actor = self._pending.pop(ref)
         try:
-            ray.get(ref)
+            actor = replace(actor, output=ray.get(ref))
         except RayTaskError:  # a fault of our own, not of the cluster
             raise
         except RayError as error:
@@ -316,12 +294,14 @@ class RayExecutor:
     def _advance(self, ref: "ray.ObjectRef[Any]") -> Sequence[Event]:
         flight = self._running.pop(ref)
         try:
-            events = as_events(flight.trial, ray.get(flight.asked.popleft()), flight.started)
+            records, text = ray.get(flight.asked.popleft())
+            events = as_events(flight.trial, records, flight.started)
         except RayTaskError:  # a fault of our own, not of the cluster
             raise
         except RayError as error:  # the actor, its node or its memory is gone
             ray.kill(flight.actor.handle)
-            return [_lost(flight.trial, error)]
+            lost = _lost(flight.trial, error)
+            return [*_printed(flight, "" if lost.with_node else _left_behind(flight)), lost]
         flight.started = True
         if not isinstance(events[-1], Finished):
             self._expect(flight)
@@ -330,7 +310,7 @@ class RayExecutor:
             ray.kill(flight.actor.handle)
         else:  # free at once: the driver fills the place before it waits again
             self._rest(flight.actor)
-        return events
+        return [*_printed(flight, text), *events]
 
     def _say_what_is_missing(self) -> None:
         if self._running or self._idle or not self._pending:
@@ -344,9 +324,18 @@ class RayExecutor:
             say(f"waiting for workers to start: each asks for {asked}; {_offered()}")
 
 
+def _printed(flight: _Flight, text: str) -> list[Event]:
+    return [Printed(flight.trial, text)] if text else []
+
+
+def _left_behind(flight: _Flight) -> str:
+    return left_behind(flight.actor.output) if flight.actor.output else ""
+
+
 def _lost(trial: Trial, error: RayError) -> Lost:
     lines = str(error).strip().splitlines()
-    node = "node" in lines[0].lower() or any("node" in line and "died" in line for line in lines)
+    # Of a killed process alone Ray speaks at length of nodes too.
+    node = "node" in lines[0].lower() or "its node has died" in str(error)
     return Lost(trial, lines[0], with_node=node, out_of_memory=isinstance(error, OutOfMemoryError))
 
 

@@ -4,7 +4,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import cast
 
-from lrlc.harness.run.executor import Event, Finished, as_events
+from lrlc.harness.run.executor import Event, Finished, Printed, as_events
+from lrlc.harness.training.output import teed
 from lrlc.harness.training.worker import Worker, WorkerSettings
 from lrlc.harness.trial import Checkpoint, Record, Trial
 
@@ -39,16 +40,20 @@ class SerialExecutor:
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
         if self._records is None or self._running is None:
             return []
-        events = as_events(self._running, next(self._records), self._started)
+        with teed() as printed:
+            records = next(self._records)
+        events = as_events(self._running, records, self._started)
+        told = [Printed(self._running, text) for text in printed if text]
         self._started = True
         if isinstance(events[-1], Finished):
             self._records = self._running = None
-        return events
+        return [*told, *events]
 
-    def stop(self, trial: Trial, *, hung: bool = False) -> None:
+    def stop(self, trial: Trial, *, hung: bool = False) -> str:
         if self._records is not None and self._running == trial:
             self._records.close()
             self._records = self._running = None
+        return ""
 
     def release(self) -> None:
         pass

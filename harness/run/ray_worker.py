@@ -1,0 +1,95 @@
+"""What runs a trial as a Ray actor, and where it leaves what its trials print, for when it dies."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from lrlc.harness import provenance
+from lrlc.harness.training.output import Output, OutputReader
+from lrlc.harness.training.worker import WorkerSettings
+from lrlc.harness.trial import Checkpoint, Record, Trial
+
+Item = tuple[tuple[Record, ...], str]
+"""Records, and what was printed since the item before."""
+
+PREFIX = "lrlc-output-"
+SECONDS_TO_READ = 20.0
+"""How long a node may take to hand over what a dead worker has printed."""
+
+
+@dataclass(frozen=True)
+class OutputPlace:
+    """A file on one of the cluster's nodes."""
+
+    node_id: str
+    path: Path
+
+
+class Reporter:
+    """What an actor is made of: a worker that gives its records one item a call."""
+
+    def __init__(self, worker: type[Any], settings: WorkerSettings) -> None:
+        self._worker = worker(settings)
+        provenance.gather()  # while other workers start, not within a trial
+        self._items: Generator[tuple[Record, ...]] | None = None
+        self._place = _place()
+        self._output, self._reader = Output(self._place.path), OutputReader(self._place.path, takes_away=True)
+
+    def ready(self) -> OutputPlace:
+        """Answers once the worker stands: where it leaves what its trials print."""
+        return self._place
+
+    def begin(self, trial: Trial, resume: Checkpoint | None) -> Item:
+        self._items = self._worker.run(trial, resume)
+        return self.more()
+
+    def more(self) -> Item:
+        """The next item, empty once the trial has ended, and what was printed meanwhile."""
+        if self._items is None:
+            return (), ""
+        with self._output.caught():
+            item = next(self._items, ())
+        return item, self._reader.more()
+
+    def end(self) -> None:
+        """Let go of a trial that was stopped."""
+        if self._items is not None:
+            self._items.close()
+            self._items = None
+
+
+def left_behind(place: OutputPlace) -> str:
+    """What a dead worker had printed beyond its last item; '' where its node does not answer."""
+    on_node = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
+    ref = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=on_node)(_taken).remote(place.path)  # type: ignore[call-overload]
+    try:
+        text: str = ray.get(ref, timeout=SECONDS_TO_READ)
+    except (RayError, TimeoutError):
+        ray.cancel(ref, force=True)
+        return ""
+    return text
+
+
+def _place() -> OutputPlace:
+    """A file of this process; those of processes that have ended are deleted."""
+    folder = Path(tempfile.gettempdir())
+    for path in folder.glob(f"{PREFIX}*"):
+        if not Path(f"/proc/{path.name.removeprefix(PREFIX)}").exists():
+            with contextlib.suppress(OSError):
+                path.unlink()
+    return OutputPlace(ray.get_runtime_context().get_node_id(), folder / f"{PREFIX}{os.getpid()}")
+
+
+def _taken(path: Path) -> str:
+    text = OutputReader(path).more()
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return text

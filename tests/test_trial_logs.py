@@ -1,0 +1,156 @@
+"""`lrlc logs STUDY --trial ID`: what trials print is kept, whatever runs them and however their worker ends."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import lrlc
+from lrlc.harness.cli.trial_log import trial_log
+from lrlc.harness.training.output import teed
+from lrlc.results.logs import HEAD_CHARACTERS, TAIL_CHARACTERS, BoundedText
+from lrlc.results.store import Store
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+CHATTY = """
+import os
+import signal
+import sys
+from pathlib import Path
+import torch
+from lrlc.layers import layer_kind
+
+DIES = {dies}
+
+
+class Chatty(torch.nn.Conv2d):
+    def forward(self, x):
+        if torch.is_grad_enabled() and not x.is_meta:
+            print("said by a layer")
+            print("warned by a layer", file=sys.stderr)
+            first = Path({first!r})
+            if DIES and not first.exists():
+                first.touch()
+                os.write(2, b"last words")
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x)
+
+
+@layer_kind("chatty")
+def chatty(in_channels, out_channels, kernel_size, **geometry):
+    return Chatty(in_channels, out_channels, kernel_size)
+"""
+STUDY = """
+name: talk
+plugins: [chatty.py]
+datasets: digits
+train_images: 64
+grid: [{kind: chatty, placement: 1}, {kind: conv}]
+train: {epochs: 1, batch_size: 64}
+"""
+
+
+def study_in(folder: Path, *, dies: bool) -> Path:
+    (folder / "chatty.py").write_text(CHATTY.format(dies=dies, first=str(folder / "died")))
+    (folder / "talk.yaml").write_text(STUDY)
+    return folder / "talk.yaml"
+
+
+def test_a_serial_trial_is_heard_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = lrlc.run(str(study_in(tmp_path, dies=False)), results=str(tmp_path), quiet=True)
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("warned by a layer")) == ("said by a layer\n", 1)
+    by_kind = study.trials.set_index("kind")["trial_id"]
+    log = trial_log("talk", by_kind["chatty"][:8], str(tmp_path))
+    assert log.splitlines()[1:] == ["said by a layer", "warned by a layer"]
+    assert log.startswith("== attempt 1, 20")
+    assert log.splitlines()[0].endswith("UTC, finished ==")
+    with pytest.raises(lrlc.UserError, match="this trial printed nothing; `lrlc show"):
+        trial_log("talk", by_kind["conv"], str(tmp_path))
+    with pytest.raises(
+        lrlc.UserError, match=f"no such trial; 1 trial printed something: {by_kind['chatty']}"
+    ):
+        trial_log("talk", "xyz", str(tmp_path))
+
+
+@pytest.mark.parametrize("where", [["--processes", "1"], []], ids=["processes", "ray"])
+def test_what_a_killed_worker_said_is_kept_with_what_came_after(
+    where: list[str], lrlc: Run, tmp_path: Path
+) -> None:
+    done = lrlc("run", study_in(tmp_path, dies=True), *where)
+    assert "said by a layer" not in done.stdout + done.stderr
+    rows = Store(tmp_path / "runs/talk").trials().set_index("kind")
+    assert dict(rows["attempts"]) == {"chatty": 2, "conv": 1}
+    log = lrlc("logs", "talk", "--trial", rows.loc["chatty", "trial_id"]).stdout.splitlines()
+    headings = [line for line in log if line.startswith("==")]
+    assert "its worker was lost" in headings[0]
+    assert headings[1].endswith("finished ==")
+    assert [line for line in log if not line.startswith("==")] == [
+        "said by a layer", "warned by a layer", "last words", "said by a layer", "warned by a layer",
+    ]  # fmt: skip
+
+
+def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
+    text = BoundedText()
+    for number in range(20_000):
+        text.add(f"{number}\n")
+    kept = str(text)
+    assert len(kept) < HEAD_CHARACTERS + TAIL_CHARACTERS + 50
+    assert kept.startswith("0\n1\n2\n")
+    assert kept.endswith("19998\n19999\n")
+    beyond = sum(len(f"{number}\n") for number in range(20_000)) - HEAD_CHARACTERS - TAIL_CHARACTERS
+    assert f"\n[{beyond:,} characters left out]\n" in kept
+
+
+def test_output_of_c_and_python_is_caught_in_order_and_read_bit_by_bit(tmp_path: Path) -> None:
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(Path.cwd())!r})
+from pathlib import Path
+from lrlc.harness.training.output import Output, OutputReader
+output, reader = Output(Path("file")), OutputReader(Path("file"))
+print("before")
+with output.caught():
+    print("one")
+    os.system("echo two")
+    os.write(2, b"three\\n")
+assert reader.more() == "one\\ntwo\\nthree\\n", reader.more()
+with output.caught():
+    print("x" * 2_000_000)
+assert len(reader.more()) == 1_000_000
+with output.caught():
+    print("four")
+assert reader.more() == "four\\n"
+print("after")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("before\nafter\n", "")
+
+
+def test_what_is_teed_is_also_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with teed() as printed:
+        print("one")
+        print("two", file=sys.stderr)
+    assert printed == ["one\ntwo\n"]
+    assert capsys.readouterr() == ("one\n", "two\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "with_node"),
+    [
+        ("The actor is dead because its worker process has died. Worker exit detail: the OOMing node", False),
+        ("The actor died because its node has died. Node Id: 1f5129e7", True),
+    ],
+)
+def test_a_killed_worker_counts_against_its_trial_and_a_lost_node_does_not(
+    said: str, with_node: bool
+) -> None:
+    from ray.exceptions import RayError
+
+    from lrlc.harness.run.ray_pool import _lost
+
+    error = RayError(f"The actor died unexpectedly before finishing this task.\n\tpid: 1\n{said}")
+    assert _lost(None, error).with_node is with_node  # type: ignore[arg-type]
