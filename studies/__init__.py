@@ -1,8 +1,8 @@
 """The studies: what one is (schema), how its file is read (loading), which trials it stands for (expand)."""
 
 from lrlc.studies.errors import StudyError
-from lrlc.studies.expand import expand, has_places, suggested_configs, trial_id
-from lrlc.studies.loading import parse_study, read_study, shipped_studies, study_name, study_title
+from lrlc.studies.expand import Grid, expand, has_places, suggested_configs, trial_id
+from lrlc.studies.loading import checked_grid, read_study, shipped_studies, study_name, study_title
 from lrlc.studies.overrides import merge
 from lrlc.studies.places import placement_text, placements
 from lrlc.studies.recorded import recorded_study
@@ -26,7 +26,7 @@ from lrlc.studies.tuning import (
     Setting,
     masked_settings,
     pilots,
-    tuned_grid,
+    tuned,
     untuned,
     with_fewer_epochs,
 )
@@ -35,6 +35,7 @@ __all__ = [
     "Catalogue",
     "Constraint",
     "DatasetSpec",
+    "Grid",
     "Group",
     "Interval",
     "KindOption",
@@ -49,11 +50,11 @@ __all__ = [
     "Training",
     "TrialConfig",
     "Tune",
+    "checked_grid",
     "expand",
     "has_places",
     "masked_settings",
     "merge",
-    "parse_study",
     "pilots",
     "placement_text",
     "placements",
@@ -64,7 +65,7 @@ __all__ = [
     "study_title",
     "suggested_configs",
     "trial_id",
-    "tuned_grid",
+    "tuned",
     "untuned",
     "with_fewer_epochs",
 ]

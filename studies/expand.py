@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import chain, product
 from math import prod
 from operator import attrgetter
 from typing import Any, TypeVar, cast
@@ -38,29 +38,41 @@ class GridCell:
     where: str
 
 
-def expand(
-    study: Study, catalogue: Catalogue, config_of: Callable[[GridCell], TrialConfig] = attrgetter("config")
-) -> list[TrialConfig]:
-    """Every trial of the grid once: all cells with the first seed, then with the second, and so on.
+@dataclass(frozen=True)
+class Grid:
+    """A checked study with the cells of its grid. A command expands it once, when it opens the study."""
 
-    An interrupted study is so balanced over its cells. `config_of` may change a cell, as tuning does. StudyError
-    names the key that is wrong.
-    """
-    cells = dict.fromkeys(config_of(cell) for cell in grid_cells(study, catalogue))
-    return list(dict.fromkeys(with_seed(cell, seed) for seed in study.seeds for cell in cells))
+    study: Study
+    catalogue: Catalogue
+    cells: tuple[GridCell, ...]
+    """Of all blocks, in order; one that stands in two blocks comes twice."""
+
+    def trials(
+        self,
+        seeds: Sequence[int] | None = None,
+        config_of: Callable[[GridCell], TrialConfig] = attrgetter("config"),
+    ) -> list[TrialConfig]:
+        """Every trial once: all cells with the first seed, then with the second, and so on.
+
+        An interrupted study is so balanced over its cells. `seeds` are the study's if None; `config_of` may change a
+        cell, as tuning does.
+        """
+        cells = dict.fromkeys(map(config_of, self.cells))
+        asked = self.study.seeds if seeds is None else seeds
+        return list(dict.fromkeys(with_seed(cell, seed) for seed in asked for cell in cells))
 
 
-def grid_cells(study: Study, catalogue: Catalogue) -> Iterator[GridCell]:
-    """The cells of all blocks, in order; one that stands in two blocks comes twice."""
-    for number, block in enumerate(study.grid):
-        yield from _block_cells(study, block, f"grid[{number}]", catalogue)
+def expand(study: Study, catalogue: Catalogue) -> Grid:
+    """List the cells of the study's grid; StudyError names the key that is wrong."""
+    blocks = (
+        _block_cells(study, block, f"grid[{number}]", catalogue) for number, block in enumerate(study.grid)
+    )
+    return Grid(study, catalogue, tuple(chain.from_iterable(blocks)))
 
 
-def with_settings(
-    study: Study, cell: GridCell, changes: Mapping[str, Any], catalogue: Catalogue
-) -> TrialConfig:
-    """The cell with some axes set otherwise, such as `train.learning_rate`."""
-    return _config(study, {**cell.settings, **changes}, cell.where, catalogue)
+def with_settings(grid: Grid, cell: GridCell, changes: Mapping[str, Any]) -> TrialConfig:
+    """A cell of the grid with some axes set otherwise, such as `train.learning_rate`."""
+    return _config(grid.study, {**cell.settings, **changes}, cell.where, grid.catalogue)
 
 
 def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, Any]) -> list[TrialConfig]:

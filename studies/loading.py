@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lrlc.studies.errors import StudyError, first_fault, nearest
-from lrlc.studies.expand import check_network, dataset_spec, expand
+from lrlc.studies.expand import Grid, check_network, dataset_spec, expand
 from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS, is_study_name
 from lrlc.studies.lines import shown
 from lrlc.studies.loading_claims import full_claims
@@ -64,29 +64,30 @@ def study_title(path: Path) -> str:
     return str(read_study(str(path))[0].get("title", ""))
 
 
-def parse_study(
+def checked_grid(
     raw: Mapping[str, Any],
     catalogue: Catalogue,
     *,
     profile: str | None = None,
     overrides: Sequence[str] = (),
     source: str = "study",
-) -> Study:
-    """Apply the profile, then the overrides (`train.epochs=2`), then check everything, the grid's cells included.
+) -> Grid:
+    """Apply the profile, then the overrides (`train.epochs=2`), check everything and list the grid's cells.
 
     StudyError: the source, the key's path, what was given and what is allowed.
     """
     try:
         study = _validate(merge(raw, profile, overrides), catalogue)
-        cells = expand(study.model_copy(update={"seeds": study.seeds[:1]}), catalogue)
-        _check_count(len(cells) * len(study.seeds))
-        check_stages(study, catalogue)
+        grid = expand(study, catalogue)
+        _check_count(grid)
+        check_stages(grid)
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
-    return study
+    return grid
 
 
-def _check_count(trials: int) -> None:
+def _check_count(grid: Grid) -> None:
+    trials = len({cell.config for cell in grid.cells}) * len(grid.study.seeds)
     if trials > MOST_TRIALS:
         raise StudyError(f"grid: {trials:,} trials, seeds counted; a study has at most {MOST_TRIALS:,}")
 

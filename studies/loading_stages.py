@@ -6,10 +6,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from lrlc.studies.errors import StudyError, nearest
-from lrlc.studies.expand import GridCell, grid_cells
+from lrlc.studies.expand import Grid, GridCell
 from lrlc.studies.fields import MOST_SEEDS
 from lrlc.studies.lines import shown
-from lrlc.studies.schema import Catalogue, Study
 from lrlc.studies.stages import flat_grid, pilot_seeds, share_of_epochs
 from lrlc.studies.training import Training
 
@@ -31,19 +30,20 @@ def full_tune(given: object, study: Mapping[str, Any]) -> object:
     return full
 
 
-def check_stages(study: Study, catalogue: Catalogue) -> None:
+def check_stages(grid: Grid) -> None:
     """StudyError for what the models cannot know: axes, values, seeds, and trials that would not be shorter."""
+    study = grid.study
     stages = {"tune": study.tune, "length_check": study.length_check}
     for key in [key for key, stage in stages.items() if stage is not None and not study.grid]:
         raise StudyError(f"{key}: it works on the cells of a grid, and the study has none")
     if study.tune is not None:
-        _check_tune(study, catalogue)
+        _check_tune(grid)
     if study.length_check is not None:
-        cells = list(grid_cells(study, catalogue))
-        _check_shorter(study.length_check.epochs, cells)
+        _check_shorter(study.length_check.epochs, grid.cells)
 
 
-def _check_tune(study: Study, catalogue: Catalogue) -> None:
+def _check_tune(grid: Grid) -> None:
+    study = grid.study
     assert study.tune is not None
     seeds = study.tune.seeds
     if len(set(seeds)) < len(seeds):
@@ -57,11 +57,12 @@ def _check_tune(study: Study, catalogue: Catalogue) -> None:
             "tune.grid: names nothing to tune; give settings, such as train.learning_rate: [0.05, 0.1]"
         )
     for axis, values in study.tune.grid.items():
-        _check_axis(axis, study, catalogue)
+        _check_axis(axis, grid)
         _check_values(axis, values)
 
 
-def _check_axis(axis: str, study: Study, catalogue: Catalogue) -> None:
+def _check_axis(axis: str, grid: Grid) -> None:
+    catalogue = grid.catalogue
     where, (group, _, key) = f"tune.grid.{axis}", axis.partition(".")
     training = sorted(Training.model_fields.keys() - {"epochs"})
     options = sorted({option for taken in catalogue.options.values() for option in taken})
@@ -72,7 +73,7 @@ def _check_axis(axis: str, study: Study, catalogue: Catalogue) -> None:
         raise StudyError(f"{where}: cannot be tuned; tune.epochs says how long pilots train")
     if axis not in known:
         raise StudyError(f"{where}: unknown axis; {nearest(axis, known)}")
-    kinds = {cell.config.kind for cell in grid_cells(study, catalogue)}
+    kinds = {cell.config.kind for cell in grid.cells}
     if group == "layer" and not any(key in catalogue.options.get(kind, ()) for kind in kinds):
         raise StudyError(f"{where}: no kind of the grid takes it")
 

@@ -5,14 +5,14 @@ each data set and network, and for each way of training where the grid has sever
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from lrlc.studies.expand import GridCell, expand, grid_cells, with_seed, with_settings
+from lrlc.studies.expand import Grid, GridCell, with_seed, with_settings
 from lrlc.studies.fields import OptionValue
-from lrlc.studies.schema import Catalogue, Study, TrialConfig
+from lrlc.studies.schema import TrialConfig
 from lrlc.studies.stages import LengthCheck, Tune, share_of_epochs
 from lrlc.studies.training import Training
 
@@ -33,42 +33,42 @@ class Pilots:
     trials: Mapping[Setting, tuple[TrialConfig, ...]]
 
 
-def pilots(study: Study, catalogue: Catalogue) -> list[Pilots]:
+def pilots(grid: Grid) -> list[Pilots]:
     """One for each group, in the order of the grid; none where the study tunes nothing.
 
     A ranked kind's first cell of a rank over 1 stands for it, as rank 1 is a convolution; any other kind's first.
     """
     standing: dict[Group, GridCell] = {}
-    for cell in grid_cells(study, catalogue) if study.tune else ():
-        group = group_of(study, cell, catalogue)
+    for cell in grid.cells if grid.study.tune else ():
+        group = group_of(grid, cell)
         if group is not None:
             first = standing.setdefault(group, cell)
             if first.config.rank == 1 and cell.config.rank != 1:
                 standing[group] = cell
-    return [_pilots(study, group, cell, catalogue) for group, cell in standing.items()]
+    return [_pilots(grid, group, cell) for group, cell in standing.items()]
 
 
-def group_of(study: Study, cell: GridCell, catalogue: Catalogue) -> Group | None:
+def group_of(grid: Grid, cell: GridCell) -> Group | None:
     """The group whose setting the cell takes; None where its block names all that is tuned, or nothing applies."""
-    free = tuple(axis for axis in study.tune.grid if _is_free(axis, cell, catalogue)) if study.tune else ()
+    free = _free_axes(grid, cell)
     return (free, replace(cell.config, rank=None, placement=())) if free else None
 
 
-def tuned_grid(study: Study, catalogue: Catalogue, chosen: Mapping[Group, Setting]) -> list[TrialConfig]:
-    """The study's grid (see `expand`) with the chosen settings; cells of other groups keep the study's own."""
+def tuned(grid: Grid, chosen: Mapping[Group, Setting]) -> Callable[[GridCell], TrialConfig]:
+    """What a cell becomes with its group's chosen setting; cells of other groups keep the study's own."""
 
     def config_of(cell: GridCell) -> TrialConfig:
-        setting = chosen.get(group_of(study, cell, catalogue), ())
-        return with_settings(study, cell, dict(setting), catalogue) if setting else cell.config
+        setting = chosen.get(group_of(grid, cell), ())
+        return with_settings(grid, cell, dict(setting)) if setting else cell.config
 
-    return expand(study, catalogue, config_of)
+    return config_of
 
 
-def untuned(study: Study, catalogue: Catalogue, chosen: Mapping[Group, Setting]) -> int:
+def untuned(grid: Grid, chosen: Mapping[Group, Setting]) -> int:
     """How many trials of the grid wait for a setting that is not chosen yet."""
-    groups = ((cell.config, group_of(study, cell, catalogue)) for cell in grid_cells(study, catalogue))
+    groups = ((cell.config, group_of(grid, cell)) for cell in grid.cells)
     waiting = {config for config, group in groups if group is not None and group not in chosen}
-    return len(waiting) * len(study.seeds)
+    return len(waiting) * len(grid.study.seeds)
 
 
 def with_fewer_epochs(check: LengthCheck | None, grid: Sequence[TrialConfig]) -> list[TrialConfig]:
@@ -98,22 +98,27 @@ def masked_settings(tune: Tune | None, configs: Iterable[TrialConfig]) -> dict[T
     return found
 
 
-def _pilots(study: Study, group: Group, cell: GridCell, catalogue: Catalogue) -> Pilots:
-    assert study.tune is not None
-    free = [axis for axis in study.tune.grid if _is_free(axis, cell, catalogue)]
+def _pilots(grid: Grid, group: Group, cell: GridCell) -> Pilots:
+    tune = grid.study.tune
+    assert tune is not None
+    free = _free_axes(grid, cell)
     trials: dict[Setting, tuple[TrialConfig, ...]] = {}
-    for values in product(*(study.tune.grid[axis] for axis in free)):
+    for values in product(*(tune.grid[axis] for axis in free)):
         setting = tuple(zip(free, values, strict=True))
-        config = _shortened(with_settings(study, cell, dict(setting), catalogue), study.tune.epochs)
-        trials[setting] = tuple(with_seed(config, seed) for seed in study.tune.seeds)
+        config = _shortened(with_settings(grid, cell, dict(setting)), tune.epochs)
+        trials[setting] = tuple(with_seed(config, seed) for seed in tune.seeds)
     return Pilots(group, cell.config, trials)
 
 
-def _is_free(axis: str, cell: GridCell, catalogue: Catalogue) -> bool:
-    """Whether tuning decides it: not where the block names it, nor an option that the kind does not take."""
-    group, _, name = axis.partition(".")
-    taken = group != "layer" or name in catalogue.options.get(cell.config.kind, ())
-    return taken and axis not in cell.settings
+def _free_axes(grid: Grid, cell: GridCell) -> tuple[str, ...]:
+    """The axes that tuning decides: none that the block names, nor an option that the kind does not take."""
+    taken = grid.catalogue.options.get(cell.config.kind, ())
+    axes = grid.study.tune.grid if grid.study.tune else ()
+    return tuple(
+        axis
+        for axis in axes
+        if axis not in cell.settings and (not axis.startswith("layer.") or axis[len("layer.") :] in taken)
+    )
 
 
 def _shortened(config: TrialConfig, epochs: int | str) -> TrialConfig:

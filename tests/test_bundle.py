@@ -23,7 +23,7 @@ from lrlc.harness.bundle.wheels import Target
 from lrlc.harness.cli.bundle import _bytes
 from lrlc.harness.errors import UserError
 from lrlc.harness.plan.catalogue import open_study
-from lrlc.studies import StudyError, expand
+from lrlc.studies import StudyError
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = """
@@ -63,7 +63,7 @@ def test_a_bundled_study_has_the_trials_of_the_one_here(study_file: Path, tmp_pa
     there = open_study(str(tmp_path / "bundle" / copied.file), profile="short", overrides=["seeds=2"])
     here = asked.opened
     assert [plugin.digest for plugin in there.plugins] == [plugin.digest for plugin in here.plugins]
-    configs = [expand(opened.study, opened.catalogue) for opened in (here, there)]
+    configs = [opened.grid.trials() for opened in (here, there)]
     assert configs[0] == configs[1]
     assert len(configs[0]) == 4
 

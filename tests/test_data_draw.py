@@ -34,7 +34,7 @@ LABELLED = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(lambda each:
 
 
 def cells(text: str, *overrides: str) -> list[TrialConfig]:
-    return expand(parsed(text, *overrides), CATALOGUE)
+    return expand(parsed(text, *overrides), CATALOGUE).trials()
 
 
 def seen(spec: DatasetSpec, seed: int, room_bytes: float = 0) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

@@ -29,7 +29,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def cells(text: str, *overrides: str) -> list[TrialConfig]:
-    return expand(parsed(text, *overrides), CATALOGUE)
+    return expand(parsed(text, *overrides), CATALOGUE).trials()
 
 
 @pytest.mark.parametrize("size", [(14, 14), (7, 28), (28, 4)])

@@ -14,7 +14,7 @@ from lrlc.harness.training.train import train
 from lrlc.harness.trial import Checkpoint, Trial
 from lrlc.results.names import cell_label
 from lrlc.results.schema import TrialResult
-from lrlc.studies import StudyError, TrialConfig, expand
+from lrlc.studies import StudyError, TrialConfig
 from lrlc.studies.places import placement_text
 from lrlc.studies.schema import DatasetSpec
 from lrlc.studies.training import Training
@@ -77,7 +77,7 @@ def cells(tmp_path: Path, text: str) -> list[TrialConfig]:
     path = tmp_path / "s.yaml"
     path.write_text(f"name: s\ndatasets: digits\n{text}")
     opened = open_study(str(path), profile=None, overrides=[])
-    return expand(opened.study, opened.catalogue)
+    return opened.grid.trials()
 
 
 def test_a_study_names_its_places(tmp_path: Path) -> None:

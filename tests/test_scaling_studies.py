@@ -4,14 +4,12 @@ from itertools import groupby
 from math import ceil
 
 from lrlc.harness.plan.catalogue import open_study
-from lrlc.studies import expand
 from lrlc.studies.schema import TrialConfig
 
 
 def grid(name: str) -> list[TrialConfig]:
     """Its cells with seed 0, as they are before rates are tuned."""
-    opened = open_study(name, profile=None, overrides=["seeds=1"])
-    return expand(opened.study, opened.catalogue)
+    return open_study(name, profile=None, overrides=["seeds=1"]).grid.trials()
 
 
 def test_however_few_the_images_every_network_takes_6000_steps() -> None:

@@ -10,14 +10,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrlc.harness.plan.catalogue import catalogue, open_study
+from lrlc.harness.plan.catalogue import open_study
 from lrlc.studies import (
     Catalogue,
     Study,
     StudyError,
     TrialConfig,
+    checked_grid,
     expand,
-    parse_study,
     placements,
     shipped_studies,
     suggested_configs,
@@ -36,11 +36,11 @@ KNOWN = Catalogue(
 
 def study(text: str, *overrides: str, profile: str | None = None) -> Study:
     raw = {"name": "s", "datasets": "digits", **yaml.safe_load(text)}
-    return parse_study(raw, KNOWN, profile=profile, overrides=overrides)
+    return checked_grid(raw, KNOWN, profile=profile, overrides=overrides).study
 
 
 def trials(text: str, *overrides: str) -> list[TrialConfig]:
-    return expand(study(text, *overrides), KNOWN)
+    return expand(study(text, *overrides), KNOWN).trials()
 
 
 def identity(config: TrialConfig, **changes: Any) -> str:
@@ -177,11 +177,11 @@ def test_a_shipped_study_is_valid_in_every_profile(name: str) -> None:
     for profile in (None, *raw.get("profiles", {})):
         opened = open_study(name, profile=profile, overrides=[])
         assert opened.study.name == name
-        assert expand(opened.study, catalogue()) or opened.study.search
+        assert opened.grid.trials() or opened.study.search
 
 
 def test_the_quickstart_compares_three_kinds_three_ranks_and_three_seeds() -> None:
-    found = expand(open_study("quickstart", profile=None, overrides=[]).study, catalogue())
+    found = open_study("quickstart", profile=None, overrides=[]).grid.trials()
     assert len({c.kind for c in found}) >= 3
     assert len({c.rank for c in found if c.rank}) >= 3
     assert len({c.seed for c in found}) >= 3

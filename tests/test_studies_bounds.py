@@ -92,7 +92,7 @@ def test_a_long_value_does_not_hide_what_is_wrong_with_it() -> None:
 
 def cells(*overrides: str) -> list[tuple[str, int | None, float]]:
     study = parsed(TWO_BLOCKS, *overrides)
-    return [(each.kind, each.rank, each.train.learning_rate) for each in expand(study, CATALOGUE)]
+    return [(each.kind, each.rank, each.train.learning_rate) for each in expand(study, CATALOGUE).trials()]
 
 
 def test_an_override_reaches_a_block_of_the_grid() -> None:

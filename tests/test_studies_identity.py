@@ -31,7 +31,7 @@ seeds: 2
 
 
 def cells() -> list[TrialConfig]:
-    return expand(parsed(PINNED), CATALOGUE)
+    return expand(parsed(PINNED), CATALOGUE).trials()
 
 
 def test_the_ids_of_a_study_are_the_ones_its_table_holds() -> None:

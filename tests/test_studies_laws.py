@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.studies_samples import CATALOGUE, HEAD, SEARCH, parsed
 
-from lrlc.studies import TrialConfig, expand, parse_study, placements, suggested_configs, trial_id
+from lrlc.studies import TrialConfig, checked_grid, expand, placements, suggested_configs, trial_id
 
 
 def cells(text: str, *overrides: str, profile: str | None = None) -> list[TrialConfig]:
-    return expand(parsed(text, *overrides, profile=profile), CATALOGUE)
+    return expand(parsed(text, *overrides, profile=profile), CATALOGUE).trials()
 
 
 def identity(config: TrialConfig, **changed: Any) -> str:
@@ -66,12 +66,12 @@ BLOCK = st.fixed_dictionaries(
 def test_a_stopped_study_is_balanced_and_no_trial_stands_twice(
     blocks: list[dict[str, Any]], seeds: int
 ) -> None:
-    study = parse_study({"name": "t", "grid": blocks, "seeds": seeds}, CATALOGUE)
-    found = expand(study, CATALOGUE)
+    study = checked_grid({"name": "t", "grid": blocks, "seeds": seeds}, CATALOGUE).study
+    found = expand(study, CATALOGUE).trials()
     assert len({identity(config) for config in found}) == len(found)
     first = [config for config in found if config.seed == 0]
     assert found == [replace(config, seed=seed) for seed in range(seeds) for config in first]
-    assert expand(study.model_copy(update={"grid": study.grid * 2}), CATALOGUE) == found
+    assert expand(study.model_copy(update={"grid": study.grid * 2}), CATALOGUE).trials() == found
 
 
 def test_a_hundred_thousand_trials_expand_in_seconds_and_little_memory() -> None:
@@ -81,10 +81,10 @@ def test_a_hundred_thousand_trials_expand_in_seconds_and_little_memory() -> None
         update={"grid": [{"kind": "lrlc", "rank": list(range(1, 101)), "train.learning_rate": rates}]}
     )
     started = time.process_time()
-    assert len(expand(large, CATALOGUE)) == 100_000
+    assert len(expand(large, CATALOGUE).trials()) == 100_000
     assert time.process_time() - started < 20
     tracemalloc.start()
-    kept = expand(study.model_copy(update={"seeds": list(range(5_000))}), CATALOGUE)
+    kept = expand(study.model_copy(update={"seeds": list(range(5_000))}), CATALOGUE).trials()
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes / len(kept) < 1000
@@ -180,7 +180,7 @@ def test_an_id_is_the_same_on_every_machine_and_in_every_version() -> None:
 
 def test_a_suggestion_and_a_grid_cell_that_mean_the_same_are_one_trial() -> None:
     study = parsed(SEARCH, "grid={kind: [conv, lrlc], rank: 2, placement: [1, 3], dataset: digits}")
-    grid = {identity(config) for config in expand(study, CATALOGUE)}
+    grid = {identity(config) for config in expand(study, CATALOGUE).trials()}
     suggestions: list[dict[str, Any]] = [
         {"kind": "conv", "placement": "2"},
         {"kind": "lrlc", "rank": 2, "placement": "1+3"},

@@ -10,7 +10,7 @@ from lrlc.studies import (
     expand,
     masked_settings,
     pilots,
-    tuned_grid,
+    tuned,
     with_fewer_epochs,
 )
 
@@ -20,13 +20,14 @@ KINDS = "grid: {kind: [conv, lrlc], rank: [1, 2, 4], placement: [[3], all]}\ntra
 
 def with_first_choices(study: Study) -> list[TrialConfig]:
     """The grid where every group takes the first setting that was tried."""
-    chosen = {each.group: next(iter(each.trials)) for each in pilots(study, CATALOGUE)}
-    return tuned_grid(study, CATALOGUE, chosen)
+    grid = expand(study, CATALOGUE)
+    chosen = {each.group: next(iter(each.trials)) for each in pilots(grid)}
+    return grid.trials(config_of=tuned(grid, chosen))
 
 
 def test_one_cell_of_a_kind_stands_for_all_its_ranks_and_places() -> None:
     study = parsed(HEAD + KINDS + TUNE + "seeds: 3\n")
-    conv, lrlc = pilots(study, CATALOGUE)
+    conv, lrlc = pilots(expand(study, CATALOGUE))
     assert (conv.cell.kind, lrlc.cell.kind) == ("conv", "lrlc")
     assert (lrlc.cell.rank, lrlc.cell.placement) == (2, (3,))  # rank 1 is a convolution
     assert list(lrlc.trials) == [(("train.learning_rate", 0.05),), (("train.learning_rate", 0.1),)]
@@ -43,7 +44,8 @@ def test_every_cell_of_a_group_trains_with_its_choice() -> None:
     found = with_first_choices(study)
     assert len(found) == 7
     assert {config.train.learning_rate for config in found} == {0.05}
-    assert tuned_grid(study, CATALOGUE, {}) == expand(study, CATALOGUE)
+    grid = expand(study, CATALOGUE)
+    assert grid.trials(config_of=tuned(grid, {})) == grid.trials()
 
 
 def test_data_sets_networks_options_and_ways_of_training_are_tuned_apart() -> None:
@@ -53,7 +55,7 @@ def test_data_sets_networks_options_and_ways_of_training_are_tuned_apart() -> No
         + "grid: {kind: lrlc, rank: 2, network: [three_layer, resnet50],"
         " layer.share: [rows, none], train.epochs: [3, 6], dataset.train_images: [100, 200]}\n"
     )
-    found = pilots(study, CATALOGUE)
+    found = pilots(expand(study, CATALOGUE))
     assert len({each.group for each in found}) == len(found) == 2**5
     epochs = {(each.cell.train.epochs, next(iter(each.trials.values()))[0].train.epochs) for each in found}
     assert epochs == {(3, 1), (6, 2)}
@@ -63,7 +65,7 @@ def test_what_a_block_names_is_not_tuned() -> None:
     study = parsed(
         HEAD + TUNE + "grid: [{kind: conv, train.learning_rate: 0.3}, {kind: lrlc, rank: 2}]\n",
     )
-    (only,) = pilots(study, CATALOGUE)
+    (only,) = pilots(expand(study, CATALOGUE))
     assert only.cell.kind == "lrlc"
     assert {config.kind: config.train.learning_rate for config in with_first_choices(study)} == {
         "conv": 0.3,
@@ -76,7 +78,7 @@ def test_an_option_is_tuned_for_the_kinds_that_take_it() -> None:
         HEAD + "grid: {kind: [conv, lrlc], rank: 2}\n"
         "tune: {grid: {layer.share: [none, both], train.batch_size: [8, 16]}}\n"
     )
-    conv, lrlc = pilots(study, CATALOGUE)
+    conv, lrlc = pilots(expand(study, CATALOGUE))
     assert (len(conv.trials), len(lrlc.trials)) == (2, 4)
     assert {(config.kind, dict(config.options).get("share")) for config in with_first_choices(study)} == {
         ("conv", None),
@@ -104,7 +106,7 @@ def test_tuned_settings_tell_cells_apart_only_where_the_grid_compares_them() -> 
         expand(
             parsed(HEAD + "grid: [{kind: conv, train.batch_size: 8, train.learning_rate: 1}, {kind: conv}]"),
             CATALOGUE,
-        ),
+        ).trials(),
     )
     assert set(two.values()) == {("batch_size",)}  # both left out, the two trials would look alike
 
@@ -141,7 +143,7 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
         "profiles: {plain: {tune: null, length_check: null}, few: {tune.seeds: 1, length_check: {epochs: 3}}}\n"
     )
     off, few = (parsed(text, profile=profile) for profile in ("plain", "few"))
-    assert (off.tune, off.length_check, pilots(off, CATALOGUE)) == (None, None, [])
+    assert (off.tune, off.length_check, pilots(expand(off, CATALOGUE))) == (None, None, [])
     assert few.tune is not None
     assert few.length_check is not None
     assert (few.tune.seeds, few.length_check.epochs, few.length_check.seeds) == ([1_000_000], 3, 4)

@@ -11,7 +11,7 @@ import pytest
 from lrlc import __version__
 from lrlc.harness.plan.catalogue import catalogue
 from lrlc.results.store import Store
-from lrlc.studies import StudyError, parse_study, read_study, shipped_studies
+from lrlc.studies import StudyError, checked_grid, read_study, shipped_studies
 from lrlc.studies.json_schema import json_schema
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
@@ -53,7 +53,7 @@ WRONG: list[dict[str, Any]] = [
 
 def refused(study: dict[str, Any]) -> bool:
     try:
-        parse_study(study, catalogue())
+        checked_grid(study, catalogue())
     except StudyError:
         return True
     return False
@@ -88,7 +88,7 @@ def test_a_begun_study_trains_as_many_networks_as_it_says_it_does(lrlc: Lrlc, tm
     raw, path = read_study(str(tmp_path / "007.yaml"))
     assert raw["name"] == "007"
     assert "15 small networks" in path.read_text()
-    assert len(parse_study(raw, catalogue()).seeds) * 5 == 15
+    assert len(checked_grid(raw, catalogue()).study.seeds) * 5 == 15
 
 
 def test_init_refuses_in_one_line_what_it_would_overwrite_or_mix(lrlc: Lrlc, tmp_path: Path) -> None:

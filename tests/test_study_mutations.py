@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from lrlc.harness.cli.app import main
 from lrlc.harness.cli.outcome import explained
 from lrlc.harness.plan.catalogue import OpenedStudy, open_study
-from lrlc.studies import expand
 from lrlc.studies.fields import INT32, INT64, MOST_TRIALS
 from lrlc.studies.lines import one_line
 
@@ -110,7 +109,7 @@ def opened(path: Path, profile: str | None, overrides: list[str]) -> OpenedStudy
 
 def check(study: OpenedStudy) -> None:
     """Its tables can hold what it asks."""
-    trials = expand(study.study, study.catalogue)
+    trials = study.grid.trials()
     assert len(trials) <= MOST_TRIALS
     for trial in trials[:100]:
         assert (

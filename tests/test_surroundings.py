@@ -21,7 +21,7 @@ from lrlc.layers.cache import cache_dir
 from lrlc.layers.registry import LAYER_KINDS
 from lrlc.results.files import locate
 from lrlc.results.store import Store
-from lrlc.studies import StudyError, parse_study
+from lrlc.studies import StudyError, checked_grid
 from lrlc.studies.lines import holds_secret, masked, one_line, printable, without_secrets_of
 from lrlc.studies.paths import absolute
 
@@ -262,7 +262,7 @@ def test_another_locale_changes_neither_files_nor_names(environment: dict[str, s
 
 def test_a_study_described_for_its_results_keeps_no_password() -> None:
     raw = {"name": "s", "search": {"trials": 1, "dataset": "digits", "space": {"kind": "conv"}}}
-    study = parse_study(raw, CATALOGUE, overrides=["search.storage=postgresql://me:hunter2@h/x"])
+    study = checked_grid(raw, CATALOGUE, overrides=["search.storage=postgresql://me:hunter2@h/x"]).study
     assert study.search is not None
     assert study.search.storage == "postgresql://me:hunter2@h/x"
     assert study.described()["search"]["storage"] == "postgresql://me:***@h/x"

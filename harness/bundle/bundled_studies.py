@@ -9,7 +9,7 @@ from lrlc import layers
 from lrlc.harness.bundle.there.facts import BundledStudy
 from lrlc.harness.errors import UserError
 from lrlc.harness.plan.catalogue import OpenedStudy, open_study
-from lrlc.studies import expand, read_study
+from lrlc.studies import read_study
 from lrlc.studies.lines import holds_secret, masked
 
 FOLDER = "studies"
@@ -51,7 +51,7 @@ def needed_extras(studies: Sequence[AskedStudy]) -> tuple[str, ...]:
     found: set[str] = set()
     for asked in studies:
         study = asked.opened.study
-        networks = {config.network for config in expand(study, asked.opened.catalogue)}
+        networks = {cell.config.network for cell in asked.opened.grid.cells}
         networks |= {study.search.network} if study.search is not None else set()
         found |= {network.partition("/")[0] for network in networks if layers.is_of_library(network)}
         found |= {"weights"} if study.keep else set()

@@ -6,11 +6,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, cast
-
-from lrlc.harness.run.executor import Event, Executor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,28 +23,27 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = 128 + signum
 
 
-class StoppableExecutor:
-    """An executor whose `wait` raises Stopped once a signal has come.
+class Interrupts:
+    """SIGINT and SIGTERM, which end a run by raising Stopped where its driver waits.
 
     The driver is only ever left there, where it holds no result that is neither handled nor committed. A remote
     wait ends within its timeout; one that trains in this process (`in_process`) is left at once.
     """
 
-    def __init__(self, inner: Executor, *, in_process: bool) -> None:
-        self._inner, self._in_process = inner, in_process
+    def __init__(self, *, in_process: bool) -> None:
+        self._in_process = in_process
         self._signum: int | None = None
         self._asked_at = 0.0
         self._waiting = False
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def wait(self, timeout_seconds: float) -> Sequence[Event]:
+    @contextlib.contextmanager
+    def may_stop(self) -> Iterator[None]:
+        """Surrounds a wait; raises Stopped once a signal has come."""
         self._waiting = True
         try:
             if self._signum is not None:
                 raise Stopped(self._signum)
-            return self._inner.wait(timeout_seconds)
+            yield
         finally:
             self._waiting = False
 
@@ -70,24 +66,24 @@ class StoppableExecutor:
 
 
 @contextlib.contextmanager
-def stoppable(executor: Executor, *, in_process: bool) -> Iterator[Executor]:
-    """`executor` as one that SIGINT and SIGTERM stop; the former handlers are back afterwards.
+def stoppable(*, in_process: bool) -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
+    """What surrounds each wait of a driver that SIGINT and SIGTERM stop; the former handlers are back afterwards.
 
     After a signal they are not: a second one still ends at once what is left to do, such as Ray's own end.
     A signal that was ignored before, as SIGINT is in a shell's background, stays so.
     """
-    wrapped = StoppableExecutor(executor, in_process=in_process)
+    interrupts = Interrupts(in_process=in_process)
     if threading.current_thread() is not threading.main_thread():
-        yield executor
+        yield contextlib.nullcontext
         return
     former = {name: signal.getsignal(name) for name in SIGNALS}
     for name, handler in former.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(name, wrapped.on_signal)
+            signal.signal(name, interrupts.on_signal)
     try:
-        yield cast("Executor", wrapped)
+        yield interrupts.may_stop
     finally:
-        if not wrapped.asked_to_stop:
+        if not interrupts.asked_to_stop:
             for name, handler in former.items():
                 signal.signal(name, handler)
 

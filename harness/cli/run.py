@@ -1,6 +1,7 @@
 """`lrlc run | retry`: train what is missing."""
 
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,13 +30,15 @@ def run(
 ) -> None:
     """Train what is missing. Running a study again resumes it."""
     from lrlc.harness.run.phases import phases
-    from lrlc.harness.run.until_decided import looks_at
 
     if budget_hours is not None and not until_decided:
         raise UserError("--budget-hours goes with --until-decided")
-    session = _open(asked)
-    sessions = looks_at(session, budget_hours) if until_decided else phases(session)
-    _run(sessions, slots=_slots(on), as_json=as_json)
+    session, sessions = _open(asked), phases
+    if until_decided:
+        from lrlc.harness.run.until_decided import looks_at
+
+        sessions = partial(looks_at, budget_hours=budget_hours)
+    _run(sessions(session), slots=_slots(on), as_json=as_json)
 
 
 def retry(
@@ -100,8 +103,8 @@ def _run(
         executor = make_executor(session, slots)
         say(session.headline())
         try:
-            with stoppable(executor, in_process=slots.serial) as guarded:
-                session.run(guarded, Display)
+            with stoppable(in_process=slots.serial) as may_stop:
+                session.run(executor, Display, may_stop)
         except Stopped as stop:
             stopped = stop
             break

@@ -14,14 +14,14 @@ from lrlc.harness.training.optimizers import OPTIMIZERS
 from lrlc.harness.training.schedules import SCHEDULES
 from lrlc.studies import (
     Catalogue,
+    Grid,
     Interval,
     KindOption,
     Study,
     StudyError,
     TrialConfig,
-    expand,
+    checked_grid,
     merge,
-    parse_study,
     pilots,
     read_study,
 )
@@ -36,11 +36,19 @@ class OpenedStudy:
     `profile` and `overrides` are what the command line changed of its file.
     """
 
-    study: Study
-    catalogue: Catalogue
+    grid: Grid
+    """The study, expanded; it is not expanded again."""
     plugins: tuple[plugins.Plugin, ...]
     profile: str | None
     overrides: tuple[str, ...]
+
+    @property
+    def study(self) -> Study:
+        return self.grid.study
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.grid.catalogue
 
     def plugin_digest(self, config: TrialConfig) -> str | None:
         """Digest of the plugin files that define what the trial uses; None if all of it is shipped."""
@@ -74,10 +82,9 @@ def open_study(
         raise StudyError(f"{source}: {error}") from None
     files = plugins.read_plugins(names, beside=path.parent if path else Path())
     plugins.install(files)
-    known = catalogue()
-    study = parse_study(merged, known, source=source)
-    _check_options(study, known, source)
-    return OpenedStudy(study, known, files, profile, tuple(overrides))
+    grid = checked_grid(merged, catalogue(), source=source)
+    _check_options(grid, source)
+    return OpenedStudy(grid, files, profile, tuple(overrides))
 
 
 def catalogue() -> Catalogue:
@@ -114,10 +121,11 @@ def _check_widths(study: Study, cells: Sequence[TrialConfig], source: str) -> No
             raise StudyError(f"{source}: network: {error}") from None
 
 
-def _check_options(study: Study, known: Catalogue, source: str) -> None:
+def _check_options(grid: Grid, source: str) -> None:
     """Only the layers know which values their options take."""
-    cells = expand(study.model_copy(update={"seeds": study.seeds[:1]}), known)
-    cells += [tried[0] for of_group in pilots(study, known) for tried in of_group.trials.values()]
+    study, known = grid.study, grid.catalogue
+    cells = [cell.config for cell in grid.cells]
+    cells += [tried[0] for of_group in pilots(grid) for tried in of_group.trials.values()]
     _check_widths(study, cells, source)
     asked = {(cell.kind, cell.options, cell.train.epochs) for cell in cells if cell.options}
     for kind, options, epochs in sorted(asked, key=str):

@@ -24,10 +24,9 @@ from lrlc.studies import (
     Setting,
     StudyError,
     TrialConfig,
-    expand,
     pilots,
     trial_id,
-    tuned_grid,
+    tuned,
     untuned,
     with_fewer_epochs,
 )
@@ -90,20 +89,18 @@ class Planner:
 
         Cells whose setting is not chosen yet have the study's own.
         """
-        study = self._opened.study
-        asked = study if seeds is None else study.model_copy(update={"seeds": list(seeds)})
-        return tuple(map(self.trial, tuned_grid(asked, self._opened.catalogue, self._chosen)))
+        grid = self._opened.grid
+        return tuple(map(self.trial, grid.trials(seeds, tuned(grid, self._chosen))))
 
     def untuned(self) -> int:
         """How many trials of the grid wait for a setting that is not chosen yet."""
-        return untuned(self._opened.study, self._opened.catalogue, self._chosen)
+        return untuned(self._opened.grid, self._chosen)
 
     def pilots(self) -> tuple[PilotTrials, ...]:
         """The pilots of each group of cells; none where the study tunes nothing."""
-        found = pilots(self._opened.study, self._opened.catalogue)
         return tuple(
             PilotTrials(each, {setting: self._tried(setting, each) for setting in each.trials})
-            for each in found
+            for each in pilots(self._opened.grid)
         )
 
     def _tried(self, setting: Setting, of_group: Pilots) -> tuple[Trial, ...]:
@@ -162,7 +159,7 @@ def studied_datasets(*studies: OpenedStudy) -> list[DatasetSpec]:
     """
     specs: list[DatasetSpec] = []
     for opened in studies:
-        specs += [config.dataset for config in expand(opened.study, opened.catalogue)]
+        specs += [cell.config.dataset for cell in opened.grid.cells]
         if opened.study.search is not None:
             specs.append(opened.study.search.dataset)
     packed: dict[str, DatasetSpec] = {}

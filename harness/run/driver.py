@@ -9,6 +9,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -27,6 +28,10 @@ from lrlc.studies import Resources
 
 SECONDS_BETWEEN_PARTS = 1.0
 """One-row parts cost 12 KB each and slow every later read: rows are gathered this long before a commit."""
+
+
+MayStop = Callable[[], AbstractContextManager[object]]
+"""Surrounds each wait of the driver, the only place where an exception may leave it without losing a result."""
 
 
 class TrialSource(Protocol):
@@ -86,8 +91,10 @@ class Driver:
         resources: Resources,
         on_fate: Callable[[Fate], None] = lambda fate: None,
         models: KeptModels | None = None,
+        may_stop: MayStop = nullcontext,
     ) -> None:
-        self._sources, self._executor, self._store, self._on_fate = sources, executor, store, on_fate
+        self._sources, self._executor, self._store = sources, executor, store
+        self._on_fate, self._may_stop = on_fate, may_stop
         self._models = models or KeptModels(store)
         self._max_attempts = resources.max_attempts
         self._limit_minutes = resources.time_limit_minutes
@@ -109,7 +116,9 @@ class Driver:
                         return
                     if committed:  # not before: processes that end would slow the commit down
                         self._executor.release()
-                for event in self._executor.wait(SECONDS_BETWEEN_PARTS):
+                with self._may_stop():
+                    events = self._executor.wait(SECONDS_BETWEEN_PARTS)
+                for event in events:
                     self._handle(event)
                 self._stop_overdue()
                 if committed := time.monotonic() - self._last_commit >= SECONDS_BETWEEN_PARTS:

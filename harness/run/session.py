@@ -11,7 +11,7 @@ from lrlc.harness.measuring.lacking import lacking
 from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plan.planning import Plan, Planner, all_pilots
 from lrlc.harness.plan.widths import Widths
-from lrlc.harness.run.driver import Driver, GridSource, TrialSource
+from lrlc.harness.run.driver import Driver, GridSource, MayStop, TrialSource
 from lrlc.harness.run.environment import environment
 from lrlc.harness.run.executor import Executor
 from lrlc.harness.run.fate import Fate
@@ -101,8 +101,8 @@ class RunSession:
         plan = Plan.of((*grid, *shorter), self.store, retry=self.retry)
         return replace(self, plan=plan, staged=StagedPlan(stages, tuned))
 
-    def run(self, executor: Executor, watcher: Watcher = unwatched) -> None:
-        """Train what is missing and join the parts at the end.
+    def run(self, executor: Executor, watcher: Watcher = unwatched, may_stop: MayStop = nullcontext) -> None:
+        """Train what is missing and join the parts at the end; `may_stop` surrounds each of the driver's waits.
 
         Raises StoreError while another driver runs the study.
         """
@@ -111,11 +111,13 @@ class RunSession:
             models = KeptModels(store, self.study.keep_gb)
             plan = self._plan_again(store, models)
             self._note(store, plan)
-            self._train(store, plan, executor, LeaseWatch(lease), watcher, models)
-            store.compact()
-            if not self.is_of_pilots:
-                # Last: rows are safe by now, and the workers gone that it would hold up.
-                note_baselines(store, self._datasets(plan), self.data_dir, min(self.study.seeds))
+            # By share of a GPU, the largest first: a change of it starts every worker, and what it holds, anew.
+            grid = GridSource(sorted(plan.missing, key=executor.share, reverse=True))
+            search = self._search_source(store)
+            sources: list[TrialSource] = [LeaseWatch(lease), grid, *([search] if search else [])]
+            with watcher(*_progress(plan, search)) as on_fate:
+                Driver(sources, executor, store, self.study.resources, on_fate, models, may_stop).run()
+            self._finish(store, plan, search)
 
     def _plan_again(self, store: Store, models: KeptModels) -> Plan:
         """The plan against the table as it is now: another driver may have ended meanwhile."""
@@ -147,26 +149,14 @@ class RunSession:
         searched = [self.search.dataset] if self.search is not None else []
         return list(dict.fromkeys([trial.config.dataset for trial in plan.trials] + searched))
 
-    def _train(
-        self,
-        store: Store,
-        plan: Plan,
-        executor: Executor,
-        lease: LeaseWatch,
-        watcher: Watcher,
-        models: KeptModels,
-    ) -> None:
-        # By share of a GPU, the largest first: a change of it starts every worker, and what it holds, anew.
-        missing = sorted(plan.missing, key=executor.share, reverse=True)
-        sources: list[TrialSource] = [lease, GridSource(missing)]
-        total, done = len(plan.trials), plan.done
-        if (search := self._search_source(store)) is not None:
-            total, done = total + search.total_trials, done + search.trials_done
-            sources.append(search)
-        with watcher(total, done) as on_fate:
-            Driver(sources, executor, store, self.study.resources, on_fate, models).run()
+    def _finish(self, store: Store, plan: Plan, search: "SearchSource | None") -> None:
+        """Note what needs all rows, and join the parts."""
         if search is not None:
             store.write_importance(search.importance(), self.profile)
+        store.compact()
+        if not self.is_of_pilots:
+            # Last: rows are safe by now, and the workers gone that it would hold up.
+            note_baselines(store, self._datasets(plan), self.data_dir, min(self.study.seeds))
 
     def _search_source(self, store: Store) -> "SearchSource | None":
         if self.search is None:
@@ -194,6 +184,12 @@ def open_run(
     staged = StagedPlan({Stage.TUNE: _ids(pilots)})
     session = RunSession(opened, planner, plan, store, data, retry, staged)
     return session if pilots else session.of_grid(planner.grid())
+
+
+def _progress(plan: Plan, search: "SearchSource | None") -> tuple[int, int]:
+    """How many trials there are in all, and how many have a row."""
+    total, done = len(plan.trials), plan.done
+    return (total + search.total_trials, done + search.trials_done) if search else (total, done)
 
 
 def check_search(study: Study) -> None:

@@ -2,7 +2,7 @@
 
 import yaml
 
-from lrlc.studies import Catalogue, KindOption, Study, parse_study
+from lrlc.studies import Catalogue, KindOption, Study, checked_grid
 
 CATALOGUE = Catalogue(
     kinds={
@@ -27,6 +27,6 @@ SEARCH = "name: t\nsearch: {trials: 3, dataset: digits, space: {kind: [conv, lrl
 
 
 def parsed(text: str, *overrides: str, profile: str | None = None) -> Study:
-    return parse_study(
+    return checked_grid(
         yaml.safe_load(text), CATALOGUE, profile=profile, overrides=overrides, source="my.yaml"
-    )
+    ).study
