@@ -21,7 +21,7 @@ from lrlc.layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLoc
 from lrlc.layers.maps import combining_weight_maps
 from lrlc.layers.matching import match_of, match_options, nearest_width
 from lrlc.layers.module_places import ModulePlaces
-from lrlc.layers.networks import build_network, check_options, check_widths
+from lrlc.layers.networks import build_network, check_options, check_widths, find_network
 from lrlc.layers.options import Option
 from lrlc.layers.parameter_groups import parameter_groups
 from lrlc.layers.penalty import penalty
@@ -32,7 +32,6 @@ from lrlc.layers.registry import (
     NETWORKS,
     LayerKind,
     Network,
-    find_network,
     layer_kind,
     network,
 )

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from lrlc.layers.cost import cost
-from lrlc.layers.errors import LayerError
+from lrlc.layers.errors import LayerError, unknown
 from lrlc.layers.geometry import Padding, make_geometry
+from lrlc.layers.libraries import library_network
 from lrlc.layers.matching import Match, match_of, nearest_width
 from lrlc.layers.places import mark_placed
-from lrlc.layers.registry import LayerKind, Network, find_kind, find_network, network
+from lrlc.layers.registry import NETWORKS, LayerKind, Network, find_kind, network
 
 ImageShape = tuple[int, int, int]
 Place = int | str
@@ -66,6 +67,15 @@ def build_network(
     plan = _Plan(entry, image_shape, num_classes, layer, rank, places, dict(options or {}))
     _check(plan)
     return plan.build() if layer.matched_to is None else _matched(plan, match_of(layer, plan.options))
+
+
+def find_network(name: str) -> Network:
+    """The network of that name, registered or of a library ('timm/resnet18'); LayerError with the nearest name."""
+    if "/" in name:
+        return library_network(name)
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS)
+    return NETWORKS[name]
 
 
 def _places(network: Network, placement: Sequence[Place] | None) -> tuple[Place, ...]:

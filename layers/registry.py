@@ -110,17 +110,6 @@ def find_kind(name: str) -> LayerKind:
     return LAYER_KINDS[name]
 
 
-def find_network(name: str) -> Network:
-    """The network of that name, registered or of a library ('timm/resnet18'); LayerError with the nearest name."""
-    if "/" in name:
-        from lrlc.layers.libraries import library_network
-
-        return library_network(name)
-    if name not in NETWORKS:
-        raise unknown("network", name, NETWORKS)
-    return NETWORKS[name]
-
-
 def _claim(what: str, name: str, source: str, taken: LayerKind | Network | None) -> None:
     if taken is not None and taken.source != source:
         raise LayerError(f"the {what} {name!r} of {source} is already registered by {taken.source}")

@@ -13,7 +13,7 @@ from support.results_samples import noted, study
 
 from lrlc.harness.data import Dataset, Split, load_dataset
 from lrlc.harness.data.alignment import alignment
-from lrlc.harness.data.summaries import summarise_dataset
+from lrlc.harness.run.data_summaries import summarise_dataset
 from lrlc.results import datasets
 from lrlc.results.datasets import DatasetSummary
 from lrlc.results.figures import NothingToDraw, Selection, render

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.sessions import planned_run
 
-from lrlc.harness.cli.display import Display
 from lrlc.harness.data import load_dataset
+from lrlc.harness.run.display import Display
 from lrlc.harness.run.driver import Driver, GridSource
 from lrlc.harness.run.fate import BegunAnew, Fate
 from lrlc.harness.run.serial import SerialExecutor

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from support.results_samples import study
 
-from lrlc.results.compare import ComparedCell, Outcome, compare, read_csv
+from lrlc.results.claims.compare import ComparedCell, Outcome, compare, read_csv
 from lrlc.results.export import export_tables
 from lrlc.results.files import locate
 from lrlc.results.schema import TrialResult, to_tables

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,49 @@ RAY_ROOMS = {
 }
 
 
-def imported(path: Path) -> set[str]:
-    """Names of the packages that a file imports: ours without `lrlc.`, others by their first name."""
-    modules: set[str] = set()
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in sorted(OURS)
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+"""Our files, by what they are imported as without `lrlc.`."""
+
+
+def named(path: Path) -> set[str]:
+    """All that a file imports, wherever in it and for types alone too: 'torch', 'lrlc.layers.errors'."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module == "lrlc":
-            modules |= {f"lrlc.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            modules.add(node.module)
-    return {module.removeprefix("lrlc.").split(".")[0] for module in modules}
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(path, node)
+            full = {f"{module}.{alias.name}" for alias in node.names}
+            names |= {name if name.removeprefix("lrlc.") in MODULES else module for name in full}
+    return names
+
+
+def _absolute(path: Path, node: ast.ImportFrom) -> str:
+    """`from .a import b` is that of the file's own folder."""
+    if not node.level:
+        return str(node.module)
+    folder = path.relative_to(ROOT).parts[: -node.level]
+    return ".".join(["lrlc", *folder, *([node.module] if node.module else [])])
+
+
+def imported(path: Path) -> set[str]:
+    """Names of the packages that a file imports: ours without `lrlc.`, others by their first name."""
+    return {name.removeprefix("lrlc.").split(".")[0] for name in named(path)}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Our files that a file imports; a package's `__init__` where what is taken from it is no file."""
+    return {name.removeprefix("lrlc.") for name in named(path) if name.startswith("lrlc.")} & MODULES.keys()
+
+
+def room(module: str) -> str:
+    """'harness/run/'. The kernels are part of the layers, which they serve and whose geometry they know."""
+    folder = f"{MODULES[module].parent.relative_to(ROOT)}/"
+    return "layers/" if folder == "layers/kernels/" else folder
 
 
 def test_our_packages_are_imported_by_their_one_name() -> None:
@@ -53,6 +86,27 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
     assert files
     wrong = {str(path.relative_to(ROOT)): imported(path) & FORBIDDEN[package] for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_no_file_imports_itself_however_far_round() -> None:
+    graph = {name: imported_modules(path) - {name} for name, path in MODULES.items()}
+    assert sum(map(len, graph.values())) > 1000
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+def test_a_room_imports_only_rooms_above_it_in_the_docs() -> None:
+    table = (ROOT / "docs/architecture.md").read_text().partition("## The rooms")[2].partition("## ")[0]
+    order = re.findall(r"^\| `((?:harness|layers|results|studies)/[a-z_/]*)` ", table, re.M)
+    upward = [
+        f"{name} imports {other}"
+        for name, path in MODULES.items()
+        for other in sorted(imported_modules(path))
+        if order.index(room(other)) > order.index(room(name))
+    ]
+    assert upward == []
 
 
 def test_only_the_ray_executor_and_submit_import_ray() -> None:

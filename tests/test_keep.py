@@ -9,10 +9,10 @@ import torch
 from support.sessions import planned_run
 
 import lrlc
-from lrlc.harness.cli.display import Display
 from lrlc.harness.data import load_dataset
 from lrlc.harness.plan.catalogue import open_study
 from lrlc.harness.plan.planning import Planner
+from lrlc.harness.run.display import Display
 from lrlc.harness.run.kept_models import read_model
 from lrlc.harness.run.slots import Slots, make_executor
 from lrlc.harness.training.keeping import Best

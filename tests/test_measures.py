@@ -16,9 +16,9 @@ from lrlc import layers
 from lrlc.harness.data import Dataset, DeviceSplit, HeldSplit, Shelf, Split, load_dataset
 from lrlc.harness.measuring import measured
 from lrlc.harness.measuring.equivariance import LAYER_IMAGES, equivariance_errors
+from lrlc.harness.measuring.evaluation import evaluate
 from lrlc.harness.measuring.spectra import TEST_IMAGES, VALIDATION_IMAGES
 from lrlc.harness.measuring.weights import SPREAD_IMAGES
-from lrlc.harness.training.evaluation import evaluate
 from lrlc.harness.training.train import network_of, train
 from lrlc.harness.trial import Trial, blank_result
 from lrlc.results.correct import correct_matrix

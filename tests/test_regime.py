@@ -15,7 +15,7 @@ from support.results_samples import noted, study
 
 from lrlc.harness.plan.catalogue import open_study
 from lrlc.results.claims import Asked, Finding, Tables, Verdict, judge, judge_tables
-from lrlc.results.compare import Outcome, compare, known_regime
+from lrlc.results.claims.compare import Outcome, compare, known_regime
 from lrlc.results.datasets import Baseline, DatasetSummary
 from lrlc.results.schema import to_tables
 from lrlc.results.store import Store

@@ -10,8 +10,8 @@ import pytest
 from support.results_samples import result
 
 from lrlc.results.figures import NothingToDraw, Selection, render
-from lrlc.results.pareto import as_records, best, configurations, on_front
 from lrlc.results.schema import TrialStatus, to_tables
+from lrlc.results.statistics.pareto import as_records, best, configurations, on_front
 from lrlc.studies import Search
 
 UP, DOWN = "maximize", "minimize"

@@ -8,10 +8,10 @@ import pytest
 from support.report_samples import small_store
 from support.results_samples import result, study, tuned
 
-from lrlc.results.length import COLUMNS, length_pairs
 from lrlc.results.plans import TUNED, Stage, StagedPlan
 from lrlc.results.report import Format, write_report
 from lrlc.results.schema import TrialStatus, to_tables
+from lrlc.results.statistics.length import COLUMNS, length_pairs
 from lrlc.results.store import Store
 from lrlc.results.tuning import Tried, details, setting_name
 from lrlc.studies import Study

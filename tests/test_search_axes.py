@@ -11,7 +11,7 @@ from support.sessions import opened_study, planned_run, run_serially
 
 from lrlc.harness.plan.planning import Planner
 from lrlc.harness.search.space import SearchSpace
-from lrlc.results.pareto import as_records, best
+from lrlc.results.statistics.pareto import as_records, best
 from lrlc.results.store import Store
 from lrlc.studies import StudyError
 

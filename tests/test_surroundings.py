@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from support.studies_samples import CATALOGUE
 
-from lrlc.harness.cli.named_store import beside, named_store
 from lrlc.harness.cli.outcome import explained
 from lrlc.harness.data import DataError
 from lrlc.harness.data.cache import cache_dir as data_cache
 from lrlc.harness.errors import UserError
+from lrlc.harness.named_store import beside, named_store
 from lrlc.harness.plugins import Plugin, install
 from lrlc.harness.text import last_line, show
 from lrlc.layers.cache import cache_dir

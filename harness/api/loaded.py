@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lrlc.harness.api.status import StudyStatus, status_of
-from lrlc.harness.cli.named_store import existing_store
 from lrlc.harness.errors import UserError
+from lrlc.harness.named_store import existing_store
 from lrlc.results.claims import Finding, Judged, judge
 from lrlc.results.plans import Stage
 from lrlc.results.schema import COMPANIONS, TrialStatus

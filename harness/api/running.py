@@ -7,10 +7,10 @@ from typing import Any
 
 from lrlc.harness.api.loaded import StudyResults
 from lrlc.harness.api.surroundings import data_folder, torch_as_it_was
-from lrlc.harness.cli.display import Display
-from lrlc.harness.cli.named_store import place_to_write
 from lrlc.harness.errors import UserError
+from lrlc.harness.named_store import place_to_write
 from lrlc.harness.plan.catalogue import open_study
+from lrlc.harness.run.display import Display
 from lrlc.harness.run.fate import Fate
 from lrlc.harness.run.phases import phases
 from lrlc.harness.run.session import Watcher, open_run, unwatched

@@ -6,8 +6,8 @@ from typing import Any
 
 from lrlc.harness.run.lease import Held, running_driver
 from lrlc.results.damage import Damage
-from lrlc.results.pareto import as_records, best
 from lrlc.results.schema import BROKEN
+from lrlc.results.statistics.pareto import as_records, best
 from lrlc.results.store import Store
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from lrlc.harness.api.one_trial import single_trial, train_trial
 from lrlc.harness.api.surroundings import torch_as_it_was
-from lrlc.harness.cli.named_store import stores_of
 from lrlc.harness.errors import UserError
+from lrlc.harness.named_store import stores_of
 from lrlc.harness.text import counted
 from lrlc.results import models
 from lrlc.results.correct import correct_matrix

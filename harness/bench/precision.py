@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from lrlc import layers
 from lrlc.harness.bench.timing import Ratio, Step, interleave, ratio, timed
-from lrlc.harness.training.evaluation import autocast
+from lrlc.harness.measuring.evaluation import autocast
 
 PRECISIONS = ("float32", "bfloat16")
 CLASSES = 10

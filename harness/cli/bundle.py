@@ -79,7 +79,7 @@ def adopt(
 ) -> None:
     """Join tables that were made elsewhere to those here; exit code 1 where some there are damaged."""
     from lrlc.harness.bundle.adoption import adopt_folder
-    from lrlc.harness.cli.named_store import place_to_write
+    from lrlc.harness.named_store import place_to_write
 
     found = list(adopt_folder(as_written(folder) or folder, place_to_write(results)))
     if as_json:

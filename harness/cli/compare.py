@@ -10,7 +10,7 @@ from lrlc.harness.cli.claims import p_value
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import aligned
 from lrlc.results.claims import Asked, Tables
-from lrlc.results.compare import ComparedCell, Regimes, known_regime, only_in, read_csv, unknown
+from lrlc.results.claims.compare import ComparedCell, Regimes, known_regime, only_in, read_csv, unknown
 from lrlc.results.files import locate
 from lrlc.results.names import dataset_name, short_kind_name
 from lrlc.results.statistics import Summary, possible

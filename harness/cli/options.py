@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lrlc.results import RESULTS as RESULTS  # the commands find it here, beside its option
 from lrlc.studies.paths import absolute, expanded
 
 
@@ -42,8 +43,6 @@ OutDir = Annotated[
         help="Where to write; beside the tables by default, or in runs/STUDY where these are not local.",
     ),
 ]
-
-RESULTS = "runs"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would train, what is done, and how long the rest will take."""
-    from lrlc.harness.cli.named_store import place_of_results
+    from lrlc.harness.named_store import place_of_results
     from lrlc.harness.plan.catalogue import open_study
     from lrlc.harness.run.plan_summary import summarise_plan
     from lrlc.results.store import Store

@@ -30,7 +30,7 @@ def plot(
     ] = None,
 ) -> None:
     """Draw every figure again from the tables alone."""
-    from lrlc.harness.cli.named_store import beside, store_with_rows
+    from lrlc.harness.named_store import beside, store_with_rows
     from lrlc.results.figures import draw_all
 
     store = store_with_rows(study, results)
@@ -57,7 +57,7 @@ def report(
     form: Annotated[str, typer.Option("--format", help="html, markdown or latex (tables)")] = "html",
 ) -> None:
     """Write the study's report: one HTML page, Markdown with its figures, or tables for a paper in LaTeX."""
-    from lrlc.harness.cli.named_store import beside, store_with_rows
+    from lrlc.harness.named_store import beside, store_with_rows
     from lrlc.results.claims import judge
     from lrlc.results.report import Format, write_report
 
@@ -83,7 +83,7 @@ def claims(
     Those of several studies share one correction, and a table of verdicts by data set stands first.
     """
     from lrlc.harness.cli import claims as claims_cli
-    from lrlc.harness.cli.named_store import existing_store, stores_of
+    from lrlc.harness.named_store import existing_store, stores_of
     from lrlc.results.claims import TALK, judge_together
 
     named = [existing_store(study, results) for study in studies or ()]
@@ -113,8 +113,8 @@ def compare(
 ) -> None:
     """Set two result sets side by side, cell by cell: two commits, two machines, ours and published numbers."""
     from lrlc.harness.cli import compare as compare_cli
-    from lrlc.results.compare import compare as compare_sets
-    from lrlc.results.compare import unknown
+    from lrlc.results.claims.compare import compare as compare_sets
+    from lrlc.results.claims.compare import unknown
 
     sets = [compare_cli.result_set(named, results) for named in (first, second)]
     rows = [each.rows for each in sets]
@@ -133,7 +133,7 @@ def export(
     out: OutDir = None,
 ) -> None:
     """Write the tables as plain files for other tools."""
-    from lrlc.harness.cli.named_store import beside, store_with_rows
+    from lrlc.harness.named_store import beside, store_with_rows
     from lrlc.results.export import export_tables
 
     store = store_with_rows(study, results)

@@ -63,7 +63,7 @@ def retry(
 
 
 def _open(asked: StudyOptions, retry: "Collection[TrialStatus]" = ()) -> "RunSession":
-    from lrlc.harness.cli.named_store import place_to_write
+    from lrlc.harness.named_store import place_to_write
     from lrlc.harness.plan.catalogue import open_study
     from lrlc.harness.run.session import open_run
     from lrlc.results.store import Store
@@ -93,8 +93,8 @@ def _run(
 
     The exit code is 1 where a trial of the plan has failed.
     """
-    from lrlc.harness.cli.display import Display
     from lrlc.harness.cli.interrupts import Stopped, stoppable
+    from lrlc.harness.run.display import Display
     from lrlc.harness.run.slots import make_executor
     from lrlc.results.store import DEFAULT_PROFILE
 

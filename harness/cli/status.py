@@ -31,7 +31,7 @@ def status(
     With --watch [SECONDS] it goes on until nothing is missing, then shows them.
     """
     from lrlc.harness.api.status import status_of
-    from lrlc.harness.cli.named_store import existing_store
+    from lrlc.harness.named_store import existing_store
 
     if seconds is not None and not watch:
         raise UserError(f"{seconds:g}: a number of seconds goes with --watch")
@@ -71,8 +71,8 @@ def _watch(study: str, results: str, seconds: float) -> None:
     """Show the study's progress until nothing is missing; one that has no tables yet is waited for."""
     from rich.console import Console
 
-    from lrlc.harness.cli.named_store import named_store
     from lrlc.harness.cli.watch import watch
+    from lrlc.harness.named_store import named_store
 
     try:
         watch(named_store(study, results), seconds, Console())

@@ -6,7 +6,7 @@ from lrlc.harness.text import counted
 
 def trial_log(study: str, prefix: str, results: str) -> str:
     """All attempts of the trial whose id begins so; UserError where there is none, or where it printed nothing."""
-    from lrlc.harness.cli.named_store import existing_store
+    from lrlc.harness.named_store import existing_store
 
     store = existing_store(study, results)
     logged, known = store.logged(), set(store.trials(["trial_id"])["trial_id"])

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from lrlc import layers
 from lrlc.harness.data import Dataset, DeviceSplit
-from lrlc.harness.training.seeds import derive_seed
+from lrlc.harness.seeds import derive_seed
 from lrlc.results.datasets import Baseline
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)

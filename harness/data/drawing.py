@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrlc.harness.data.dataset import Labels
-from lrlc.harness.training.seeds import derive_seed
+from lrlc.harness.seeds import derive_seed
 
 Rows = NDArray[np.int64]
 

@@ -8,10 +8,10 @@ from torch import nn
 
 from lrlc.harness.data import DeviceSplit
 from lrlc.harness.measuring.equivariance import equivariance_errors
+from lrlc.harness.measuring.evaluation import Scores, evaluate
 from lrlc.harness.measuring.shifts import shift_accuracies
 from lrlc.harness.measuring.spectra import spectra
 from lrlc.harness.measuring.weights import measure_weights
-from lrlc.harness.training.evaluation import Scores, evaluate
 from lrlc.results.measurements import CorrectImages
 from lrlc.results.schema import TrialResult
 from lrlc.studies import Measure

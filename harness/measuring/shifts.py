@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from torch import nn
 
 from lrlc.harness.data import DeviceSplit
-from lrlc.harness.training.evaluation import Scores, evaluate
+from lrlc.harness.measuring.evaluation import Scores, evaluate
 from lrlc.results.measurements import ShiftAccuracy
 
 DIRECTIONS = ((-1, 0), (1, 0), (0, -1), (0, 1))

@@ -8,7 +8,7 @@ from torch import nn
 
 from lrlc import layers
 from lrlc.harness.data import DeviceSplit
-from lrlc.harness.training.evaluation import Scores, evaluate
+from lrlc.harness.measuring.evaluation import Scores, evaluate
 from lrlc.results.measurements import SpectrumValue
 
 RANKS = (1, 2, 3, 4, 5, 6, 7, 10, 15, 25, 50, 100)

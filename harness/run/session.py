@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrlc.harness.data.summaries import note_baselines, note_datasets
 from lrlc.harness.measuring.lacking import lacking
 from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plan.planning import Plan, Planner, all_pilots
 from lrlc.harness.plan.widths import Widths
+from lrlc.harness.run.data_summaries import note_baselines, note_datasets
 from lrlc.harness.run.driver import Driver, GridSource, MayStop, TrialSource
 from lrlc.harness.run.environment import environment
 from lrlc.harness.run.executor import Executor

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lrlc.harness.data.translate import shift
 from lrlc.harness.registry import Registry
-from lrlc.harness.training.seeds import derive_seed
+from lrlc.harness.seeds import derive_seed
 from lrlc.studies.training import Training
 
 CROP_SHARE = 8

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from lrlc import layers
 from lrlc.harness.data import DeviceSplit
+from lrlc.harness.measuring.evaluation import autocast
 from lrlc.harness.training.augmentations import (
     AUGMENTATIONS,
     Batch,
@@ -21,7 +22,6 @@ from lrlc.harness.training.augmentations import (
     split_draws,
 )
 from lrlc.harness.training.averaging import Averaged
-from lrlc.harness.training.evaluation import autocast
 from lrlc.harness.training.optimizers import OPTIMIZERS
 from lrlc.studies.training import Training
 

@@ -19,15 +19,15 @@ from lrlc import layers
 from lrlc.harness import provenance
 from lrlc.harness.data import Dataset, DeviceSplit, Shelf, device_splits
 from lrlc.harness.measuring import measured
+from lrlc.harness.measuring.evaluation import evaluate, resolve_precision
+from lrlc.harness.seeds import derive_seed
 from lrlc.harness.training import checkpoint, from_conv
 from lrlc.harness.training.augmentations import draws_of_epoch
 from lrlc.harness.training.averaging import Averaged
 from lrlc.harness.training.batches import batch_sizes
-from lrlc.harness.training.evaluation import evaluate, resolve_precision
 from lrlc.harness.training.keeping import Keeper
 from lrlc.harness.training.optimizers import make_optimizer
 from lrlc.harness.training.schedules import learning_rate
-from lrlc.harness.training.seeds import derive_seed
 from lrlc.harness.training.step import TrainingStep
 from lrlc.harness.trial import Checkpoint, Record, Trial, blank_result
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus

@@ -19,9 +19,9 @@ from lrlc.results.figures.looks import kind_colour, kind_look
 from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
 from lrlc.results.figures.words import legend_below, panel_inches, shortened
 from lrlc.results.names import Layer, cell_label, kinds_in_order, varying_options, varying_settings
-from lrlc.results.pareto import MEASURES, configurations, on_front
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL, summarise
+from lrlc.results.statistics.pareto import MEASURES, configurations, on_front
 
 CAPTION = (
     "Mean test accuracy over seeds against the size of the whole network and its work: a mark is a configuration; "

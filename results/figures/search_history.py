@@ -17,9 +17,9 @@ from lrlc.results.figures.looks import kind_look
 from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Objective, Panel, Selection
 from lrlc.results.figures.words import legend_below, panel_inches, shortened
 from lrlc.results.names import METRICS, cell_label, kinds_in_order, varying_options, varying_settings
-from lrlc.results.pareto import on_front
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL
+from lrlc.results.statistics.pareto import on_front
 
 CAPTION = (
     "Mean over seeds of each suggestion that was trained, in the order that the search made them, a panel for each of "

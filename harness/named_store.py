@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from lrlc.harness.cli.options import RESULTS
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import say
+from lrlc.results import RESULTS
 from lrlc.results.files import Location, locate
 from lrlc.results.store import Store
 from lrlc.studies import study_name
