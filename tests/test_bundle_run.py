@@ -68,6 +68,7 @@ def test_a_bundle_runs_without_a_network_resumes_and_is_adopted(bare_python: Pat
     (tmp_path / "kinds.py").write_text(KINDS)
     out = tmp_path / "bundle"
     asked = ["--out", str(out), "--split", "60MB", "--without-ray", "--without-torch"]
+    code = provenance.code()
     lrlc(tmp_path, "bundle", "bundled.yaml", "train.epochs=1", *asked)
     assert max(path.stat().st_size for path in out.iterdir()) <= 60_000_000
     seen = {"PYTHON": str(bare_python), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
@@ -95,8 +96,8 @@ def test_a_bundle_runs_without_a_network_resumes_and_is_adopted(bare_python: Pat
     lrlc(tmp_path, "adopt", "bundle", "--results", "runs")
     rows = Store(tmp_path / "runs/bundled").trials()
     assert set(rows["status"]) == {"finished"}, rows["error"].tolist()
-    assert set(rows["git_commit"]) == {provenance.code().git_commit}
-    assert set(rows["git_dirty"]) == {provenance.code().git_dirty}
+    assert set(rows["git_commit"]) == {code.git_commit}
+    assert set(rows["git_dirty"]) == {code.git_dirty}
     planned = lrlc(tmp_path, "plan", "bundled.yaml", "train.epochs=1", "--results", "runs", "--no-probe")
     assert "6 trials in the grid, 6 done, 0 missing" in planned
 
