@@ -14,7 +14,7 @@ from lrlc.layers.functional import lrlc_conv2d
 from lrlc.layers.import_tf import import_tf
 from lrlc.layers.initialise import initialise
 from lrlc.layers.involution import Involution2d
-from lrlc.layers.kernels.measured import chosen_backends
+from lrlc.layers.kernels.measured import chosen_backends, record_choices
 from lrlc.layers.libraries import is_of_library
 from lrlc.layers.local import LocallyConnected2d
 from lrlc.layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLocallyConnected2d
@@ -90,6 +90,7 @@ __all__ = [
     "parameter_groups",
     "penalty",
     "placed_layers",
+    "record_choices",
     "resnet50",
     "take_over",
     "truncated",

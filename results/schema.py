@@ -221,6 +221,10 @@ class TrialResult:
     versions: Annotated[str, "Versions of Python and the libraries, as JSON."] = "{}"
     host: Annotated[str, "The machine that trained it."] = ""
     backend: Annotated[str | None, "`LRLC_BACKEND` where it was set: which kernels local layers used."] = None
+    kernels: Annotated[
+        str | None,
+        "The kernels that were chosen by measurement on its GPU, as JSON: by operator, dtype, shapes and device.",
+    ] = None
     device: Annotated[str | None, "The GPU's or CPU's name."] = None
     started_at: Annotated[datetime, "When its last worker began."]
     ended_at: Annotated[datetime, "When it ended."]

@@ -14,11 +14,12 @@ from test_layers_exact import assert_rounded, assert_same, gradients, make_combi
 
 from lrlc import layers
 from lrlc.layers.geometry import make_geometry
-from lrlc.layers.kernels import cpp_build, cpp_kernels, dispatch, ops, portable, unfolded
+from lrlc.layers.kernels import at_once, cpp_build, cpp_kernels, dispatch, ops, portable, unfolded
 
 KERNELS = {
     "portable": (portable.combined, portable.combined_backward),
     "banks": (portable.dependent, portable.dependent_backward),
+    "authors": (at_once.combined, at_once.combined_backward),
     "cpp": (cpp_kernels.combined, cpp_kernels.combined_backward),
 }
 LOCAL = {
@@ -100,6 +101,36 @@ def test_filters_of_one_pixel_that_step_over_others_are_exact(padding):
     g = layers.geometry.make_geometry((7, 6), 1, (1, 2), padding)
     tensors = make_combined((g, (3, 8, 5, 2), 0), dependent=True)
     assert_same(run(KERNELS["banks"], tensors, g), gradients(naive(g), tensors), 1e-10)
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+@settings(max_examples=15, deadline=None)
+@given(problem=problems())
+def test_the_authors_way_that_keeps_its_activations_is_exact(dependent, problem):
+    g, tensors = problem[0], make_combined(problem, dependent=dependent)
+    assert_same(gradients(lambda *t: at_once.keep(*t, g), tensors), gradients(naive(g), tensors), 1e-10)
+
+
+def test_gradients_of_gradients_of_the_authors_way():
+    g = layers.geometry.make_geometry((4, 4), 3)
+    tensors = [t.requires_grad_() for t in make_combined((g, (2, 2, 3, 2), 0), dependent=True)]
+    assert torch.autograd.gradgradcheck(lambda *t: at_once.keep(*t, g), tensors)
+
+
+@pytest.mark.parametrize("kind", ["lrlc", "lrlc_input_dependent"])
+def test_layers_take_the_authors_way_where_the_environment_forces_it(kind, monkeypatch):
+    torch.manual_seed(0)
+    layer = layers.LAYER_KINDS[kind].build(3, 8, 3, input_size=(7, 6), stride=1, padding=1, bias=True, rank=3)
+    x = torch.randn(4, 3, 7, 6)
+    found = {}
+    for backend in ("auto", "authors"):
+        monkeypatch.setenv("LRLC_BACKEND", backend)
+        y = layer(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer(x).dtype == torch.bfloat16
+        found[backend] = [y, *torch.autograd.grad(y.square().sum(), list(layer.parameters()))]
+    assert "_Keeping" in str(found["authors"][0].grad_fn.next_functions) + str(found["authors"][0].grad_fn)
+    assert_same(found["authors"], found["auto"], 1e-4)
 
 
 @needs_compiler

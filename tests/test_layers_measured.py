@@ -7,8 +7,11 @@ import sys
 import pytest
 import torch
 
+from test_layers_exact import make_combined
+
 from lrlc import layers
-from lrlc.layers.kernels import measured
+from lrlc.layers.geometry import make_geometry
+from lrlc.layers.kernels import dispatch, measured
 
 CPU = torch.device("cpu")
 
@@ -34,6 +37,27 @@ def test_the_fastest_candidate_is_chosen_reported_and_kept(cache):
     kept = json.loads(file.read_text())
     assert (kept["question"], kept["choice"]) == ("q", "fast")
     assert kept["milliseconds"]["fast"] < kept["milliseconds"]["slow"]
+
+
+def test_a_trial_records_the_choices_that_it_used_alone(cache):
+    measured.choose("before", {"a": work(8)}, CPU, "a")
+    recorded = layers.record_choices()
+    measured.choose("during", {"b": work(8)}, CPU, "b")
+    measured.choose("during", {"b": work(8)}, CPU, "b")
+    assert recorded == {"during": "b"}
+    again = layers.record_choices()
+    measured.choose("before", {"a": work(8)}, CPU, "a")  # remembered, and used
+    assert (recorded, again) == ({"during": "b"}, {"before": "a"})
+
+
+def test_the_authors_way_is_measured_beside_the_others(cache):
+    g = make_geometry((6, 5), 3)
+    tensors = make_combined((g, (8, 3, 4, 2), 0), dependent=True)
+    names = ("banks", "authors")
+    choice = dispatch._fastest("combined", names, dispatch._combined_family, tensors, g)
+    (file,) = (cache / "choices").iterdir()
+    assert set(json.loads(file.read_text())["milliseconds"]) == set(names)
+    assert list(layers.chosen_backends().values()) == [choice]
 
 
 def test_a_later_process_repeats_the_choice_without_measuring(cache):

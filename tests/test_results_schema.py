@@ -43,6 +43,7 @@ LACKING = {
         "draw",
         "shuffle_labels",
         "backend",
+        "kernels",
         *LATER_KEYS,
     }
 }

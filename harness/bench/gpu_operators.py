@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lrlc.layers import plain
+from lrlc.layers.functional import combine
 from lrlc.layers.geometry import Geometry, make_geometry
 from lrlc.layers.kernels import ops
 
@@ -94,7 +95,7 @@ def make(
     weights = normal(images, operator.rank, TH, TW, dtype=torch.float32).softmax(1)
     return (
         [x, basis, weights],
-        lambda x, b, w: ops.combined(x, b, w, *g),
+        lambda x, b, w: combine(x, b, w, geometry),
         lambda x, b, w: plain.combined(x, b, w, geometry),
     )
 

@@ -5,6 +5,7 @@ augmentation or weight decay, so that the architecture alone speaks. A layer's o
 minimised, not the one that is reported. Validation serves every choice; the test set is looked at once, at the end.
 """
 
+import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ def train(
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     shelf = Shelf(device) if shelf is None else shelf
+    kernels = layers.record_choices()
     settings, seed = trial.config.train, trial.config.seed
     splits = device_splits(trial.config.dataset, seed, dataset, shelf)
     if device.type == "cuda":
@@ -121,6 +123,7 @@ def train(
         train_seconds=train_seconds,
         images_per_second=splits["train"].count * len(curve) / train_seconds,
         peak_memory_bytes=_peak_memory_bytes(device, shelf.bytes_beside(dataset)),
+        kernels=json.dumps(kernels, sort_keys=True) if kernels else None,
     )
     if status is TrialStatus.FINISHED:
         last = curve[-1]

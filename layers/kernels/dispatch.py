@@ -1,8 +1,9 @@
 """Which kernel computes an operator: the one place that decides, per device and shape.
 
 On a CPU by rule; on a GPU by measurement at a shape's first call (measured.py). LRLC_BACKEND forces a family where it
-can serve the call: portable (pure torch), cpp (the C++ kernels), triton, banks (K convolutions and a weighted sum),
-filters (each position's filter written to memory, then local connectivity), or auto (the default).
+can serve the call: portable (pure torch), cpp (the C++ kernels), triton, banks (K convolutions, one after the other),
+authors (a K-fold convolution and a weighted sum, the paper's way), filters (each position's filter written to memory,
+then local connectivity), or auto (the default).
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from lrlc.layers.errors import LayerError, unknown
 from lrlc.layers.geometry import Geometry
-from lrlc.layers.kernels import cpp_kernels, measured, portable, unfolded
+from lrlc.layers.kernels import at_once, cpp_kernels, measured, portable, unfolded
 
 Needs = tuple[bool, ...]
 Combined = Callable[[Tensor, Tensor, Tensor, Geometry], Tensor]
@@ -39,7 +40,7 @@ LARGEST_IMAGE = 2**31 // 256
 LARGEST_FILTERS = 2**31
 """Elements of the banks or of all positions' filters, for the same reason."""
 
-BACKENDS = ("auto", "portable", "cpp", "triton", "banks", "filters")
+BACKENDS = ("auto", "portable", "cpp", "triton", "banks", "authors", "filters")
 
 
 def backend() -> str:
@@ -67,6 +68,18 @@ def combined_backward(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geome
     return _combined_family(_family(x, basis, weights, geometry))[1]
 
 
+def may_keep_banks(x: Tensor) -> bool:
+    """Whether `keeps_banks` is a question for this input: tracing compilers and other devices never do."""
+    if torch.compiler.is_compiling() or not len(x):
+        return False
+    return x.device.type == "cuda" or backend() == "authors"
+
+
+def keeps_banks(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> bool:
+    """Whether low-rank local connectivity is computed the authors' way, whose activations are kept (`at_once.keep`)."""
+    return _family(x, basis, weights, geometry) == "authors"
+
+
 def local(x: Tensor, filters: Tensor, geometry: Geometry) -> Local:
     """The forward kernel of local connectivity."""
     return _local_family(_local_name(x, filters, geometry))[0]
@@ -84,6 +97,8 @@ def _combined_family(name: str) -> tuple[Combined, CombinedBackward]:
         return cpp_kernels.combined, cpp_kernels.combined_backward
     if name == "filters":
         return _through_filters, _through_filters_backward
+    if name == "authors":
+        return at_once.combined, at_once.combined_backward
     if name == "portable":
         return portable.combined, portable.combined_backward
     return portable.dependent, portable.dependent_backward
@@ -100,13 +115,13 @@ def _local_family(name: str) -> tuple[Local, LocalBackward]:
 
 
 def _family(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> str:
-    """One of "triton", "cpp" and "portable", which form local filters; "filters", which keeps them; or "banks".
+    """One of "triton", "cpp" and "portable", which form local filters; "filters", which keeps them; "banks"; "authors".
 
     Local filters need weights that the whole batch shares, more than one bank, and enough images to pay for them.
     """
     wanted, forms = backend(), weights.shape[0] == 1 and weights.shape[1] > 1
-    if wanted == "banks":
-        return "banks"
+    if wanted in ("banks", "authors"):
+        return wanted
     if wanted == "filters" and forms:
         return "filters"
     if _triton(x, basis.shape[0] // weights.shape[1], geometry, filters=basis):
@@ -114,6 +129,7 @@ def _family(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> st
             return "triton"
         names: tuple[str, ...] = ("triton",) if weights.shape[1] <= TRITON_RANKS else ()
         names += ("filters", "banks") if forms else ("banks",)
+        names += ("authors",) if at_once.activation_bytes(x, basis, geometry) <= at_once.MOST_BYTES else ()
         return _fastest("combined", names, _combined_family, (x, basis, weights), geometry)
     if not forms or x.device.type != "cpu":
         return "banks"
@@ -143,6 +159,8 @@ def _fastest(
     """The family, of `names`, that takes least time for a forward and a backward pass of these tensors."""
 
     def work(name: str) -> Callable[[], object]:
+        if name == "authors":
+            return lambda: at_once.forward_backward(*tensors, geometry)
         forward, backward = family(name)
         # The output stands for its gradient: drawing one would move the random numbers of the run.
         return lambda: backward(forward(*tensors, geometry), *tensors, geometry, (True,) * len(tensors))
@@ -159,7 +177,8 @@ def _question(operator: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]
     tf32 = " in TF32" if x.dtype == torch.float32 and torch.backends.cudnn.allow_tf32 else ""
     kinds = " ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors}))
     how = f"stride {g.stride}, padding {g.padding}, dilation {g.dilation}"
-    where = f"{torch.cuda.get_device_name(x.device)}, torch {torch.__version__}, kernels {_kernels_version()}"
+    device = torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else x.device.type
+    where = f"{device}, torch {torch.__version__}, kernels {_kernels_version()}"
     return f"{operator} {kinds}{tf32} {shapes}, {how}: {' or '.join(names)} on {where}"
 
 
@@ -204,7 +223,8 @@ def _triton(x: Tensor, out_channels: int, geometry: Geometry, filters: Tensor) -
 def _kernels_version() -> str:
     """Changes with Triton and with the kernels, and so with their times."""
     here = Path(__file__).parent
-    texts = [version("triton"), *(path.read_text("utf-8") for path in sorted(here.glob("triton_*.py")))]
+    triton = version("triton") if find_spec("triton") else ""
+    texts = [triton, *(path.read_text("utf-8") for path in sorted(here.glob("triton_*.py")))]
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:8]
 
 

@@ -28,11 +28,19 @@ ROUNDS = 3
 log = logging.getLogger("layers")
 _lock = RLock()  # a candidate may ask for a choice of its own
 _choices: dict[str, str] = {}
+_recorded: dict[str, str] = {}
 
 
 def chosen_backends() -> dict[str, str]:
     """The kernels that this process chose by measurement, by what was asked: operator, dtype, shapes and device."""
     return dict(_choices)
+
+
+def record_choices() -> dict[str, str]:
+    """A mapping that takes up every choice that is used from now on, until it is called again."""
+    global _recorded
+    _recorded = {}
+    return _recorded
 
 
 def choose(question: str, candidates: Mapping[str, Work], device: torch.device, default: str) -> str:
@@ -48,6 +56,7 @@ def choose(question: str, candidates: Mapping[str, Work], device: torch.device, 
                     return default
                 found = _remember(question, _measure(candidates, device))
             _choices[question] = found
+        _recorded[question] = _choices[question]
         return _choices[question]
 
 

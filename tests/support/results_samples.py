@@ -79,6 +79,7 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "versions": '{"torch": "2.13.0"}',
         "host": "node1",
         "backend": "portable",
+        "kernels": '{"combined float32 on a GPU": "triton"}',
         "device": "cpu",
         "curve": curve,
         "weights": weights,
