@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -12,10 +13,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from support.processes import rows
+from support.results_samples import result
 from support.sessions import opened_study, planned_run, run_serially
 
 from lrlc.harness.errors import UserError
 from lrlc.harness.run.plan_summary import summarise_plan
+from lrlc.harness.search.row import Row, stored_rows
 from lrlc.results.figures import draw_all
 from lrlc.results.store import Store
 from lrlc.studies import StudyError
@@ -385,3 +388,17 @@ def test_a_search_says_which_parameters_mattered_once_it_has_seen_enough(run: Ru
     assert max(parameters.shares, key=lambda name: parameters.shares[name]) in ("kind", "rank")
     drawn = draw_all(Store(root), root / "figures", only=["search_history", "search_importance"])
     assert drawn.skipped == {}
+
+
+def test_a_row_is_the_same_from_the_tables_and_from_the_trial_that_left_it(tmp_path: Path) -> None:
+    ended = [
+        result("a", kind="lrlc", rank=2, search_number=3),
+        result("b", kind="conv", rank=None, search_number=None, validation_loss=None),
+    ]
+    store = Store(tmp_path / "sample")
+    store.commit(ended)
+    stored = list(stored_rows(store.trials()).values())
+    assert stored == [replace(Row.of_result(each), curve=None) for each in ended]
+    assert [(row.rank, row.search_number) for row in stored] == [(2, 3), (None, None)]
+    assert "validation_loss" not in stored[1].metrics
+    assert Row.of_result(ended[0]).curve == tuple(each.validation_accuracy for each in ended[0].curve)

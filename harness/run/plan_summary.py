@@ -14,6 +14,7 @@ from lrlc.harness.plan.planning import Plan, Planner, all_pilots
 from lrlc.harness.plan.widths import Widths
 from lrlc.harness.run.session import check_search
 from lrlc.harness.run.tuning import choices, settled
+from lrlc.harness.search.row import stored_rows
 from lrlc.harness.search.space import SearchSpace
 from lrlc.harness.text import counted
 from lrlc.harness.training.worker import thread_count
@@ -93,8 +94,7 @@ def _forecast(
 
 
 def _answered(space: SearchSpace, past: pd.DataFrame) -> int:
-    rows = {str(row["trial_id"]): {str(k): v for k, v in row.items()} for row in past.to_dict("records")}
-    return sum(answer.is_whole for answer in space.answers(rows))
+    return sum(answer.is_whole for answer in space.answers(stored_rows(past)))
 
 
 def _cells(trials: Sequence[Trial]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from optuna.trial import TrialState
 
-from lrlc.harness.search.space import Row
+from lrlc.harness.search.row import Row
 from lrlc.results.schema import TrialStatus
 from lrlc.studies import Search
 
@@ -22,9 +22,9 @@ class Outcome:
 
 def outcome(rows: Sequence[Row], search: Search, *, pruned: bool = False) -> Outcome:
     """The mean over the seeds of each objective; a failed or diverged seed fails it, a pruned one prunes it."""
-    statuses = {TrialStatus(row["status"]) for row in rows}
+    statuses = {row.status for row in rows}
     if not pruned and statuses == {TrialStatus.FINISHED}:
-        values = [fmean(row[objective.metric] for row in rows) for objective in search.objectives]
+        values = [fmean(row.metrics[each.metric] for row in rows) for each in search.objectives]
         return Outcome(TrialState.COMPLETE, values, _violations(rows, search))
     if pruned or (TrialStatus.PRUNED in statuses and statuses <= {TrialStatus.FINISHED, TrialStatus.PRUNED}):
         return Outcome(TrialState.PRUNED, None, _violations(rows, search))
@@ -35,8 +35,7 @@ def _violations(rows: Sequence[Row], search: Search) -> dict[str, float]:
     """By how much each bound is broken, as a share of it: samplers add up violations of several units."""
     found = {}
     for constraint in search.constraints:
-        values = [row[constraint.metric] for row in rows]
-        known = [value for value in values if value is not None and value == value]
+        known = [row.metrics[constraint.metric] for row in rows if constraint.metric in row.metrics]
         if known:
             for name, bound, sign in (("min", constraint.min, -1), ("max", constraint.max, 1)):
                 if bound is not None:

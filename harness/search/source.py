@@ -27,7 +27,8 @@ from lrlc.harness.search.optuna_setup import (
     open_optuna,
 )
 from lrlc.harness.search.outcome import outcome
-from lrlc.harness.search.space import Answer, Axis, Params, Row, SearchSpace, Whole
+from lrlc.harness.search.row import COLUMNS, Row, stored_rows
+from lrlc.harness.search.space import Answer, Axis, Params, SearchSpace, Whole
 from lrlc.harness.search.suggestion import Key, Suggestion, key_of, mean_curve
 from lrlc.harness.text import say
 from lrlc.harness.trial import Trial
@@ -51,10 +52,7 @@ class SearchSource:
         self._space = SearchSpace(opened, planner)
         self._search, self._epochs = self._space.search, opened.study.train.epochs
         self._store, self._profile = store, profile
-        rows = store.trials().to_dict("records")
-        self._rows: dict[str, Row] = {
-            str(row["trial_id"]): {str(k): v for k, v in row.items()} for row in rows
-        }
+        self._rows = stored_rows(store.trials(columns=COLUMNS))
         self._waiting: list[Suggestion] = []
         self._queue: deque[Trial] = deque()
         self._claimed: set[str] = set()
@@ -129,7 +127,7 @@ class SearchSource:
 
     def tell(self, result: TrialResult) -> Sequence[Trial]:
         """Note a trial's end and tell Optuna of every suggestion that it completes."""
-        row = vars(result)
+        row = Row.of_result(result)
         self._rows[result.trial_id] = row
         self._claimed.discard(result.trial_id)
         stopped: list[Trial] = []
@@ -309,11 +307,7 @@ class SearchSource:
 
     def _accuracies(self, rows: Mapping[str, Row]) -> dict[str, list[float]]:
         """Validation accuracy by epoch: of a row of this run from itself, of an earlier one from the table."""
-        found = {
-            key: [record.validation_accuracy for record in row["curve"]]
-            for key, row in rows.items()
-            if "curve" in row
-        }
+        found = {key: list(row.curve) for key, row in rows.items() if row.curve is not None}
         curves = self._store.curves(rows.keys() - found.keys()).sort_values("epoch")
         stored = curves.groupby("trial_id")["validation_accuracy"].agg(list)
         return found | {str(key): list(values) for key, values in stored.items()}
@@ -369,9 +363,9 @@ def _generation(sampler: BaseSampler, number: int) -> dict[str, int]:
 def _finals(trials: Sequence[Trial], rows: Mapping[str, Row]) -> dict[int, float]:
     """By position of the seed, the final accuracy of those that finished."""
     return {
-        step: rows[trial.id]["validation_accuracy"]
+        step: rows[trial.id].metrics["validation_accuracy"]
         for step, trial in enumerate(trials)
-        if trial.id in rows and rows[trial.id]["status"] == TrialStatus.FINISHED
+        if trial.id in rows and rows[trial.id].status == TrialStatus.FINISHED
     }
 
 

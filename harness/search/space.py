@@ -10,6 +10,7 @@ from typing import Any
 
 from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plan.planning import Planner
+from lrlc.harness.search.row import Row
 from lrlc.harness.trial import Trial
 from lrlc.studies import (
     Interval,
@@ -24,7 +25,6 @@ from lrlc.studies.loading_search import is_whole
 from lrlc.studies.places import Places
 from lrlc.studies.training import Training, augment_of, augment_text, unused_keys
 
-Row = Mapping[str, Any]
 Params = dict[str, Any]
 
 
@@ -121,13 +121,13 @@ class SearchSpace:
         """
         seen = set(known)
         for row in rows.values():
-            if row["trial_id"] in seen or not _was_suggested(row):
+            if row.trial_id in seen or row.search_number is None:
                 continue
             params = self._params(row)
             if params is not None:
                 trials = self.trials(params)
                 found = {trial.id: rows[trial.id] for trial in trials if trial.id in rows}
-                if row["trial_id"] in found:  # else of other settings: another profile, other data
+                if row.trial_id in found:  # else of other settings: another profile, other data
                     seen |= found.keys()
                     yield Answer(params, trials, found)
 
@@ -170,9 +170,9 @@ class SearchSpace:
 
     def _params(self, row: Row) -> Params | None:
         """The suggestion that a row answers; None if it lies outside the space."""
-        if row["kind"] not in self._choices("kind") or row["seed"] not in self.search.seeds:
+        if row.kind not in self._choices("kind") or row.seed not in self.search.seeds:
             return None
-        params: Params = {"kind": row["kind"]}
+        params: Params = {"kind": row.kind}
         for name in self.asked(params):
             params[name] = self._value(row, name)
             axis = self.axes[name]
@@ -189,12 +189,10 @@ class SearchSpace:
         """What a row has on an axis; training and options in full stand in its `config`."""
         group, _, key = name.partition(".")
         if group == "train":
-            return _as_choice(key, getattr(Training.model_validate(json.loads(row["config"])["train"]), key))
+            return _as_choice(key, getattr(Training.model_validate(json.loads(row.config)["train"]), key))
         if group == "layer":
-            return json.loads(row["options"]).get(
-                key, self._opened.catalogue.options[row["kind"]][key].default
-            )
-        return int(row[name]) if name == "rank" else row[name]
+            return json.loads(row.options).get(key, self._opened.catalogue.options[row.kind][key].default)
+        return getattr(row, name)
 
 
 DECIDING = ("kind", "train.schedule", "train.augment")
@@ -232,8 +230,3 @@ def _choice(key: str, value: Any) -> Any:
 
 def _as_choice(key: str, value: Any) -> Any:
     return augment_text(value) if key == "augment" else value
-
-
-def _was_suggested(row: Row) -> bool:
-    number = row["search_number"]
-    return number is not None and number == number  # a table's null is NaN

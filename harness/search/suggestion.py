@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from lrlc.harness.search.space import Row
+from lrlc.harness.search.row import Row
 from lrlc.harness.trial import Trial
 
 Key = tuple[tuple[str, Any], ...]

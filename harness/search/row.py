@@ -1,0 +1,74 @@
+"""What a search needs of a trial's row: from the tables, or of a trial that has just ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pandas as pd
+
+from lrlc.results.schema import TrialResult, TrialStatus
+from lrlc.studies.schema import Metric
+
+METRICS: tuple[str, ...] = get_args(Metric)
+COLUMNS = (
+    *("trial_id", "status", "seed", "search_number", "kind", "rank", "placement", "options", "config"),
+    *METRICS,
+)
+"""The columns of trials that a row is read from."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial's end as a search sees it."""
+
+    trial_id: str
+    status: TrialStatus
+    seed: int
+    search_number: int | None
+    """The suggestion that asked for it first; None for a trial of the grid."""
+    kind: str
+    rank: int | None
+    placement: str
+    options: str
+    """Layer options that are not at their default, as JSON."""
+    config: str
+    """All settings, as JSON."""
+    metrics: Mapping[str, float]
+    """Those that were measured."""
+    curve: tuple[float, ...] | None = None
+    """Validation accuracy by epoch; None where it is only in the tables."""
+
+    @classmethod
+    def of_table(cls, record: Mapping[str, Any]) -> "Row":
+        """From a record of the trials table, with at least `COLUMNS`; nulls may be None or NaN."""
+        number, rank = _known(record["search_number"]), _known(record["rank"])
+        measured = {name: _known(record[name]) for name in METRICS}
+        return cls(
+            trial_id=str(record["trial_id"]),
+            status=TrialStatus(record["status"]),
+            seed=int(record["seed"]),
+            search_number=None if number is None else int(number),
+            kind=record["kind"],
+            rank=None if rank is None else int(rank),
+            placement=record["placement"],
+            options=record["options"],
+            config=record["config"],
+            metrics={name: value for name, value in measured.items() if value is not None},
+        )
+
+    @classmethod
+    def of_result(cls, result: TrialResult) -> "Row":
+        """From a trial that has just ended."""
+        curve = tuple(record.validation_accuracy for record in result.curve)
+        return cls(**{**vars(cls.of_table(vars(result))), "curve": curve})
+
+
+def stored_rows(trials: pd.DataFrame) -> dict[str, Row]:
+    """The rows of a trials table, by trial id; it has at least `COLUMNS`."""
+    records: Any = trials.to_dict("records")
+    return {row.trial_id: row for row in map(Row.of_table, records)}
+
+
+def _known(value: Any) -> Any:
+    """None for a null: a table's is NaN."""
+    return None if value is None or value != value else value
