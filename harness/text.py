@@ -1,10 +1,15 @@
-"""Lines for people: how they are said, counted, aligned and timed."""
+"""Lines for people: how they are said, counted, aligned and timed.
+
+Everything that a command writes goes through here (ruff refuses print elsewhere) or through a display that does the
+same: no control character reaches a terminal, and no password.
+"""
 
 import json
 import math
 import sys
 import time
 from collections.abc import Sequence
+from typing import TextIO
 
 from lrlc.studies.lines import masked, printable
 
@@ -30,7 +35,7 @@ def duration(seconds: float) -> str:
 
 def print_json(value: object) -> None:
     """For a program to read; what is no number is null, since JSON knows no NaN."""
-    print(json.dumps(_known(value), indent=2, allow_nan=False))
+    print(json.dumps(_known(value), indent=2, allow_nan=False), flush=True)
 
 
 def _known(value: object) -> object:
@@ -70,4 +75,10 @@ def say(line: str) -> None:
 
 def show(text: str) -> None:
     """A result on standard output: it may hold what trials and other people wrote."""
-    print(masked(printable(text)))
+    print(masked(printable(text)), flush=True)
+
+
+def pass_on(text: str, to: TextIO | None = None) -> None:
+    """A piece of a log that others wrote, as it comes, to standard output or another stream."""
+    (to or sys.stdout).write(masked(printable(text)))
+    (to or sys.stdout).flush()

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lrlc.results.errors import StoreError
+from lrlc.results.errors import NoFileError, StoreError
 from lrlc.results.files import Location
+from lrlc.studies.lines import printable
 
 FOLDER = "damaged"
+NO_FILE = "no regular file"
 
 _log = logging.getLogger(__name__)
 _named: set[str] = set()
@@ -40,6 +42,8 @@ def judge(path: Location, read: Callable[[bytes], T]) -> T | Damage | None:
         return read(path.read())
     except FileNotFoundError:
         return None
+    except NoFileError:
+        return Damage(path, NO_FILE)
     except (StoreError, MemoryError):
         raise
     except Exception as error:  # damaged content fails anywhere in the library that reads it
@@ -59,7 +63,7 @@ def name(damage: Damage) -> None:
     line = f"damaged and left out: {damage}"
     if line not in _named:
         _named.add(line)
-        _log.warning("%s", line)
+        _log.warning("%s", printable(line))
 
 
 def make_way(root: Location, found: object) -> None:

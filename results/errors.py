@@ -8,3 +8,7 @@ class StoreError(ValueError):
 
     def __init__(self, line: str) -> None:
         super().__init__(one_line(line))
+
+
+class NoFileError(StoreError):
+    """A folder, pipe, device or loop of links where a file should be: damage, not a place that refuses."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from pyarrow import fs
 
-from lrlc.results.errors import StoreError
+from lrlc.results.errors import NoFileError, StoreError
 from lrlc.results.places import Write
+from lrlc.studies.paths import check_regular
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _ARROW = fs.LocalFileSystem()
@@ -44,8 +45,10 @@ class LocalFiles:
     def names(self, folder: str) -> list[str]:
         try:
             return os.listdir(folder)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return []
+        except NotADirectoryError:
+            raise StoreError(f"{folder}: no folder, where results are to lie in one; move it away") from None
         except OSError as error:
             raise StoreError(f"cannot read {folder}: {error.strerror}") from error
 
@@ -54,6 +57,7 @@ class LocalFiles:
 
     def read(self, path: str) -> bytes:
         try:
+            _check_file(path)
             with open(path, "rb") as file:
                 return file.read()
         except FileNotFoundError:
@@ -95,12 +99,13 @@ class LocalFiles:
 
     def modified_at(self, path: str) -> float | None:
         try:
-            return os.stat(path).st_mtime
+            return os.lstat(path).st_mtime  # of a link itself: one that leads nowhere is there, too
         except FileNotFoundError:
             return None
 
     def signature(self, path: str) -> object | None:
         """None for a file of the last seconds: within a tick of the clock it may change and look the same."""
+        _check_file(path)
         found = os.stat(path)
         if time.time() - found.st_ctime < SURE_SECONDS:
             return None
@@ -119,6 +124,16 @@ class LocalFiles:
         if isinstance(error, OSError) and error.errno and not isinstance(error, FileNotFoundError):
             return error.strerror or str(error)
         return None
+
+
+def _check_file(path: str) -> None:
+    """NoFileError for what may have a file's name and is none."""
+    try:
+        check_regular(path)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ELOOP):
+            raise NoFileError(f"{path}: {error.strerror}") from error
+        raise
 
 
 def _link(hidden: str, path: str) -> None:

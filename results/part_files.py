@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from lrlc.results import checksums, damage
 from lrlc.results.damage import Damage
-from lrlc.results.errors import StoreError
+from lrlc.results.errors import NoFileError, StoreError
 from lrlc.results.files import Location
 from lrlc.results.schema import COMPANIONS, SCHEMAS, VERSION_KEY, check_version
 
@@ -125,6 +125,8 @@ def null_damage(path: Location, table: str, rows: pa.Table) -> Damage | None:
 
 def damage_of(error: Exception, path: Location) -> Damage:
     """An unreadable content is damage, as is a file that is gone; a place that refuses is a StoreError."""
+    if isinstance(error, NoFileError):
+        return Damage(path, damage.NO_FILE)
     if isinstance(error, StoreError | MemoryError):
         raise error
     if reason := path.files.refusal(error):

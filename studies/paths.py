@@ -1,6 +1,8 @@
 """The one place where a path that a user wrote becomes a path of this machine: `~` expanded, absolute, and possible."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 from lrlc.studies.errors import StudyError
@@ -37,3 +39,9 @@ def absolute(written: str | Path) -> Path:
         raise StudyError(
             f"{path}: relative to a folder that is gone; start again from one that exists"
         ) from None
+
+
+def check_regular(path: str | Path) -> None:
+    """OSError for what is there and is no file: a folder, a pipe that would be waited for, a device without an end."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "is no regular file", os.fspath(path))

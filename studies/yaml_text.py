@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import yaml
 
 from lrlc.studies.lines import shown
+from lrlc.studies.paths import check_regular
 
 MOST_BYTES = 256_000
 MOST_LEVELS = 30
@@ -66,6 +67,7 @@ def read_yaml(text: str) -> Any:
 def read_yaml_file(path: Path) -> Any:
     """`read_yaml` of a file in UTF-8, whatever the locale. Raises YamlError, or the system's OSError."""
     try:
+        check_regular(path)
         if path.stat().st_size > MOST_BYTES:
             raise YamlError(f"{path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read")
         text = path.read_text("utf-8-sig")

@@ -3,6 +3,7 @@
 Damage is named in one line, left where it is until a run moves it aside, and costs no other file and no other study.
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from support.results_samples import noted, result, tuned
 from lrlc.results.importance import Importance
 from lrlc.results.plans import Stage, StagedPlan
 from lrlc.results.schema import COMPANIONS, SCHEMAS
-from lrlc.results.store import Store
+from lrlc.results.store import Store, StoreError
 from lrlc.results.widths import MeasuredFor, MeasuredWidth
 from lrlc.studies import Study
 
@@ -223,3 +224,46 @@ def test_a_second_damaged_file_of_a_name_does_not_take_the_place_of_the_first(tm
     aside = tmp_path / "sample" / "damaged"
     assert (aside / "study.json").read_bytes() == b"first"
     assert (aside / "study.json.1").read_bytes() == b"second"
+
+
+NO_FILES = {
+    "pipe": lambda path: os.mkfifo(path),
+    "folder": lambda path: path.mkdir(),
+    "link to nowhere": lambda path: path.symlink_to("nowhere"),
+    "loop of links": lambda path: path.symlink_to(path.name),
+    "name that is no text": lambda path: Path(os.fsdecode(os.fsencode(path) + b"\xff.parquet")).write_text(
+        "x"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_among_the_parts_is_damage_and_is_moved_aside(kind: str, tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    NO_FILES[kind](tmp_path / "s/trials/00000000000000000001-aaaaaaaaaaaa.parquet")
+    assert set(store.trials()["trial_id"]) == set(IDS)
+    assert len(store.damaged()) == 1
+    assert len(store.set_damaged_aside()) == 1
+    assert store.damaged() == []
+    assert set(store.trials()["trial_id"]) == set(IDS)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop of links"])
+@pytest.mark.parametrize("name", ["study.json", "tuning.json", "plans/default.parquet"])
+def test_what_is_no_file_beside_the_tables_is_damage(kind: str, name: str, tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    (tmp_path / "s" / name).unlink()
+    NO_FILES[kind](tmp_path / "s" / name)
+    assert [(each.path.relative_to(store.root), each.reason) for each in store.damaged()] == [
+        (name, "no regular file")
+    ]
+    store.set_damaged_aside()
+    assert store.damaged() == []
+
+
+def test_a_file_in_place_of_a_table_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    shutil.rmtree(tmp_path / "s/trials")
+    (tmp_path / "s/trials").write_text("x")
+    with pytest.raises(StoreError, match=r"trials: no folder, where results are to lie in one; move it away"):
+        store.trials()

@@ -16,7 +16,7 @@ import typer
 from lrlc import __version__
 from lrlc.harness.bench.cli import bench_app
 from lrlc.harness.cli import bundle as bundle_cli
-from lrlc.harness.cli import installation, study_files
+from lrlc.harness.cli import installation, study_files, usage
 from lrlc.harness.cli import jobs as jobs_cli
 from lrlc.harness.cli import results as results_cli
 from lrlc.harness.cli import show as show_cli
@@ -25,7 +25,7 @@ from lrlc.harness.cli.outcome import explained, in_utf8
 from lrlc.harness.cli.plan import plan
 from lrlc.harness.cli.run import retry, run
 from lrlc.harness.cli.status import status
-from lrlc.harness.text import say
+from lrlc.harness.text import say, show
 
 app = typer.Typer(
     name="lrlc",
@@ -39,7 +39,7 @@ app.add_typer(bench_app, name="bench")
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"lrlc {__version__}")
+        show(f"lrlc {__version__}")
         raise typer.Exit
 
 
@@ -103,12 +103,17 @@ def main() -> None:
     """Run the command. What is the user's to mend is one line and exit code 2; our own fault keeps its traceback."""
     in_utf8()
     try:
-        app()
+        code = app(prog_name="lrlc", standalone_mode=False)
+    except typer.TyperException as error:
+        if line := usage.fault(error):
+            say(f"lrlc: {line}")
+        sys.exit(2)
     except Exception as error:
         if (line := explained(error)) is None:
             raise
         say(f"lrlc: {line}")
         sys.exit(2)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

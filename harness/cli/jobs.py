@@ -1,7 +1,7 @@
 """The commands about jobs on a Ray cluster: `lrlc submit | jobs | logs | stop`."""
 
-import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ from lrlc.harness.cli.options import (
 )
 from lrlc.harness.cli.trial_log import trial_log
 from lrlc.harness.cluster import ray_setup
-from lrlc.harness.text import aligned, duration, print_json, say, show
+from lrlc.harness.text import aligned, duration, pass_on, print_json, say, show
 
 if TYPE_CHECKING:
     from lrlc.harness.cluster.jobs import Job
@@ -78,11 +78,9 @@ def submit(
     )
     job_id = sent.job.id
     if as_json:
-        print(
-            json.dumps({"job": job_id, "address": address, "attached": sent.attached}, indent=2), flush=True
-        )
+        print_json({"job": job_id, "address": address, "attached": sent.attached})
     else:
-        print(job_id, flush=True)
+        show(job_id)
     say("it was running already" if sent.attached else "sent")
     if follow:
         _follow(job_id, address, log_to_stderr=as_json)
@@ -129,7 +127,7 @@ def logs(
     with cluster(address) as client:
         job = find(all_jobs(client), name)
         if not follow:
-            _write(client.get_job_logs(job.id))
+            pass_on(client.get_job_logs(job.id))
     if follow:
         _follow(job.id, address)
 
@@ -160,7 +158,7 @@ def _follow(job_id: str, address: str, *, log_to_stderr: bool = False) -> None:
 
     try:
         with cluster(address) as client:
-            job = follow(client, job_id, sys.stderr.write if log_to_stderr else _write)
+            job = follow(client, job_id, partial(pass_on, to=sys.stderr) if log_to_stderr else pass_on)
     except KeyboardInterrupt:
         say(f"the job goes on; `lrlc logs {job_id} -f` shows it again, `lrlc stop {job_id}` ends it")
         raise typer.Exit(130) from None
@@ -178,8 +176,3 @@ def _ending(job: "Job") -> str:
 def _cells(job: "Job") -> tuple[str, str, str, str, str]:
     started = f"{job.started_at.astimezone():%Y-%m-%d %H:%M:%S}" if job.started_at else "not yet"
     return job.id, job.study, job.status, started, duration(job.seconds or 0)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lrlc.harness.cli.options import RESULTS, AsJson, OutDir, ProfileName, ResultsDir, StudyName
+from lrlc.harness.cli.usage import finite
 from lrlc.harness.text import print_json, say, show
 
 
@@ -104,7 +105,8 @@ def compare(
     ],
     results: ResultsDir = RESULTS,
     margin: Annotated[
-        float | None, typer.Option(min=0, help="Points of accuracy that do not count in practice.")
+        float | None,
+        typer.Option(min=0, callback=finite, help="Points of accuracy that do not count in practice."),
     ] = None,
     any_regime: Annotated[
         bool, typer.Option("--any-regime", help="Judge networks that are known not to be trained, too.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrlc.harness.cli.options import AsJson, SlotOptions, StudyOptions
+from lrlc.harness.cli.usage import finite
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted, print_json, say, show
 
@@ -24,7 +25,10 @@ def run(
         typer.Option("--until-decided", help="Add seeds, at the study's looks, while claims are undecided."),
     ] = False,
     budget_hours: Annotated[
-        float | None, typer.Option(min=0, help="With --until-decided: start no further look after this long.")
+        float | None,
+        typer.Option(
+            min=0, callback=finite, help="With --until-decided: start no further look after this long."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrlc.harness.cli.options import RESULTS, AsJson, ResultsDir, StudyName
+from lrlc.harness.cli.usage import finite
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import aligned, counted, last_line, print_json, show
 
@@ -20,7 +21,9 @@ def status(
     study: StudyName,
     seconds: Annotated[
         float | None,
-        typer.Argument(metavar="[SECONDS]", min=0.1, help="How often --watch looks; 5 if not said."),
+        typer.Argument(
+            metavar="[SECONDS]", min=0.1, callback=finite, help="How often --watch looks; 5 if not said."
+        ),
     ] = None,
     results: ResultsDir = RESULTS,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until nothing is missing.")] = False,

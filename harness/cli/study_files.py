@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lrlc.harness.errors import UserError
-from lrlc.harness.text import print_json
+from lrlc.harness.text import print_json, show
 
 TEMPLATE = Path(__file__).with_name("init.yaml")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -34,7 +34,7 @@ def init(
             file.write(TEMPLATE.read_text("utf-8").replace("NAME", name))
     except FileExistsError:
         raise UserError(f"{path}: exists already, and stays as it is; choose another name") from None
-    print(f"{path}: `lrlc run {path}` trains it, `lrlc report {path}` writes what came out")
+    show(f"{path}: `lrlc run {path}` trains it, `lrlc report {path}` writes what came out")
 
 
 def schema() -> None:

@@ -14,6 +14,7 @@ from lrlc.harness.data.limits import MOST_ENCODED_BYTES
 from lrlc.harness.data.source import RawSplit
 from lrlc.harness.data.walk import encoded_bytes
 from lrlc.harness.errors import first_line
+from lrlc.studies.paths import check_regular
 
 ATTRIBUTES, PARTITION, IMAGES = "list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba"
 SPLITS = {"0": "train", "1": "validation", "2": "test"}
@@ -60,6 +61,7 @@ def _find(folder: Path, name: str) -> Path | None:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Line numbers from 1 and words; empty lines are left out."""
     try:
+        check_regular(path)
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({first_line(error)})") from error

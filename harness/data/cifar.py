@@ -14,6 +14,7 @@ from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.pickled import load_arrays
 from lrlc.harness.data.source import RawSplit
 from lrlc.harness.errors import first_line
+from lrlc.studies.paths import check_regular
 
 FOLDER = "cifar-10-batches-py"
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -46,6 +47,7 @@ def read_cifar(files: list[Path]) -> Mapping[str, RawSplit]:
 
 def _bytes(path: Path) -> bytes:
     try:
+        check_regular(path)
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -54,6 +56,7 @@ def _bytes(path: Path) -> bytes:
 def _from_archive(path: Path) -> dict[str, bytes]:
     contents = {}
     try:
+        check_regular(path)
         with tarfile.open(path) as archive:
             for member in archive:
                 name = Path(member.name).name

@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from lrlc.harness.data.cache import cached, decoded, forget
 from lrlc.harness.data.content import Content, Progress, checked_splits
@@ -99,7 +100,10 @@ def _spec(title: str) -> DatasetSpec:
     asked = Title.parse(title)
     named = {"path" if "/" in asked.name else "name": asked.name}
     given = {"label": asked.label, "size": asked.size, "image": asked.image}
-    return DatasetSpec.model_validate({**named, **given})
+    try:
+        return DatasetSpec.model_validate({**named, **given})
+    except ValidationError as error:
+        raise DataError(f"{title}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
 def _features(raw: Mapping[str, RawSplit]) -> list[str]:

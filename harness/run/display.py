@@ -34,7 +34,7 @@ class Display:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[details]}"),
+            TextColumn("{task.fields[details]}", markup=False),
             TimeElapsedColumn(),
             console=self._console,
         )
@@ -59,7 +59,7 @@ class Display:
                 if attempts > 1:
                     self._say(f"started again: {label}, attempt {attempts}")
             case EpochReport(record=record):
-                self._latest = f"{label} epoch {record.epoch}: {record.validation_accuracy:.1%}"
+                self._latest = printable(f"{label} epoch {record.epoch}: {record.validation_accuracy:.1%}")
             case BegunAnew(reason=reason):
                 self._say(f"begun anew: {label}: its checkpoint {reason}")
             case NotKept(reason=reason):
