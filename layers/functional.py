@@ -23,7 +23,7 @@ def lrlc_conv2d(
 
     x (N, C_in, H, W), or one image (C_in, H, W); basis (K*C_out, C_in, kh, kw), K outermost; weights (K, H', W')
     for all images or (N, K, H', W'), already normalised; y (N, C_out, H', W') in channels_last layout. Only the three
-    inputs are kept for the backward pass, and the banks' outputs (256 MB at most) on a GPU that was measured to be faster so.
+    inputs are kept for the backward pass, and on a GPU that was measured to be faster so 256 MB of the banks' outputs.
     LayerError where shapes, devices or the dtypes of x and basis do not fit.
     """
     for name, given in (("x", x), ("basis", basis), ("weights", weights)):

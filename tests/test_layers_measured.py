@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-
 from test_layers_exact import make_combined
 
 from lrlc import layers

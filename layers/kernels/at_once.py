@@ -86,9 +86,13 @@ def _banks(x: Tensor, basis: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _sum(banks: Tensor, weights: Tensor) -> Tensor:
-    by_bank = banks.unflatten(1, (weights.shape[1], -1))  # (N, K, C_out, H', W')
-    y = (by_bank * weights.to(banks.dtype)[:, :, None]).sum(1)
+    y: Tensor = (_by_bank(banks, weights) * weights.to(banks.dtype)[:, :, None]).sum(1)
     return y.contiguous(memory_format=torch.channels_last)
+
+
+def _by_bank(banks: Tensor, weights: Tensor) -> Tensor:
+    """(N, K, C_out, H', W')."""
+    return banks.view(banks.shape[0], weights.shape[1], -1, *banks.shape[2:])
 
 
 def _gradients(
@@ -105,7 +109,7 @@ def _gradients(
     of_x, of_basis, of_weights = x.new_empty(0), basis.new_empty(0), weights.new_empty(0)
     if needs[2]:
         assert banks is not None
-        products = (banks.unflatten(1, (weights.shape[1], -1)) * grad[:, None]).sum(2)  # (N, K, H', W')
+        products = (_by_bank(banks, weights) * grad[:, None]).sum(2)  # (N, K, H', W')
         of_weights = products.sum_to_size(weights.shape).to(weights.dtype)
     if needs[0] or needs[1]:
         inner, padding = plain.conv_input(x, geometry)
