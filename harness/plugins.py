@@ -1,9 +1,12 @@
-"""A user's own layer kinds, networks and data sets: Python files that a study names.
+"""A user's own layer kinds, optimizers, metrics and so on: Python files that a study names, and installed packages.
 
-The driver reads each file once and ships its text, so workers on other machines need no copy of it.
+The driver reads each file once and ships its text, so workers on other machines need no copy of it. A package that has
+an entry point in the group GROUP is imported wherever a study is opened or trained, and must be installed there.
 """
 
+import functools
 import hashlib
+import importlib.metadata
 import linecache
 import sys
 import traceback
@@ -14,8 +17,10 @@ from pathlib import Path
 
 from lrlc.harness.errors import UserError, first_line
 from lrlc.harness.old_names import keep_old_names
+from lrlc.harness.text import say
 from lrlc.studies.paths import expanded
 
+GROUP = "lrlc.plugins"
 _PREFIX = "lrlc_plugin_"
 
 
@@ -29,6 +34,64 @@ class Plugin:
     @property
     def digest(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    @property
+    def module(self) -> str:
+        return f"{_PREFIX}{Path(self.path).stem}_{self.digest}"
+
+    @property
+    def source(self) -> str:
+        """The file that what it registers names: of a text that was executed from another folder, that one's."""
+        return str(getattr(sys.modules.get(self.module), "__file__", self.path))
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A package whose entry point was loaded: its version, and the module file or package folder it registers from."""
+
+    version: str
+    root: Path
+
+    def digest_of(self, source: str) -> str | None:
+        """Of its file `source` and its version; None where the file is not the package's."""
+        path = Path(source)
+        if path != self.root and self.root not in path.parents:
+            return None
+        return _digest(path, self.version)
+
+
+@functools.cache
+def _digest(path: Path, version: str) -> str:
+    """Read once: what was imported is what the process goes on with."""
+    return hashlib.sha256(f"{version}\n{path.read_text('utf-8')}".encode()).hexdigest()[:16]
+
+
+_installed: dict[str, Installed | None] = {}
+"""By entry point; None for one that failed."""
+
+
+def load_installed() -> tuple[Installed, ...]:
+    """Import what installed packages offer in the group, whose decorators register it; each once a process.
+
+    One that fails is named in a line and left out: other studies need not suffer from it.
+    """
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        key = f"{entry.name} = {entry.value}"
+        if key not in _installed:
+            _installed[key] = _loaded(entry)
+    return tuple(each for each in _installed.values() if each is not None)
+
+
+def _loaded(entry: importlib.metadata.EntryPoint) -> Installed | None:
+    package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+    try:
+        entry.load()
+        file = sys.modules[entry.module].__file__
+    except (Exception, SystemExit) as error:
+        say(f"plugins: the entry point {entry.name!r} of {package} failed and is left out: {_said(error)}")
+        return None
+    path = Path(str(file))
+    return Installed(package, path.parent if path.name == "__init__.py" else path)
 
 
 def read_plugins(names: Sequence[str], beside: Path) -> tuple[Plugin, ...]:
@@ -50,7 +113,7 @@ def install(plugins: Sequence[Plugin]) -> None:
     if plugins:
         keep_old_names()
     for plugin in plugins:
-        name = f"{_PREFIX}{Path(plugin.path).stem}_{plugin.digest}"
+        name = plugin.module
         if name in sys.modules:
             continue
         module = types.ModuleType(name)

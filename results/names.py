@@ -125,6 +125,7 @@ ABSENT = {
     "augment": "no augmentation",
     "gradient_clipping": "no gradient clipping",
     "ema": "no EMA",
+    "recipe": "cross-entropy",
     "decay_epochs": "no steps",
     "crop_padding": "crop padding of an eighth",
 }

@@ -166,6 +166,7 @@ class TrialResult:
         float | None,
         "Decay of the moving average of weights that validation and test look at; null is the weights themselves.",
     ] = None
+    recipe: Annotated[str | None, "A plugin's recipe; null where the cross-entropy is minimised."] = None
     config: Annotated[str, "All settings that define the trial, as JSON."]
     code_epoch: Annotated[Int32, "Raised when the code changes what a trial computes."]
     search_number: Annotated[

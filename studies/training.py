@@ -15,6 +15,7 @@ SHIPPED: Names = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("cosine", "constant", "step"),
     "augment": ("flip", "crop", "mixup"),
+    "recipe": (),
 }
 AUGMENT_KEYS = {"crop_padding": "crop", "mixup_alpha": "mixup"}
 """The keys that belong to an augmentation."""
@@ -66,6 +67,8 @@ class Training(Model):
     """Both parameters of the Beta distribution that mixup's share is drawn from."""
     ema: Annotated[Real, Field(gt=0, lt=1)] | None = None
     """Decay of the moving average of the weights, which is evaluated in their place."""
+    recipe: Name | None = None
+    """A plugin's, of what a step minimises; None is the cross-entropy."""
 
     def identity(self) -> dict[str, Any]:
         """JSON-able; a key that came later is left out at its default, so that ids from before it stay."""
@@ -132,7 +135,7 @@ def check_names(training: Training, known: Names, where: str) -> None:
     for key, names in known.items():
         value = getattr(training, key)
         for given in value if isinstance(value, tuple) else (value,):
-            if given not in names:
+            if given is not None and given not in names:
                 raise StudyError(
                     f"{where}.{key}: unknown {NOUNS.get(key, key)} {shown(given)}; {nearest(given, names)}"
                 )

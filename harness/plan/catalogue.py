@@ -8,9 +8,11 @@ from typing import Any
 from lrlc import layers
 from lrlc.harness import plugins
 from lrlc.harness.data import DATASETS
+from lrlc.harness.plugins import Installed
 from lrlc.harness.training import from_conv
 from lrlc.harness.training.augmentations import AUGMENTATIONS
 from lrlc.harness.training.optimizers import OPTIMIZERS
+from lrlc.harness.training.recipes import RECIPES
 from lrlc.harness.training.schedules import SCHEDULES
 from lrlc.studies import (
     Catalogue,
@@ -41,6 +43,8 @@ class OpenedStudy:
     plugins: tuple[plugins.Plugin, ...]
     profile: str | None
     overrides: tuple[str, ...]
+    installed: tuple[Installed, ...] = ()
+    """The packages that may define some of them."""
 
     @property
     def study(self) -> Study:
@@ -52,18 +56,28 @@ class OpenedStudy:
 
     def plugin_digest(self, config: TrialConfig) -> str | None:
         """Digest of the plugin files that define what the trial uses; None if all of it is shipped."""
-        if not self.plugins:
+        if not self.plugins and not self.installed:
             return None
-        sources = {
-            layers.LAYER_KINDS[config.kind].source,
-            layers.find_network(config.network).source,
-            DATASETS[config.dataset.name].source if config.dataset.name else None,
-            OPTIMIZERS[config.train.optimizer].source,
-            SCHEDULES[config.train.schedule].source,
-            *(AUGMENTATIONS[name].source for name in config.train.augment),
-        }
-        digests = [plugin.digest for plugin in self.plugins if plugin.path in sources]
+        sources = self._sources(config)
+        digests = [plugin.digest for plugin in self.plugins if plugin.source in sources]
+        for package in self.installed:
+            found = (package.digest_of(source) for source in sorted(sources))
+            digests += [digest for digest in found if digest is not None]
         return "+".join(digests) or None
+
+    def _sources(self, config: TrialConfig) -> set[str]:
+        """The files that register what the trial uses."""
+        train = config.train
+        named: list[Any] = [
+            layers.LAYER_KINDS[config.kind],
+            layers.find_network(config.network),
+            *([DATASETS[config.dataset.name]] if config.dataset.name else []),
+            OPTIMIZERS[train.optimizer],
+            SCHEDULES[train.schedule],
+            *(AUGMENTATIONS[name] for name in train.augment),
+            *([RECIPES[train.recipe]] if train.recipe is not None else []),
+        ]
+        return {each.source for each in named}
 
 
 def open_study(
@@ -81,10 +95,11 @@ def open_study(
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
     files = plugins.read_plugins(names, beside=path.parent if path else Path())
+    installed = plugins.load_installed()
     plugins.install(files)
     grid = checked_grid(merged, catalogue(), source=source)
     _check_options(grid, source)
-    return OpenedStudy(grid, files, profile, tuple(overrides))
+    return OpenedStudy(grid, files, profile, tuple(overrides), installed)
 
 
 def catalogue() -> Catalogue:
@@ -100,6 +115,7 @@ def catalogue() -> Catalogue:
             "optimizer": frozenset(OPTIMIZERS),
             "schedule": frozenset(SCHEDULES),
             "augment": frozenset(AUGMENTATIONS),
+            "recipe": frozenset(RECIPES),
         },
     )
 

@@ -1,1 +1,8 @@
-"""One trial: the worker, the network's training, its checkpoints."""
+"""One trial: the worker, the training steps, checkpoints; and what a user's own file adds to training."""
+
+from lrlc.harness.training.augmentations import Batch, augmentation
+from lrlc.harness.training.optimizers import optimizer
+from lrlc.harness.training.recipes import recipe
+from lrlc.harness.training.schedules import Progress, schedule
+
+__all__ = ["Batch", "Progress", "augmentation", "optimizer", "recipe", "schedule"]

@@ -1,6 +1,7 @@
 """An exponential moving average of a network's weights, which is evaluated in the network's place."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -31,12 +32,12 @@ class Averaged:
             else:
                 average.copy_(value)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
         return {"average": self.average.state_dict(), "updates": self._updates}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """What `state` gave; RuntimeError or KeyError where it is another network's."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """What `state_dict` gave; RuntimeError or KeyError where it is another network's."""
         self.average.load_state_dict(state["average"])
         self._updates.copy_(state["updates"])
 

@@ -6,17 +6,30 @@ torch saved. torch itself does not check its archives: a flipped bit in them wou
 
 import hashlib
 import io
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from lrlc.harness.training.averaging import Averaged
 from lrlc.harness.training.keeping import Best
 from lrlc.harness.trial import Checkpoint
 from lrlc.results.schema import EpochRecord
 
 _FORMAT = b"lrlc checkpoint 2"
+
+
+class Stateful(Protocol):
+    """What a checkpoint can hold, as torch's modules are."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> object: ...
+
+
+NOTHING: Mapping[str, Stateful] = MappingProxyType({})
 
 
 class WrongCheckpoint(ValueError):  # noqa: N818
@@ -58,14 +71,16 @@ def take(
     optimizer: Optimizer,
     curve: tuple[EpochRecord, ...],
     best: Best | None = None,
-    averaged: Averaged | None = None,
+    others: Mapping[str, Stateful] = NOTHING,
 ) -> Checkpoint:
-    """The trial as it is after the last epoch of `curve`, with the best weights so far where they are to be kept."""
+    """The trial as it is after the last epoch of `curve`, with the best weights so far where they are to be kept.
+
+    `others` are what else has a state, by name: an average of weights, a recipe.
+    """
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     if best is not None:
         state["best"] = best.as_dict()
-    if averaged is not None:
-        state["averaged"] = averaged.state()
+    state |= {name: other.state_dict() for name, other in others.items()}
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return Checkpoint(curve, buffer.getvalue())
@@ -82,7 +97,7 @@ def restore(
     model: nn.Module,
     optimizer: Optimizer,
     device: torch.device,
-    averaged: Averaged | None = None,
+    others: Mapping[str, Stateful] = NOTHING,
 ) -> bool:
     """Set all of these to what `take` saw, on `device`; False where they are others, and are then undefined."""
     state = torch.load(io.BytesIO(checkpoint.state), map_location=device, weights_only=True)
@@ -91,8 +106,8 @@ def restore(
     try:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
-        if averaged is not None:
-            averaged.restore(state["averaged"])
+        for name, other in others.items():
+            other.load_state_dict(state[name])
     except (KeyError, RuntimeError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise

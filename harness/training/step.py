@@ -6,6 +6,7 @@ microseconds, which Python launches eight times slower than the GPU runs them (0
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from lrlc import layers
 from lrlc.harness.data import DeviceSplit
 from lrlc.harness.measuring.evaluation import autocast
+from lrlc.harness.registry import Registered
 from lrlc.harness.training.augmentations import (
     AUGMENTATIONS,
     Batch,
@@ -23,6 +25,7 @@ from lrlc.harness.training.augmentations import (
 )
 from lrlc.harness.training.averaging import Averaged
 from lrlc.harness.training.optimizers import OPTIMIZERS
+from lrlc.harness.training.recipes import RECIPES, StepLoss
 from lrlc.studies.training import Training
 
 EAGER_STEPS = 3
@@ -39,7 +42,7 @@ class TrainingStep:
 
     With a GPU that holds the split's images, batches of the size of the first one are replayed from a CUDA graph
     after EAGER_STEPS; others, and all of a step that cannot be captured, run eagerly, with the same numbers.
-    `averaged` follows the model where the study averages its weights.
+    `averaged` follows the model where the study averages its weights; `recipe` says what a batch's loss is.
     """
 
     def __init__(
@@ -51,9 +54,11 @@ class TrainingStep:
         training: Training,
         classes: int,
         averaged: Averaged | None = None,
+        recipe: StepLoss | None = None,
     ) -> None:
         self._model, self._optimizer, self._split, self._precision = model, optimizer, split, precision
-        self._training, self._classes, self._averaged = training, classes, averaged
+        self._training, self._classes = training, classes
+        self._averaged, self._recipe = averaged, recipe
         self._device = split.device
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
@@ -104,9 +109,11 @@ class TrainingStep:
         batch = Batch(images, labels, self._classes, self._split.black)
         batch = augmented(batch, draws, self._training)
         with autocast(self._device, self._precision):
-            logits = self._model(batch.images)
+            special, logits = (
+                (None, self._model(batch.images)) if self._recipe is None else self._recipe(batch)
+            )
         loss = F.cross_entropy(logits.float(), batch.targets)
-        self._descend(self._smoothed(loss, logits, batch))
+        self._descend(self._smoothed(loss, logits, batch) if special is None else special)
         if self._averaged is not None:
             self._averaged.update()
         # Read once an epoch: reading each step would wait for the GPU.
@@ -146,5 +153,10 @@ class TrainingStep:
 
 def _is_capturable(training: Training) -> bool:
     """Whether all that the step consists of says that a CUDA graph may hold it."""
-    augmentations = all(AUGMENTATIONS[name].capturable for name in training.augment)
-    return OPTIMIZERS[training.optimizer].capturable and augmentations
+    used: list[Registered[Any]] = [
+        OPTIMIZERS[training.optimizer],
+        *(AUGMENTATIONS[name] for name in training.augment),
+    ]
+    if training.recipe is not None:
+        used.append(RECIPES[training.recipe])
+    return all(each.capturable for each in used)

@@ -28,6 +28,7 @@ from lrlc.harness.training.averaging import Averaged
 from lrlc.harness.training.batches import batch_sizes
 from lrlc.harness.training.keeping import Keeper
 from lrlc.harness.training.optimizers import make_optimizer
+from lrlc.harness.training.recipes import StepLoss, make_recipe
 from lrlc.harness.training.schedules import learning_rate
 from lrlc.harness.training.step import TrainingStep
 from lrlc.harness.trial import Checkpoint, Record, Trial, blank_result
@@ -66,7 +67,7 @@ def train(
     splits = device_splits(trial.config.dataset, seed, dataset, shelf)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    network, model, optimizer, averaged, curve = _begin(trial.config, dataset, device, resume)
+    network, model, curve, fitting = _begin(trial.config, dataset, device, resume)
     result = _describe(trial, dataset, splits, device, network, started)
     result = replace(result, resumed_epochs=len(curve) or None)
     yield result
@@ -75,21 +76,32 @@ def train(
     sizes = batch_sizes(network, dataset.image_shape, splits["train"].count, settings.batch_size)
     before = from_conv.conv_epochs(trial.config)  # epochs as a convolution
     train_seconds, status = sum(record.seconds for record in curve), TrialStatus.FINISHED
-    classes = dataset.num_classes
-    step = TrainingStep(model, optimizer, splits["train"], precision, settings, classes, averaged)
+
+    def step_of(model: nn.Module, fitting: _Fitting) -> TrainingStep:
+        return TrainingStep(
+            model,
+            fitting.optimizer,
+            splits["train"],
+            precision,
+            settings,
+            dataset.num_classes,
+            fitting.averaged,
+            fitting.recipe,
+        )
+
+    step = step_of(model, fitting)
     kept_before = checkpoint.best_of(resume) if resume and curve and trial.keep else None
     keeper = Keeper(trial, dataset, curve, kept_before)
     last_checkpoint = time.monotonic()
     for epoch in range(len(curve) + 1, settings.epochs + 1):
         if before and epoch == before + 1:
-            optimizer = _take_over(network, model, optimizer, settings, seed)
-            model, averaged = network, _averaged(network, settings)
-            step = TrainingStep(model, optimizer, splits["train"], precision, settings, classes, averaged)
+            fitting = _take_over(network, model, fitting.optimizer, settings, seed)
+            model, step = network, step_of(network, fitting)
         torch.manual_seed(derive_seed(seed, "noise", epoch))  # of dropout; our own networks draw none
         epoch_clock = time.perf_counter()
         train_loss, train_accuracy = _train_epoch(step, sizes, settings, seed, epoch)
         train_seconds += (seconds := time.perf_counter() - epoch_clock)
-        evaluated = model if averaged is None else averaged.average
+        evaluated = model if fitting.averaged is None else fitting.averaged.average
         held_out = evaluate(evaluated, splits["validation"], settings.batch_size, precision)
         curve.append(
             EpochRecord(
@@ -109,7 +121,7 @@ def train(
             keeper.note(curve[-1], evaluated)
         yield curve[-1]
         if epoch < settings.epochs and time.monotonic() - last_checkpoint >= checkpoint_seconds:
-            yield checkpoint.take(model, optimizer, tuple(curve), keeper.best, averaged)
+            yield checkpoint.take(model, fitting.optimizer, tuple(curve), keeper.best, fitting.others)
             last_checkpoint = time.monotonic()
 
     result = replace(
@@ -135,14 +147,37 @@ def train(
     yield replace(result, total_seconds=time.perf_counter() - clock, ended_at=datetime.now(UTC))
 
 
+class _Fitting(NamedTuple):
+    """What moves a model's parameters."""
+
+    optimizer: torch.optim.Optimizer
+    averaged: Averaged | None
+    recipe: StepLoss | None
+
+    @property
+    def others(self) -> dict[str, checkpoint.Stateful]:
+        """What a checkpoint holds beside the model and the optimizer."""
+        found: dict[str, checkpoint.Stateful] = {}
+        if self.averaged is not None:
+            found["averaged"] = self.averaged
+        if isinstance(self.recipe, nn.Module):
+            found["recipe"] = self.recipe
+        return found
+
+    @staticmethod
+    def of(model: nn.Module, settings: Training, device: torch.device) -> "_Fitting":
+        """For a model that has its first weights."""
+        averaged = None if settings.ema is None else Averaged(model, settings.ema)
+        return _Fitting(make_optimizer(model, settings, device), averaged, make_recipe(model, settings))
+
+
 class _Begun(NamedTuple):
     """Where training starts: `model` is the `network`, or until its layers take over the convolution before it."""
 
     network: nn.Module
     model: nn.Module
-    optimizer: torch.optim.Optimizer
-    averaged: Averaged | None
     curve: list[EpochRecord]
+    fitting: _Fitting
 
 
 def _begin(config: TrialConfig, dataset: Dataset, device: torch.device, resume: Checkpoint | None) -> _Begun:
@@ -152,26 +187,22 @@ def _begin(config: TrialConfig, dataset: Dataset, device: torch.device, resume: 
     before = from_conv.conv_epochs(config)
     if before and len(curve) <= before:
         model = _build(from_conv.as_conv(config), dataset, device)
-    optimizer = make_optimizer(model, config.train, device)
-    averaged = _averaged(model, config.train)
-    if resume is not None and not checkpoint.restore(resume, model, optimizer, device, averaged):
-        return _begin(config, dataset, device, None)
-    return _Begun(network, model, optimizer, averaged, curve)
-
-
-def _averaged(model: nn.Module, settings: Training) -> Averaged | None:
-    return None if settings.ema is None else Averaged(model, settings.ema)
+    fitting = _Fitting.of(model, config.train, device)
+    if resume is not None:
+        fits = checkpoint.restore(resume, model, fitting.optimizer, device, fitting.others)
+        if not fits:
+            return _begin(config, dataset, device, None)
+    return _Begun(network, model, curve, fitting)
 
 
 def _take_over(
     network: nn.Module, trained: nn.Module, before: torch.optim.Optimizer, settings: Training, seed: int
-) -> torch.optim.Optimizer:
+) -> _Fitting:
     """`network` goes on from the `trained` convolution, as far as they share parameters with their momentum."""
     copied = layers.take_over(network, trained, derive_seed(seed, "from_conv"))
-    device = next(network.parameters()).device
-    optimizer = make_optimizer(network, settings, device)
-    from_conv.hand_momentum(before, trained, optimizer, network, copied)
-    return optimizer
+    fitting = _Fitting.of(network, settings, next(network.parameters()).device)
+    from_conv.hand_momentum(before, trained, fitting.optimizer, network, copied)
+    return fitting
 
 
 def _train_epoch(

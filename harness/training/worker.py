@@ -68,6 +68,7 @@ class Worker:
         # Else each tensor is filled with NaN first: a pass over memory, on a GPU a kernel, for each.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = False
+        plugins.load_installed()
         plugins.install(settings.plugins)
         self._settings = settings
         # Ray leaves CUDA_VISIBLE_DEVICES unset for an actor without GPUs, which would then see all of them.

@@ -43,6 +43,7 @@ TEXTS_OF_FEW = frozenset(
         "optimizer",
         "schedule",
         "augment",
+        "recipe",
     )
 )
 """Text columns with few different values; a figure that names its columns gets them as pandas categories."""

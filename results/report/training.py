@@ -28,6 +28,8 @@ def _schedule(training: Training) -> str:
 
 def _more(training: Training) -> list[str]:
     found = []
+    if training.recipe is not None:
+        found.append(f"the recipe {training.recipe}")
     if training.label_smoothing:
         found.append(f"label smoothing {training.label_smoothing:g}")
     if training.gradient_clipping is not None:

@@ -1,0 +1,32 @@
+"""Recipes by name: what one step of training minimises, in the place of the cross-entropy."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from lrlc.harness.registry import Registry
+from lrlc.harness.training.augmentations import Batch
+from lrlc.studies.training import Training
+
+StepLoss = Callable[[Batch], tuple[Tensor, Tensor]]
+"""From a batch to the loss that is minimised, a scalar, and the network's logits (n, classes)."""
+Recipe = Callable[[nn.Module, Training], StepLoss]
+RECIPES: Registry[Recipe] = Registry("recipe")
+
+
+def recipe(name: str, *, capturable: bool = False) -> Callable[[Recipe], Recipe]:
+    """Register `(network, training) -> (batch -> loss, logits)` as the recipe `name`.
+
+    It is built once a trial, when the network has its first weights; where it returns a module, what that holds is
+    saved in checkpoints. A layer's own penalty is added to the loss. With `capturable` a step on a GPU is replayed
+    from a CUDA graph: only tensors may then decide what happens.
+    """
+    return RECIPES.register(name, capturable=capturable)
+
+
+def make_recipe(network: nn.Module, training: Training) -> StepLoss | None:
+    """The study's recipe for the network, on its device; None without one."""
+    if training.recipe is None:
+        return None
+    made = RECIPES[training.recipe].build(network, training)
+    return made.to(next(network.parameters()).device) if isinstance(made, nn.Module) else made

@@ -1,0 +1,39 @@
+"""Registries as they were before a test: what one test's plugin registers, another's file may take the name of."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lrlc import layers
+from lrlc.harness.data import DATASETS
+from lrlc.harness.registry import Registry
+from lrlc.harness.training.augmentations import AUGMENTATIONS
+from lrlc.harness.training.optimizers import OPTIMIZERS
+from lrlc.harness.training.recipes import RECIPES
+from lrlc.harness.training.schedules import SCHEDULES
+
+ALL: tuple[Any, ...] = (
+    layers.LAYER_KINDS,
+    layers.NETWORKS,
+    DATASETS,
+    OPTIMIZERS,
+    SCHEDULES,
+    AUGMENTATIONS,
+    RECIPES,
+)
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Forget afterwards what was registered within."""
+    before = [dict(each) for each in ALL]
+    try:
+        yield
+    finally:
+        for registry, entries in zip(ALL, before, strict=True):
+            held = registry._entries if isinstance(registry, Registry) else registry
+            held.clear()
+            held.update(entries)
+        for name in [name for name in sys.modules if name.startswith("lrlc_plugin_")]:
+            del sys.modules[name]
