@@ -96,7 +96,13 @@ __all__ = [
     "truncated",
 ]
 
-if (
-    __name__ != "lrlc.layers"
-):  # the name that scripts beside a checkout know it by: the same module, not a second copy
-    sys.modules[__name__] = sys.modules["lrlc.layers"]
+# Scripts beside a checkout may say `import layers`, or `from layers.kernels import ops`: the same modules, not second
+# copies. A plugin, anywhere, gets all four old names from the finder in harness/old_names.py. That cannot serve here,
+# as layers import nothing of ours; and the finder, once installed, would take names that a user's script means
+# otherwise, where this takes only what the script has found already.
+if __name__ != "lrlc.layers":
+    sys.modules |= {
+        name.removeprefix("lrlc."): module
+        for name, module in sys.modules.items()
+        if name == "lrlc.layers" or name.startswith("lrlc.layers.")
+    }

@@ -132,6 +132,9 @@ def test_importing_loads_nothing_heavy(modules: str, heavy: set[str]) -> None:
 
 
 def test_bare_names_never_make_a_second_copy() -> None:
-    code = "import layers, lrlc.layers; assert layers is lrlc.layers; import results"
+    same = (
+        "assert layers is lrlc.layers and layers.lrlc is lrlc.layers.lrlc and ops is lrlc.layers.kernels.ops"
+    )
+    code = f"import layers, layers.lrlc, lrlc.layers; from layers.kernels import ops; {same}; import results"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert "ImportError: import lrlc.results, not results" in done.stderr

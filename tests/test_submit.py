@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.own_modules import write_own_modules
 
 from lrlc.harness.cluster.runtime_env import read_runtime_env
 from lrlc.harness.cluster.shipped import not_files
@@ -90,9 +91,20 @@ def wait_for_rows(store: Store, count: int) -> None:
         time.sleep(0.2)
 
 
-def test_a_followed_job_shows_its_log_and_ends_in_a_table(
+OWN_KIND = """
+from lrlc.layers import LowRankLocallyConnected2d, layer_kind
+
+layer_kind("own", ranked=True)(LowRankLocallyConnected2d)
+"""
+
+
+def test_a_followed_job_shows_its_log_and_ends_in_a_table_beside_modules_with_our_packages_names(
     on_cluster: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:
+    write_own_modules(tmp_path)
+    (tmp_path / "own_kind.py").write_text(OWN_KIND)
+    named = tiny_study.read_text().replace("kind: lrlc", "kind: own")
+    tiny_study.write_text(f"{named}plugins: [own_kind.py]\n")
     asked, cache = tmp_path / "nodes.yaml", tmp_path / "cache-of-the-job"
     asked.write_text(f"env_vars: {{LRLC_CACHE: {cache}, OMP_NUM_THREADS: 1}}")
     words = ["seeds=1", "--max-in-flight=1", "--runtime-env", asked, "--follow"]
@@ -101,7 +113,7 @@ def test_a_followed_job_shows_its_log_and_ends_in_a_table(
     job_id = sent.stdout.splitlines()[0]
     assert "3 finished" in sent.stdout
     assert sent.stderr.strip().splitlines()[-1] == f"{job_id}: succeeded"
-    assert Store(tmp_path / "out/tiny").counts() == {"finished": 3}
+    assert sorted(Store(tmp_path / "out/tiny").trials()["kind"]) == ["conv", "own", "own"]
     (listed,) = [job for job in json.loads(on_cluster("jobs", "--json").stdout) if job["id"] == job_id]
     assert (listed["study"], listed["status"]) == ("tiny", "succeeded")
     assert listed["duration_seconds"] > 1

@@ -9,6 +9,7 @@ from email import message_from_string
 from pathlib import Path
 
 import pytest
+from support.own_modules import write_own_modules
 
 from lrlc.results.store import Store
 
@@ -176,9 +177,7 @@ print(lrlc.layers.__file__, layer(torch.ones(2, 3, 6, 6)).shape[1], importlib.ut
 def own_folder(tmp_path: Path) -> Path:
     """A folder in which a user's own modules have the names of our packages."""
     folder = tmp_path / "own"
-    (folder / "results").mkdir(parents=True)
-    for name in ("layers.py", "studies.py", "harness.py", "results/__init__.py"):
-        (folder / name).write_text("OWN = True\n")
+    write_own_modules(folder)
     (folder / "own.yaml").write_text(STUDY)
     (folder / "kinds.py").write_text(KINDS)
     return folder
