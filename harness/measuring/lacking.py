@@ -1,4 +1,4 @@
-"""Finished trials of a plan that lack what their study asks to be measured: they were trained when nobody asked."""
+"""Finished trials of a plan without the measurements that their study asks for, because they were trained earlier."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""How long the missing trials will take: from rows of like trials, else from a few timed batches."""
+"""How long the missing trials will take: from rows of similar trials, or else from a few timed batches."""
 
 import json
 from collections.abc import Mapping, Sequence

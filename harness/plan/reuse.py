@@ -1,4 +1,4 @@
-"""Trials that another study under the same results folder has trained: one training serves them all."""
+"""Trials that another study in the same results folder has already trained, which are not trained again."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """The loop: take the next trial, run it, tell the search, commit its row. The only writer of results.
 
-The path of one trial reads from top to bottom here. A search hears of a result at once, before it is asked again;
-its row is committed within a second, with those that end meanwhile. What dies in between is the search's to notice:
-it trains again what it was told of without a row.
+The path of one trial reads from top to bottom here. A search learns of a result at once, before it is asked again; its
+row is committed within a second, together with others that end meanwhile. If the driver dies in between, the search
+notices later, and trains again whatever it was told of but has no row.
 """
 
 import math
@@ -175,7 +175,7 @@ class Driver:
         return None
 
     def _begin_anew(self, flight: _Flight) -> None:
-        """What the checkpoint said of the trial's epochs no longer counts."""
+        """The epochs that the checkpoint recorded no longer count."""
         flight.curve.clear()
         self._on_fate(BegunAnew(flight.trial, "does not fit its network"))
 
@@ -231,7 +231,7 @@ class Driver:
         self._finish(flight, flight.stopped(status, error))
 
     def _run_alone(self, flight: _Flight, result: TrialResult) -> None:
-        """Keep the row of a trial without room beside others, and queue it to have a GPU to itself."""
+        """Keep the row of a trial that ran out of memory beside others, and queue it to run with a GPU to itself."""
         trial = flight.trial
         self._end(flight, result)
         self._alone.append(replace(trial, alone=True, attempts=trial.attempts + 1))

@@ -58,9 +58,9 @@ class Finished:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker died with the trial in it; its last checkpoint is all that is kept.
+    """The worker died during the trial, of which only the last checkpoint is left.
 
-    `with_node`: the whole machine went, which is never the trial's fault. `out_of_memory`: the machine's memory
+    `with_node`: the whole machine was lost, which is never the trial's fault. `out_of_memory`: the machine's memory
     ran out.
     """
 
@@ -74,17 +74,17 @@ Event = Started | Progress | Saved | Kept | Printed | Finished | Lost
 
 
 class Executor(Protocol):
-    """Runs trials, as many at a time as there is room for."""
+    """Runs trials, as many at a time as fit."""
 
     @property
     def has_room(self) -> bool:
         """Whether a next trial is worth choosing now."""
 
     def share(self, trial: Trial) -> float:
-        """The GPUs that `trial` will hold: trials of equal shares in a row leave the workers as they are."""
+        """The GPUs that `trial` will hold; consecutive trials with equal shares reuse the workers."""
 
     def place(self, trial: Trial) -> Trial | None:
-        """`trial` with the share of a GPU that it will hold; None if it must wait, and then room is being made."""
+        """`trial` with the share of a GPU that it will hold; None if it must wait until room has been made."""
 
     def submit(self, trial: Trial, resume: Checkpoint | None = None) -> None:
         """Start a trial that `place` gave."""
@@ -93,13 +93,13 @@ class Executor(Protocol):
         """Block until something is reported, at most `timeout_seconds`; then everything that was."""
 
     def stop(self, trial: Trial, *, hung: bool = False) -> str:
-        """Stop a running trial; nothing more is reported of it. A hung one does not listen: its worker goes too.
+        """Stop a running trial, of which nothing more is reported; if it hangs, its worker is stopped as well.
 
         Returns what it has printed beyond the last report.
         """
 
     def release(self) -> None:
-        """Free what waits for a trial: none is to be started now."""
+        """Free what is reserved for further trials: none will be started now."""
 
     def close(self) -> None:
         """Stop everything and free what is held."""

@@ -1,13 +1,13 @@
-"""One driver a study: a lease that its driver holds while it runs, and that frees itself when the driver dies.
+"""One driver per study: a lease that its driver holds while it runs, and that expires when the driver dies.
 
-A lease is a small file `lease/<name>.json` beside the tables. Whoever wants the study writes one and looks again:
-if any other is alive it takes its own away and gives up, so of two drivers at most one goes on, on a local disk as
-on S3, whose listings are consistent. The time of the file's last writing, by the clock of the disk or bucket that
-keeps it, is its heartbeat. A lease is dead when its process is gone, seen on the machine it names, or when its
-heartbeat is EXPIRES_SECONDS old. Machines without /proc know of the heartbeat alone.
+A lease is a small file `lease/<name>.json` beside the tables. A driver that wants the study writes one and then looks
+again: if another is alive, it removes its own and gives up, so at most one of two drivers continues, on a local disk as
+on S3, whose listings are consistent. The time of the file's last writing, by the clock of the disk or bucket that keeps
+it, is its heartbeat. A lease is dead when its process has ended, which only the machine that it names can see, or when
+its heartbeat is EXPIRES_SECONDS old. Without /proc only the heartbeat counts.
 
-What remains: a driver that is stopped in the middle of writing a part, for longer than EXPIRES_SECONDS, ends that
-one write when it wakes. A trial may then have two rows, of which readers keep one.
+One gap remains: a driver that is suspended while it writes a part, for longer than EXPIRES_SECONDS, completes that
+write when it wakes. A trial may then have two rows, of which readers keep one.
 """
 
 import getpass
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 10.0
 EXPIRES_SECONDS = 60.0
 SURE_SECONDS = EXPIRES_SECONDS / 2
-"""So long after its last heartbeat began a driver knows, without looking, that nobody took its lease for dead."""
+"""Within this time of its last heartbeat, a driver need not recheck its lease."""
 
 _FOLDER, _SUFFIX = "lease", ".json"
 _TRIES = 5
@@ -45,7 +45,7 @@ _TRIES = 5
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease: a process, told from a later one with its number by the moment it started."""
+    """The holder of a lease: a process, identified by its number and the moment it started."""
 
     host: str
     machine: str
@@ -106,10 +106,10 @@ def _taken(root: Location, held: Held) -> StoreError:
 
 
 class Lease:
-    """Held from `with` on; raises StoreError, with nothing written, while another driver lives.
+    """Held within `with`; raises StoreError, and writes nothing, while another driver is alive.
 
-    A thread keeps the heartbeat going, also while an epoch computes. `check` raises StoreError once the lease is
-    lost; between heartbeats it costs no look at the disk or bucket.
+    A thread keeps the heartbeat going even during an epoch. `check` raises StoreError once the lease is lost; between
+    heartbeats it does not access the disk or bucket.
     """
 
     def __init__(self, root: Location) -> None:
@@ -185,12 +185,12 @@ class Lease:
         self._file.replace(lambda file: file.write(self._text.encode()))
 
     def _others(self) -> list[Held]:
-        """The file written just now tells what time it is by the storage's clock."""
+        """The file just written gives the time by the storage's clock."""
         return [held for held in _leases(self._root, self._file.modified_at()) if held.file != self._file]
 
 
 class LeaseWatch:
-    """A source without trials, first in the driver's list: nothing is told or asked once the lease is lost."""
+    """A source without trials, first in the driver's list: once the lease is lost, no search is told or asked."""
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
@@ -210,7 +210,7 @@ class LeaseWatch:
 
 @dataclass(frozen=True)
 class _Moment:
-    """Now, by the two clocks: one stands still while a laptop sleeps, the other may be set."""
+    """Now, by two clocks: one stops while a laptop sleeps, the other may be changed."""
 
     monotonic: float
     wall: float
@@ -224,9 +224,9 @@ class _Moment:
 
 
 def _leases(root: Location, now: float | None = None) -> list[Held]:
-    """Every lease there is, dead or alive, with its age by the storage's clock, which says `now`; None: ask it.
+    """Every lease, dead or alive, with its age by the storage's clock, which is read if `now` is None.
 
-    One that goes meanwhile is none; one that is damaged is left out, and named.
+    Leases that disappear meanwhile are skipped; damaged ones are skipped and named.
     """
     found = []
     for name in (root / _FOLDER).names(_SUFFIX):
@@ -249,7 +249,7 @@ def _clock(folder: Location) -> float:
 
 
 def _machine() -> str:
-    """This boot and this container's processes: only there does a process number mean anything."""
+    """Identifies this boot and container, outside which a process number means nothing."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
         return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"

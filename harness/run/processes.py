@@ -27,10 +27,10 @@ from lrlc.harness.trial import Checkpoint, Record, Trial
 from lrlc.results.schema import TrialStatus
 
 MOST_STILLBORN = 3
-"""Processes that may die before they stand, one after the other, until the run gives up."""
+"""Consecutive processes that may die during start-up before the run gives up."""
 
 SECONDS_TO_END = 2.0
-"""How long an idle process may take to end when it is asked to; then it is killed."""
+"""How long an idle process may take to exit when asked to, before it is killed."""
 
 _READY = "ready"
 _STOP = "stop"
@@ -43,7 +43,7 @@ def _serve(
     gpu: str | None,
     output: Path,
 ) -> None:
-    """The life of a process: a trial after the other, each record sent with the number of its trial."""
+    """What a process does: run one trial after another, and send each record with the number of its trial."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the driver says what it means
@@ -73,7 +73,7 @@ def _run(
 
 @dataclass
 class _Slot:
-    """A process and what it is at: `number` tells the records of its trial from those of one that was stopped."""
+    """A process and its trial; `number` distinguishes the trial's records from those of one that was stopped."""
 
     process: BaseProcess
     connection: Connection
@@ -86,7 +86,7 @@ class _Slot:
 
 
 class ProcessExecutor:
-    """`slots` processes, one trial each at a time; with GPUs they are dealt out evenly, CUDA_VISIBLE_DEVICES set.
+    """`slots` processes, each with one trial at a time; GPUs are spread evenly over them, by CUDA_VISIBLE_DEVICES.
 
     `gpus` names the devices as CUDA_VISIBLE_DEVICES does. A trial that must not share its GPU waits until no other
     runs. `worker` is what a process is made of.

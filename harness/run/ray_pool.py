@@ -27,19 +27,19 @@ from lrlc.harness.trial import Checkpoint, Trial
 from lrlc.results.schema import TrialStatus
 
 CALLS_AHEAD = 2
-"""Reports asked of a worker at a time: it never waits for its driver, nor runs far ahead of a decision to prune."""
+"""Reports requested from a worker at a time: it neither waits for its driver nor runs far ahead of pruning."""
 
 MOST_PENDING = 16
-"""Actors that may wait for a place at a time: demand that the autoscaler sees, without flooding a full cluster."""
+"""Upper bound on pending actors: demand that the autoscaler sees, without flooding a full cluster."""
 
 MOST_STILLBORN = 3 * MOST_PENDING
-"""Workers that may die before they stand, one after the other, until the run gives up."""
+"""Consecutive workers that may die during start-up before the run gives up."""
 
 ANSWER_SECONDS = 10
-"""How long a cluster's address may be silent; Ray itself would go on trying it for many minutes."""
+"""How long to wait for a cluster's address to answer; Ray itself would keep trying for many minutes."""
 
 SECONDS_BEFORE_A_WORD = 30.0
-"""How long nothing may run for want of resources before a line says so."""
+"""If no trial can run for lack of resources for this long, a line says so."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def connect(address: str) -> None:
 
 
 def _refuse_silence(address: str) -> None:
-    """UserError where nobody listens at HOST:PORT; any other form is Ray's to judge."""
+    """UserError if nothing listens at HOST:PORT; any other form of address is left to Ray."""
     host, _, port = address.rpartition(":")
     if "/" in address or not host or not port.isdecimal():
         return
@@ -186,7 +186,7 @@ class RayExecutor:
 
     @property
     def ready(self) -> int:
-        """Actors that stand ready for a trial."""
+        """Idle actors, ready for a trial."""
         return len(self._idle)
 
     @property
@@ -254,7 +254,7 @@ class RayExecutor:
         self._running.clear()
 
     def _grow(self) -> None:
-        """Ask for actors until there are as many as may run, a few at a time."""
+        """Request actors, a few at a time, up to the number that may run."""
         while (
             len(self._pending) < MOST_PENDING
             and len(self._pending) + len(self._idle) + len(self._running) < self._max_in_flight

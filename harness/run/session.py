@@ -43,7 +43,7 @@ def unwatched(total: int, done: int) -> AbstractContextManager[Callable[[Fate], 
 class RunSession:
     """A study that is ready to run: its plan and its table. Nothing is written before `run`.
 
-    One of a study that tunes is of its pilots alone, until `tuned` gives the one of its grid.
+    For a study that tunes, a session first covers only the pilots; `tuned` then gives the session of the grid.
     """
 
     opened: OpenedStudy

@@ -1,4 +1,4 @@
-"""More seeds for what is undecided: `lrlc run --until-decided`, look by look, at numbers of seeds set beforehand."""
+"""`lrlc run --until-decided`: more seeds for undecided claims, look by look, at numbers of seeds fixed in advance."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -15,9 +15,9 @@ from lrlc.results.importance import Importance
 from lrlc.studies import Search
 
 FEWEST = 10
-"""Complete suggestions under which nothing is said."""
+"""With fewer complete suggestions no importance is given."""
 TOP_SHARE, TOP = 0.1, 5
-"""What sets the best apart: this share of the suggestions, and not fewer than so many."""
+"""The best suggestions: this share of all, but at least this many."""
 
 
 def importances(asked: optuna.Study, search: Search) -> list[Importance]:

@@ -1,6 +1,6 @@
 """Optuna's journal with a checksum in every line, so that lost, swapped or altered lines are noticed.
 
-The journal is a view of the rows: whatever is wrong with it, it is moved aside and built again from them. Written
+The journal is a view of the rows: if anything is wrong with it, it is moved aside and rebuilt from them. Written
 against private attributes of Optuna 5.0; with any other version `optuna_setup` uses Optuna's own journal, which reads
 this one.
 """
@@ -25,8 +25,8 @@ _CHECKSUM = re.compile(rb',"crc32":(\d{1,10})\}\r?\n$')
 class CheckedJournal(JournalFileBackend):
     """Optuna's journal, written without waiting for the disk and without a lock: the study's lease keeps others out.
 
-    A line's checksum is of the whole file up to it. Optuna reads the file some twenty times a trial: where nothing was
-    added its size says so. StoreError where the disk refuses.
+    A line's checksum is of the whole file up to it. Optuna reads the file about twenty times per trial: its size shows
+    whether anything was added. StoreError if the disk refuses.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +55,7 @@ class CheckedJournal(JournalFileBackend):
 
 
 def make_sound(journal: Path) -> None:
-    """Cut off the half line of a writer that was killed, and move aside a journal that is damaged."""
+    """Truncate the partial line of a killed writer, and move a damaged journal aside."""
     with _one_line("read", journal):
         if journal.is_symlink() or (journal.exists() and not journal.is_file()):
             move_aside(journal, "no file of its own")
@@ -108,7 +108,7 @@ def _with_checksums(logs: list[dict[str, Any]], crc: int) -> tuple[bytes, int]:
 
 
 def _write_whole(file: Any, content: bytes) -> None:
-    """A full disk takes a part of what is written, and refuses only the rest."""
+    """A full disk accepts part of a write and refuses only the rest."""
     while content:
         content = content[file.write(content) :]
 

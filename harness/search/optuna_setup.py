@@ -40,7 +40,7 @@ JOURNAL = "optuna.journal"
 
 
 class EndlessBruteForce(BruteForceSampler):
-    """Optuna's brute force under ask and tell, where nobody can be stopped: its caller counts the space."""
+    """Optuna's brute force for ask and tell, where there is no loop to stop: the caller counts the suggestions."""
 
     def after_trial(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial, state: TrialState, values: Any
@@ -94,7 +94,7 @@ BLIND_TO_CONDITIONS = frozenset({"gp", "nsga2", "qmc"})
 def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path) -> optuna.Study:
     """The study in its storage, made there if it is new; UserError where the storage or an option is wrong.
 
-    A journal that cannot be read is set aside: rows build it again.
+    A journal that cannot be read is moved aside and rebuilt from the rows.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner = make_pruner(search, epochs)

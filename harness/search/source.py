@@ -1,9 +1,9 @@
 """The search: Optuna suggests, we train, rows decide.
 
-The rows are the truth and Optuna's storage a view of them, one Optuna study for each space and settings: a
-suggestion is told once all its seeds have ended, one that was made before is answered from its rows, what a dead
-driver left RUNNING is freed and asked for again, what it told without having committed its rows is trained again,
-and what rows answer without Optuna's knowledge (a lost journal, a space that was widened) is added.
+The rows are the truth and Optuna's storage is a view of them, with one Optuna study for each space and settings. A
+suggestion is told once all its seeds have ended; one that was made before is answered from its rows. Trials that a dead
+driver left RUNNING are failed and enqueued again; those that it told without committing their rows are trained again;
+suggestions that rows answer but Optuna does not know (after a lost journal, or in a wider space) are added.
 """
 
 import time
@@ -39,10 +39,10 @@ from lrlc.results.store import DEFAULT_PROFILE, Store
 from lrlc.studies import Interval
 
 ANSWERED = "answered"
-"""The trials whose rows answered a suggestion; one that failed without them was left behind by a dead driver."""
+"""The trials whose rows answered a suggestion; a failed suggestion without them was left behind by a dead driver."""
 
 PLAN_SHARE = 0.02
-"""A plan is rewritten whole as the search grows: at most this share of the time goes into that."""
+"""Upper bound on the share of time that goes into rewriting the plan, which grows with the search."""
 
 
 class SearchSource:
@@ -78,7 +78,7 @@ class SearchSource:
 
     @property
     def total(self) -> int:
-        """Suggestions the study asks for, over all its runs; or those made already, where they are more."""
+        """Suggestions that the study asks for over all its runs, or those already made if there are more."""
         return max(self._space.total, self.done)
 
     @property
@@ -218,7 +218,7 @@ class SearchSource:
         return self._is_exhaustive and len(self._made) >= (self._space.size or 0)
 
     def _enqueue_unmade(self) -> None:
-        """Ask for a suggestion that Optuna takes for made: a driver died, or a journal lost its end, before it was."""
+        """Enqueue a suggestion that Optuna believes was made, though a driver died or a journal lost its end before."""
         waiting = self._keys_waiting()
         for params in self._space.suggestions():
             if key_of(params) not in self._made:
@@ -241,9 +241,9 @@ class SearchSource:
             self._plan_due = ended + (ended - started) / PLAN_SHARE
 
     def _free_abandoned(self) -> None:
-        """Fail what a dead driver left RUNNING, and ask for it again with the same values.
+        """Fail the trials that a dead driver left RUNNING, and enqueue them again with the same values.
 
-        What it had not yet suggested is drawn now: brute force cannot place a trial that ended half asked.
+        Values that were not yet suggested are drawn now: brute force cannot place a trial that ended half asked.
         """
         for left in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             params = self._suggest(optuna.trial.Trial(self._optuna, left._trial_id))
@@ -251,7 +251,7 @@ class SearchSource:
             self._optuna.enqueue_trial(params)
 
     def _queue_uncommitted(self, told: Iterable[FrozenTrial]) -> int:
-        """Train again what Optuna was told by a driver that died before the commit; it is not told twice.
+        """Train again the trials that a driver told Optuna of but died before committing; they are not told twice.
 
         Returns how many trials that are.
         """

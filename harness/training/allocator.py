@@ -1,4 +1,4 @@
-"""The C library's memory, kept between training steps instead of given back and asked for again."""
+"""Keep the C library's memory between training steps instead of returning and requesting it again."""
 
 import ctypes
 import logging
@@ -10,11 +10,11 @@ _log = logging.getLogger(__name__)
 
 
 def keep_freed_memory() -> None:
-    """Let this process reuse the memory of freed tensors. Only glibc can be told so; elsewhere nothing changes.
+    """Let this process reuse the memory of freed tensors. Only glibc has such a setting; elsewhere nothing changes.
 
     glibc maps every block above 32 MB afresh and unmaps it when it is freed, so that each activation of a large
-    batch costs a page fault per 4 KB: a third of a step of the three-layer network at batch 512. The price is that
-    the process keeps the most that it ever held.
+    batch costs a page fault per 4 KB: a third of a step of the three-layer network at batch 512. The price is that the
+    process keeps its peak memory.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""How an epoch's images are divided into batches, and the one case in which a network cannot take what is left over."""
+"""How an epoch's images are divided into batches, and the one case in which a network cannot train on the remainder."""
 
 import copy
 
@@ -13,7 +13,7 @@ class LoneImageError(ValueError):
 
 
 def batch_sizes(network: nn.Module, image_shape: ImageShape, images: int, batch_size: int) -> list[int]:
-    """The sizes of an epoch's batches: all of `batch_size`, and what is left over last.
+    """The sizes of an epoch's batches: `batch_size` each, and the remainder last.
 
     A single image that is left over joins the batch before it if `network` cannot train on one image (C, H, W): a
     batch norm at one position would see one value. LoneImageError if it is the only image.

@@ -1,4 +1,4 @@
-"""How many trials share a GPU: as many as its memory holds, by each configuration's own peak."""
+"""How many trials share a GPU: as many as fit in its memory, given each configuration's peak."""
 
 import json
 import math
@@ -20,7 +20,7 @@ BYTES_PER_PARAMETER = 16
 """A float32 value, its gradient, its momentum and the update that is made of them."""
 
 OVERHEAD_BYTES = 800 * 2**20
-"""What a process holds on a GPU before its first tensor: the CUDA context, and cuBLAS's and cuDNN's workspaces."""
+"""GPU memory that a process holds before its first tensor: the CUDA context, and cuBLAS's and cuDNN's workspaces."""
 
 MARGIN = 1.25
 """Room for what the allocator holds in pieces too small to use."""

@@ -43,11 +43,11 @@ OUT_OF_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""What torch says without a type of its own where memory does not suffice: of a CPU, a CUDA context, libraries."""
+"""Messages of torch for lack of memory that have no exception type: for a CPU, a CUDA context, libraries."""
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether a GPU's or this process's memory did not suffice."""
+    """Whether a GPU or this process ran out of memory."""
     typed = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return typed or any(words in str(error) for words in OUT_OF_MEMORY)
 
@@ -110,7 +110,7 @@ class Worker:
 
     @contextlib.contextmanager
     def _given_back(self) -> Iterator[None]:
-        """Whatever the ending, give the GPU memory that the trial used back to those that share the GPU."""
+        """However the trial ended, release its GPU memory to the other trials on the GPU."""
         try:
             yield
         finally:
