@@ -22,6 +22,7 @@ from lrlc.layers.maps import combining_weight_maps
 from lrlc.layers.matching import match_of, match_options, nearest_width
 from lrlc.layers.module_places import ModulePlaces
 from lrlc.layers.networks import build_network, check_options, check_widths, find_network
+from lrlc.layers.onnx_export import export_onnx
 from lrlc.layers.options import Option
 from lrlc.layers.parameter_groups import parameter_groups
 from lrlc.layers.penalty import penalty
@@ -75,6 +76,7 @@ __all__ = [
     "chosen_backends",
     "combining_weight_maps",
     "cost",
+    "export_onnx",
     "filter_spectrum",
     "find_network",
     "import_tf",

@@ -121,8 +121,8 @@ class CondConv2d(nn.Module):
 
 
 def _grouping(x: Tensor) -> bool:
-    """Whether the images can be groups: a traced graph has a fixed number of them, and there are none of no image."""
-    return not jit_tracing() and x.shape[0] > 0
+    """Whether the images can be groups: a traced or exported graph has a fixed number, and no image makes none."""
+    return not jit_tracing() and not torch.compiler.is_exporting() and x.shape[0] > 0
 
 
 @layer_kind("cond_conv", ranked=True)

@@ -151,9 +151,10 @@ def centres(x: Tensor, geometry: Geometry) -> Tensor:
     margins = (-starts[1], ends[1], -starts[0], ends[0])  # negative padding crops
     if strides == (1, 1):
         return F.pad(x, margins)
-    sums = F.avg_pool2d(F.pad(x, margins), strides, divisor_override=1)
-    pixels = F.pad(x.new_ones(1, 1, *geometry.input_size), margins)
-    return sums / F.avg_pool2d(pixels, strides, divisor_override=1).clamp_min(1)
+    # Means of means rather than sums over counts: torch's ONNX exporter passes over a pool's divisor_override.
+    means = F.avg_pool2d(F.pad(x, margins), strides)
+    seen = F.avg_pool2d(F.pad(x.new_ones(1, 1, *geometry.input_size), margins), strides)
+    return means / seen.clamp_min(1 / (strides[0] * strides[1]))
 
 
 def _groups(out_channels: int, group_channels: int) -> int:

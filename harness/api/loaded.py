@@ -109,15 +109,10 @@ class StudyResults:
 
         After its last epoch, or (`best`) after that of the best validation accuracy. UserError where none was kept.
         """
-        from lrlc.harness.run.kept_models import read_model
-        from lrlc.results.models import path
+        from lrlc.harness.run.kept_models import kept_model
 
-        what = "best_weights" if best else "weights"
-        if (content := self.store.model(trial_id, what)) is None:
-            raise UserError(
-                f"{trial_id}: no {what} of it were kept; `keep: [{what}]` in the study keeps them"
-            )
-        return read_model(content, str(path(self.store.root, trial_id, what)))
+        model, _ = kept_model(self.store, trial_id, "best_weights" if best else "weights")
+        return model
 
     def claims(self) -> pd.DataFrame:
         """One row per test of a claim, with its verdict and the effect with its 95% interval; empty without claims.

@@ -17,6 +17,7 @@ from lrlc.harness.text import counted
 from lrlc.results import models
 from lrlc.results.correct import correct_matrix
 from lrlc.results.environments import Environment
+from lrlc.results.names import layers_name
 from lrlc.results.schema import TrialResult, TrialStatus
 from lrlc.results.store import Store
 
@@ -41,7 +42,7 @@ class FoundTrial:
     @property
     def label(self) -> str:
         rank = f" rank {self.row['rank']:.0f}" if self.row["rank"] is not None else ""
-        placement = f" layers {self.row['placement']}" if self.row["placement"] else ""
+        placement = f" {layers_name(self.row['placement'])}" if self.row["placement"] else ""
         return f"{self.row['dataset']} {self.row['kind']}{rank}{placement} seed {self.row['seed']}"
 
     @property

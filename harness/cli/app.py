@@ -18,6 +18,7 @@ from lrlc.harness.bench.cli import bench_app
 from lrlc.harness.cli import bundle as bundle_cli
 from lrlc.harness.cli import installation, study_files, usage
 from lrlc.harness.cli import jobs as jobs_cli
+from lrlc.harness.cli import onnx as onnx_cli
 from lrlc.harness.cli import results as results_cli
 from lrlc.harness.cli import show as show_cli
 from lrlc.harness.cli.data import data_app
@@ -95,6 +96,7 @@ app.command()(installation.doctor)
 study_files.register(app)
 results_cli.register(app)  # after the commands that train, as --help lists them
 show_cli.register(app)
+onnx_cli.register(app)
 jobs_cli.register(app)
 bundle_cli.register(app)
 

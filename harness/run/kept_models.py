@@ -87,6 +87,15 @@ def as_model(weights: KeptWeights) -> nn.Module:
     return model.eval()
 
 
+def kept_model(store: Store, trial_id: str, what: Kept) -> tuple[nn.Module, tuple[int, int, int]]:
+    """The network as `read_model` gives it, and the shape (C, H, W) of its images; UserError where none was kept."""
+    if (content := store.model(trial_id, what)) is None:
+        raise UserError(f"{trial_id}: no {what} of it were kept; `keep: [{what}]` in the study keeps them")
+    model = read_model(content, str(models.path(store.root, trial_id, what)))
+    channels, height, width = json.loads(_metadata(content)["image_shape"])
+    return model, (channels, height, width)
+
+
 def read_model(content: bytes, where: str) -> nn.Module:
     """The network with its weights, for evaluation, on the CPU.
 

@@ -1,0 +1,36 @@
+"""`lrlc export-onnx TRIAL`: a trained network as an ONNX file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lrlc.harness.cli.options import RESULTS, ResultsDir
+from lrlc.harness.text import show
+
+
+def export_onnx(
+    trial: Annotated[
+        str, typer.Argument(metavar="TRIAL", help="A trial's id, or as much of it as is unique.")
+    ],
+    results: ResultsDir = RESULTS,
+    best: Annotated[
+        bool, typer.Option("--best", help="The weights of the best epoch rather than the last.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write; TRIAL.onnx if not said.")
+    ] = None,
+) -> None:
+    """Write a trained network as ONNX, compared with what it answers here; its study has to keep weights."""
+    from lrlc import layers
+    from lrlc.harness.api.trial import find_trial
+    from lrlc.harness.run.kept_models import kept_model
+
+    found = find_trial(trial, results)
+    model, image_shape = kept_model(found.store, found.id, "best_weights" if best else "weights")
+    show(str(layers.export_onnx(model, out or Path(f"{found.id}.onnx"), image_shape)))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `lrlc`."""
+    app.command()(export_onnx)
