@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -18,6 +19,7 @@ FORBIDDEN = {
     "results": OURS - {"results", "studies"} | {"ray", "optuna", "torch"},
 }
 RAY_ROOMS = {
+    "harness/run/ray_cluster.py",
     "harness/run/ray_pool.py",
     "harness/run/ray_worker.py",
     "harness/cluster/runtime_env.py",
@@ -36,6 +38,7 @@ MODULES = {
 """Our files, by what they are imported as without `lrlc.`."""
 
 
+@cache
 def named(path: Path) -> set[str]:
     """All that a file imports, wherever in it and for types alone too: 'torch', 'lrlc.layers.errors'."""
     names: set[str] = set()
@@ -107,6 +110,12 @@ def test_a_room_imports_only_rooms_above_it_in_the_docs() -> None:
         if order.index(room(other)) > order.index(room(name))
     ]
     assert upward == []
+
+
+def test_a_session_is_handed_its_store_and_who_watches_it() -> None:
+    taken = imported_modules(MODULES["harness.run.session"])
+    assert "results.store" in taken
+    assert not taken & {"harness.named_store", "harness.run.display"}
 
 
 def test_only_the_ray_executor_and_submit_import_ray() -> None:

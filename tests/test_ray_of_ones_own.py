@@ -26,7 +26,7 @@ import os
 from pathlib import Path
 from lrlc.harness.cluster import ray_setup
 ray_setup.prepare(joins_cluster=False)
-from lrlc.harness.run.ray_pool import connect
+from lrlc.harness.run.ray_cluster import connect
 connect("local")
 mine = {str(os.getpid())}
 parents = {p.parent.name: p.read_text().rpartition(")")[2].split()[1] for p in Path("/proc").glob("[0-9]*/stat")}

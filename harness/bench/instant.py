@@ -14,7 +14,8 @@ from lrlc.harness.plan.planning import Planner
 from lrlc.harness.run.driver import Driver, GridSource, TrialSource
 from lrlc.harness.run.executor import Finished
 from lrlc.harness.run.fate import Fate
-from lrlc.harness.run.ray_pool import RayExecutor, connect
+from lrlc.harness.run.ray_cluster import connect
+from lrlc.harness.run.ray_pool import RayExecutor
 from lrlc.harness.training.worker import WorkerSettings
 from lrlc.harness.trial import Trial, blank_result, stopped_result
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus

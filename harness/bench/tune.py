@@ -9,7 +9,7 @@ from typing import Any
 from ray import tune
 
 from lrlc.harness.bench.instant import cpu_share
-from lrlc.harness.run.ray_pool import connect
+from lrlc.harness.run.ray_cluster import connect
 
 
 class _Instant(tune.Trainable):

@@ -87,22 +87,35 @@ def _slots(on: SlotOptions) -> "Slots":
     return Slots(on.serial, on.processes, on.address, on.max_in_flight)
 
 
-def _run(
-    sessions: "Iterator[RunSession]",
-    *,
-    slots: "Slots",
-    as_json: bool,
-) -> None:
+def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", as_json: bool) -> None:
     """Run each to its end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds.
 
     The exit code is 1 where a trial of the plan has failed.
     """
+    from lrlc.results.store import DEFAULT_PROFILE
+
+    session, exit_code = _train(sessions, slots)
+    counts = session.store.counts()
+    if as_json:
+        print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
+    else:
+        listed = ", ".join(f"{count} {status}" for status, count in counts.items())
+        show(f"{session.store.root}: {listed or 'no rows'}")
+    if exit_code:
+        say("stopped; finished trials are kept, the same command goes on")
+        raise typer.Exit(exit_code)
+    if failed := len(session.store.broken_trials(session.profile or DEFAULT_PROFILE)):
+        those = "those of the grid" if session.study.search else "them"
+        say(f"{counted(failed, 'trial')} failed: `lrlc status` shows why, `lrlc retry` trains {those} again")
+        raise typer.Exit(1)
+
+
+def _train(sessions: "Iterator[RunSession]", slots: "Slots") -> "tuple[RunSession, int]":
+    """Run the sessions; the last one that was begun, and the exit code if a signal stopped it, else 0."""
     from lrlc.harness.cli.interrupts import Stopped, stoppable
     from lrlc.harness.run.display import Display
     from lrlc.harness.run.slots import make_executor
-    from lrlc.results.store import DEFAULT_PROFILE
 
-    stopped: Stopped | None = None
     for session in sessions:
         executor = make_executor(session, slots)
         say(session.headline())
@@ -110,18 +123,5 @@ def _run(
             with stoppable(in_process=slots.serial) as may_stop:
                 session.run(executor, Display, may_stop)
         except Stopped as stop:
-            stopped = stop
-            break
-    counts = session.store.counts()
-    if as_json:
-        print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
-    else:
-        listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-        show(f"{session.store.root}: {listed or 'no rows'}")
-    if stopped:
-        say("stopped; finished trials are kept, the same command goes on")
-        raise typer.Exit(stopped.exit_code)
-    if failed := len(session.store.broken_trials(session.profile or DEFAULT_PROFILE)):
-        those = "those of the grid" if session.study.search else "them"
-        say(f"{counted(failed, 'trial')} failed: `lrlc status` shows why, `lrlc retry` trains {those} again")
-        raise typer.Exit(1)
+            return session, stop.exit_code
+    return session, 0

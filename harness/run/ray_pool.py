@@ -4,22 +4,18 @@ A plain call for each report costs half of what a streaming one does, and no mem
 Actors beyond what the cluster holds now stay pending: they start as nodes join, and Ray's autoscaler sees them.
 """
 
-import logging
 import math
-import os
-import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
-import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from lrlc.harness.errors import UserError, first_line
 from lrlc.harness.run.executor import Event, Finished, Lost, Printed, as_events
+from lrlc.harness.run.ray_cluster import offered, refuse_what_never_fits, resources
 from lrlc.harness.run.ray_worker import OutputPlace, Reporter, left_behind
 from lrlc.harness.text import say
 from lrlc.harness.training.worker import Worker, WorkerSettings
@@ -34,9 +30,6 @@ MOST_PENDING = 16
 
 MOST_STILLBORN = 3 * MOST_PENDING
 """Consecutive workers that may die during start-up before the run gives up."""
-
-ANSWER_SECONDS = 10
-"""How long to wait for a cluster's address to answer; Ray itself would keep trying for many minutes."""
 
 SECONDS_BEFORE_A_WORD = 30.0
 """If no trial can run for lack of resources for this long, a line says so."""
@@ -75,78 +68,6 @@ class _Flight:
         self.expected -= 1
 
 
-def connect(address: str) -> None:
-    """Join the cluster at `address`; 'local' starts one for this run. UserError if none answers."""
-    if ray.is_initialized():
-        return
-    _refuse_silence(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
-    last: Exception | None = None
-    for _ in range(2):  # under load a local node can miss its own start-up time limit
-        try:
-            # With an address other than "local" no dashboard is started, whatever is asked.
-            ray.init(
-                address=address,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                include_dashboard=False if address == "local" else None,
-            )
-            return
-        except Exception as error:  # Ray raises a bare one where a node does not start in time
-            last = error
-            if address != "local":
-                break
-    assert last is not None
-    if address == "local":
-        raise UserError(
-            f"Ray did not start on this machine ({first_line(last)}); try again, or run with --processes N"
-        ) from last
-    raise UserError(
-        f"--address {address}: no Ray cluster answered ({first_line(last)}); start one with `ray start --head`"
-    ) from last
-
-
-def _refuse_silence(address: str) -> None:
-    """UserError if nothing listens at HOST:PORT; any other form of address is left to Ray."""
-    host, _, port = address.rpartition(":")
-    if "/" in address or not host or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(
-            f"--address {address}: no Ray cluster answered ({reason}); "
-            "give the address that `ray start --head` printed, for example 10.0.0.1:6379"
-        ) from error
-
-
-def _cluster_resources() -> Mapping[str, float]:
-    return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
-
-
-def cluster_gpus() -> float:
-    """GPUs of the cluster we are connected to."""
-    return _cluster_resources().get("GPU", 0.0)
-
-
-def gpu_bytes(accelerator_type: str | None) -> int | None:
-    """The memory of one of the cluster's GPUs, as torch sees it there; None if none answers within a minute."""
-    asked: dict[str, object] = {"num_cpus": 0, "num_gpus": 0.01, "max_retries": 0}
-    if accelerator_type:
-        asked["accelerator_type"] = accelerator_type
-    ref = ray.remote(**asked)(_memory_of_gpu).remote()  # type: ignore[call-overload]
-    try:
-        found: int | None = ray.get(ref, timeout=60)
-    except (RayError, TimeoutError):
-        ray.cancel(ref, force=True)
-        return None
-    return found
-
-
-def _memory_of_gpu() -> int | None:
-    return int(torch.cuda.get_device_properties(0).total_memory) if torch.cuda.is_available() else None
-
-
 class RayExecutor:
     """At most `max_in_flight` actors, as many as the cluster's free resources hold.
 
@@ -167,7 +88,7 @@ class RayExecutor:
     ) -> None:
         self._settings, self._max_in_flight, self._share_of = settings, max_in_flight, share
         if not can_grow:
-            _refuse_what_never_fits(settings)
+            refuse_what_never_fits(settings)
         self._remote: dict[str, object] = {"num_cpus": settings.cpus}
         if accelerator_type:
             self._remote["accelerator_type"] = accelerator_type
@@ -320,8 +241,8 @@ class RayExecutor:
             self._waiting_since = time.monotonic()
         elif time.monotonic() - self._waiting_since > SECONDS_BEFORE_A_WORD:
             self._waiting_since = math.inf  # once
-            asked = _asked(self._settings.cpus, self._gpus)
-            say(f"waiting for workers to start: each asks for {asked}; {_offered()}")
+            asked = resources(self._settings.cpus, self._gpus)
+            say(f"waiting for workers to start: each asks for {asked}; {offered()}")
 
 
 def _printed(flight: _Flight, text: str) -> list[Event]:
@@ -337,26 +258,3 @@ def _lost(trial: Trial, error: RayError) -> Lost:
     # Of a killed process alone Ray speaks at length of nodes too.
     node = "node" in lines[0].lower() or "its node has died" in str(error)
     return Lost(trial, lines[0], with_node=node, out_of_memory=isinstance(error, OutOfMemoryError))
-
-
-def _refuse_what_never_fits(settings: WorkerSettings) -> None:
-    total = _cluster_resources()
-    asked = {"CPU": settings.cpus, "GPU": settings.gpus}
-    if min((_fits(total.get(name, 0.0), share) for name, share in asked.items() if share > 0), default=1) < 1:
-        raise UserError(f"resources: a trial asks for {_asked(settings.cpus, settings.gpus)}; {_offered()}")
-
-
-def _asked(cpus: float, gpus: float) -> str:
-    return f"{cpus:g} CPUs and {gpus:g} GPUs"
-
-
-def _offered() -> str:
-    total = _cluster_resources()
-    return f"the cluster has {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
-
-
-def _fits(total: float, share: float) -> int:
-    """How many trials of `share` fit; a fraction of a GPU never spans two."""
-    if share >= 1:
-        return int(total // share)
-    return int(total) * math.floor(1 / share + 1e-9)

@@ -41,7 +41,8 @@ def make_executor(session: RunSession, slots: Slots) -> Executor:
 
 def _ray_executor(session: RunSession, address: str, max_in_flight: int) -> Executor:
     ray_setup.prepare(joins_cluster=address != "local")
-    from lrlc.harness.run.ray_pool import RayExecutor, cluster_gpus, connect, gpu_bytes
+    from lrlc.harness.run.ray_cluster import cluster_gpus, connect, gpu_bytes
+    from lrlc.harness.run.ray_pool import RayExecutor
 
     connect(address)
     asked = session.study.resources
