@@ -58,6 +58,14 @@ def test_training_is_compared_with_a_plain_loop() -> None:
     ]
 
 
+def test_processes_that_train_together_are_timed_together() -> None:
+    words = ["bench", "together", "--counts", "1,100000", "--batch", "2", "--seconds", "0", "--json"]
+    done = CliRunner().invoke(app, words)
+    (alone,) = json.loads(done.stdout)["results"]
+    assert alone["processes"] == 1
+    assert alone["images_per_second"] > 0
+
+
 def test_precisions_are_compared_for_every_network() -> None:
     found = bench("precision", "--batch", "2", "--sizes", "8,9")["results"]
     assert {(each["network"], each["size"]) for each in found} >= {("convolution", 8), ("LRLC 4, layer 3", 9)}

@@ -257,3 +257,19 @@ def test_a_measurement_is_kept_and_not_made_again(tmp_path: Path) -> None:
     kept = sorted(path.name for path in (tmp_path / "home/bench").iterdir())
     assert kept == ["first.txt", "second.log"]
     assert (tmp_path / "home/bench/first.txt").read_text() == "42\n"
+
+
+def test_as_many_trials_share_a_gpu_as_was_measured_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = stages.machine(tmp_path, Path(sys.executable), FACTS)
+    monkeypatch.setattr(stages.os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(stages.Machine, "gpus", lambda self: 1)
+    assert (stages.slots(on, None), stages.slots(on, 3)) == (15, 3)
+    rates = {1: 10.0, 4: 39.5, 8: 40.0}
+    told = {"results": [{"processes": n, "images_per_second": rate} for n, rate in rates.items()]}
+    (tmp_path / "home/bench").mkdir(parents=True)
+    (tmp_path / "home/bench/together.txt").write_text(f"a warning\n{json.dumps(told, indent=2)}\n")
+    assert stages.slots(on, None) == 4
+    (tmp_path / "home/bench/together.txt").write_text("{")
+    assert stages.slots(on, None) == 15

@@ -1,4 +1,4 @@
-"""`lrlc bench layers | check | kernels | training | precision | overhead | tables`."""
+"""`lrlc bench layers | check | kernels | training | precision | together | overhead | tables`."""
 
 import importlib.util
 import json
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lrlc.harness.bench.precision import Gain
     from lrlc.harness.bench.resnet import NetworkRow
     from lrlc.harness.bench.timing import Ratio
+    from lrlc.harness.bench.together import Together
     from lrlc.harness.bench.training import TrainingMeasured
 
 bench_app = typer.Typer(help="Measure layers, training and scheduling on this machine.", no_args_is_help=True)
@@ -165,6 +166,27 @@ def bench_precision(
     _show(device, found, [_precision_table(found)], as_json)
 
 
+@bench_app.command("together")
+def bench_together(
+    counts: Annotated[
+        str, typer.Option(help="Numbers of processes; those over the number of cores are left out.")
+    ] = "1,2,4,8,15",
+    batch: Annotated[int, typer.Option(min=2, help="Images a batch.")] = 128,
+    seconds: Annotated[float, typer.Option(min=0, help="How long each number of processes trains.")] = 5.0,
+    dtype: Dtype = "float32",
+    as_json: AsJson = False,
+) -> None:
+    """Time trials in several processes at once: how many of them train most images a second?"""
+    import os
+
+    from lrlc.harness.bench.together import measure_together
+
+    device, chosen = _prepare(None), _whole_numbers("--counts", counts)
+    fitting = [count for count in chosen if count <= (os.cpu_count() or 1)] or [1]
+    found = measure_together(fitting, seconds, batch, _dtype(dtype), device)
+    _show(device, found, [_together_table(found)], as_json)
+
+
 @bench_app.command("overhead")
 def bench_overhead(
     trials: Annotated[str, typer.Option(help="Sizes of grids to run, as in 100,1000.")] = "100,1000,10000",
@@ -300,6 +322,14 @@ def _precision_table(found: "Sequence[Gain]") -> list[list[str]]:
         times = [f"{each.milliseconds:.1f}", f"{each.peer_milliseconds:.1f}"]
         size = f"{gain.size}x{gain.size}"
         table.append([gain.network, size, f"{each.ratio:.2f}", f"{each.low:.2f}-{each.high:.2f}", *times])
+    return table
+
+
+def _together_table(found: "Sequence[Together]") -> list[list[str]]:
+    table = [["processes", "images a second", f"over {found[0].processes}"]]
+    for each in found:
+        gain = each.images_per_second / found[0].images_per_second
+        table.append([str(each.processes), f"{each.images_per_second:,.0f}", f"{gain:.2f}"])
     return table
 
 

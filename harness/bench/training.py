@@ -49,14 +49,14 @@ def measure_training(
     The plain loop runs in a process of its own, which has none of the harness's settings but the thread count.
     """
     images = 2 * max(batches)
-    dataset = _random_dataset(images)
+    dataset = random_dataset(images)
     steps: dict[str, Step] = {}
     with ExitStack() as processes:
         for batch in batches:
             plain = processes.enter_context(_PlainLoop(images, batch, device))
             steps[f"{PLAIN_LOOP} {batch}"] = plain.epoch
             for kind, rank in [("conv", None), *(("lrlc", rank) for rank in ranks)]:
-                steps[_ours(kind, rank, batch)] = _harness_epoch(
+                steps[_ours(kind, rank, batch)] = harness_epoch(
                     dataset, kind, rank, batch, precision, rounds, device
                 )
         times = interleave(steps, rounds)
@@ -79,7 +79,7 @@ def _ours(kind: str, rank: int | None, batch: int) -> str:
     return f"lrlc-bench, {kind}{'' if rank is None else f' K={rank}'} {batch}"
 
 
-def _random_dataset(images: int) -> Dataset:
+def random_dataset(images: int) -> Dataset:
     generator = np.random.default_rng(0)
 
     def split(count: int) -> Split:
@@ -89,7 +89,7 @@ def _random_dataset(images: int) -> Dataset:
     return Dataset("random", split(images), split(2), split(2), CLASSES, (-1.0, 1.0), "random")
 
 
-def _harness_epoch(
+def harness_epoch(
     dataset: Dataset,
     kind: str,
     rank: int | None,
@@ -179,7 +179,7 @@ class _PlainLoop:
 def _serve_plain_epochs(requests: Connection, images: int, batch: int, device: str, threads: int) -> None:
     torch.set_num_threads(threads)
     where = torch.device(device)
-    epoch = timed(_plain_epoch(_random_dataset(images).train, batch, where), where)
+    epoch = timed(_plain_epoch(random_dataset(images).train, batch, where), where)
     try:
         while True:
             requests.recv()

@@ -3,6 +3,7 @@
 What has been done is kept in home/ and not done again; a study goes on from its tables.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -26,7 +27,10 @@ BENCHMARKS_SHARE = 0.25
 """Of the time that is left once the kernels were tested, benchmarks take no more than this."""
 
 TEST = ("kernels", ("-m", "lrlc", "bench", "check"))
+AS_GOOD = 0.97
+
 ON_A_GPU = {
+    "together": ("-m", "lrlc", "bench", "together", "--dtype", "bfloat16", "--json"),
     "operators": ("-m", "lrlc.harness.bench.gpu", "--no-checks"),
     "training": ("-m", "lrlc", "bench", "training", "--dtype", "bfloat16", "--rounds", "5"),
     "layers": ("-m", "lrlc", "bench", "layers", "--rounds", "5", "--dtype", "bfloat16"),
@@ -144,12 +148,25 @@ def train(on: Machine, studies: Sequence[BundledStudy], processes: int, limit: L
 
 
 def slots(on: Machine, asked: int | None) -> int:
-    """Trials at once: as asked, else a core each; with GPUs one core is left to the driver, and 15 are enough for each.
+    """Trials at once: as asked, else a core each; on GPUs as many on each as was measured best, else 15.
 
-    On an H100 with 16 cores 15 small networks at once were the fastest.
+    There a core is left to the driver. 15 small networks at once were the fastest on an H100 with 16 cores.
     """
     cores, gpus = os.cpu_count() or 1, on.gpus()
-    return asked or (max(1, min(cores - 1, 15 * gpus)) if gpus else cores)
+    if asked or not gpus:
+        return asked or cores
+    return max(1, min(cores - 1, gpus * (_measured_best(on) or 15)))
+
+
+def _measured_best(on: Machine) -> int | None:
+    """The fewest processes that train within a few per cent as fast as any number that was measured."""
+    try:
+        text = (on.folder / HOME / "bench" / "together.txt").read_text("utf-8")
+        told, _ = json.JSONDecoder().raw_decode(text, text.index("{\n"))  # behind libraries' warnings
+        rates = {int(each["processes"]): float(each["images_per_second"]) for each in told["results"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return min(count for count, rate in rates.items() if rate >= AS_GOOD * max(rates.values()))
 
 
 def _once(on: Machine, name: str, words: Sequence[str], limit: Limit) -> int | None:
