@@ -266,7 +266,7 @@ def test_the_command_writes_markdown_and_names_the_formats_that_there_are(
     assert lrlc(*asked, "--format", "markdown").stdout.strip() == str(tmp_path / "report.md")
     assert {path.name for path in tmp_path.iterdir()} >= {"report.md", "report_files"}
     (line,) = lrlc(*asked, "--format", "pdf", code=2).stderr.splitlines()
-    assert line == "lrlc: cannot write a report as 'pdf'; known: html, markdown"
+    assert line == "lrlc: cannot write a report as 'pdf'; known: html, markdown, latex"
 
 
 def test_no_letter_of_a_text_is_taken_for_markup() -> None:

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 bench_app = typer.Typer(help="Measure layers, training and scheduling on this machine.", no_args_is_help=True)
 
-Batches = Annotated[
-    list[int] | None, typer.Option("--batch", min=2, help="Images a batch; repeat for several.")
-]
+Batches = Annotated[list[int] | None, typer.Option("--batch", min=2, help="Batch size; repeat for several.")]
 Ranks = Annotated[str, typer.Option(help="Ranks, as in 2,4,7.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds to take the median of.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's own number by default.")]
@@ -97,7 +95,7 @@ def bench_check() -> None:
 @bench_app.command("kernels")
 def bench_kernels(
     target: Annotated[str, typer.Option(help="sm_80, sm_90 or sm_100.")] = "sm_90",
-    batch: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 128,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 128,
     channels: Annotated[int, typer.Option(min=1, help="Channels of the input.")] = 64,
     out: Annotated[int, typer.Option(min=1, help="Channels of the output.")] = 64,
     size: Annotated[int, typer.Option(min=3, help="Height and width of the input.")] = 32,
@@ -148,7 +146,7 @@ def bench_training(
 
 @bench_app.command("precision")
 def bench_precision(
-    batch: Annotated[int, typer.Option(min=2, help="Images a batch.")] = 64,
+    batch: Annotated[int, typer.Option(min=2, help="Batch size.")] = 64,
     sizes: Annotated[str, typer.Option(help="Pixels on each side of the images, as in 16,32.")] = "16,32",
     rounds: Rounds = 10,
     threads: Threads = 1,

@@ -31,7 +31,7 @@ def write_bundle(
     UserError, with nothing left behind, where `out` is there already or something cannot be had.
     """
     if out.exists():
-        raise UserError(f"--out {out}: is there already; name a folder that is not, or delete it")
+        raise UserError(f"--out {out}: already exists; name a new folder, or delete it")
     hidden = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
     hidden.mkdir(parents=True)
     try:

@@ -28,24 +28,24 @@ def bundle(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", callback=as_written, help="The folder to write, which is not there yet.")
+        Path, typer.Option("--out", callback=as_written, help="The folder to write; it must not exist yet.")
     ],
     profile: ProfileName = None,
     data: DataDir = None,
     platform: Annotated[
-        str | None, typer.Option(help="linux-x86_64 or linux-aarch64; this machine's if not said.")
+        str | None, typer.Option(help="linux-x86_64 or linux-aarch64; by default this machine's.")
     ] = None,
     python: Annotated[
-        str | None, typer.Option(help="The Python there, as in 3.12; this one's if not said.")
+        str | None, typer.Option(help="The Python there, as in 3.12; by default this one's.")
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Cut into parts of at most this size, as in 60MB, for a transfer.")
     ] = None,
     without_ray: Annotated[
-        bool, typer.Option("--without-ray", help="Leave Ray out: run.sh does without it.")
+        bool, typer.Option("--without-ray", help="Leave out Ray, which run.sh does not need.")
     ] = False,
     without_torch: Annotated[
-        bool, typer.Option("--without-torch", help="Leave torch out: the Python there has one.")
+        bool, typer.Option("--without-torch", help="Leave out torch, and use that of the Python there.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,7 +72,7 @@ def bundle(
 def adopt(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="What a bundle has to bring home, or another results folder."),
+        typer.Argument(metavar="DIR", help="A bundle that has run, or another results folder."),
     ],
     results: ResultsDir = RESULTS,
     as_json: AsJson = False,

@@ -55,7 +55,7 @@ def submit(
     ] = None,
     max_in_flight: MaxInFlight = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "--wait", help="Show its log to the end; exit code 1 if it failed.")
+        bool, typer.Option("--follow", "--wait", help="Follow its log to the end; exit code 1 if it failed.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -85,7 +85,7 @@ def submit(
     if follow:
         _follow(job_id, address, log_to_stderr=as_json)
     else:
-        say(f"`lrlc logs {job_id} -f` shows what it says, `lrlc stop {job_id}` ends it")
+        say(f"`lrlc logs {job_id} -f` shows its log, `lrlc stop {job_id}` ends it")
 
 
 def jobs(address: Dashboard = DASHBOARD, as_json: AsJson = False) -> None:
@@ -110,7 +110,7 @@ def logs(
     name: JobName,
     address: Dashboard = DASHBOARD,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on to the end; exit code 1 if the job failed.")
+        bool, typer.Option("--follow", "-f", help="Follow the log to the end; exit code 1 if the job failed.")
     ] = False,
     trial: Annotated[
         str | None, typer.Option(help="What this trial of the study printed, from its results.")

@@ -64,7 +64,7 @@ class SlotOptions:
         False
     )
     processes: Annotated[
-        int | None, typer.Option(min=1, help="In as many processes of this machine, without Ray.")
+        int | None, typer.Option(min=1, help="In this many processes on this machine, without Ray.")
     ] = None
     address: Annotated[
         str, typer.Option(help="A Ray cluster; 'local' starts one here, 'auto' joins the one it runs in.")

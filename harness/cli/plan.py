@@ -10,7 +10,7 @@ from lrlc.harness.text import counted, duration, print_json, show
 
 def plan(
     asked: StudyOptions,
-    probe: Annotated[bool, typer.Option(help="Time a few batches where no past row tells.")] = True,
+    probe: Annotated[bool, typer.Option(help="Time a few batches where no earlier row gives a time.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would train, what is done, and how long the rest will take."""

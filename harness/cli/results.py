@@ -17,17 +17,17 @@ def plot(
     out: OutDir = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="png, svg or pdf; repeatable; png and svg if not said."),
+        typer.Option("--format", help="png, svg or pdf; repeatable; png and svg by default."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="This figure alone; repeatable.")
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Draw only this figure; repeatable.")
     ] = None,
     width: Annotated[
         str | None, typer.Option(metavar="column|text|INCHES", help="How wide figures are, for a paper.")
     ] = None,
     cells: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="These cells alone: 'LRLC*' or kind=lrlc,rank=4; repeatable."),
+        typer.Option(metavar="PATTERN", help="Only these cells: 'LRLC*' or kind=lrlc,rank=4; repeatable."),
     ] = None,
 ) -> None:
     """Draw every figure again from the tables alone."""
@@ -109,7 +109,7 @@ def compare(
         typer.Option(min=0, callback=finite, help="Points of accuracy that do not count in practice."),
     ] = None,
     any_regime: Annotated[
-        bool, typer.Option("--any-regime", help="Judge networks that are known not to be trained, too.")
+        bool, typer.Option("--any-regime", help="Also judge networks that are known to be out of regime.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

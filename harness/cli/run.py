@@ -48,9 +48,13 @@ def run(
 def retry(
     asked: StudyOptions,
     on: SlotOptions,
-    failed: Annotated[bool, typer.Option("--failed", help="Those that an error stopped.")] = False,
-    timed_out: Annotated[bool, typer.Option("--timed-out", help="Those that met their time limit.")] = False,
-    out_of_memory: Annotated[bool, typer.Option("--out-of-memory", help="Those without enough.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Trials that an error stopped.")] = False,
+    timed_out: Annotated[
+        bool, typer.Option("--timed-out", help="Trials that reached their time limit.")
+    ] = False,
+    out_of_memory: Annotated[
+        bool, typer.Option("--out-of-memory", help="Trials that ran out of memory.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Like run, and train again the grid's trials that failed: all of them, or those that are named."""

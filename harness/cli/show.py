@@ -19,9 +19,7 @@ LOG_LINES = 10
 
 
 def show(
-    trial: Annotated[
-        str, typer.Argument(metavar="TRIAL", help="A trial's id, or as much of it as is unique.")
-    ],
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial's id, or a unique beginning of it.")],
     results: ResultsDir = RESULTS,
     data: DataDir = None,
     verify: Annotated[

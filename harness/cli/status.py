@@ -22,11 +22,14 @@ def status(
     seconds: Annotated[
         float | None,
         typer.Argument(
-            metavar="[SECONDS]", min=0.1, callback=finite, help="How often --watch looks; 5 if not said."
+            metavar="[SECONDS]",
+            min=0.1,
+            callback=finite,
+            help="Seconds between updates of --watch; 5 by default.",
         ),
     ] = None,
     results: ResultsDir = RESULTS,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on until nothing is missing.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep updating until nothing is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a study's rows by status, its failures, damaged parts, who runs it and a search's best suggestions.

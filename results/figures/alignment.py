@@ -28,12 +28,12 @@ from lrlc.studies.claims import Cells
 from lrlc.studies.titles import Title
 
 CAPTION = (
-    "Gain over convolution against the alignment of the images (the mean correlation of two of them, 1 if all are one) "
-    "and against the value of position (what a linear classifier of pixels reaches beyond one of pooled random "
-    "convolutions). A point is a data set as trained on, with its 95% t interval over paired seeds; a line joins the "
-    "shifts of one data set, which take its alignment away (hollow: shifted). Ranks are chosen on validation, for a "
-    "gain by the first seeds, which do not report it. Layer kinds are drawn a little apart; an arrowhead says that an "
-    "interval goes on beyond the panel."
+    "Gain over convolution against the alignment of the images (the mean correlation of two of them, 1 if all "
+    "are identical) and against the value of position (the accuracy of a linear classifier of pixels beyond that "
+    "of one of pooled random convolutions). A point is a data set as trained on, with its 95% t interval over "
+    "paired seeds; a line joins the shifts of one data set, which reduce its alignment (hollow: shifted). Ranks "
+    "are chosen on validation; for a gain by the first seeds, which are then left out of it. Layer kinds are "
+    "drawn slightly apart; an arrowhead means that an interval extends beyond the panel."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "translate", "status", "seed",

@@ -6,10 +6,10 @@ from lrlc.results.figures.weight_maps import TRIAL_COLUMNS, Figure, draw_maps
 __all__ = ["CAPTION", "TRIAL_COLUMNS", "draw"]
 
 CAPTION = (
-    "Learned combining weights of fixed low-rank locally connected layers: "
-    "a map per filter bank over the output positions, beside the mean training image, all on one scale. Weights are "
-    "times the rank, so that 1, white, is an equal share: purple counts more, orange less. "
-    "Of each data set the cell with the best mean validation accuracy is shown, its first seed."
+    "Learned combining weights of fixed low-rank locally connected layers: a map per filter bank over the output "
+    "positions, beside the mean training image, all on one scale. Weights are multiplied by the rank, so that 1, "
+    "white, is an equal share: purple is more, orange less. For each data set the first seed of the cell with "
+    "the best mean validation accuracy is shown."
 )
 
 

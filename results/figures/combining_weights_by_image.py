@@ -6,10 +6,10 @@ from lrlc.results.figures.weight_maps import TRIAL_COLUMNS, Figure, draw_maps
 __all__ = ["CAPTION", "TRIAL_COLUMNS", "draw"]
 
 CAPTION = (
-    "Combining weights of input-dependent low-rank locally connected layers for the first test images: "
-    "a map per filter bank over the output positions, beside the image as the trial saw it, all on one scale. Weights "
-    "are times the rank, so that 1, white, is an equal share: purple counts more, orange less. "
-    "Of each data set, the cell of best mean validation accuracy is shown: its first seed, its last layer."
+    "Combining weights of input-dependent low-rank locally connected layers for the first test images: a map per "
+    "filter bank over the output positions, beside the image as the trial saw it, all on one scale. Weights are "
+    "multiplied by the rank, so that 1, white, is an equal share: purple is more, orange less. For each data set "
+    "the last layer of the first seed of the cell with the best mean validation accuracy is shown."
 )
 
 

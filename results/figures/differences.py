@@ -21,12 +21,12 @@ from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 from lrlc.studies.claims import Cells
 
 CAPTION = (
-    "Difference in test accuracy from a plain convolution trained with the same seed: "
-    "mean and 95% t interval over seeds, a faint dot each, or a faint bar for the middle 90% of many. "
-    "Of several ranks the first seeds choose one on validation, and do not report it; the wide convolution is, where "
-    "it was trained, that of as many parameters as the LRLC in the same place. "
-    "Right: the rank and the parameters of the whole network. A star: the rank was chosen, and the seeds named above "
-    "report. An arrowhead says that an interval goes on beyond the panel."
+    "Difference in test accuracy from a plain convolution trained with the same seed: mean and 95% t interval "
+    "over seeds, with a faint dot for each seed, or a faint bar for the middle 90% of many. Where there are "
+    "several ranks, the first seeds choose one on validation and are left out of the result; the wide "
+    "convolution, if it was trained, is the one with as many parameters as the LRLC at the same placement. "
+    "Right: the rank and the parameters of the whole network. A star: the rank was chosen, and the result is "
+    "over the seeds named above. An arrowhead means that an interval extends beyond the panel."
 )
 REFERENCE, MATCHED, MATCHED_TO = "conv", "wide_conv", "lrlc"
 EXTRA_INCHES = 0.8

@@ -23,9 +23,9 @@ from lrlc.results.names import kind_name, kinds_in_order
 from lrlc.results.statistics import LAYER_SETTINGS
 
 CAPTION = (
-    "Training loss and validation accuracy per epoch: "
-    "a thin line is a seed, of very many the first hundred; a thick one is the mean over all. "
-    "Of each layer kind the cell with the best mean validation accuracy is shown."
+    "Training loss and validation accuracy per epoch: a thin line is a seed (the first hundred, if there are "
+    "more), a thick one the mean over all seeds. Each layer kind is shown by its cell with the best mean "
+    "validation accuracy."
 )
 TRIAL_COLUMNS = (
     *PANEL,

@@ -24,11 +24,11 @@ from lrlc.results.statistics import CELL, summarise
 from lrlc.results.statistics.pareto import MEASURES, configurations, on_front
 
 CAPTION = (
-    "Mean test accuracy over seeds against the size of the whole network and its work: a mark is a configuration; "
-    "rank 1, a convolution by another name, is left out beside one. Filled, with 95% t intervals, are those that no "
-    "other beats on both mean validation accuracy and cost: the step to the right of each says what its cost buys. "
-    "Chosen on validation, shown on test, the steps may fall. The dearest is named, and the cheapest where it stands "
-    "apart."
+    "Mean test accuracy over seeds against the parameters and FLOPs of the whole network: a mark is a "
+    "configuration; rank 1, a convolution by another name, is left out if there is a convolution. Filled marks, "
+    "with 95% t intervals, are the configurations that no other beats on both mean validation accuracy and cost: "
+    "the step to the right of each shows what its cost buys. They are chosen on validation and shown on test, so "
+    "the steps may fall. The most expensive one is named, and the cheapest if it stands apart."
 )
 TRIAL_COLUMNS = (*CELL, "status", "seed", "test_images", *MEASURES)
 COSTS = {"parameters": "parameters", "flops_per_image": "FLOPs per image, forward"}

@@ -19,9 +19,9 @@ from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import Summary, paired_difference
 
 CAPTION = (
-    "Mean difference in test accuracy, in points, from a plain convolution trained with the same seed, by the layers "
-    "that are replaced and the rank. Bold in a frame: the 95% t interval over seeds leaves 0 out; "
-    "the others could be 0. No correction for the number of cells. A dash: no finished pair."
+    "Mean difference in test accuracy, in points, from a plain convolution trained with the same seed, by the "
+    "layers that are replaced and the rank. Bold and framed: the 95% t interval over seeds excludes 0; the "
+    "others could be 0. Not corrected for the number of cells. A dash: no finished pair."
 )
 REFERENCE, NOT_RELAXED = "conv", ("conv", "wide_conv")
 MOST_MAPS = 12

@@ -21,11 +21,11 @@ from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS, summarise
 
 CAPTION = (
-    "Above: test accuracy against the number of training images, or of epochs, on a log scale; dashed, or in words "
-    "where it is far away, is logistic regression on the same training pixels. Below: the gain over a convolution "
-    "trained with the same seed. Means and 95% t intervals over seeds, a faint dot for each gain; layer kinds are "
-    "drawn a little apart. Of several ranks or placements the first seeds choose one on validation, and do not report "
-    "it."
+    "Above: test accuracy against the number of training images, or of epochs, on a log scale; logistic "
+    "regression on the same training pixels is dashed, or written out if it is far away. Below: the gain over a "
+    "convolution trained with the same seed. Means and 95% t intervals over seeds, with a faint dot for each "
+    "gain; layer kinds are drawn slightly apart. Where there are several ranks or placements, the first seeds "
+    "choose one on validation and are left out of the result."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "status", "seed", "test_accuracy", "validation_accuracy", "test_images"

@@ -22,10 +22,10 @@ from lrlc.results.statistics import CELL
 from lrlc.results.statistics.pareto import on_front
 
 CAPTION = (
-    "Mean over seeds of each suggestion that was trained, in the order that the search made them, a panel for each of "
-    "its objectives; those that an earlier row answered are left out. The line is the best so far. Filled are, of one "
-    "objective, the suggestions where it rose; of several, those that no other beats on all. "
-    "Crosses at the foot: suggestions of which a seed was pruned, diverged or failed."
+    "Mean over seeds of each trained suggestion, in the order in which the search made them, with a panel for "
+    "each objective; suggestions answered by earlier rows are left out. The line is the best so far. Filled "
+    "marks are, with one objective, the suggestions that improved it; with several, those that no other beats on "
+    "all. Crosses at the bottom: suggestions of which a seed was pruned, diverged or failed."
 )
 BY_DEFAULT: Objective = ("validation_accuracy", "maximize")
 PERCENTAGES = ("validation_accuracy", "test_accuracy")

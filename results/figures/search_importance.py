@@ -10,12 +10,12 @@ from lrlc.results.importance import Importance
 from lrlc.results.names import METRICS
 
 CAPTION = (
-    "How far the values of a parameter among the best suggestions differ from those among all of them (conditional "
-    "PED-ANOVA, arXiv 2304.10255 and 2601.20800), as a share of the sum over parameters; "
-    "the best are a tenth of the suggestions, or five where a tenth is fewer. "
-    "What none of the best has, such as a rank where all are convolutions, counts 0. It says which choices led to the "
-    "top, not by how many points, and of few suggestions it is a rough guide. Objectives that are counted, such as few "
-    "parameters, are left out: rank and placement set them by arithmetic."
+    "How much the values of a parameter among the best suggestions differ from those among all of them "
+    "(conditional PED-ANOVA, arXiv 2304.10255 and 2601.20800), as a share of the sum over parameters; the best "
+    "are a tenth of the suggestions, but at least five. A parameter that none of the best has, such as a rank "
+    "where all are convolutions, counts as 0. The figure shows which choices led to the top, not how many points "
+    "they are worth, and with few suggestions it is a rough guide. Objectives that are counted, such as few "
+    "parameters, are left out: they follow from rank and placement by arithmetic."
 )
 COUNTED = ("parameters", "flops_per_image")
 """Objectives that a suggestion's settings determine without training."""

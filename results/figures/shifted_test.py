@@ -20,10 +20,11 @@ from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 
 CAPTION = (
-    "Above: accuracy of the trained networks on test images that are moved by so many pixels (up, down, left and "
-    "right, black coming in). Below: the equivariance error of each layer, how far its output for an input that is "
-    "moved by the smallest of these distances is from its moved output, over the norm of that; a convolution has none. "
-    "Means and 95% t intervals over seeds. Of each layer kind the cell with the best mean validation accuracy is shown."
+    "Above: accuracy of the trained networks on test images moved by this many pixels (up, down, left and right, "
+    "filled with black). Below: the equivariance error of each layer, the distance between its output for an "
+    "input moved by the smallest of these distances and its moved output, over the norm of the latter; it is 0 "
+    "for a convolution. Means and 95% t intervals over seeds. Each layer kind is shown by its cell with the best "
+    "mean validation accuracy."
 )
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy", "test_images")
 ASIDE = 0.015

@@ -21,10 +21,10 @@ from lrlc.studies.claims import Cells
 from lrlc.studies.titles import Title
 
 CAPTION = (
-    "Above: test accuracy over that of a convolution trained with the same seed, against the furthest that an image "
-    "was shifted (spaced evenly, whatever the steps): mean and 95% t interval over seeds, a faint dot each. "
-    "Of several ranks or placements the first seeds choose one on validation, and do not report it. "
-    "Below: the convolution's own test accuracy."
+    "Above: test accuracy minus that of a convolution trained with the same seed, against the largest shift of "
+    "an image (evenly spaced, whatever the steps): mean and 95% t interval over seeds, with a faint dot for each "
+    "seed. Where there are several ranks or placements, the first seeds choose one on validation and are left "
+    "out of the result. Below: the convolution's own test accuracy."
 )
 APART = 0.11
 """Between the marks of two kinds, where two shifts are 1 apart."""

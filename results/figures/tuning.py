@@ -17,10 +17,10 @@ from lrlc.results.names import kind_name, kinds_in_order, options_name
 from lrlc.results.tuning import Tried, Tuned, axis_name, details
 
 CAPTION = (
-    "Validation accuracy of the pilots against the setting that was tried: a dot is a seed, a line joins the means. "
-    "The large mark is what was chosen and trains the grid; an arrow beside it says that it is the lowest or highest "
-    "value tried, and that the best may lie beyond. Crosses at the foot: a pilot diverged or broke. "
-    "Where several settings were tried together, the others are at their chosen values."
+    "Validation accuracy of the pilots against the setting that was tried: a dot is a seed, a line joins the "
+    "means. The large mark is the choice, with which the grid is trained; an arrow beside it means that it is "
+    "the lowest or highest value tried, so the best may lie beyond. Crosses at the bottom: a pilot diverged or "
+    "failed. If several settings were tried together, the others are at their chosen values."
 )
 TRIAL_COLUMNS = ("trial_id",)
 APART, SPREAD = 0.08, 0.5

@@ -30,15 +30,15 @@ RANKS = (
     Column("ranks"),
     Column("seeds", "numbers"),
     Column("best rank", "numbers"),
-    Column("smallest that will do", "numbers"),
+    Column("smallest sufficient", "numbers"),
     Column("how sure of the best", "long"),
     Column("p, rising", "numbers"),
 )
 RANKS_NOTE = (
-    "The best rank has the best mean validation accuracy; how sure it is, is how often each rank comes out best when "
-    "the seeds are drawn again. The smallest that will do is not inferior to it on the test set by more than the test "
-    "set's own noise (one-sided paired t tests, Holm). The p is of Page's test that accuracy rises with rank, not "
-    "corrected."
+    "The best rank has the best mean validation accuracy; its certainty is how often each rank comes out best "
+    "when the seeds are resampled. The smallest sufficient rank is not inferior to it on the test set by more "
+    "than the test set's own noise (one-sided paired t tests, Holm). The p is of Page's test that accuracy rises "
+    "with rank, not corrected."
 )
 GAINS = (
     Column("layer"),
@@ -49,10 +49,10 @@ GAINS = (
     Column("p, all data sets", "numbers"),
 )
 GAINS_NOTE = (
-    "A layer's gain is its test accuracy minus convolution's with the same seed, its rank chosen on validation by the "
-    "first seeds, which do not report it. Differences between data sets are Welch's, their p Holm-corrected within "
-    "this table; the last column asks whether all data sets share one gain (Welch's analysis of variance: the layer x "
-    "data set interaction)."
+    "A layer's gain is its test accuracy minus convolution's with the same seed; its rank is chosen on "
+    "validation by the first seeds, which are left out of the result. Differences between data sets are tested "
+    "by Welch's method, with p Holm-corrected within this table; the last column asks whether all data sets "
+    "share one gain (Welch's analysis of variance: the layer x data set interaction)."
 )
 
 

@@ -18,12 +18,13 @@ from lrlc.studies.claims import Cells, Decision, Difference
 REFERENCE, MATCHED = "conv", "wide_conv"
 OURS_TO_MATCH = ("lrlc", "lrlc_input_dependent")
 HOW_TO_READ = (
-    "Every kind against convolution, and low-rank layers against a wide convolution of as many parameters, seed by "
-    "seed, whether the study claims anything of them or not. Of several cells of a kind the first three seeds choose "
-    "one on validation, and do not report it. Better or worse: the exact sign-flip test says so, corrected over all "
-    "lines of this table (Holm). Practically equal: shown to differ by less than the test set's own noise (two "
-    "one-sided t tests), the margin here. Undecided: neither; what would settle it stands below. "
-    "Out of regime: the networks are not trained as a statement about trained networks needs; why stands below."
+    "Every kind against convolution, and low-rank layers against a wide convolution with as many parameters, "
+    "seed by seed, whether or not the study claims anything about them. If a kind has several cells, the first "
+    "three seeds choose one on validation and are left out of the result. Better or worse: by the exact "
+    "sign-flip test, corrected over all lines of this table (Holm). Practically equal: shown to differ by less "
+    "than the test set's own noise (two one-sided t tests), the margin here. Undecided: neither; what would "
+    "settle it is given below. Out of regime: the networks are not trained well enough for a statement about "
+    "trained networks; the reason is given below."
 )
 
 

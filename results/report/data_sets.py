@@ -21,12 +21,12 @@ COLUMNS = (
     Column("fitted to (linear / probe)", "numbers"),
 )
 HOW_TO_READ = (
-    "Alignment is the mean correlation of two training images. The linear classifier is logistic regression on the "
-    "pixels that the networks see: comparing networks that do not beat it says little. The probe is logistic "
-    "regression on pooled features of frozen random convolutions, which see what is in an image but not where; the "
-    "value of position is the linear classifier's accuracy minus the probe's. Fitted to says on how many training "
-    "images each was fitted, where a limit kept some from one of the two. What differs from seed to seed, such as "
-    "shifts or which images are drawn, is as the first seed has it."
+    "Alignment is the mean correlation of two training images. The linear classifier is logistic regression on "
+    "the pixels that the networks see: comparing networks that do not beat it says little. The probe is logistic "
+    "regression on pooled features of frozen random convolutions, which see what is in an image but not where; "
+    "the value of position is the linear classifier's accuracy minus the probe's. The column 'fitted to' gives "
+    "the number of training images of each, where a limit left some out. Anything that differs between seeds, "
+    "such as shifts or which images are drawn, is as for the first seed."
 )
 
 

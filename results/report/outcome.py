@@ -33,9 +33,9 @@ COLUMNS = (
     Column("s per trial", "numbers"),
 )
 HOW_TO_READ = (
-    "Means over seeds with Student's t intervals and, as sd, the standard deviation of one run; differences are paired "
-    "by seed. A difference whose interval holds 0 may be chance. ★ marks the best mean validation accuracy. Parameters "
-    "and FLOPs are those of the whole network; one multiply-add is two FLOPs."
+    "Means over seeds with Student's t intervals; sd is the standard deviation of a single run; differences are "
+    "paired by seed. A difference whose interval contains 0 may be chance. ★ marks the best mean validation "
+    "accuracy. Parameters and FLOPs are those of the whole network; one multiply-add is two FLOPs."
 )
 
 

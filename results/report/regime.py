@@ -18,15 +18,16 @@ COLUMNS = (
     Column("met"),
 )
 HOW_TO_READ = (
-    "The claims speak of trained networks. A comparison is decided only if, for both sides and on each data set, mean "
-    "test accuracy exceeds that of multinomial logistic regression on the same training pixels; if the effect of the "
-    "same cells with fewer epochs differs by less than the margin, or half the width of its interval if that is more; "
-    "and if combining weights left the constant they start at (the standard deviation of a bank's weight over "
-    "positions, of input-dependent weights also over images). Otherwise it is out of regime, whatever its numbers."
+    "The claims are about trained networks. A comparison is decided only if, for both sides and on each data "
+    "set, mean test accuracy exceeds that of multinomial logistic regression on the same training pixels; if "
+    "with fewer epochs the effect of the same cells differs by less than the margin, or half the width of its "
+    "interval if that is more; and if combining weights have left the constant they start at (measured by the "
+    "standard deviation of a bank's weight over positions, and for input-dependent weights also over images). "
+    "Otherwise it is out of regime, whatever its numbers."
 )
 ANY = (
-    "This study judges in any regime (regime: any): its verdicts may speak of networks that are not trained to the "
-    "end, or that a linear classifier beats."
+    "This study judges in any regime (regime: any): its verdicts may be about networks that are not fully "
+    "trained, or that a linear classifier beats."
 )
 OFF = "Not asked for by this study: {}."
 ASKED = {LINEAR: "linear", LENGTH: "length", POSITIONS: "weights_std", IMAGES: "weights_std"}

@@ -23,9 +23,9 @@ COLUMNS = (
     Column("at the edge"),
 )
 HOW_TO_READ = (
-    "Pilots, with seeds that nothing else uses, tried each setting for each layer on each data set; the best mean "
-    "validation accuracy was chosen, and every rank and placement of the layer trains with it. Comparisons are "
-    "therefore between layers at their own best, as far as it is among the settings that were tried."
+    "Pilots, with seeds that nothing else uses, tried each setting for each layer on each data set; the setting "
+    "with the best mean validation accuracy was chosen, and every rank and placement of the layer is trained "
+    "with it. Layers are therefore compared at their own best settings, as far as these are among those tried."
 )
 
 
