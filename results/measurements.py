@@ -75,3 +75,11 @@ class EquivarianceError:
         "latter; its input is what the trained network gives it for the first 256 test images, moved up, down, left "
         "and right, all taken together. Positions whose receptive field reaches padding or the fill are left out.",
     ]
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """A number that a plugin's metric gives for a trained network."""
+
+    name: Annotated[str, "The metric, as its study names it."]
+    value: Annotated[float, "What it gave; NaN where it could not say."]

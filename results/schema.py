@@ -41,7 +41,13 @@ from lrlc.results.columns import (
     companions_of,
 )
 from lrlc.results.errors import StoreError
-from lrlc.results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
+from lrlc.results.measurements import (
+    CorrectImages,
+    EquivarianceError,
+    MetricValue,
+    ShiftAccuracy,
+    SpectrumValue,
+)
 
 SCHEMA_VERSION = 1
 VERSION_KEY = b"lrlc.schema_version"
@@ -275,6 +281,14 @@ class TrialResult:
             "equivariance",
             "How far each placed layer of a finished trial is from moving its output along with its input: one "
             "row per layer and distance over 0 under `measure: {shifts: [...]}`.",
+        ),
+    ] = ()
+    metrics: Annotated[
+        tuple[MetricValue, ...],
+        Companion(
+            "metrics",
+            "One row per metric of a plugin that the study of a finished trial asks for, under `measure: {metrics: "
+            "[...]}`, in a search or in a claim.",
         ),
     ] = ()
 

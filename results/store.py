@@ -16,7 +16,7 @@
 Each file carries a checksum of its content and place; those of earlier versions are accepted without one.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -124,6 +124,23 @@ class Store:
     def equivariance(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per layer and distance by which its input was moved."""
         return self.companion("equivariance", trial_ids)
+
+    def metrics(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+        """What plugins' metrics gave, optionally of some trials."""
+        return self.companion("metrics", trial_ids)
+
+    def with_metrics(self, rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+        """Rows of trials with a column for each of these metrics that is no column yet; NaN where it has no value."""
+        new = [name for name in dict.fromkeys(names) if name not in rows.columns]
+        if not new:
+            return rows
+        found = self.metrics(list(rows["trial_id"]))
+        of_metric = {name: found[found["name"] == name] for name in new}
+        by_trial = {
+            name: dict(zip(each["trial_id"], each["value"], strict=True)) for name, each in of_metric.items()
+        }
+        columns = {name: rows["trial_id"].map(values).astype("float64") for name, values in by_trial.items()}
+        return rows.assign(**columns)
 
     def companion(self, table: str, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """The rows of a table beside `trials`, by its name: of the committed trials, or of `trial_ids` alone."""

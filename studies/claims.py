@@ -4,13 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lrlc.studies.fields import Listed, Model, OptionValue, Rank, Real, SeedCount
+from lrlc.studies.fields import Listed, Model, Name, OptionValue, Rank, Real, SeedCount
 
 Names = Annotated[list[str], Listed]
 Direction = Literal["higher", "lower", "not_lower", "equal"]
 
 
 MOST_TIMES = 1e9
+COSTS = ("parameters", "flops_per_image", "train_seconds", "peak_memory_bytes")
+"""The columns that a claim of cost may look at."""
 
 
 class Cells(Model):
@@ -82,6 +84,8 @@ class Difference(_Compared):
 
     test: Literal["difference"] = "difference"
     datasets: Names = []
+    metric: Name | None = None
+    """Of a plugin; in its units, as is the margin. None is test accuracy in points."""
 
 
 class Change(_Compared):
@@ -132,7 +136,8 @@ class Cost(_Claim):
 
     test: Literal["cost"] = "cost"
     theirs: Cells
-    metric: Literal["parameters", "flops_per_image", "train_seconds", "peak_memory_bytes"]
+    metric: Name
+    """One of COSTS, or a plugin's, of positive numbers."""
     at_most: Annotated[Real, Field(gt=0, le=MOST_TIMES)] | None = None
     at_least: Annotated[Real, Field(gt=0, le=MOST_TIMES)] | None = None
     datasets: Names = []

@@ -11,6 +11,7 @@ from lrlc.studies.expand import Grid, check_network, dataset_spec, expand
 from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS, is_study_name
 from lrlc.studies.lines import shown
 from lrlc.studies.loading_claims import full_claims
+from lrlc.studies.loading_metrics import check_metrics
 from lrlc.studies.loading_search import check_space
 from lrlc.studies.loading_stages import check_stages, full_tune
 from lrlc.studies.loading_titles import with_titles
@@ -122,6 +123,7 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
     check_names(study.train, catalogue.training, "train")
     _check_once(study.seeds, "seeds")
     _check_layer(study, catalogue)
+    check_metrics(study, catalogue)
     if study.search is not None:
         _check_once(study.search.seeds, "search.seeds")
         check_space(study, study.search, catalogue)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lrlc.studies.claims import Claim, Decision
+from lrlc.studies.claims import COSTS, Claim, Decision
 from lrlc.studies.fields import (
     LEAST_SHARE,
     MOST_CPUS,
@@ -14,6 +14,7 @@ from lrlc.studies.fields import (
     Listed,
     Minutes,
     Model,
+    Name,
     OptionValue,
     Pixels,
     Real,
@@ -55,6 +56,8 @@ class Catalogue:
     """Layer kind -> the options (`layer.share`) that it takes."""
     training: Names = field(default_factory=lambda: SHIPPED)
     """The registered names that keys of `train` take."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """Metric of a plugin -> the split that it is of."""
     library: Callable[[str], ModuleNames] | None = None
     """The places of a library's network ('timm/resnet18'); ValueError where there is none of that name."""
 
@@ -158,6 +161,9 @@ class Measure(Model):
     effective_rank: bool = False
     """Singular values of locally connected layers' filters, and accuracy with the filters truncated."""
 
+    metrics: Annotated[tuple[Name, ...], Listed] = ()
+    """Numbers that plugins define."""
+
     @field_validator("shifts")
     @classmethod
     def _each_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
@@ -169,21 +175,21 @@ class Measure(Model):
 Kept = Literal["weights", "best_weights"]
 """Of a trained network, its weights after the last epoch, or after that of the best validation accuracy."""
 
-Metric = Literal["validation_accuracy", "validation_loss", "parameters", "flops_per_image"]
+SEARCHED_COLUMNS = ("validation_accuracy", "validation_loss", "parameters", "flops_per_image")
 """The columns of the trials table that a search may look at; the test set is not among them."""
 
 
 class Objective(Model):
-    """A column of the trials table and which way is better."""
+    """A column of the trials table, or a metric of a plugin, and which way is better."""
 
-    metric: Metric
+    metric: Name
     direction: Literal["maximize", "minimize"]
 
 
 class Constraint(Model):
     """Bounds that a suggestion's mean over its seeds should keep; the sampler learns from those that do not."""
 
-    metric: Metric
+    metric: Name
     min: Real | None = None
     max: Real | None = None
 
@@ -215,6 +221,12 @@ class Search(Model):
     """The study's, where the search names none."""
     storage: str | None = None
     """An Optuna storage URL; a journal file beside the results by default."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All that it looks at."""
+        wanted, kept = (each.metric for each in self.objectives), (each.metric for each in self.constraints)
+        return tuple(dict.fromkeys([*wanted, *kept]))
 
     @model_validator(mode="after")
     def _can_prune(self) -> "Search":
@@ -290,6 +302,15 @@ class Study(Model):
         if self.search is not None and self.search.storage is not None:
             described["search"]["storage"] = masked(self.search.storage)
         return described
+
+    @property
+    def measured(self) -> Measure:
+        """What `measure` names, and the plugins' metrics that the search and the claims look at."""
+        searched = self.search.metrics if self.search else ()
+        claimed = [getattr(claim, "metric", None) for claim in self.claims]
+        named = [*self.measure.metrics, *searched, *filter(None, claimed)]
+        metrics = tuple(name for name in dict.fromkeys(named) if name not in (*SEARCHED_COLUMNS, *COSTS))
+        return self.measure.model_copy(update={"metrics": metrics})
 
     @property
     def trained_on(self) -> frozenset[str]:

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 import torch
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from support.registries import restored
 from support.sessions import planned_run, run_serially
 
@@ -17,7 +20,10 @@ from lrlc.harness.data import load_dataset
 from lrlc.harness.errors import UserError
 from lrlc.harness.training.train import train
 from lrlc.harness.trial import Checkpoint, Trial
+from lrlc.results.claims import Verdict, judge
+from lrlc.results.report import write_report
 from lrlc.results.schema import TrialResult
+from lrlc.results.statistics.pareto import as_records, best
 from lrlc.results.store import Store
 from lrlc.studies import StudyError
 
@@ -111,6 +117,82 @@ def centred(network, training):
     resumed = list(train(trial, dataset, CPU, resume=checkpoint))
     assert resumed[0].resumed_epochs == 1
     assert resumed[-1].test_loss == whole[-1].test_loss
+
+
+def test_a_metric_is_measured_reported_and_judged(study: Path, tmp_path: Path) -> None:
+    study.write_text(
+        f"name: mine\nplugins: [mine.py]\ndatasets: stripes\nnetwork: one_layer\ntrain: {{{PLAIN}}}\nseeds: 3\n"
+        "grid: {kind: [conv, depthwise]}\nregime: any\nclaims:\n"
+        "- {name: A, test: difference, ours: depthwise, theirs: conv, metric: calibration_error, margin: 0.5}\n"
+        "- {name: B, test: cost, ours: depthwise, theirs: conv, metric: calibration_error, at_most: 1000}\n"
+    )
+    run_serially(planned_run(study, [], tmp_path))
+    store = Store(tmp_path / "mine")
+    values = store.metrics()
+    assert list(values["name"].unique()) == ["calibration_error"]
+    assert len(values) == len(store.trials()) == 6
+    assert values["value"].between(0, 1).all()
+    (difference,), (multiple,) = (judged.findings for judged in judge(store))
+    by_kind = store.trials().merge(values, on="trial_id").groupby("kind")["value"].mean()
+    assert difference.effect is not None
+    assert difference.effect.mean == pytest.approx(by_kind["depthwise"] - by_kind["conv"])
+    assert (difference.unit, difference.test_noise, difference.over_images) == (
+        "calibration error",
+        None,
+        None,
+    )
+    assert multiple.verdict == Verdict.SUPPORTED
+    page = write_report(store, tmp_path / "report.html", verdicts=judge(store)).read_text()
+    assert "calibration error" in page
+    assert {str(name) for name in store.planned_trials().columns}.isdisjoint({"calibration_error"})
+
+
+def test_a_search_follows_a_metric_and_is_rebuilt_from_its_rows(study: Path, tmp_path: Path) -> None:
+    study.write_text(
+        f"name: mine\nplugins: [mine.py]\ntrain: {{{PLAIN}}}\nsearch:\n  dataset: stripes\n  network: one_layer\n"
+        "  trials: 3\n  space: {kind: conv, train: {optimizer: [sgd, adamw, rmsprop]}}\n  sampler: brute_force\n"
+        "  objectives: [{metric: calibration_error, direction: minimize}]\n"
+        "  constraints: [{metric: calibration_error, max: 0.9}]\n"
+    )
+    run_serially(session := planned_run(study, [], tmp_path))
+    store = Store(tmp_path / "mine")
+    assert session.search is not None
+    rows = store.with_metrics(store.planned_trials(), session.search.metrics)
+    (record,) = as_records(best(rows, session.search), session.search)
+    assert record["calibration_error"] == pytest.approx(store.metrics()["value"].min())
+    journal = tmp_path / "mine" / "optuna.journal"
+    journal.unlink()
+    run_serially(planned_run(study, [], tmp_path))
+    assert len(store.trials()) == 3
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    (made,) = optuna.get_all_study_summaries(storage)
+    assert made.best_trial is not None
+    assert made.best_trial.value == pytest.approx(record["calibration_error"])
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("measure={metrics: [calibration]}", "measure.metrics[0]: unknown value 'calibration'; did you mean"),
+        (
+            "search={dataset: stripes, trials: 1, space: {kind: conv}, "
+            "objectives: [{metric: tested, direction: maximize}]}",
+            "search.objectives[0].metric: tested is of the test split; a search chooses on validation alone",
+        ),
+        (
+            "claims=[{name: A, test: cost, ours: conv, theirs: conv, metric: minutes, at_most: 1}]",
+            "claims[0].metric: unknown value 'minutes'",
+        ),
+    ],
+)
+def test_a_metric_that_cannot_serve_is_refused_in_one_line(
+    study: Path, tmp_path: Path, words: str, line: str
+) -> None:
+    own = "\n\n@metric('tested', split='test')\ndef tested(evaluated):\n    return 0.5\n"
+    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text() + own)
+    with pytest.raises(StudyError) as caught:
+        planned_run(study, [words], tmp_path)
+    assert line in str(caught.value)
 
 
 def install(site: Path, version: str, text: str) -> None:

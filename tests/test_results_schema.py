@@ -48,7 +48,7 @@ LACKING = {
     }
 }
 """Columns added since."""
-LACKING_TABLES = {"v1": {"correct", "spectra", "shifts", "equivariance"}}
+LACKING_TABLES = {"v1": {"correct", "spectra", "shifts", "equivariance", "metrics"}}
 """Tables added since."""
 
 older = pytest.mark.parametrize("stored", STORED, ids=lambda path: path.parent.name)
@@ -72,7 +72,7 @@ def test_the_page_tells_every_column_and_status() -> None:
 @pytest.mark.parametrize("table", TABLES)
 def test_tables_keep_the_types_order_and_nulls_of_those_committed_before(table: str) -> None:
     parts = [*COMMITTED.glob(f"*/*/{table}/*.parquet"), *OLDER.glob(f"*/*/{table}/*.parquet")]
-    assert parts
+    assert parts or table == "metrics", "no plugin had a metric yet"
     assert SCHEMAS[table].metadata == {VERSION_KEY: b"1"}
     for part in parts:
         written = pq.read_schema(part)

@@ -81,4 +81,6 @@ def _best(store: Store) -> tuple[dict[str, Any], ...] | None:
     asked = store.study()
     if asked is None or asked.study.search is None:
         return None
-    return tuple(as_records(best(store.planned_trials(), asked.study.search), asked.study.search))
+    search = asked.study.search
+    rows = store.with_metrics(store.planned_trials(), search.metrics)
+    return tuple(as_records(best(rows, search), search))

@@ -73,9 +73,10 @@ def _interval(found: Summary | None, unit: str) -> str:
 def effect(found: Summary, unit: str) -> str:
     """'+0.31 (+0.20 to +0.42) points'."""
     sign = "" if unit == "times" else "+"
+    form = f"{sign}.2f" if unit in ("points", "times", "ranks", "") else f"{sign}.3g"
     cut = possible(found, unit)
-    interval = f" ({cut.low:{sign}.2f} to {cut.high:{sign}.2f})" if found.low == found.low else ""
-    return f"{found.mean:{sign}.2f}{interval} {unit}"
+    interval = f" ({cut.low:{form}} to {cut.high:{form}})" if found.low == found.low else ""
+    return f"{found.mean:{form}}{interval} {unit}"
 
 
 def p_value(p: float | None) -> str:

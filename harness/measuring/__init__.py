@@ -9,12 +9,15 @@ from torch import nn
 from lrlc.harness.data import DeviceSplit
 from lrlc.harness.measuring.equivariance import equivariance_errors
 from lrlc.harness.measuring.evaluation import Scores, evaluate
+from lrlc.harness.measuring.metrics import Evaluated, metric, metric_values
 from lrlc.harness.measuring.shifts import shift_accuracies
 from lrlc.harness.measuring.spectra import spectra
 from lrlc.harness.measuring.weights import measure_weights
 from lrlc.results.measurements import CorrectImages
 from lrlc.results.schema import TrialResult
 from lrlc.studies import Measure
+
+__all__ = ["Evaluated", "measured", "metric"]
 
 
 def measured(
@@ -47,6 +50,9 @@ def measured(
         accuracies = shift_accuracies(model, test, batch_size, precision, tested, asked.shifts)
         errors = equivariance_errors(model, test, batch_size, asked.shifts)
         result = replace(result, shifts=tuple(accuracies), equivariance=tuple(errors))
+    if asked.metrics:
+        values = metric_values(asked.metrics, model, splits, batch_size, precision)
+        result = replace(result, metrics=values)
     return result
 
 

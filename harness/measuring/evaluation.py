@@ -38,7 +38,7 @@ def evaluate(
     count = split.count if images is None else min(images, split.count)
     loss = torch.zeros((), dtype=torch.float64, device=split.device)
     correct = []  # read once at the end: reading each batch would wait for the GPU
-    for indices in torch.split(torch.arange(count), _images_at_a_time(split, batch_size)):
+    for indices in torch.split(torch.arange(count), images_at_a_time(split, batch_size)):
         pixels, labels = split.gather(indices)
         with autocast(split.device, precision):
             logits = model(pixels)
@@ -65,7 +65,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return nullcontext()
 
 
-def _images_at_a_time(split: DeviceSplit, batch_size: int) -> int:
+def images_at_a_time(split: DeviceSplit, batch_size: int) -> int:
     """As in training; on a GPU as many as fill it, where `batch_size` is small."""
     if split.device.type != "cuda":
         return batch_size

@@ -21,8 +21,11 @@ def lacking(store: Store, trials: Iterable[Trial], asked: Measure) -> dict[str, 
         measured = store.shifts().groupby("trial_id")["pixels"].agg(set)
         counts["shifts"] = sum(not set(asked.shifts) <= measured.get(trial.id, set()) for trial in ended)
     if asked.effective_rank:
-        having = set(store.spectra()["trial_id"])
+        decomposed = set(store.spectra()["trial_id"])
         counts["effective_rank"] = sum(
-            trial.config.kind in LOCAL and trial.id not in having for trial in ended
+            trial.config.kind in LOCAL and trial.id not in decomposed for trial in ended
         )
+    if asked.metrics:
+        having = store.metrics().groupby("trial_id")["name"].agg(set)
+        counts["metrics"] = sum(not set(asked.metrics) <= having.get(trial.id, set()) for trial in ended)
     return {key: count for key, count in counts.items() if count}

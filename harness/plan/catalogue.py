@@ -8,6 +8,7 @@ from typing import Any
 from lrlc import layers
 from lrlc.harness import plugins
 from lrlc.harness.data import DATASETS
+from lrlc.harness.measuring.metrics import METRICS
 from lrlc.harness.plugins import Installed
 from lrlc.harness.training import from_conv
 from lrlc.harness.training.augmentations import AUGMENTATIONS
@@ -76,6 +77,7 @@ class OpenedStudy:
             SCHEDULES[train.schedule],
             *(AUGMENTATIONS[name] for name in train.augment),
             *([RECIPES[train.recipe]] if train.recipe is not None else []),
+            *(METRICS[name] for name in self.study.measured.metrics),
         ]
         return {each.source for each in named}
 
@@ -117,6 +119,7 @@ def catalogue() -> Catalogue:
             "augment": frozenset(AUGMENTATIONS),
             "recipe": frozenset(RECIPES),
         },
+        metrics={name: METRICS[name].settings for name in METRICS},
     )
 
 

@@ -81,7 +81,7 @@ class Planner:
         )
         study = self._opened.study
         return Trial(
-            identity, config, study.name, digest, CODE_EPOCH, search_number, study.measure, study.keep
+            identity, config, study.name, digest, CODE_EPOCH, search_number, study.measured, study.keep
         )
 
     def grid(self, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:

@@ -134,7 +134,7 @@ class RunSession:
     def _note(self, store: Store, plan: Plan) -> None:
         """Write what claims, figures and report need of the study beside its rows."""
         measured = () if self.is_of_pilots else plan.trials
-        for key, count in lacking(store, measured, self.study.measure).items():
+        for key, count in lacking(store, measured, self.study.measured).items():
             say(f"{counted(count, 'finished trial')} without measure.{key}: trained before it was asked for")
         for line in kept_lacking(store, measured, self.study.keep):
             say(f"{line}: trained before it was asked for")

@@ -24,6 +24,8 @@ def outcome(rows: Sequence[Row], search: Search, *, pruned: bool = False) -> Out
     """The mean over the seeds of each objective; a failed or diverged seed fails it, a pruned one prunes it."""
     statuses = {row.status for row in rows}
     if not pruned and statuses == {TrialStatus.FINISHED}:
+        if any(each.metric not in row.metrics for each in search.objectives for row in rows):
+            return Outcome(TrialState.FAIL, None)  # a plugin's metric that could not say
         values = [fmean(row.metrics[each.metric] for row in rows) for each in search.objectives]
         return Outcome(TrialState.COMPLETE, values, _violations(rows, search))
     if pruned or (TrialStatus.PRUNED in statuses and statuses <= {TrialStatus.FINISHED, TrialStatus.PRUNED}):

@@ -1,18 +1,17 @@
 """What a search needs of a trial's row: from the tables, or of a trial that has just ended."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 
 from lrlc.results.schema import TrialResult, TrialStatus
-from lrlc.studies.schema import Metric
+from lrlc.studies.schema import SEARCHED_COLUMNS
 
-METRICS: tuple[str, ...] = get_args(Metric)
 COLUMNS = (
     *("trial_id", "status", "seed", "search_number", "kind", "rank", "placement", "options", "config"),
-    *METRICS,
+    *SEARCHED_COLUMNS,
 )
 """The columns of trials that a row is read from."""
 
@@ -39,10 +38,10 @@ class Row:
     """Validation accuracy by epoch; None where it is only in the tables."""
 
     @classmethod
-    def of_table(cls, record: Mapping[str, Any]) -> "Row":
-        """From a record of the trials table, with at least `COLUMNS`; nulls may be None or NaN."""
+    def of_table(cls, record: Mapping[str, Any], metrics: Iterable[str] = ()) -> "Row":
+        """From a record of the trials table, with at least `COLUMNS` and these `metrics`; nulls may be None or NaN."""
         number, rank = _known(record["search_number"]), _known(record["rank"])
-        measured = {name: _known(record[name]) for name in METRICS}
+        measured = {name: _known(record[name]) for name in (*SEARCHED_COLUMNS, *metrics)}
         return cls(
             trial_id=str(record["trial_id"]),
             status=TrialStatus(record["status"]),
@@ -60,13 +59,15 @@ class Row:
     def of_result(cls, result: TrialResult) -> "Row":
         """From a trial that has just ended."""
         curve = tuple(record.validation_accuracy for record in result.curve)
-        return cls(**{**vars(cls.of_table(vars(result))), "curve": curve})
+        measured = {each.name: each.value for each in result.metrics}
+        return cls(**{**vars(cls.of_table({**vars(result), **measured}, measured)), "curve": curve})
 
 
-def stored_rows(trials: pd.DataFrame) -> dict[str, Row]:
-    """The rows of a trials table, by trial id; it has at least `COLUMNS`."""
+def stored_rows(trials: pd.DataFrame, metrics: Sequence[str] = ()) -> dict[str, Row]:
+    """The rows of a trials table, by trial id; it has at least `COLUMNS`, and those of these metrics."""
     records: Any = trials.to_dict("records")
-    return {row.trial_id: row for row in map(Row.of_table, records)}
+    rows = (Row.of_table(record, metrics) for record in records)
+    return {row.trial_id: row for row in rows}
 
 
 def _known(value: Any) -> Any:

@@ -52,7 +52,8 @@ class SearchSource:
         self._space = SearchSpace(opened, planner)
         self._search, self._epochs = self._space.search, opened.study.train.epochs
         self._store, self._profile = store, profile
-        self._rows = stored_rows(store.trials(columns=COLUMNS))
+        trials = store.with_metrics(store.trials(columns=COLUMNS), self._search.metrics)
+        self._rows = stored_rows(trials, self._search.metrics)
         self._waiting: list[Suggestion] = []
         self._queue: deque[Trial] = deque()
         self._claimed: set[str] = set()

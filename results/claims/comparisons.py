@@ -100,7 +100,8 @@ def interaction(claim: Interaction, parts: Sequence[pd.DataFrame]) -> Evidence:
 
 
 def _gain(claim: Comparison, rows: pd.DataFrame) -> _Gain:
-    ours, theirs = Side.of(rows, claim.ours), Side.of(rows, claim.theirs)
+    judged = _judged_by(claim, rows)
+    ours, theirs = Side.of(judged, claim.ours), Side.of(judged, claim.theirs)
     if claim.matched:
         theirs = theirs.beside(ours)
     pairs = pair(ours, theirs)
@@ -115,6 +116,16 @@ def _gain(claim: Comparison, rows: pd.DataFrame) -> _Gain:
     return _Gain(pairs, compared, tuple(text for text, _ in free), tuple(chose))
 
 
+def _judged_by(claim: Comparison, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the claim's metric in the place of test accuracy: a hundredth of it, as a point is of 1."""
+    metric = _metric(claim)
+    return rows if metric is None else rows.assign(test_accuracy=rows[metric] / 100)
+
+
+def _metric(claim: Comparison) -> str | None:
+    return claim.metric if isinstance(claim, Difference) else None
+
+
 def _paired(
     claim: Comparison, said: str, differences: "pd.Series[float]", gains: Sequence[_Gain], rows: pd.DataFrame
 ) -> Evidence:
@@ -123,11 +134,13 @@ def _paired(
         return Evidence(said, missing="no seed has finished in all cells")
     seeds = set(differences.index)
     p = replace(flips(claim, values, smallest_sign_flip_p(len(values))), within=within_p(claim, values))
+    metric = _metric(claim)
     found = Evidence(
         comparison=said,
+        unit=POINTS if metric is None else metric.replace("_", " "),
         effect=summarise(values),
         p=p,
-        test_noise=noise_of(rows),
+        test_noise=noise_of(rows) if metric is None else None,
         superiority=superiority(values),
     )
     return _told(found, [_of_seeds(gain, seeds) for gain in gains])

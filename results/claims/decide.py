@@ -114,7 +114,7 @@ def _decided(case: Case, looked: _Looked, different: float, within: float, alpha
     verdict, p = _verdict(claim, evidence, different, within, alpha)
     note = ""
     if verdict == Verdict.CONTRADICTED and within <= alpha:
-        note = f"practically equal: within ±{claim.tolerance:.3g} points"
+        note = f"practically equal: within ±{claim.tolerance:.3g} {evidence.unit}"
     is_hopeless = evidence.p.smallest > alpha / len(
         case.looks
     )  # even with every other test rejected before it

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrlc.results.claims.evidence import Compared, Evidence
+from lrlc.results.claims.evidence import POINTS, Compared, Evidence
 from lrlc.results.claims.tables import OfTrials
 from lrlc.results.correct import correct_matrix
 from lrlc.results.statistics import Summary
@@ -25,6 +25,8 @@ def over_images(claim: Claim, evidence: Evidence, correct: OfTrials) -> Summary 
     """
     effect = evidence.effect
     if not isinstance(claim, Difference | Change | Interaction) or effect is None or math.isnan(effect.low):
+        return None
+    if evidence.unit != POINTS:  # a metric, of which no image has a part
         return None
     found = [_differences(compared, correct) for compared in evidence.compared]
     known = [each for each in found if each is not None and len(each) > 1]

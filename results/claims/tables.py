@@ -45,11 +45,12 @@ class Tables:
         return self.read_datasets()
 
     @staticmethod
-    def of(store: Store, profile: str | None = None) -> "Tables":
-        """Those of a profile's plan (None: of the plan written last)."""
-        rows = store.planned_trials(profile, COLUMNS)
-        has_shorter = bool(store.plan(profile, Stage.LENGTH))
-        shorter = store.planned_trials(profile, COLUMNS, stage=Stage.LENGTH) if has_shorter else rows[:0]
+    def of(store: Store, profile: str | None = None, metrics: Sequence[str] = ()) -> "Tables":
+        """Those of a profile's plan (None: of the plan written last), with these metrics of plugins as columns."""
+        rows = store.with_metrics(store.planned_trials(profile, COLUMNS), metrics)
+        shorter = rows[:0]
+        if store.plan(profile, Stage.LENGTH):
+            shorter = store.with_metrics(store.planned_trials(profile, COLUMNS, stage=Stage.LENGTH), metrics)
         return Tables(rows, shorter, store.weights, store.correct, store.datasets)
 
     @staticmethod

@@ -38,7 +38,9 @@ def judge_tables(asked: Asked, tables: Tables) -> list[Judged]:
 def _asked(store: Store, profile: str | None, only: Collection[str] = ()) -> list[tuple[Asked, Tables]]:
     record = store.study(profile)
     asked = Asked.of(record.study, only) if record is not None else None
-    return [(asked, Tables.of(store, profile))] if asked is not None and asked.claims else []
+    if record is None or asked is None or not asked.claims:
+        return []
+    return [(asked, Tables.of(store, profile, record.study.measured.metrics))]
 
 
 def findings(studies: Sequence[tuple[Asked, Tables]]) -> list[tuple[Question, Finding]]:

@@ -107,8 +107,11 @@ class Selection:
     def of(store: Store, profile: str | None = None) -> "Selection":
         """The rows of a profile's plan (None: the plan written last; all rows if there is none)."""
 
+        metrics = [metric for metric, _ in _objectives(store, profile)]
+
         def read(columns: Collection[str] | None) -> pd.DataFrame:
-            return store.planned_trials(profile, columns, TEXTS_OF_FEW.intersection(columns or ()))
+            rows = store.planned_trials(profile, columns, TEXTS_OF_FEW.intersection(columns or ()))
+            return store.with_metrics(rows, metrics) if columns is None else rows
 
         return Selection(
             read_trials=read,

@@ -19,11 +19,14 @@ COUNTS = ("rank", "seeds", "batch_size", "crop_padding", "parameters", "flops_pe
 MEASURES = ("validation_accuracy", "validation_loss", "parameters", "flops_per_image", "test_accuracy")
 
 
-def configurations(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each configuration with finished trials: its settings, `seeds` and the means over them."""
+def configurations(rows: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
+    """One row for each configuration with finished trials: its settings, `seeds` and the means over them.
+
+    Of MEASURES, and of these metrics, which are columns of the rows too.
+    """
     finished = rows[rows["status"] == TrialStatus.FINISHED]
     cells = finished.groupby(list(CELL), dropna=False, sort=False)
-    means = cells[list(MEASURES)].mean()
+    means = cells[list(dict.fromkeys((*MEASURES, *metrics)))].mean()
     return means.assign(seeds=cells["seed"].nunique()).reset_index()
 
 
@@ -45,9 +48,10 @@ def on_front(values: npt.ArrayLike, directions: Sequence[str]) -> npt.NDArray[np
 def best(rows: pd.DataFrame, search: Search) -> pd.DataFrame:
     """The best configurations of a search, the first objective's best first.
 
-    Those with all of the search's seeds count, on its data set and network, that keep its constraints.
+    `rows` have its metrics as columns (`Store.with_metrics`). Those with all of the search's seeds count, on its
+    data set and network, that keep its constraints.
     """
-    found = configurations(rows)
+    found = configurations(rows, search.metrics)
     found = found[_is_asked(found, search) & _is_kept(found, search.constraints)]
     metrics = [objective.metric for objective in search.objectives]
     directions = [objective.direction for objective in search.objectives]

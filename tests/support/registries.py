@@ -7,6 +7,7 @@ from typing import Any
 
 from lrlc import layers
 from lrlc.harness.data import DATASETS
+from lrlc.harness.measuring.metrics import METRICS
 from lrlc.harness.registry import Registry
 from lrlc.harness.training.augmentations import AUGMENTATIONS
 from lrlc.harness.training.optimizers import OPTIMIZERS
@@ -21,6 +22,7 @@ ALL: tuple[Any, ...] = (
     SCHEDULES,
     AUGMENTATIONS,
     RECIPES,
+    METRICS,
 )
 
 

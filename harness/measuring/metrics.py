@@ -1,0 +1,78 @@
+"""Metrics by name: a number for each finished trial, beside its accuracies and losses."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lrlc.harness.data import DeviceSplit
+from lrlc.harness.errors import UserError
+from lrlc.harness.measuring.evaluation import autocast, images_at_a_time
+from lrlc.harness.registry import Registry
+from lrlc.results.measurements import MetricValue
+from lrlc.results.schema import TABLES
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A trained network, in evaluation mode, on one split of its data."""
+
+    network: nn.Module
+    split: DeviceSplit
+    batch_size: int
+    precision: str
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images (n, C, H, W), scaled, and labels (n,), on the network's device."""
+        size = images_at_a_time(self.split, self.batch_size)
+        for indices in torch.split(torch.arange(self.split.count), size):
+            yield self.split.gather(indices)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(images, classes) float32, on the CPU."""
+        found = []
+        with torch.no_grad():
+            for images, _ in self.batches():
+                with autocast(self.split.device, self.precision):
+                    found.append(self.network(images))
+        return torch.cat(found).float().cpu()
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """(images,), on the CPU."""
+        return torch.cat([labels for _, labels in self.batches()]).cpu()
+
+
+Metric = Callable[[Evaluated], float]
+METRICS: Registry[Metric] = Registry("metric")
+_COLUMNS = frozenset(column.name for column in TABLES["trials"])
+
+
+def metric(name: str, *, split: Split = "validation") -> Callable[[Metric], Metric]:
+    """Register `(evaluated) -> number` as the metric `name`, of this split of the data.
+
+    A search can ask for it, or keep it within bounds, where it is of the validation split. UserError where it has the
+    name of a column.
+    """
+    if name in _COLUMNS:
+        raise UserError(f"the metric {name!r} has the name of a column of the trials table; give it another")
+    return METRICS.register(name, settings=split)
+
+
+def metric_values(
+    names: tuple[str, ...],
+    network: nn.Module,
+    splits: Mapping[str, DeviceSplit],
+    batch_size: int,
+    precision: str,
+) -> tuple[MetricValue, ...]:
+    """The metrics of these names; those of one split share the network's answers."""
+    network.eval()
+    on = {split: Evaluated(network, held, batch_size, precision) for split, held in splits.items()}
+    return tuple(MetricValue(name, float(METRICS[name].build(on[METRICS[name].settings]))) for name in names)
