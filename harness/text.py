@@ -8,7 +8,9 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Timer
 from typing import TextIO
 
 from lrlc.studies.lines import masked, printable
@@ -56,6 +58,29 @@ class DecodingLines:
         if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             say(f"decoding {self._title}, once on this machine: {split} {done:,} of {total:,}")
+
+
+class NowAndThen:
+    """Lines about what may take long: none where it is quick, and then at most one in some seconds."""
+
+    def __init__(self, seconds: float = SECONDS_BETWEEN_LINES) -> None:
+        self._seconds, self._last_line = seconds, time.monotonic()
+
+    @contextmanager
+    def about(self, line: str) -> Iterator[None]:
+        """Say the line if what is done inside has not ended when the next one is due."""
+
+        def tell() -> None:
+            say(line)
+            self._last_line = time.monotonic()
+
+        timer = Timer(max(0.0, self._last_line + self._seconds - time.monotonic()), tell)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def last_line(text: str) -> str:

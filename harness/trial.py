@@ -42,11 +42,16 @@ class Trial:
     @property
     def label(self) -> str:
         """For people: 'mnist lrlc rank 4 layers 1+2+3 seed 0', of a pilot with what it tries before the seed."""
+        return f"{self.cell_label} seed {self.config.seed}"
+
+    @property
+    def cell_label(self) -> str:
+        """The label without the seed."""
         config = self.config
         rank = f" rank {config.rank}" if config.rank else ""
         placement = f" {layers_name(text)}" if (text := placement_text(config.placement)) else ""
         tries = f" {self.tries}" if self.tries else ""
-        return f"{config.dataset.title} {config.kind}{rank}{placement}{tries} seed {config.seed}"
+        return f"{config.dataset.title} {config.kind}{rank}{placement}{tries}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lrlc.results.errors import StoreError
-from lrlc.results.files import Location
+from lrlc.results.files import OUTPUT_ABANDONED_SECONDS, Location
 from lrlc.results.part_files import (
     FILE,
     SUFFIX,
@@ -31,6 +31,9 @@ LARGE_PART_ROWS = 100_000
 """Parts with as many trials are left as they are: merging is for the small ones."""
 
 ROW_GROUP_BYTES = 32 * 2**20
+OUTPUTS = ("export", "figures")
+"""Folders that commands write beside the tables if not told otherwise."""
+
 ABANDONED_AFTER_SECONDS = 24 * 3600.0
 """Files of a commit that never ended are deleted after this; no commit takes so long."""
 
@@ -130,6 +133,9 @@ def _remove_abandoned(root: Location, now: float) -> None:
     """Delete what a killed writer left: hidden files, and rows of companion tables that no trials file joined."""
     for table in SCHEMAS:
         (root / table).remove_abandoned(ABANDONED_AFTER_SECONDS, now)
+    root.remove_abandoned(ABANDONED_AFTER_SECONDS, now)
+    for output in OUTPUTS:
+        (root / output).remove_abandoned(OUTPUT_ABANDONED_SECONDS, now)
     committed = set((root / "trials").names(SUFFIX))
     for table in COMPANIONS:
         for name in set((root / table).names(SUFFIX)) - committed:

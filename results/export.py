@@ -1,7 +1,6 @@
 """The tables as plain files, for other tools."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from lrlc.results.errors import StoreError
-from lrlc.results.files import locate
+from lrlc.results.files import OUTPUT_ABANDONED_SECONDS, locate, write_output
 from lrlc.results.schema import TABLES
 from lrlc.results.store import Store
 
@@ -21,13 +20,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DATABASE = "lrlc.duckdb"
-HIDDEN = ".duckdb-"
 PLANNED = "planned"
 """A column that exported trials have besides: false where no plan asks for the trial any more, since its settings, data
 or code have changed."""
-
-ABANDONED_AFTER_SECONDS = 60.0
-"""What an export that was killed has left is deleted by a later one; no write pauses for so long."""
 
 
 def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
@@ -45,10 +40,9 @@ def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
 
 def _files(to: str, write: Callable[[pa.Table, BinaryIO], None], store: Store, out: Path) -> list[Path]:
     paths = []
-    _remove_abandoned(out)
     for name, table in _tables(store):
         paths.append(out / f"{name}.{to}")
-        locate(paths[-1]).replace(partial(write, table))
+        write_output(paths[-1], partial(write, table))
     return paths
 
 
@@ -96,8 +90,8 @@ def _database(store: Store, out: Path) -> list[Path]:
     path = out / DATABASE
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(out)
-        with TemporaryDirectory(dir=out, prefix=HIDDEN) as hidden:
+        locate(out).remove_abandoned(OUTPUT_ABANDONED_SECONDS, locate(out).clock())
+        with TemporaryDirectory(dir=out, prefix=".duckdb-", suffix=".writing") as hidden:
             with duckdb.connect(f"{hidden}/{DATABASE}") as database:
                 for name, table in _tables(store):
                     _add_table(database, name, table)
@@ -107,17 +101,6 @@ def _database(store: Store, out: Path) -> list[Path]:
         reason = str(error).partition("\n")[0]
         raise StoreError(f"cannot write {path}: {reason}; nothing was left half-written") from error
     return [path]
-
-
-def _remove_abandoned(out: Path) -> None:
-    """Delete the hidden files and folders of an export that was killed."""
-    if not out.is_dir():
-        return
-    now = locate(out).clock()
-    locate(out).remove_abandoned(ABANDONED_AFTER_SECONDS, now)
-    for folder in out.glob(f"{HIDDEN}*"):
-        if now - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > ABANDONED_AFTER_SECONDS:
-            shutil.rmtree(folder)
 
 
 def _add_table(database: "DuckDBPyConnection", name: str, rows: pa.Table) -> None:

@@ -94,6 +94,17 @@ class Location:
         self.files.remove_abandoned(self.path, older_than_seconds, now)
 
 
+OUTPUT_ABANDONED_SECONDS = 60.0
+"""What a command left that was killed while it wrote its output; no write pauses for so long."""
+
+
+def write_output(path: Path, write: Write) -> None:
+    """Write what a command makes of the tables (a figure, an export), in place of an earlier one."""
+    place = locate(path)
+    place.replace(write)
+    place.parent.remove_abandoned(OUTPUT_ABANDONED_SECONDS, place.modified_at() or 0.0)
+
+
 def locate(where: "str | Path | Location") -> Location:
     """The folder or file that a path, `file://...` or `s3://bucket/prefix` names; it need not exist.
 

@@ -6,6 +6,7 @@ the final name left an unreadable file in 12 of 12 tries, this way in none.
 
 import errno
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable
@@ -115,9 +116,14 @@ class LocalFiles:
         for name in self.names(folder):
             path = os.path.join(folder, name)
             if name.startswith(".") and name.endswith(".writing"):
-                modified = self.modified_at(path)
+                modified = self._last_modified(path)
                 if modified is not None and now - modified > older_than_seconds:
-                    self.remove(path)
+                    shutil.rmtree(path) if os.path.isdir(path) else self.remove(path)
+
+    def _last_modified(self, path: str) -> float | None:
+        """Of a folder, when it or a file in it was."""
+        inside = [os.path.join(path, name) for name in self.names(path)] if os.path.isdir(path) else []
+        return max(filter(None, map(self.modified_at, [path, *inside])), default=None)
 
     def refusal(self, error: Exception) -> str | None:
         """A damaged content is an OSError of pyarrow's without errno; a file that is gone was merged."""

@@ -11,6 +11,7 @@
 <root>/models/<trial>.<what>.safetensors    weights of trained networks that the study keeps
 <root>/environments/<time>.json  packages, machine and driver of the runs
 <root>/logs/<trial>.txt          what a trial printed, if it printed anything
+<root>/README.txt                how the parts are read without lrlc
 <root>/damaged/                  files that were damaged when a run began, and all files of damaged parts
 
 Each file carries a checksum of its content and place; those of earlier versions are accepted without one.
@@ -22,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from lrlc.results import aside, compaction, datasets, environments, logs, models, plans, widths
+from lrlc.results import aside, compaction, datasets, environments, logs, models, note, plans, widths
 from lrlc.results.damage import Damage
 from lrlc.results.datasets import DatasetSummary
 from lrlc.results.environments import Environment
@@ -339,6 +340,7 @@ class Store:
         """Note what the study asks under a profile, for claims, figures and report; passwords are masked."""
         name = profile or DEFAULT_PROFILE
         self._before_writing()
+        note.write(self.root)
         STUDY.write(self.root, name, StudyRecord(name, study, tuple(map(masked, overrides))))
 
     def study(self, profile: str | None = None) -> StudyRecord | None:

@@ -19,6 +19,7 @@ VARIABLES = (
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
     "RAY_enable_metrics_collection",
     "RAY_USAGE_STATS_ENABLED",
+    *ray_setup.KEEPALIVE,
 )
 
 LISTENING = """

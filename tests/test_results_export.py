@@ -81,16 +81,27 @@ def test_trials_that_no_plan_asks_for_any_more_are_marked(store: Store, tmp_path
 
 def test_what_a_killed_export_left_is_deleted_by_the_next(store: Store, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    (out / ".duckdb-left").mkdir(parents=True)
-    left = [out / ".trials.csv.0123abcd.writing", out / ".duckdb-left" / "lrlc.duckdb"]
+    (out / ".duckdb-left.writing").mkdir(parents=True)
+    left = [out / ".trials.csv.0123abcd.writing", out / ".duckdb-left.writing" / "lrlc.duckdb"]
     for path in left:
         path.write_bytes(b"half")
     export_tables(store, out, "csv")
     assert all(path.exists() for path in left)  # another export may be writing them
-    for path in (*left, out / ".duckdb-left"):
+    for path in (*left, out / ".duckdb-left.writing"):
         os.utime(path, (time.time() - 120, time.time() - 120))
     paths = export_tables(store, out, "csv")
     assert sorted(out.iterdir()) == sorted(paths)
+
+
+def test_what_a_killed_command_left_beside_the_tables_is_deleted_by_the_next_run(store: Store) -> None:
+    root = Path(str(store.root))
+    left = [root / "export/.trials.csv.0123abcd.writing", root / "figures/.pareto.svg.0123abcd.writing"]
+    for path in left:
+        path.parent.mkdir()
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - 120, time.time() - 120))
+    store.compact()
+    assert not any(path.exists() for path in left)
 
 
 def test_an_earlier_database_is_replaced(store: Store, tmp_path: Path) -> None:

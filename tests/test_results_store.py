@@ -339,3 +339,11 @@ def test_the_arrow_table_has_the_published_schema(store: Store) -> None:
     for name, schema in SCHEMAS.items():
         assert store.table(name).schema.equals(schema, check_metadata=True)
     assert pd.isna(store.trials()["test_accuracy"][1])
+
+
+def test_a_note_says_which_rows_of_the_parts_stand(store: Store) -> None:
+    store.write_study(Study(name="sample", title="A sample"))
+    note = (store.root / "README.txt").read().decode()
+    assert "a finished row stands before any other" in note
+    store.write_study(Study(name="sample", title="A sample"))
+    assert (store.root / "README.txt").read().decode() == note

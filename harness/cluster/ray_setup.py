@@ -16,6 +16,9 @@ HOW_TO_GET_A_TOKEN = (
 NO_TOKEN = f"no Ray token found; {HOW_TO_GET_A_TOKEN}"
 
 
+KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "10000", "RAY_grpc_client_keepalive_timeout_ms": "20000"}
+"""A worker behind a link that fell over is noticed after half a minute; Ray's own are 5 and 2 minutes (Ray 2.60)."""
+
 SHORT_FOLDER = "/tmp"
 """Where Ray keeps its files if the folder for temporary files is too long for them."""
 
@@ -45,6 +48,8 @@ def prepare(*, joins_cluster: bool) -> None:
     if importlib.util.find_spec("ray") is None:
         raise UserError("Ray is not installed: pip install 'lrlc-bench[ray]', or run with --processes N")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, milliseconds in KEEPALIVE.items():
+        os.environ.setdefault(name, milliseconds)
     _keep_to_oneself(token_source())
     if not joins_cluster:
         _prepare_own()

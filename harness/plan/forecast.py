@@ -10,6 +10,7 @@ import pandas as pd
 
 from lrlc.harness.data import Dataset, as_loaded, load_dataset
 from lrlc.harness.plan.probe import probe as timed
+from lrlc.harness.text import NowAndThen
 from lrlc.harness.trial import Trial
 
 PROBED_BATCHES = 2
@@ -39,6 +40,7 @@ def forecast(missing: Sequence[Trial], past: pd.DataFrame, data_dir: Path | None
     for trial in missing:
         groups.setdefault(_likeness(trial.config.canonical()), []).append(trial)
     known = _past_seconds(past) if groups else {}
+    unknown, lines = [likeness for likeness in groups if likeness not in known], NowAndThen()
     seconds, from_rows, datasets = 0.0, 0, dict[object, Dataset]()
     for likeness, trials in groups.items():
         expected = known.get(likeness)
@@ -50,7 +52,11 @@ def forecast(missing: Sequence[Trial], past: pd.DataFrame, data_dir: Path | None
             spec = as_loaded(trials[0].config.dataset)
             if spec not in datasets:
                 datasets[spec] = load_dataset(spec, data_dir)
-            expected = _probe(trials[0], datasets[spec])
+            number = f"{unknown.index(likeness) + 1} of {len(unknown)}"
+            with lines.about(
+                f"timing a few batches of {trials[0].cell_label} ({number}); --no-probe leaves it out"
+            ):
+                expected = _probe(trials[0], datasets[spec])
         seconds += expected * len(trials)
     return Forecast(seconds, from_rows, len(missing) - from_rows)
 

@@ -17,7 +17,7 @@ from lrlc.harness import provenance
 from lrlc.harness.data import Dataset
 from lrlc.harness.plan.probe import probe
 from lrlc.harness.plan.reuse import stores_beside
-from lrlc.harness.text import say
+from lrlc.harness.text import NowAndThen, say
 from lrlc.harness.training.train import CODE_EPOCH
 from lrlc.harness.trial import Trial
 from lrlc.results.store import Store
@@ -44,7 +44,7 @@ class Widths:
     """What is on record, and what has been measured since. `record` is read when the first width is asked for."""
 
     def __init__(self, record: Callable[[], Iterable[MeasuredWidth]] = tuple, *, threads: int = 1) -> None:
-        self._record, self._threads = record, threads
+        self._record, self._threads, self._lines = record, threads, NowAndThen()
         self.used: dict[MeasuredFor, MeasuredWidth] = {}
         """Those that trials of this study have."""
 
@@ -66,7 +66,8 @@ class Widths:
         dataset = load()
         key = _key(config, dataset)
         if key not in self._known:
-            with _threads(self._threads):
+            about = f"measuring how many channels of {_label(config)} take as long as what is matched"
+            with _threads(self._threads), self._lines.about(about):
                 self._known[key] = _measure(key, config, dataset)
             say(_line(self._known[key], config))
         self.used[key] = self._known[key]
@@ -126,11 +127,14 @@ def _device_name() -> str:
 
 
 def _line(found: MeasuredWidth, config: TrialConfig) -> str:
-    label = Trial("", config, "", "", CODE_EPOCH).label.rpartition(" seed ")[0]
     return (
-        f"{label}: {found.width} channels take {1e3 * found.step_seconds:.3g} ms a step, what is matched "
+        f"{_label(config)}: {found.width} channels take {1e3 * found.step_seconds:.3g} ms a step, what is matched "
         f"{1e3 * found.matched_step_seconds:.3g} ms (measured on {found.device})"
     )
+
+
+def _label(config: TrialConfig) -> str:
+    return Trial("", config, "", "", CODE_EPOCH).cell_label
 
 
 @contextmanager

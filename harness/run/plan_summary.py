@@ -99,5 +99,5 @@ def _answered(space: SearchSpace, past: pd.DataFrame) -> int:
 
 def _cells(trials: Sequence[Trial]) -> tuple[str, ...]:
     """One line per cell of the grid: what it is and its number of trials."""
-    cells = Counter(trial.label.rpartition(" seed ")[0] for trial in trials)
+    cells = Counter(trial.cell_label for trial in trials)
     return tuple(f"{cell}: {counted(count, 'trial')}" for cell, count in cells.items())

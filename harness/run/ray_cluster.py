@@ -11,6 +11,7 @@ import torch
 from ray.exceptions import RayError
 
 from lrlc.harness.errors import UserError, first_line
+from lrlc.harness.text import NowAndThen
 from lrlc.harness.training.worker import WorkerSettings
 
 ANSWER_SECONDS = 10
@@ -26,12 +27,15 @@ def connect(address: str) -> None:
     for _ in range(2):  # under load a local node can miss its own start-up time limit
         try:
             # With an address other than "local" no dashboard is started, whatever is asked.
-            ray.init(
-                address=address,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                include_dashboard=False if address == "local" else None,
-            )
+            with NowAndThen().about(
+                "starting Ray" if address == "local" else f"joining the Ray cluster at {address}"
+            ):
+                ray.init(
+                    address=address,
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    include_dashboard=False if address == "local" else None,
+                )
             return
         except Exception as error:  # Ray raises a bare one where a node does not start in time
             last = error

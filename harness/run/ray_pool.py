@@ -17,6 +17,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from lrlc.harness.run.executor import Event, Finished, Lost, Printed, as_events
 from lrlc.harness.run.ray_cluster import offered, refuse_what_never_fits, resources
 from lrlc.harness.run.ray_worker import OutputPlace, Reporter, left_behind
+from lrlc.harness.run.silence import SECONDS_BEFORE_A_WORD, Silence
 from lrlc.harness.text import say
 from lrlc.harness.training.worker import Worker, WorkerSettings
 from lrlc.harness.trial import Checkpoint, Trial
@@ -30,9 +31,6 @@ MOST_PENDING = 16
 
 MOST_STILLBORN = 3 * MOST_PENDING
 """Consecutive workers that may die during start-up before the run gives up."""
-
-SECONDS_BEFORE_A_WORD = 30.0
-"""If no trial can run for lack of resources for this long, a line says so."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +102,7 @@ class RayExecutor:
         self._running: dict[ray.ObjectRef[Any], _Flight] = {}
         """By the report that comes next."""
         self._waiting_since: float | None = None
+        self._silence = Silence()
 
     @property
     def ready(self) -> int:
@@ -133,6 +132,7 @@ class RayExecutor:
         epochs_left = trial.config.train.epochs - (len(resume.curve) if resume else 0)
         flight = _Flight(self._idle.pop(), trial, expected=1 + epochs_left)
         flight.begin(resume)
+        self._silence.begins(trial)
         self._expect(flight)
 
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
@@ -145,6 +145,7 @@ class RayExecutor:
         for ref in [ref for ref in ready if ref in self._pending]:
             self._welcome(ref)
         self._say_what_is_missing()
+        self._silence.look()
         return [event for ref in ready if ref in self._running for event in self._advance(ref)]
 
     def stop(self, trial: Trial, *, hung: bool = False) -> str:
@@ -152,6 +153,7 @@ class RayExecutor:
         for ref, flight in list(self._running.items()):
             if flight.trial == trial:
                 del self._running[ref]
+                self._silence.ends(trial)
                 if hung:
                     ray.kill(flight.actor.handle)
                     text = _left_behind(flight)
@@ -221,12 +223,16 @@ class RayExecutor:
             raise
         except RayError as error:  # the actor, its node or its memory is gone
             ray.kill(flight.actor.handle)
+            self._silence.ends(flight.trial)
             lost = _lost(flight.trial, error)
             return [*_printed(flight, "" if lost.with_node else _left_behind(flight)), lost]
         flight.started = True
+        self._silence.hears(flight.trial)
         if not isinstance(events[-1], Finished):
             self._expect(flight)
-        elif flight.actor.gpus and events[-1].result.status == TrialStatus.FAILED:
+            return [*_printed(flight, text), *events]
+        self._silence.ends(flight.trial)
+        if flight.actor.gpus and events[-1].result.status == TrialStatus.FAILED:
             # A CUDA error spoils its process: every later trial there would fail.
             ray.kill(flight.actor.handle)
         else:  # free at once: the driver fills the place before it waits again
@@ -239,7 +245,9 @@ class RayExecutor:
             return
         if self._waiting_since is None:
             self._waiting_since = time.monotonic()
-        elif time.monotonic() - self._waiting_since > SECONDS_BEFORE_A_WORD:
+        elif (
+            time.monotonic() - self._waiting_since > SECONDS_BEFORE_A_WORD
+        ):  # nothing runs for want of resources
             self._waiting_since = math.inf  # once
             asked = resources(self._settings.cpus, self._gpus)
             say(f"waiting for workers to start: each asks for {asked}; {offered()}")

@@ -64,7 +64,8 @@ class Worker:
         torch.set_num_threads(thread_count(settings.cpus))
         # The same trial twice gives the same numbers, on a GPU too; cuBLAS asks for its workspace to be fixed.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        # use_deterministic_algorithms(True, warn_only=True) would load torch's compiler for it: 2 s a process.
+        torch.set_deterministic_debug_mode("warn")
         # Else each tensor is filled with NaN first: a pass over memory, on a GPU a kernel, for each.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = False

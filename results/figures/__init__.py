@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from lrlc.results.errors import StoreError
 from lrlc.results.figures.chosen_cells import with_cells
 from lrlc.results.figures.selection import NothingToDraw, Selection
-from lrlc.results.files import locate
+from lrlc.results.files import write_output
 from lrlc.results.store import Store
 
 if TYPE_CHECKING:
@@ -190,4 +190,4 @@ def _as_bytes(figure: "Figure", extension: str) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    locate(path).replace(lambda file: file.write(content))
+    write_output(path, lambda file: file.write(content))

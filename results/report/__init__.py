@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lrlc.results.claims import Judged
 from lrlc.results.figures import NothingToDraw
-from lrlc.results.files import locate
+from lrlc.results.files import write_output
 from lrlc.results.markup.html import to_html
 from lrlc.results.markup.markdown import to_markdown
 from lrlc.results.report.page import describe
@@ -77,4 +77,4 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    locate(path).replace(lambda file: file.write(content))
+    write_output(path, lambda file: file.write(content))
