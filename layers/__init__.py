@@ -98,10 +98,9 @@ __all__ = [
     "truncated",
 ]
 
-# Scripts beside a checkout may say `import layers`, or `from layers.kernels import ops`: the same modules, not second
-# copies. A plugin, anywhere, gets all four old names from the finder in harness/old_names.py. That cannot serve here,
-# as layers import nothing of ours; and the finder, once installed, would take names that a user's script means
-# otherwise, where this takes only what the script has found already.
+# A script in a checkout may say `import layers` or `from layers.kernels import ops`, and gets these modules, not second
+# copies. The import hook in harness/old_names.py does the same for the four old names in plugins, but cannot be used
+# here: layers import nothing of ours. Nor could this replace the hook, as it needs a folder `layers` on the path.
 if __name__ != "lrlc.layers":
     sys.modules |= {
         name.removeprefix("lrlc."): module

@@ -1,7 +1,7 @@
 """The results room: the tables, and the statistics, figures and report that are made from them alone."""
 
 RESULTS = "runs"
-"""Where studies keep their tables if nothing else is said: a folder of the working folder."""
+"""The default folder of results, relative to the working folder."""
 
 if __name__ != "lrlc.results":
     raise ImportError(f"import lrlc.results, not {__name__}: {__file__} would be a second copy of it")

@@ -45,7 +45,7 @@ class Grid:
     study: Study
     catalogue: Catalogue
     cells: tuple[GridCell, ...]
-    """Of all blocks, in order; one that stands in two blocks comes twice."""
+    """Those of all blocks, in order; a cell that is in two blocks is listed twice."""
 
     def trials(
         self,
@@ -54,7 +54,7 @@ class Grid:
     ) -> list[TrialConfig]:
         """Every trial once: all cells with the first seed, then with the second, and so on.
 
-        An interrupted study is so balanced over its cells. `seeds` are the study's if None; `config_of` may change a
+        So an interrupted study is balanced over its cells. `seeds` are the study's if None; `config_of` may change a
         cell, as tuning does.
         """
         cells = dict.fromkeys(map(config_of, self.cells))

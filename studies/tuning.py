@@ -55,7 +55,7 @@ def group_of(grid: Grid, cell: GridCell) -> Group | None:
 
 
 def tuned(grid: Grid, chosen: Mapping[Group, Setting]) -> Callable[[GridCell], TrialConfig]:
-    """What a cell becomes with its group's chosen setting; cells of other groups keep the study's own."""
+    """A function that gives a cell its group's chosen setting; without one, a cell keeps the study's own settings."""
 
     def config_of(cell: GridCell) -> TrialConfig:
         setting = chosen.get(group_of(grid, cell), ())

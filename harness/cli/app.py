@@ -56,7 +56,7 @@ def before_commands(version: Version = False) -> None:
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` for typer: a parameter that is a dataclass of options (StudyOptions) stands for its fields."""
+    """Prepare `command` for typer: a parameter that is a dataclass of options, as StudyOptions, becomes its fields."""
     own = inspect.signature(command).parameters
     groups: dict[str, Any] = {
         name: each.annotation for name, each in own.items() if is_dataclass(each.annotation)
@@ -75,7 +75,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _options(parameter: inspect.Parameter, group: Any) -> list[inspect.Parameter]:
-    """The options that a parameter stands for: a group's fields, or itself."""
+    """The options of a parameter: the fields of its dataclass, or the parameter itself."""
     if group is None:
         return [parameter.replace(kind=parameter.KEYWORD_ONLY)]
     hints = get_type_hints(group, include_extras=True)

@@ -47,7 +47,7 @@ OutDir = Annotated[
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """Which study a command plans or trains, and where its tables and data lie."""
+    """The study that a command plans or trains, and where its tables and data are."""
 
     study: StudyName
     overrides: Overrides = None
@@ -58,7 +58,7 @@ class StudyOptions:
 
 @dataclass(frozen=True)
 class SlotOptions:
-    """Where a command trains, and how many trials at once."""
+    """Where trials run, and how many at a time."""
 
     serial: Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")] = (
         False

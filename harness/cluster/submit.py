@@ -89,9 +89,10 @@ def submit_study(
     data: str | None,
     max_in_flight: int | None,
 ) -> Submission:
-    """Send a study, which was opened by its file or shipped name, as a job, or find the job running.
+    """Submit an opened study as a job, or attach to its job if that is running.
 
-    UserError, before anything travels, for what the nodes could not read, and where the cluster refuses the job.
+    `name_or_path` is how the study was named. Raises UserError, before anything is sent, if the nodes could not read
+    the study or its places, and if the cluster refuses the job.
     """
     refuse_secrets(opened.overrides)
     results, data = on_nodes(results, data, address)

@@ -31,7 +31,7 @@ SECONDS_BETWEEN_PARTS = 1.0
 
 
 MayStop = Callable[[], AbstractContextManager[object]]
-"""Surrounds each wait of the driver, the only place where an exception may leave it without losing a result."""
+"""Surrounds each of the driver's waits, the only place where an exception can end it without losing a result."""
 
 
 class TrialSource(Protocol):

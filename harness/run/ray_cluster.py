@@ -1,4 +1,4 @@
-"""The Ray cluster that a run joins or starts: whether it answers, and what it has to offer."""
+"""The Ray cluster that a run joins or starts: connecting to it, and its resources."""
 
 import logging
 import math

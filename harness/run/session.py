@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lrlc.harness.search.source import SearchSource
 
 Watcher = Callable[[int, int], AbstractContextManager[Callable[[Fate], None]]]
-"""Sees the trials run: made with their number and how many of them have a row, it is told each one's fate."""
+"""Called with the number of trials and of those that have a row; what it yields is told the fate of each trial."""
 
 
 def unwatched(total: int, done: int) -> AbstractContextManager[Callable[[Fate], None]]:
@@ -120,7 +120,7 @@ class RunSession:
             self._finish(store, plan, search)
 
     def _plan_again(self, store: Store, models: KeptModels) -> Plan:
-        """The plan against the table as it is now: another driver may have ended meanwhile."""
+        """Plan against the table as it is now: another driver may have ended in the meantime."""
         for path in store.set_damaged_aside():
             say(f"damaged, moved to {path}; trials without a row are trained again")
         plan = Plan.of(self.plan.trials, store, retry=self.retry)
@@ -132,7 +132,7 @@ class RunSession:
         return plan
 
     def _note(self, store: Store, plan: Plan) -> None:
-        """Write what claims, figures and report need of the study beside its rows."""
+        """Write what claims, figures and report need besides the rows."""
         measured = () if self.is_of_pilots else plan.trials
         for key, count in lacking(store, measured, self.study.measured).items():
             say(f"{counted(count, 'finished trial')} without measure.{key}: trained before it was asked for")
@@ -150,7 +150,7 @@ class RunSession:
         return list(dict.fromkeys([trial.config.dataset for trial in plan.trials] + searched))
 
     def _finish(self, store: Store, plan: Plan, search: "SearchSource | None") -> None:
-        """Note what needs all rows, and join the parts."""
+        """Write what needs all rows, and join the parts."""
         if search is not None:
             store.write_importance(search.importance(), self.profile)
         store.compact()

@@ -26,9 +26,9 @@ class Slots:
 
 
 def make_executor(session: RunSession, slots: Slots) -> Executor:
-    """Where the session's missing trials will run, on at most as many slots as there are trials.
+    """The executor for the session's missing trials, with at most one slot per trial.
 
-    Where none is missing no cluster is started or joined, which takes seconds.
+    If no trial is missing, no cluster is started or joined, which takes seconds.
     """
     left = session.trials_left
     if left and not slots.serial and not slots.processes:
