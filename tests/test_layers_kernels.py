@@ -133,6 +133,15 @@ def test_layers_take_the_authors_way_where_the_environment_forces_it(kind, monke
     assert_same(found["authors"], found["auto"], 1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_a_traced_layer_can_be_saved_whichever_way_it_computes(monkeypatch, tmp_path):
+    monkeypatch.setenv("LRLC_BACKEND", "authors")
+    layer = layers.LowRankLocallyConnected2d(3, 4, 3, input_size=(5, 5), rank=2).eval()
+    x = torch.randn(2, 3, 5, 5)
+    torch.jit.save(torch.jit.trace(layer, x), tmp_path / "layer.pt")
+    torch.testing.assert_close(torch.jit.load(tmp_path / "layer.pt")(x), layer(x))
+
+
 @needs_compiler
 @pytest.mark.parametrize("shape", [(70, 40, 33), (9, 3, 64), (200, 17, 5)])
 def test_cpp_kernels_at_sizes_that_no_block_divides(shape):

@@ -70,7 +70,8 @@ def combined_backward(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geome
 
 def may_keep_banks(x: Tensor) -> bool:
     """Whether `keeps_banks` is a question for this input: tracing compilers and other devices never do."""
-    if torch.compiler.is_compiling() or not len(x):
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if torch.compiler.is_compiling() or tracing or not len(x):
         return False
     return x.device.type == "cuda" or backend() == "authors"
 
