@@ -2,14 +2,16 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import say
 from lrlc.results import RESULTS
 from lrlc.results.files import Location, locate
 from lrlc.results.store import Store
-from lrlc.studies import study_name
+from lrlc.studies import shipped_studies, study_name
 from lrlc.studies.fields import is_study_name
 
 
@@ -37,6 +39,19 @@ def stores_of(results: str) -> list[Store]:
     if not stores:
         raise UserError(f"--results {results}: no results of any study there; `lrlc run` makes them")
     return stores
+
+
+def file_or_recorded(study: str, results: str, profile: str | None) -> str | Mapping[str, Any]:
+    """What names the study to `open_study`: its file or shipped name, else, under the name of its results alone, the
+    study as it was last run there with the profile."""
+    if Path(study).exists() or study in shipped_studies() or not is_study_name(study):
+        return study
+    record = Store(locate(results) / study).study(profile)
+    if record is None:
+        return study
+    say(f"{study}: no such file here; it is taken as it was last run, from {locate(results) / study}")
+    changed: dict[str, Any] = {"profiles": {profile: {}}} if profile else {}
+    return {**record.study.described(), **changed}
 
 
 def place_to_write(results: str) -> Location:

@@ -154,10 +154,14 @@ def test_rows_tell_what_was_drawn_and_all_kinds_of_a_seed_share_it(
 
 def test_a_forecast_counts_the_images_that_are_drawn(tiny_study: Path, tmp_path: Path) -> None:
     from lrlc.harness.plan.forecast import forecast
+    from lrlc.harness.plan.machine import machine_at_hand
+    from lrlc.studies import Resources
 
     words = ["draw=seed", "grid={kind: conv}", "seeds=1", "train_images=1000", "train.epochs=1"]
     plan = planned_run(tiny_study, words, tmp_path).plan
-    found = forecast(plan.missing, Store(tmp_path / "none").trials(), None, probe=True)
+    found = forecast(
+        plan.missing, Store(tmp_path / "none").trials(), machine_at_hand(Resources()), None, probe=True
+    )
     assert (found.from_rows, found.from_probes) == (0, 1)
     assert found.slot_seconds is not None
     assert found.slot_seconds > 0

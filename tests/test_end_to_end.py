@@ -20,7 +20,7 @@ Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 def test_a_study_runs_is_resumed_and_becomes_figures_and_a_report(
     lrlc: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:
-    planned = json.loads(lrlc("plan", tiny_study, "--json").stdout)
+    planned = json.loads(lrlc("plan", tiny_study, "--probe", "--json").stdout)
     assert (planned["grid_trials"], planned["missing"]) == (6, 6)
     assert planned["forecast_seconds"] > 0
     lrlc("run", tiny_study, "--serial")

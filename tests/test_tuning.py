@@ -74,7 +74,7 @@ def of_stage(root: Path, stage: Stage) -> pd.DataFrame:
 def test_each_kind_trains_with_the_rate_that_its_pilots_chose(
     lrlc: Lrlc, tuned_study: Path, tmp_path: Path
 ) -> None:
-    planned = json.loads(lrlc("plan", tuned_study, "--json").stdout)
+    planned = json.loads(lrlc("plan", tuned_study, "--probe", "--json").stdout)
     assert (planned["pilots"], planned["pilots_missing"], planned["untuned"]) == (12, 12, 6)
     assert (planned["grid_trials"], planned["missing"]) == (6, 6)
     assert (planned["length_trials"], planned["length_missing"]) == (3, 3)

@@ -1,50 +1,98 @@
 """`lrlc plan`: what a run would train, and how long that will take."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lrlc.harness.cli.options import AsJson, StudyOptions
+from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted, duration, print_json, show
+
+if TYPE_CHECKING:
+    from lrlc.harness.run.plan_summary import PlanSummary
 
 
 def plan(
     asked: StudyOptions,
-    probe: Annotated[bool, typer.Option(help="Time a few batches where no earlier row gives a time.")] = True,
+    probe: Annotated[
+        bool, typer.Option(help="Time a few batches here where no earlier row gives a time.")
+    ] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="8xH100", help="Forecast for this many devices, named by a part of their name."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would train, what is done, and how long the rest will take."""
-    from lrlc.harness.named_store import place_of_results
+    from lrlc.harness.named_store import file_or_recorded, place_of_results
     from lrlc.harness.plan.catalogue import open_study
+    from lrlc.harness.plan.machine import named_machine
     from lrlc.harness.run.plan_summary import summarise_plan
     from lrlc.results.store import Store
 
-    opened = open_study(asked.study, profile=asked.profile, overrides=asked.overrides or [])
+    if on and probe:
+        raise UserError("--probe times batches on this machine; leave out --on")
+    machine = named_machine(on) if on else None
+    opened = open_study(
+        file_or_recorded(asked.study, asked.results, asked.profile),
+        profile=asked.profile,
+        overrides=asked.overrides or [],
+    )
     store = Store(place_of_results(asked.results) / opened.study.name)
-    summary = summarise_plan(opened, store, asked.data, probe=probe)
+    summary = summarise_plan(opened, store, asked.data, probe=probe, on=machine)
     if as_json:
         print_json(summary.as_dict())
-        return
-    show(
-        f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
-    )
+    else:
+        show("\n".join([*_counts(summary), *(f"  {cell}" for cell in summary.cells), *_outlook(summary)]))
+
+
+def _counts(summary: "PlanSummary") -> Iterator[str]:
+    yield f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
     if summary.pilots:
-        show(f"tuning: {counted(summary.pilots, 'pilot')} before the grid, {summary.pilots_missing} missing")
+        yield f"tuning: {counted(summary.pilots, 'pilot')} before the grid, {summary.pilots_missing} missing"
     if summary.untuned:
-        show(
-            f"{counted(summary.untuned, 'trial')} of the grid, shown untuned, will take what the pilots choose"
-        )
+        yield f"{counted(summary.untuned, 'trial')} of the grid, shown untuned, will take what the pilots choose"
     if summary.length_trials:
         trials = counted(summary.length_trials, "trial")
-        show(f"length check: {trials} with fewer epochs, {summary.length_missing} missing")
+        yield f"length check: {trials} with fewer epochs, {summary.length_missing} missing"
     if summary.lent:
-        show(f"{counted(summary.lent, 'trial')} of those done will be taken from other studies' tables")
+        yield f"{counted(summary.lent, 'trial')} of those done will be taken from other studies' tables"
     if summary.search_suggestions:
-        show(f"search: {summary.search_answered} of {summary.search_suggestions} suggestions have rows")
-    for cell in summary.cells:
-        show(f"  {cell}")
-    if summary.forecast_seconds is not None:
-        show(
-            f"about {duration(summary.forecast_seconds)} left on one slot "
-            f"({summary.from_rows} trials forecast from past rows, {summary.from_probes} from timed batches)"
-        )
+        yield f"search: {summary.search_answered} of {summary.search_suggestions} suggestions have rows"
+
+
+def _outlook(summary: "PlanSummary") -> Iterator[str]:
+    if summary.wall_seconds:
+        yield time_line(summary.wall_seconds, summary.machine, summary.slots, summary.gpu_hours)
+        yield f"  from {_sources(summary)}"
+    if summary.unknown:
+        hint = "; `--probe` times a few batches" if "x " not in summary.machine else ""
+        yield f"no earlier row gives a time for {counted(summary.unknown, 'trial')}{hint}"
+    if summary.wall_seconds or summary.unknown:
+        yield f"disk: about {_size(summary.disk_bytes)}"
+    yield from (f"claims: {line}" for line in summary.claims)
+
+
+def time_line(seconds: float, machine: str, slots: int, gpu_hours: float | None = None) -> str:
+    """'about 3 h on 8 x H100, 32 trials at once: 24 GPU hours'."""
+    at_once = f", {slots} trials at once" if slots > 1 else ""
+    hours = f": {gpu_hours:.2g} GPU hours" if gpu_hours is not None else ""
+    return f"about {duration(seconds)} on {machine}{at_once}{hours}"
+
+
+def _sources(summary: "PlanSummary") -> str:
+    told = {
+        "past rows": summary.from_rows,
+        "rows of other devices": summary.from_other_devices,
+        "timed batches": summary.from_probes,
+    }
+    return ", ".join(f"{name} ({counted(count, 'trial')})" for name, count in told.items() if count)
+
+
+def _size(count: int) -> str:
+    """'340 KB', '1.2 GB'."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.2g} {unit}"
+    return f"{count / 1e3:.0f} KB"

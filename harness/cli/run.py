@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lrlc.harness.run.slots import Slots
     from lrlc.results.schema import TrialStatus
 
+Verbose = Annotated[bool, typer.Option("--verbose", help="A line for every epoch of every trial.")]
+
 
 def run(
     asked: StudyOptions,
@@ -30,6 +32,7 @@ def run(
             min=0, callback=finite, help="With --until-decided: start no further look after this long."
         ),
     ] = None,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Train what is missing. Running a study again resumes it."""
@@ -42,7 +45,7 @@ def run(
         from lrlc.harness.run.until_decided import looks_at
 
         sessions = partial(looks_at, budget_hours=budget_hours)
-    _run(sessions(session), slots=_slots(on), as_json=as_json)
+    _run(sessions(session), slots=_slots(on), as_json=as_json, verbose=verbose)
 
 
 def retry(
@@ -55,6 +58,7 @@ def retry(
     out_of_memory: Annotated[
         bool, typer.Option("--out-of-memory", help="Trials that ran out of memory.")
     ] = False,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Like run, and train again the grid's trials that failed: all of them, or those that are named."""
@@ -67,16 +71,17 @@ def retry(
         TrialStatus.OUT_OF_MEMORY: out_of_memory,
     }
     again = [status for status, is_named in named.items() if is_named] or BROKEN
-    _run(phases(_open(asked, again)), slots=_slots(on), as_json=as_json)
+    _run(phases(_open(asked, again)), slots=_slots(on), as_json=as_json, verbose=verbose)
 
 
 def _open(asked: StudyOptions, retry: "Collection[TrialStatus]" = ()) -> "RunSession":
-    from lrlc.harness.named_store import place_to_write
+    from lrlc.harness.named_store import file_or_recorded, place_to_write
     from lrlc.harness.plan.catalogue import open_study
     from lrlc.harness.run.session import open_run
     from lrlc.results.store import Store
 
-    opened = open_study(asked.study, profile=asked.profile, overrides=asked.overrides or [])
+    named = file_or_recorded(asked.study, asked.results, asked.profile)
+    opened = open_study(named, profile=asked.profile, overrides=asked.overrides or [])
     store = Store(place_to_write(asked.results) / opened.study.name)
     return open_run(opened, store, asked.data, retry=retry)
 
@@ -91,14 +96,14 @@ def _slots(on: SlotOptions) -> "Slots":
     return Slots(on.serial, on.processes, on.address, on.max_in_flight)
 
 
-def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", as_json: bool) -> None:
+def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", as_json: bool, verbose: bool) -> None:
     """Run each to its end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds.
 
     The exit code is 1 where a trial of the plan has failed.
     """
     from lrlc.results.store import DEFAULT_PROFILE
 
-    session, exit_code = _train(sessions, slots)
+    session, exit_code = _train(sessions, slots, verbose)
     counts = session.store.counts()
     if as_json:
         print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
@@ -114,18 +119,21 @@ def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", as_json: bool) -> 
         raise typer.Exit(1)
 
 
-def _train(sessions: "Iterator[RunSession]", slots: "Slots") -> "tuple[RunSession, int]":
+def _train(sessions: "Iterator[RunSession]", slots: "Slots", verbose: bool) -> "tuple[RunSession, int]":
     """Run the sessions; the last one that was begun, and the exit code if a signal stopped it, else 0."""
     from lrlc.harness.cli.interrupts import Stopped, stoppable
     from lrlc.harness.run.display import Display
+    from lrlc.harness.run.plan_summary import outlook_lines
     from lrlc.harness.run.slots import make_executor
 
     for session in sessions:
         executor = make_executor(session, slots)
         say(session.headline())
+        for line in outlook_lines(session, slots):
+            say(line)
         try:
             with stoppable(in_process=slots.serial) as may_stop:
-                session.run(executor, Display, may_stop)
+                session.run(executor, partial(Display, verbose=verbose), may_stop)
         except Stopped as stop:
             return session, stop.exit_code
     return session, 0

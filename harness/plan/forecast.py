@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
 
 from lrlc.harness.data import Dataset, as_loaded, load_dataset
+from lrlc.harness.plan.machine import Machine
 from lrlc.harness.plan.probe import probe as timed
 from lrlc.harness.text import NowAndThen
 from lrlc.harness.trial import Trial
@@ -21,44 +23,96 @@ UNLIKE = ("seed", "placement", "options")
 """What two trials may differ in and still take about as long; and of their training settings:"""
 UNLIKE_IN_TRAINING = ("learning_rate", "momentum", "warmup_epochs")
 
+COLUMNS = ("status", "config", "total_seconds", "device", "gpu_fraction")
+"""Of past rows."""
+
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds of work left for one slot, and how many missing trials rest on rows and on probes."""
+    """Seconds of work left for one slot, and how many missing trials rest on what."""
 
-    slot_seconds: float | None
-    from_rows: int
-    from_probes: int
+    slot_seconds: float | None = None
+    """None where nothing is known of any trial."""
+    longest_seconds: float = 0.0
+    """Of the trial that takes longest."""
+    from_rows: int = 0
+    """Rows of the device that is asked of."""
+    from_other_devices: int = 0
+    """Rows of others; scaled by what like trials took on both, where there are such."""
+    from_probes: int = 0
+    unknown: int = 0
+    """Trials of which nothing is known; they are not in the sum."""
+    gpu_fraction: float | None = None
+    """The share of a GPU that the rows of the device had."""
+
+    def plus(self, seconds: float, count: int, **counts: int) -> "Forecast":
+        """With `count` trials of so many seconds each."""
+        longest = max(self.longest_seconds, seconds)
+        total = (self.slot_seconds or 0.0) + seconds * count
+        return replace(self, slot_seconds=total, longest_seconds=longest, **counts)
 
 
-def forecast(missing: Sequence[Trial], past: pd.DataFrame, data_dir: Path | None, *, probe: bool) -> Forecast:
-    """Add up the expected seconds of `missing`; each group of like trials without a past row is probed once.
+class PastSeconds:
+    """What like trials took, by device."""
 
-    Without `probe` such a group leaves the sum unknown (None).
-    """
+    def __init__(self, past: pd.DataFrame, machine: Machine) -> None:
+        finished = past[past["status"] == "finished"]
+        like = finished["config"].map(lambda config: _likeness(json.loads(config)))
+        is_there = finished["device"].fillna("").str.contains(machine.device, case=False, regex=False)
+        self._there = _means(finished[is_there], like)
+        self._elsewhere = _means(finished[~is_there], like)
+        both = [
+            self._there[key] / self._elsewhere[key] for key in self._there.keys() & self._elsewhere.keys()
+        ]
+        self._ratio = median(both) if both else None if machine.is_named else 1.0
+        fractions = finished.loc[is_there, "gpu_fraction"].dropna()
+        self.gpu_fraction = float(fractions.mean()) if len(fractions) else None
+
+    def has(self, likeness: str) -> bool:
+        """Whether any row tells of such trials."""
+        return self.there(likeness) is not None or self.elsewhere(likeness) is not None
+
+    def there(self, likeness: str) -> float | None:
+        """On the device that is asked of."""
+        return self._there.get(likeness)
+
+    def elsewhere(self, likeness: str) -> float | None:
+        """From rows of other devices. Where nothing relates those to a device that the user names, None."""
+        found = self._elsewhere.get(likeness)
+        return None if found is None or self._ratio is None else found * self._ratio
+
+
+def forecast(
+    missing: Sequence[Trial], past: pd.DataFrame, machine: Machine, data_dir: Path | None, *, probe: bool
+) -> Forecast:
+    """Add up the expected seconds of `missing`; with `probe` each group of like trials without rows is timed once."""
     groups: dict[str, list[Trial]] = {}
     for trial in missing:
         groups.setdefault(_likeness(trial.config.canonical()), []).append(trial)
-    known = _past_seconds(past) if groups else {}
-    unknown, lines = [likeness for likeness in groups if likeness not in known], NowAndThen()
-    seconds, from_rows, datasets = 0.0, 0, dict[object, Dataset]()
+    known = PastSeconds(past if groups else past[:0], machine)
+    found, datasets = Forecast(gpu_fraction=known.gpu_fraction), dict[object, Dataset]()
+    timing, lines = [likeness for likeness in groups if not known.has(likeness)], NowAndThen()
     for likeness, trials in groups.items():
-        expected = known.get(likeness)
-        if expected is not None:
-            from_rows += len(trials)
-        elif not probe:
-            return Forecast(None, from_rows, 0)
+        count = len(trials)
+        if (seconds := known.there(likeness)) is not None:
+            found = found.plus(seconds, count, from_rows=found.from_rows + count)
+        elif (seconds := known.elsewhere(likeness)) is not None:
+            found = found.plus(seconds, count, from_other_devices=found.from_other_devices + count)
+        elif probe:
+            number = f"{timing.index(likeness) + 1} of {len(timing)}"
+            with lines.about(f"timing a few batches of {trials[0].cell_label} ({number})"):
+                seconds = _probe(trials[0], _loaded(trials[0], datasets, data_dir))
+            found = found.plus(seconds, count, from_probes=found.from_probes + count)
         else:
-            spec = as_loaded(trials[0].config.dataset)
-            if spec not in datasets:
-                datasets[spec] = load_dataset(spec, data_dir)
-            number = f"{unknown.index(likeness) + 1} of {len(unknown)}"
-            with lines.about(
-                f"timing a few batches of {trials[0].cell_label} ({number}); --no-probe leaves it out"
-            ):
-                expected = _probe(trials[0], datasets[spec])
-        seconds += expected * len(trials)
-    return Forecast(seconds, from_rows, len(missing) - from_rows)
+            found = replace(found, unknown=found.unknown + count)
+    return found if found.slot_seconds is not None or missing else replace(found, slot_seconds=0.0)
+
+
+def _loaded(trial: Trial, datasets: dict[object, Dataset], data_dir: Path | None) -> Dataset:
+    spec = as_loaded(trial.config.dataset)
+    if spec not in datasets:
+        datasets[spec] = load_dataset(spec, data_dir)
+    return datasets[spec]
 
 
 def _likeness(config: Mapping[str, Any]) -> str:
@@ -67,11 +121,9 @@ def _likeness(config: Mapping[str, Any]) -> str:
     return json.dumps({**rest, "train": training}, sort_keys=True)
 
 
-def _past_seconds(past: pd.DataFrame) -> dict[str, float]:
-    """Mean seconds of the finished trials, by likeness."""
-    finished = past.loc[past["status"] == "finished", ["config", "total_seconds"]]
-    like = finished["config"].map(lambda config: _likeness(json.loads(config)))
-    return {str(key): float(mean) for key, mean in finished.groupby(like)["total_seconds"].mean().items()}
+def _means(rows: pd.DataFrame, like: "pd.Series[str]") -> dict[str, float]:
+    means = rows.groupby(like.loc[rows.index])["total_seconds"].mean()
+    return {str(key): float(mean) for key, mean in means.items()}
 
 
 def _probe(trial: Trial, dataset: Dataset) -> float:

@@ -12,17 +12,19 @@ from lrlc.harness.run.executor import Finished, Started
 from lrlc.harness.run.executor import Progress as EpochReport
 from lrlc.harness.run.fate import BegunAnew, Fate, NotKept, Retried
 from lrlc.harness.text import SECONDS_BETWEEN_LINES, duration, last_line
-from lrlc.results.schema import TrialStatus
+from lrlc.harness.trial import Trial
+from lrlc.results.schema import EpochRecord, TrialStatus
 from lrlc.studies.lines import masked, printable
 
 
 class Display:
     """Counts what the driver says of trials and shows done, running, failed, rate and time left.
 
-    `total` counts the whole study, `done` what its table held before this run.
+    `total` counts the whole study, `done` what its table held before this run. `verbose` gives every epoch a line.
     """
 
-    def __init__(self, total: int, done: int) -> None:
+    def __init__(self, total: int, done: int, *, verbose: bool = False) -> None:
+        self._verbose = verbose
         self._console = Console(stderr=True)
         self._total, self._before, self._done = total, done, done
         self._running: set[str] = set()
@@ -59,7 +61,11 @@ class Display:
                 if attempts > 1:
                     self._say(f"started again: {label}, attempt {attempts}")
             case EpochReport(record=record):
-                self._latest = printable(f"{label} epoch {record.epoch}: {record.validation_accuracy:.1%}")
+                self._latest = printable(
+                    f"{label} epoch {record.epoch}: validation {record.validation_accuracy:.1%}"
+                )
+                if self._verbose:
+                    self._say(_epoch_line(fate.trial, record))
             case BegunAnew(reason=reason):
                 self._say(f"begun anew: {label}: its checkpoint {reason}")
             case NotKept(reason=reason):
@@ -95,7 +101,9 @@ class Display:
 
     def _plain_line(self) -> None:
         self._last_line = time.monotonic()
-        self._console.print(f"{self._done}/{self._total} trials, {self._summary()}", highlight=False)
+        self._say(
+            "; ".join(filter(None, [f"{self._done}/{self._total} trials, {self._summary()}", self._latest]))
+        )
 
     def _summary(self) -> str:
         seconds = time.monotonic() - self._start
@@ -107,3 +115,11 @@ class Display:
             left = duration((self._total - self._done) * seconds / finished)
             parts.append(f"{left} left")
         return ", ".join(parts)
+
+
+def _epoch_line(trial: Trial, record: EpochRecord) -> str:
+    """'digits conv seed 0 epoch 2 of 10: training loss 0.312, validation 96.1%, 0.8 s'."""
+    return (
+        f"{trial.label} epoch {record.epoch} of {trial.config.train.epochs}: training loss {record.train_loss:.3g}, "
+        f"validation {record.validation_accuracy:.1%}, {record.seconds:.2g} s"
+    )

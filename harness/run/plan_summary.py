@@ -1,25 +1,55 @@
-"""What `lrlc plan` says: a study against its table, and how long the rest will take."""
+"""What `lrlc plan` says: a study against its table, how long the rest will take, and what its seeds cannot decide."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from lrlc.harness.plan.catalogue import OpenedStudy
-from lrlc.harness.plan.forecast import Forecast, forecast
+from lrlc.harness.plan.cell_lines import cell_lines
+from lrlc.harness.plan.disk import disk_bytes
+from lrlc.harness.plan.forecast import COLUMNS, Forecast, forecast
+from lrlc.harness.plan.machine import Machine, machine_at_hand
 from lrlc.harness.plan.planning import Plan, Planner, all_pilots
+from lrlc.harness.plan.reuse import stores_beside
 from lrlc.harness.plan.widths import Widths
-from lrlc.harness.run.session import check_search
+from lrlc.harness.run.session import RunSession, check_search
+from lrlc.harness.run.slots import Slots
 from lrlc.harness.run.tuning import choices, settled
 from lrlc.harness.search.row import stored_rows
 from lrlc.harness.search.space import SearchSpace
-from lrlc.harness.text import counted
+from lrlc.harness.text import counted, duration
 from lrlc.harness.training.worker import thread_count
-from lrlc.harness.trial import Trial
+from lrlc.harness.trial import Trial, blank_result
+from lrlc.results.claims import Asked, out_of_reach
+from lrlc.results.errors import StoreError
 from lrlc.results.store import Store
+from lrlc.studies import Study
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How long what is missing takes on a machine, as far as rows or timed batches tell."""
+
+    machine: str
+    slots: int
+    """Trials at once."""
+    forecast: Forecast
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """On all slots: no less than the longest trial takes."""
+        total = self.forecast.slot_seconds
+        return None if total is None else max(total / self.slots, self.forecast.longest_seconds)
+
+    @staticmethod
+    def on(machine: Machine, study: Study, found: Forecast) -> "Outlook":
+        share = found.gpu_fraction or study.resources.gpus or 1.0
+        a_device = max(1, math.floor(1 / share + 1e-9)) if machine.is_gpu else 1
+        return Outlook(machine.said, machine.count * a_device, found)
 
 
 @dataclass(frozen=True)
@@ -44,15 +74,33 @@ class PlanSummary:
     search_answered: int
     cells: tuple[str, ...]
     forecast_seconds: float | None
+    """Of one slot, for the trials of which anything is known, a search's included; None where nothing is."""
     from_rows: int
+    from_other_devices: int
     from_probes: int
+    unknown: int
+    """Trials of which nothing is known."""
+    machine: str
+    slots: int
+    wall_seconds: float | None
+    gpu_hours: float | None
+    """None on a CPU."""
+    disk_bytes: int
+    """What the missing trials will take beside the tables, kept weights included."""
+    claims: tuple[str, ...]
+    """Those that so many seeds cannot decide, and how many could."""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
 
-def summarise_plan(opened: OpenedStudy, store: Store, data: Path | None, *, probe: bool) -> PlanSummary:
-    """Compare the study with its table and forecast the rest, with timed batches if `probe`; writes nothing."""
+def summarise_plan(
+    opened: OpenedStudy, store: Store, data: Path | None, *, probe: bool = False, on: Machine | None = None
+) -> PlanSummary:
+    """Compare the study with its table and forecast the rest on the machine at hand, or `on` another.
+
+    With `probe` batches are timed here for trials that no row tells of. Writes nothing.
+    """
     study = opened.study
     check_search(study)
     planner = Planner(opened, data, widths=Widths.of(store, threads=thread_count(study.resources.cpus)))
@@ -62,9 +110,14 @@ def summarise_plan(opened: OpenedStudy, store: Store, data: Path | None, *, prob
     grid = planner.grid()
     pilots, plan = Plan.of(all_pilots(groups), store), Plan.of(grid, store)
     shorter = Plan.of(planner.length_check(grid), store)
-    past = store.trials()
-    expected = _forecast(opened, (pilots, plan, shorter), past, data, probe=probe)
     space = SearchSpace(opened, planner) if study.search else None
+    answered = _answered(space, store.trials()) if space else 0
+    missing = [*pilots.missing, *plan.missing, *shorter.missing]
+    if space:
+        missing += _suggested(space, space.total - answered)
+    machine = on or machine_at_hand(study.resources)
+    outlook = outlook_of(study, store, missing, machine, data, probe=probe)
+    found = outlook.forecast
     return PlanSummary(
         study=study.name,
         grid_trials=len(plan.trials),
@@ -77,27 +130,93 @@ def summarise_plan(opened: OpenedStudy, store: Store, data: Path | None, *, prob
         length_trials=len(shorter.trials),
         length_missing=len(shorter.missing),
         search_suggestions=space.total if space else 0,
-        search_answered=_answered(space, past) if space else 0,
-        cells=_cells(plan.trials),
-        forecast_seconds=expected.slot_seconds,
-        from_rows=expected.from_rows,
-        from_probes=expected.from_probes,
+        search_answered=answered,
+        cells=cell_lines(plan.trials, {trial.id for trial in plan.missing}),
+        forecast_seconds=found.slot_seconds,
+        from_rows=found.from_rows,
+        from_other_devices=found.from_other_devices,
+        from_probes=found.from_probes,
+        unknown=found.unknown,
+        machine=outlook.machine,
+        slots=outlook.slots,
+        wall_seconds=outlook.wall_seconds,
+        gpu_hours=_gpu_hours(machine, outlook),
+        disk_bytes=disk_bytes(study, store, missing, data),
+        claims=undecidable(study, plan.trials),
     )
 
 
-def _forecast(
-    opened: OpenedStudy, plans: Sequence[Plan], past: pd.DataFrame, data: Path | None, *, probe: bool
-) -> Forecast:
-    """On as many threads as a worker has, for the timed batches."""
-    torch.set_num_threads(thread_count(opened.study.resources.cpus))
-    return forecast([trial for plan in plans for trial in plan.missing], past, data, probe=probe)
+def outlook_of(
+    study: Study,
+    store: Store,
+    missing: Sequence[Trial],
+    machine: Machine,
+    data: Path | None,
+    *,
+    probe: bool = False,
+) -> Outlook:
+    """From the rows of this study and of those beside it; probes take as many threads as a worker has."""
+    if probe:
+        torch.set_num_threads(thread_count(study.resources.cpus))
+    past = _past(store) if missing else pd.DataFrame(columns=list(COLUMNS))
+    return Outlook.on(machine, study, forecast(missing, past, machine, data, probe=probe))
+
+
+def outlook_lines(session: RunSession, slots: Slots) -> list[str]:
+    """What a run says before it begins: how long it may take, and what its seeds cannot decide."""
+    study, missing = session.study, session.plan.missing
+    lines = (
+        []
+        if session.is_of_pilots
+        else [f"claims: {each}" for each in undecidable(study, session.plan.trials)]
+    )
+    if not missing or slots.address != "local":
+        return lines
+    machine = machine_at_hand(study.resources)
+    if not machine.is_gpu and (asked := 1 if slots.serial else slots.processes or slots.max_in_flight):
+        machine = replace(machine, count=asked)
+    outlook = outlook_of(study, session.store, missing, machine, session.data_dir)
+    if outlook.wall_seconds is None:
+        return lines
+    unknown = outlook.forecast.unknown
+    partly = f", without {counted(unknown, 'trial')} for which no earlier row gives a time" if unknown else ""
+    return [f"about {duration(outlook.wall_seconds)} on {outlook.machine}{partly}", *lines]
+
+
+def undecidable(study: Study, trials: Iterable[Trial]) -> tuple[str, ...]:
+    """A line for each test of a claim that the study's seeds are too few for."""
+    rows = pd.DataFrame([vars(blank_result(trial)) for trial in trials])
+    if not study.claims or rows.empty:
+        return ()
+    return tuple(dict.fromkeys(map(str, out_of_reach(Asked.of(study), rows))))
+
+
+def _past(store: Store) -> pd.DataFrame:
+    frames = [store.trials(COLUMNS)]
+    for other in stores_beside(store):
+        try:
+            frames.append(Store(other).trials(COLUMNS))
+        except StoreError:  # a later version's
+            continue
+    return pd.concat(frames, ignore_index=True)
+
+
+def _suggested(space: SearchSpace, count: int) -> list[Trial]:
+    """As many trials as so many suggestions have, each kind and rank as often as the others."""
+    kinds = list(space.representatives())
+    return [
+        replace(trial, id=f"suggestion {number} {trial.config.seed}")
+        for number in range(count)
+        for trial in space.trials(kinds[number % len(kinds)])
+    ]
+
+
+def _gpu_hours(machine: Machine, outlook: Outlook) -> float | None:
+    seconds = outlook.forecast.slot_seconds
+    if not machine.is_gpu or seconds is None:
+        return None
+    return seconds * machine.count / outlook.slots / 3600
 
 
 def _answered(space: SearchSpace, past: pd.DataFrame) -> int:
     return sum(answer.is_whole for answer in space.answers(stored_rows(past)))
-
-
-def _cells(trials: Sequence[Trial]) -> tuple[str, ...]:
-    """One line per cell of the grid: what it is and its number of trials."""
-    cells = Counter(trial.cell_label for trial in trials)
-    return tuple(f"{cell}: {counted(count, 'trial')}" for cell, count in cells.items())

@@ -109,6 +109,15 @@ class SearchSpace:
                 given = {**branch, **dict(zip(names, values, strict=True))}
                 yield {name: given[name] for name in ("kind", *self.asked(branch))}
 
+    def representatives(self) -> Iterator[Params]:
+        """A suggestion of each kind and rank: they tell how long a search takes."""
+        for kind in self._choices("kind"):
+            first = self._first(kind)
+            ranks = self._choices("rank") if "rank" in first else ()
+            yield from ({**first, "rank": rank} for rank in ranks)
+            if not ranks:
+                yield first
+
     def trials(self, params: Mapping[str, Any], number: int | None = None) -> tuple[Trial, ...]:
         """The trials, one a seed, that a suggestion stands for; `number` is Optuna's."""
         configs = suggested_configs(self._opened.study, self._opened.catalogue, params)

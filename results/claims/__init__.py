@@ -8,6 +8,7 @@ from lrlc.results.claims.asked import Asked, seed_order
 from lrlc.results.claims.cells import of_cells
 from lrlc.results.claims.conditions import Condition
 from lrlc.results.claims.questions import Question
+from lrlc.results.claims.reach import out_of_reach
 from lrlc.results.claims.tables import Tables
 from lrlc.results.claims.together import TALK, findings, judge, judge_tables, judge_together
 from lrlc.results.claims.verdicts import Finding, Judged, Verdict
@@ -26,5 +27,6 @@ __all__ = [
     "judge_tables",
     "judge_together",
     "of_cells",
+    "out_of_reach",
     "seed_order",
 ]

@@ -1,0 +1,40 @@
+"""A grid's cells for people: what each is, what tells it from the others, and how many trials it has."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from lrlc.harness.text import counted
+from lrlc.harness.trial import Trial
+
+
+def cell_lines(trials: Sequence[Trial], missing: Collection[str]) -> tuple[str, ...]:
+    """One line per cell; settings beyond its label are named where the cells differ in them."""
+    cells: dict[object, list[Trial]] = {}
+    for trial in trials:
+        cells.setdefault((replace(trial.config, seed=0), trial.tries), []).append(trial)
+    settings = [_settings(of_cell[0]) for of_cell in cells.values()]
+    varying = _varying(settings)
+    return tuple(
+        _line(of_cell, {name: found[name] for name in varying if name in found}, missing)
+        for found, of_cell in zip(settings, cells.values(), strict=True)
+    )
+
+
+def _settings(trial: Trial) -> dict[str, object]:
+    """What a label leaves out."""
+    config = trial.config
+    limits = {"training images": config.dataset.train_images, "draw": config.dataset.draw}
+    return {"network": config.network, **limits, **dict(config.options), **config.train.model_dump()}
+
+
+def _varying(settings: Sequence[Mapping[str, object]]) -> list[str]:
+    names = dict.fromkeys(name for found in settings for name in found)
+    return [name for name in names if len({str(found.get(name)) for found in settings}) > 1]
+
+
+def _line(of_cell: Sequence[Trial], told: Mapping[str, object], missing: Collection[str]) -> str:
+    named = [f"{name.replace('_', ' ')} {value}" for name, value in told.items() if value is not None]
+    left = sum(trial.id in missing for trial in of_cell)
+    count = counted(len(of_cell), "trial")
+    some = f", {left} missing" if 0 < left < len(of_cell) else ""
+    return f"{', '.join([of_cell[0].cell_label, *named])}: {count}{some}"

@@ -1,0 +1,67 @@
+"""Which claims no result could decide: their seeds are too few for their tests to reach the level that is asked."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lrlc.results.claims.asked import Asked
+from lrlc.results.claims.cells import CHOOSING_SEEDS, of_cells
+from lrlc.results.claims.questions import Question, questions
+from lrlc.results.statistics import LAYER_SETTINGS
+from lrlc.results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_flip
+from lrlc.studies.claims import Difference
+
+
+@dataclass(frozen=True)
+class OutOfReach:
+    """A test of a claim that needs more seeds than its last look has."""
+
+    claim: str
+    where: str
+    seeds: int
+    choosing: int
+    """Of these, those that choose a cell and do not report."""
+    needed: int
+    """Seeds in all with which it could be decided."""
+    is_impossible: bool
+    """Whether it cannot be decided at all; else it can, once other tests are."""
+
+    def __str__(self) -> str:
+        by = f"{self.seeds} seeds" + (f", of which {self.choosing} choose a cell" if self.choosing else "")
+        if self.is_impossible:
+            return f"{self.claim} on {self.where} cannot be decided by {by}: {self.needed} could"
+        return f"{self.claim} on {self.where} is decided by {by} only once other tests are: {self.needed} could alone"
+
+
+def out_of_reach(asked: Asked, rows: pd.DataFrame) -> list[OutOfReach]:
+    """Of the tests that compare ours with theirs on a data set. `rows` are planned trials with their settings."""
+    found = questions(asked, rows)
+    alpha = asked.decision.alpha / len(asked.looks)
+    judged = [_judged(each, asked.looks[-1], alpha, len(found)) for each in found]
+    return [each for each in judged if each is not None]
+
+
+def _judged(question: Question, seeds: int, alpha: float, tests: int) -> OutOfReach | None:
+    claim = question.claim
+    if not isinstance(claim, Difference) or claim.expects not in ("higher", "lower", "not_lower", "equal"):
+        return None
+    chooses = _chooses(question)
+    choosing = min(CHOOSING_SEEDS, seeds // 2) if chooses else 0
+    for level, is_impossible in ((alpha, True), (alpha / tests, False)):
+        if seeds - choosing < (reporting := _fewest(claim, level)):
+            needed = reporting + (CHOOSING_SEEDS if chooses else 0)
+            return OutOfReach(claim.name, question.where, seeds, choosing, needed, is_impossible)
+    return None
+
+
+def _fewest(claim: Difference, level: float) -> int:
+    """Reporting seeds with which the claim's test can reach the level."""
+    by_flips = seeds_for_sign_flip(level)
+    return by_flips if claim.expects in ("higher", "lower") else min(by_flips, FEWEST_FOR_EQUIVALENCE)
+
+
+def _chooses(question: Question) -> bool:
+    """Whether a side has several cells, of which the first seeds choose one."""
+    (rows,) = question.parts
+    sides = [of_cells(rows, cells) for cells in question.claim.sides.values()]
+    return any(len(side.groupby(list(LAYER_SETTINGS), dropna=False)) > 1 for side in sides)

@@ -1,0 +1,169 @@
+"""`lrlc plan`: what distinguishes cells, how long the rest takes and on what, and which claims seeds cannot decide."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import lrlc
+from lrlc.harness.cli.app import app
+from lrlc.harness.plan.catalogue import open_study
+from lrlc.harness.plan.machine import named_machine
+from lrlc.harness.plan.planning import Planner
+from lrlc.harness.run.plan_summary import PlanSummary, summarise_plan
+from lrlc.harness.trial import blank_result
+from lrlc.results.schema import TrialStatus
+from lrlc.results.store import Store
+
+STUDY = """
+name: planned
+datasets: digits
+train_images: 64
+seeds: 4
+grid:
+  - kind: conv
+    train.learning_rate: [0.05, 0.1]
+  - {kind: lrlc, rank: [1, 2], placement: 3, layer.share: [both, rows]}
+claims:
+  - {name: gains, test: difference, ours: {kind: lrlc, rank: [1, 2]}, theirs: conv}
+train: {epochs: 1, batch_size: 32}
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "planned.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def summary(study: Path, *words: str, on: str | None = None) -> PlanSummary:
+    opened = open_study(str(study), profile=None, overrides=words)
+    machine = named_machine(on) if on else None
+    return summarise_plan(opened, Store(study.parent / "runs" / opened.study.name), None, on=machine)
+
+
+def trained(study: Path, name: str, seconds: float, device: str, **changes: Any) -> None:
+    """Rows of all trials of the first seed but one kind's, in the results of the study `name`."""
+    opened = open_study(str(study), profile=None, overrides=changes.pop("words", ()))
+    rows = [
+        replace(
+            blank_result(trial), status=TrialStatus.FINISHED, total_seconds=seconds, device=device, **changes
+        )
+        for trial in Planner(opened, None).grid([0])
+    ]
+    Store(study.parent / "runs" / name).commit(rows)
+
+
+def test_a_cell_is_told_from_the_others_by_all_that_differs(study: Path) -> None:
+    assert summary(study).cells == (
+        "digits conv, learning rate 0.05: 4 trials",
+        "digits conv, learning rate 0.1: 4 trials",
+        "digits lrlc rank 1 layer 3, learning rate 0.1: 4 trials",
+        "digits lrlc rank 1 layer 3, learning rate 0.1, share rows: 4 trials",
+        "digits lrlc rank 2 layer 3, learning rate 0.1: 4 trials",
+        "digits lrlc rank 2 layer 3, learning rate 0.1, share rows: 4 trials",
+    )
+
+
+def test_an_override_of_a_grid_block_changes_its_cells_alone(study: Path) -> None:
+    cells = summary(
+        study, "grid.1.rank=[3]", "grid.1.layer.share=both", "grid.0.train.learning_rate=0.1"
+    ).cells
+    assert cells == ("digits conv: 4 trials", "digits lrlc rank 3 layer 3: 4 trials")
+
+
+def test_nothing_is_timed_and_what_no_row_tells_is_said(study: Path) -> None:
+    found = summary(study)
+    assert (found.forecast_seconds, found.unknown, found.from_probes) == (None, 24, 0)
+
+
+def test_rows_of_the_named_device_count_and_others_are_scaled_by_like_trials(study: Path) -> None:
+    conv = ["grid=[{kind: conv}]", "claims=[]"]
+    trained(study, "fast", 10.0, "NVIDIA H100 80GB HBM3", words=conv, gpu_fraction=0.25)
+    trained(study, "slow", 40.0, "AMD EPYC (2 cores)")
+    found = summary(study, on="8xH100")
+    assert (found.from_rows, found.from_other_devices, found.unknown) == (6, 12, 0)
+    # Those of the first seed are taken over. Conv takes 10 s on an H100 and 40 s elsewhere, as LRLC does there.
+    assert found.forecast_seconds == 180
+    assert (found.slots, found.machine, found.wall_seconds) == (32, "8 x H100", 10)
+    assert found.gpu_hours == pytest.approx(180 / 4 / 3600)
+    unrelated = summary(study, on="2xA100")
+    assert (unrelated.forecast_seconds, unrelated.unknown) == (None, 18)
+    assert summary(study, on="4xEPYC").wall_seconds == 180
+
+
+def test_a_search_is_forecast_from_rows_of_its_kinds_and_ranks(study: Path) -> None:
+    trained(study, "slow", 30.0, "AMD EPYC (2 cores)")
+    search = "search={trials: 6, dataset: digits, space: {kind: [conv, lrlc], rank: [1, 2], placement: 3}}"
+    found = summary(study, "grid=[]", "claims=[]", search, on="1xEPYC")
+    assert (found.search_suggestions, found.forecast_seconds, found.unknown) == (6, 180, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "gains on digits cannot be decided by 4 seeds, of which 2 choose a cell: 9 could"),
+        (["seeds=9"], None),
+        (["seeds=9", "decision.looks=[9, 20]"], None),
+        (
+            ["decision.looks=[4, 8]"],
+            "gains on digits cannot be decided by 8 seeds, of which 3 choose a cell: 10",
+        ),
+        (
+            ["claims.0.ours={kind: lrlc, rank: 2, layer: {share: both}}"],
+            "cannot be decided by 4 seeds: 6 could",
+        ),
+    ],
+)
+def test_claims_that_so_many_seeds_cannot_decide_are_named(
+    study: Path, words: Sequence[str], says: str | None
+) -> None:
+    found = summary(study, "grid.0.train.learning_rate=0.1", *words).claims
+    assert len(found) == (says is not None)
+    assert says is None or says in found[0]
+
+
+def test_kept_weights_count_in_the_disk_that_is_needed(study: Path) -> None:
+    plain, kept = summary(study).disk_bytes, summary(study, "keep=weights").disk_bytes
+    limited = summary(study, "keep=weights", "keep_gb=0.001").disk_bytes
+    assert kept - plain > 24 * 4 * 10_000
+    assert limited - plain == 1_000_000
+
+
+def invoked(*words: str) -> str:
+    done = CliRunner().invoke(app, [*words])
+    assert done.exit_code == 0, done.output + str(done.exception)
+    return done.output
+
+
+def test_run_and_retry_and_plan_take_a_study_by_its_name_where_its_results_are(study: Path) -> None:
+    results = str(study.parent / "elsewhere")
+    one = ["grid=[{kind: conv}]", "claims=[]", "seeds=1"]
+    said = invoked("run", str(study), *one, "--serial", "--verbose", "--results", results)
+    assert "epoch 1 of 1: training loss" in said
+    assert "validation" in said.splitlines()[-3]
+    study.unlink()
+    assert "1 trials in the grid, 1 done" in invoked("plan", "planned", "--results", results)
+    said = invoked("run", "planned", "seeds=2", "--serial", "--results", results)
+    assert "planned: no such file here; it is taken as it was last run, from" in said
+    assert "on 1 slot of this machine" in said
+    assert "2 finished" in invoked("retry", "planned", "--serial", "--results", results)
+    assert lrlc.load("planned", results=results).trials["seed"].tolist() == [0, 1]
+
+
+def test_plan_as_json_and_for_a_named_machine(study: Path) -> None:
+    found = json.loads(
+        invoked("plan", str(study), "--results", str(study.parent / "runs"), "--on", "8xH100", "--json")
+    )
+    assert (found["missing"], found["machine"], found["slots"]) == (24, "8 x H100", 8)
+
+
+@pytest.mark.parametrize("given", ["0xH100", "8", "8 * H100", "-1xH100"])
+def test_a_machine_that_is_none_is_refused(given: str) -> None:
+    with pytest.raises(lrlc.UserError, match="expected a number of devices and a part of their name"):
+        named_machine(given)
