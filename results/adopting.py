@@ -68,6 +68,8 @@ def adopt(source: Store, target: Store) -> Adopted:
     if wanted:
         target.copy_from(source, wanted)
     _copy_models(source, target)
+    for environment in source.environments():
+        target.write_environment(environment)
     return Adopted(source, target, frozenset(wanted), len(theirs) - len(wanted), tuple(damaged), tuple(kept))
 
 

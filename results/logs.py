@@ -46,6 +46,12 @@ def add(root: Location, trial_id: str, heading: str, text: str) -> None:
     path(root, trial_id).replace(lambda file: file.write(whole.encode(errors="replace")))
 
 
+def copy(root: Location, trial_id: str, to: Location) -> None:
+    """Take over what a trial printed in another study's run, in place of what is there."""
+    text = read(root, trial_id)
+    path(to, trial_id).replace(lambda file: file.write(text.encode(errors="replace")))
+
+
 def trials(root: Location) -> set[str]:
     """The trials that printed something."""
     return set((root / FOLDER).names(_SUFFIX))

@@ -72,13 +72,15 @@ class Store:
         self._commit_tables(to_tables(latest))
 
     def copy_from(self, other: "Store", trial_ids: Collection[str]) -> None:
-        """Add the rows that another study has of these trials, as one part like any commit."""
+        """Add the rows that another study has of these trials, as one part like any commit, and what they printed."""
         tables = {
             table: load(other.root, table, trial_ids=trial_ids).table.select(schema.names).cast(schema)
             for table, schema in SCHEMAS.items()
         }
         if len(tables["trials"]):
             self._commit_tables(tables)
+        for trial_id in logs.trials(other.root).intersection(trial_ids):
+            logs.copy(other.root, trial_id, self.root)
 
     def _commit_tables(self, tables: Mapping[str, pa.Table]) -> None:
         name = new_name(self.root)

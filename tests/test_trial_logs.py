@@ -65,6 +65,8 @@ def test_a_serial_trial_is_heard_and_kept(tmp_path: Path, capsys: pytest.Capture
     assert (said.out, said.err.count("warned by a layer")) == ("said by a layer\n", 1)
     by_kind = study.trials.set_index("kind")["trial_id"]
     log = trial_log("talk", by_kind["chatty"][:8], str(tmp_path))
+    lrlc.run(str(tmp_path / "talk.yaml"), "name=heir", results=str(tmp_path), quiet=True)
+    assert trial_log("heir", by_kind["chatty"], str(tmp_path)) == log
     assert log.splitlines()[1:] == ["said by a layer", "warned by a layer"]
     assert log.startswith("== attempt 1, 20")
     assert log.splitlines()[0].endswith("UTC, finished ==")

@@ -55,7 +55,8 @@ class FoundTrial:
         if self.row["study"] != self.study:
             return None
         before = [each for each in self.store.environments() if each.since <= self.row["started_at"]]
-        return before[-1] if before else None
+        of_host = [each for each in before if each.host == self.row["host"]]
+        return next(reversed(of_host or before), None)
 
     @property
     def log(self) -> str:
