@@ -1,4 +1,4 @@
-"""Joining the tables of a study that was run elsewhere to those that are here: same trials, nothing twice."""
+"""Join the tables of a study that was run elsewhere to those here, without duplicating a trial."""
 
 import json
 from collections.abc import Collection
@@ -24,7 +24,7 @@ PACKAGE = "lrlc-bench"
 
 @dataclass(frozen=True)
 class Adopted:
-    """What became of the tables at `source`."""
+    """The outcome of adopting the tables at `source`."""
 
     source: Store
     target: Store

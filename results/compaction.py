@@ -28,14 +28,14 @@ from lrlc.results.parts import discard, has_later_tables, load, merged_name, sna
 from lrlc.results.schema import COMPANIONS, SCHEMAS
 
 LARGE_PART_ROWS = 100_000
-"""Parts with as many trials are left as they are: merging is for the small ones."""
+"""Parts with at least this many trials are left alone: merging is for small ones."""
 
 ROW_GROUP_BYTES = 32 * 2**20
 OUTPUTS = ("export", "figures")
 """Folders that commands write beside the tables if not told otherwise."""
 
 ABANDONED_AFTER_SECONDS = 24 * 3600.0
-"""Files of a commit that never ended are deleted after this; no commit takes so long."""
+"""Files of an unfinished commit are deleted after this time; no commit takes that long."""
 
 
 def compact(root: Location) -> None:

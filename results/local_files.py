@@ -133,7 +133,7 @@ class LocalFiles:
 
 
 def _check_file(path: str) -> None:
-    """NoFileError for what may have a file's name and is none."""
+    """NoFileError for something that has a file's name but is not a regular file."""
     try:
         check_regular(path)
     except OSError as error:
@@ -153,7 +153,7 @@ def _link(hidden: str, path: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the new name survive a power cut."""
+    """Make the new name survive a power failure."""
     if os.name == "nt":  # folders cannot be opened there
         return
     handle = os.open(folder, os.O_RDONLY)

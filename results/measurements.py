@@ -17,9 +17,9 @@ class CorrectImages:
     images: Annotated[Images, "Images of the split that were classified."]
     bits: Annotated[
         bytes,
-        "One bit per image in the order of the split, 1 where it was classified right; eight to a byte, the first in "
-        "the highest bit, the last byte filled up with 0, as numpy.packbits does. `results.correct.correct_matrix` "
-        "unpacks them.",
+        "One bit per image in the order of the split, 1 if it was classified correctly; eight to a byte, the "
+        "first in the highest bit, the last byte padded with 0, as numpy.packbits does. "
+        "`lrlc.results.correct.correct_matrix` unpacks them.",
     ]
 
 
@@ -32,14 +32,17 @@ class SpectrumValue:
 
     layer: Annotated[str, "The layer's name in the network."]
     rank: Annotated[
-        Int32, "Which singular value, the largest being 1; the rank that filters are truncated to."
+        Int32,
+        "Index of the singular value, 1 being the largest; also the rank to which filters are truncated.",
     ]
     singular_value: Annotated[
         float,
-        "Of the matrix that has a row per output position and in it the filters used there (kernel height x kernel "
-        "width x input channels x output channels); nothing is subtracted first.",
+        "Singular value of the matrix whose rows are the filters used at each output position (kernel height x "
+        "kernel width x input channels x output channels); nothing is subtracted first.",
     ]
-    energy: Annotated[Fraction, "Sum of the squared singular values up to this one, over the sum of all."]
+    energy: Annotated[
+        Fraction, "Sum of the squared singular values up to this one, divided by the sum of all."
+    ]
     validation_accuracy: Annotated[
         Fraction | None,
         "Accuracy on the first 1,000 validation images with this layer's filters truncated to this rank and the rest "
@@ -53,8 +56,10 @@ class ShiftAccuracy:
     """Accuracy on test images moved by so many pixels, averaged over four directions."""
 
     pixels: Annotated[Pixels, "How far the test images were moved."]
-    fill: Annotated[str, "What came in at the border: `zero`, black pixels."]
-    images: Annotated[Images, "The first so many test images were used, each in every direction."]
+    fill: Annotated[str, "What fills the border: `zero`, black pixels."]
+    images: Annotated[
+        Images, "How many test images were used, from the first, each moved in every direction."
+    ]
     test_accuracy: Annotated[
         Fraction, "Accuracy on the moved images, averaged over the directions up, down, left and right."
     ]
@@ -67,7 +72,7 @@ class EquivarianceError:
     layer: Annotated[str, "The layer's name in the network."]
     pixels: Annotated[
         Pixels,
-        "How far the layer's output should move: its input is moved by as many pixels times its stride.",
+        "How far the layer's output should move; its input is moved by this many pixels times its stride.",
     ]
     error: Annotated[
         float,

@@ -65,7 +65,7 @@ class ObjectStore:
                 return False
 
     def read(self, path: str) -> bytes:
-        """Again where the object was replaced or deleted meanwhile, which breaks a transfer off."""
+        """Retries if the object was replaced or deleted meanwhile, which interrupts a transfer."""
         with self._told(path, "read"):
             for _ in range(READS - 1):
                 try:
@@ -103,11 +103,11 @@ class ObjectStore:
         return found.mtime.timestamp() if found.mtime else None
 
     def signature(self, path: str) -> object | None:
-        """Its name: an object that has one name for ever is written once, and a bucket guards its content."""
+        """Its name: an object under a given name is written only once, and the bucket guards its content."""
         return path
 
     def remove_abandoned(self, folder: str, older_than_seconds: float, now: float) -> None:
-        """Nothing to see here: the bucket's lifecycle rules delete uploads that never ended."""
+        """Nothing to do: the bucket's lifecycle rules delete unfinished uploads."""
 
     def refusal(self, error: Exception) -> str | None:
         return _refusal(error)

@@ -34,7 +34,7 @@ _THREADS = 2
 T = TypeVar("T")
 
 _sound: dict[str, object] = {}
-"""Files that were found to be sound, with their signatures then."""
+"""Files found to be intact, with their signatures at the time."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _fault(path: Location, table: str, name: str, rows: int | None) -> str | Non
 
 
 def _schema_fault(path: Location, footer: pq.FileMetaData, table: str, rows: int | None) -> str | None:
-    """What the footer lacks of what every version has written."""
+    """Columns that every version has written and that the footer lacks."""
     check_version(footer.metadata, str(path))
     written, told = footer.schema.to_arrow_schema(), footer.metadata or {}
     if VERSION_KEY not in told or (table == "trials" and PART_KEY not in told):

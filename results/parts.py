@@ -50,7 +50,7 @@ def discard(root: Location, name: str) -> None:
 
 
 def new_name(root: Location) -> str:
-    """A name that sorts after every part there is, even if the clock was set back, and cannot be taken."""
+    """A unique name that sorts after every existing part, even if the clock was set back."""
     last = max((_moment(name) for name in (root / "trials").names(SUFFIX)), default=0)
     return _name(max(time.time_ns(), last + 1))
 
@@ -61,7 +61,7 @@ def merged_name(last_replaced: str) -> str:
 
 
 def snapshot(root: Location) -> Snapshot:
-    """See which parts count now; raises StoreError if one was written by a later schema.
+    """Determine which parts count now; raises StoreError if one was written by a later schema.
 
     A listing may miss a merged part that appears while it is made, and then also the parts it replaced:
     it is made again until it brings no new merged part.

@@ -16,7 +16,7 @@ class Files(Protocol):
 
     @property
     def parallel_reads(self) -> int:
-        """How many files to open at once: a bucket answers slowly, and many at a time."""
+        """How many files to open at once: a bucket is slow to answer, but answers many requests at a time."""
 
     def shown(self, path: str) -> str:
         """The path as the user writes it."""

@@ -9,7 +9,7 @@ How the tables may change:
   have it as they are.
 - A column that goes, or gets another name or meaning, raises the version (SCHEMA_VERSION in results/schema.py), and
   parts of earlier versions are then turned into the present form as they are read.
-- Parts of a later version than the code knows are refused, never guessed at.
+- Parts of a later version than the code knows are refused, never guessed.
 
 No column has gone or changed its name or meaning yet: version 1 is the only one.
 """
@@ -64,11 +64,11 @@ class TrialStatus(StrEnum):
     DIVERGED = "diverged"
     """Its loss was no longer finite. The same settings and seed would diverge again."""
     FAILED = "failed"
-    """Stopped by an error, which stands in `error`. `lrlc retry` trains it again."""
+    """Stopped by an error, given in `error`. `lrlc retry` trains it again."""
     TIMED_OUT = "timed_out"
     """Stopped at the study's time limit; the curve ends there and nothing was tested."""
     OUT_OF_MEMORY = "out_of_memory"
-    """Its memory did not suffice, even without another trial beside it."""
+    """Ran out of memory, even without another trial beside it."""
 
 
 BROKEN = (TrialStatus.FAILED, TrialStatus.TIMED_OUT, TrialStatus.OUT_OF_MEMORY)
@@ -112,40 +112,41 @@ class TrialResult:
     trial_id: Annotated[str, "16 hexadecimal digits: a hash of settings, data, seed and code epoch."]
     study: Annotated[str, "The study that trained it."]
     status: Annotated[TrialStatus, "How it ended; see below."]
-    error: Annotated[str | None, "What stopped a broken trial, with its traceback."]
+    error: Annotated[str | None, "The error that stopped the trial, with its traceback."]
     dataset: Annotated[str, "The data set as the study asks for it: `celeba:Smiling@16+t8`."]
-    dataset_name: Annotated[str, "Its name alone, or the path of a folder: `celeba`."]
-    translate: Annotated[Pixels, "How far images are shifted at most, at random, each way."]
-    label: Annotated[str | None, "The attribute that is learned, where a data set has several: `Smiling`."]
+    dataset_name: Annotated[str, "The data set's name alone, or a folder's path: `celeba`."]
+    translate: Annotated[Pixels, "The largest random shift of an image in each direction."]
+    label: Annotated[str | None, "The attribute used as label, if the data set has several: `Smiling`."]
     draw: Annotated[
-        str | None, "`seed` where each seed draws its own training images; null where the first are taken."
+        str | None, "`seed` if each seed draws its own training images; null if the first ones are used."
     ] = None
     shuffle_labels: Annotated[
         bool | None, "Whether training and validation labels are permuted by seed; null is no."
     ] = None
-    image_height: Annotated[Pixels | None, "Rows of an image as it was trained on."] = None
-    image_width: Annotated[Pixels | None, "Columns of an image as it was trained on."] = None
-    train_images: Annotated[Images | None, "Images in the training split that were used."] = None
-    validation_images: Annotated[Images | None, "Images in the validation split that were used."] = None
-    test_images: Annotated[Images | None, "Images in the test split that were used."] = None
+    image_height: Annotated[Pixels | None, "Height of the images as trained on."] = None
+    image_width: Annotated[Pixels | None, "Width of the images as trained on."] = None
+    train_images: Annotated[Images | None, "Training images that were used."] = None
+    validation_images: Annotated[Images | None, "Validation images that were used."] = None
+    test_images: Annotated[Images | None, "Test images that were used."] = None
     data_digest: Annotated[str, "A hash of the data set's content."]
     network: Annotated[str, "The network whose layers are replaced: `three_layer`."]
-    kind: Annotated[str, "What its layers are replaced by: `lrlc`; `conv` replaces none."]
+    kind: Annotated[str, "The kind of layer at the replaced places: `lrlc`; `conv` replaces none."]
     rank: Annotated[
-        Int32 | None, "Filter banks of a kind with a rank; of `wide_conv` the rank it has the parameters of."
+        Int32 | None,
+        "The number of filter banks; for `wide_conv`, the rank whose parameter count it matches.",
     ]
     placement: Annotated[str, "Which layers are replaced: `1+3`; empty where none is."]
     options: Annotated[str, "The layer's further options, as JSON."]
     seed: Annotated[
-        int, "Seeds initial weights, order of images, shifts and draws; trials of one seed are paired."
+        int, "Seeds initial weights, image order, shifts and draws; trials with the same seed are paired."
     ]
-    epochs: Annotated[Epochs, "Epochs asked for."]
-    batch_size: Annotated[Int32, "Images in a step.", Unit("images")]
+    epochs: Annotated[Epochs, "Epochs requested."]
+    batch_size: Annotated[Int32, "Images per training step.", Unit("images")]
     learning_rate: Annotated[float, "The highest learning rate, after warm-up."]
     momentum: Annotated[float, "Nesterov momentum; the first beta of `adamw`."]
-    warmup_epochs: Annotated[float, "How long the learning rate rises.", Unit("epochs")]
+    warmup_epochs: Annotated[float, "Length of the learning rate's warm-up.", Unit("epochs")]
     precision: Annotated[
-        str, "The arithmetic of training, `float32` or `bfloat16`; `auto` if it never began."
+        str, "The arithmetic of training, `float32` or `bfloat16`; `auto` if training never began."
     ]
     optimizer: Annotated[str | None, "`adamw`, or that of a plugin; null is `sgd`."] = None
     weight_decay: Annotated[float | None, "Of weights; biases and norms have none. Null is 0."] = None
@@ -175,22 +176,22 @@ class TrialResult:
     recipe: Annotated[str | None, "A plugin's recipe; null where the cross-entropy is minimised."] = None
     config: Annotated[str, "All settings that define the trial, as JSON."]
     code_epoch: Annotated[Int32, "Raised when the code changes what a trial computes."]
-    search_number: Annotated[
-        Int32 | None, "The suggestion of the search that asked for it; null in a grid."
-    ] = None
+    search_number: Annotated[Int32 | None, "The search's suggestion that asked for it; null in a grid."] = (
+        None
+    )
     test_accuracy: Annotated[
-        Fraction | None, "Accuracy on the test split, looked at once, after the last epoch."
+        Fraction | None, "Accuracy on the test split, evaluated once, after the last epoch."
     ] = None
     test_loss: Annotated[Nats | None, "Mean cross-entropy on the test split."] = None
     validation_accuracy: Annotated[
-        Fraction | None, "Accuracy on the validation split after the last epoch it ran."
+        Fraction | None, "Accuracy on the validation split after the last completed epoch."
     ] = None
     validation_loss: Annotated[
-        Nats | None, "Mean cross-entropy on the validation split after the last epoch it ran."
+        Nats | None, "Mean cross-entropy on the validation split after the last completed epoch."
     ] = None
     train_accuracy: Annotated[Fraction | None, "Accuracy over the last epoch's training steps."] = None
     train_loss: Annotated[Nats | None, "Mean cross-entropy over the last epoch's training steps."] = None
-    epochs_run: Annotated[Epochs, "Epochs that were trained to their end."] = 0
+    epochs_run: Annotated[Epochs, "Completed epochs."] = 0
     weights_spatial_std: Annotated[
         float | None,
         "How far combining weights differ between positions: the standard deviation of a bank's weight, after "
@@ -204,36 +205,37 @@ class TrialResult:
         "at one position over the first 256 test images (divided by their number), averaged over positions, banks "
         "and input-dependent layers. Null without such layers.",
     ] = None
-    parameters: Annotated[int | None, "Trainable numbers of the whole network."] = None
+    parameters: Annotated[int | None, "Trainable parameters of the whole network."] = None
     flops_per_image: Annotated[
-        int | None, "Work of a forward pass; a multiply-add is two.", Unit("FLOPs")
+        int | None, "Cost of a forward pass of one image; a multiply-add is two FLOPs.", Unit("FLOPs")
     ] = None
-    train_seconds: Annotated[Seconds, "Time of the training steps alone, all epochs together."] = 0.0
-    total_seconds: Annotated[Seconds, "Time of the whole trial, with evaluation."] = 0.0
+    train_seconds: Annotated[Seconds, "Time of the training steps alone, summed over epochs."] = 0.0
+    total_seconds: Annotated[Seconds, "Time of the whole trial, including evaluation."] = 0.0
     images_per_second: Annotated[
-        float | None, "Training images over `train_seconds`.", Unit("images/second")
+        float | None, "Training images processed, divided by `train_seconds`.", Unit("images/second")
     ] = None
-    peak_memory_bytes: Annotated[Bytes | None, "The most GPU memory it held; null on a CPU."] = None
-    attempts: Annotated[Int32, "Workers that took it on, those that died or lacked memory included."] = 1
-    resumed_epochs: Annotated[Epochs | None, "Epochs that its last worker took over from a checkpoint."] = (
-        None
-    )
+    peak_memory_bytes: Annotated[Bytes | None, "Peak GPU memory; null on a CPU."] = None
+    attempts: Annotated[Int32, "Workers that started it, including those that died or ran out of memory."] = 1
+    resumed_epochs: Annotated[Epochs | None, "Epochs that its last worker restored from a checkpoint."] = None
     gpu_fraction: Annotated[
         float | None,
-        "Its share of a GPU. Under 1 others could train on it too: its seconds are not those of a trial alone.",
+        "Its share of a GPU. Below 1, others may have trained on the same GPU, so its times are not those of a "
+        "trial alone.",
         Unit("GPUs"),
     ] = None
-    git_commit: Annotated[str | None, "The commit of the code, where it came from git."] = None
+    git_commit: Annotated[str | None, "The commit of the code, if it came from git."] = None
     git_dirty: Annotated[bool | None, "Whether the code had uncommitted changes."] = None
     versions: Annotated[str, "Versions of Python and the libraries, as JSON."] = "{}"
     host: Annotated[str, "The machine that trained it."] = ""
-    backend: Annotated[str | None, "`LRLC_BACKEND` where it was set: which kernels local layers used."] = None
+    backend: Annotated[str | None, "`LRLC_BACKEND`, if it was set: the kernels that local layers used."] = (
+        None
+    )
     kernels: Annotated[
         str | None,
         "The kernels that were chosen by measurement on its GPU, as JSON: by operator, dtype, shapes and device.",
     ] = None
     device: Annotated[str | None, "The GPU's or CPU's name."] = None
-    started_at: Annotated[datetime, "When its last worker began."]
+    started_at: Annotated[datetime, "When its last worker started it."]
     ended_at: Annotated[datetime, "When it ended."]
     curve: Annotated[
         tuple[EpochRecord, ...],
@@ -246,8 +248,8 @@ class TrialResult:
         tuple[WeightMap, ...],
         Companion(
             "weights",
-            "One row per map of combining weights that a finished trial with low-rank layers left: one per layer "
-            "and filter bank, and per mapped image where the weights depend on the image.",
+            "Maps of the combining weights of finished trials with low-rank layers: one row per layer and filter "
+            "bank, and per image if the weights depend on the image.",
         ),
     ] = ()
     correct: Annotated[
@@ -262,25 +264,24 @@ class TrialResult:
         tuple[SpectrumValue, ...],
         Companion(
             "spectra",
-            "How far locally connected layers and relaxed convolutions are of low rank: one row per singular "
-            "value of each such layer of a finished trial, where its study asks for `measure: {effective_rank: "
-            "true}`.",
+            "Singular values of locally connected layers and relaxed convolutions: one row per singular value of each "
+            "such layer of a finished trial, if its study asks for `measure: {effective_rank: true}`.",
         ),
     ] = ()
     shifts: Annotated[
         tuple[ShiftAccuracy, ...],
         Companion(
             "shifts",
-            "What moving the test images does: one row per distance that the study names under `measure: "
-            "{shifts: [...]}`. The images are moved before they are classified, never while training.",
+            "Accuracy on moved test images: one row per distance that the study lists under `measure: {shifts: "
+            "[...]}`. Images are moved only for this test, never in training.",
         ),
     ] = ()
     equivariance: Annotated[
         tuple[EquivarianceError, ...],
         Companion(
             "equivariance",
-            "How far each placed layer of a finished trial is from moving its output along with its input: one "
-            "row per layer and distance over 0 under `measure: {shifts: [...]}`.",
+            "Equivariance error of each placed layer of a finished trial, that is how far it is from moving its "
+            "output along with its input: one row per layer and distance above 0 under `measure: {shifts: [...]}`.",
         ),
     ] = ()
     metrics: Annotated[

@@ -11,7 +11,7 @@ from lrlc.results.columns import Column
 from lrlc.results.schema import COMPANIONS, SCHEMA_VERSION, TABLES, VERSION_KEY, TrialStatus
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "schema.md"
-TRIALS_ROWS = "One row per trial, whatever became of it."
+TRIALS_ROWS = "One row per trial, however it ended."
 PREAMBLE = """\
 # The tables
 

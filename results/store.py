@@ -216,7 +216,7 @@ class Store:
         return aside.moved(self.root)
 
     def compact(self) -> None:
-        """Merge small parts into one. Killed at any moment it neither loses nor doubles a row."""
+        """Merge small parts into one. If killed at any moment, it neither loses nor duplicates a row."""
         self._before_writing()
         compaction.compact(self.root)
 
@@ -260,7 +260,7 @@ class Store:
             return None
 
     def write_environment(self, now: Environment) -> None:
-        """Note what this run is made with, unless the last one had the same."""
+        """Record the environment of this run, unless the last one had the same."""
         self._before_writing()
         environments.write(self.root, now)
 
@@ -351,7 +351,7 @@ class Store:
         return profiles.get(profile or next(reversed(profiles), DEFAULT_PROFILE))
 
     def write_importance(self, found: Sequence[Importance], profile: str | None = None) -> None:
-        """Note how much a search's parameters mattered, for the figures; nothing found takes away what was."""
+        """Note how much a search's parameters mattered, for the figures; an empty result removes the earlier one."""
         if found or IMPORTANCE.read(self.root):
             self._before_writing()
             IMPORTANCE.write(self.root, profile or DEFAULT_PROFILE, list(found))
@@ -361,7 +361,7 @@ class Store:
         return IMPORTANCE.read(self.root).get(self._profile(profile), [])
 
     def write_tuning(self, found: Sequence[Tuned], profile: str | None = None) -> None:
-        """Note what pilots chose, for report and figures; nothing found takes away what was."""
+        """Note what pilots chose, for report and figures; an empty result removes the earlier one."""
         if found or TUNING.read(self.root):
             self._before_writing()
             TUNING.write(self.root, profile or DEFAULT_PROFILE, list(found))

@@ -57,13 +57,13 @@ class Tuned:
     def chosen(self) -> Tried:
         """The most pilots finished, then the best mean accuracy, the smaller learning rate, the first in the grid.
 
-        A setting with which a pilot diverged is so worse than any with which none did.
+        A setting at which a pilot diverged thus ranks below any at which none did.
         """
         return min(self.tried, key=_preference)
 
     @property
     def second(self) -> Tried:
-        """What would have been chosen had the chosen setting not been tried."""
+        """The second choice: what would have been chosen without the chosen setting."""
         return sorted(self.tried, key=_preference)[1]
 
     @property

@@ -270,7 +270,7 @@ def _check_values(given: object, axis: str, where: str) -> None:
 
 
 def _check_count(axes: Mapping[str, Sequence[Any]], block: Mapping[str, Any], where: str) -> None:
-    """StudyError for a block of so many cells that listing them would take minutes."""
+    """StudyError for a block with so many cells that listing them would take minutes."""
     cells = prod(map(len, axes.values())) * len(_values(block.get("placement", "all")))
     if cells > MOST_CELLS:
         raise StudyError(f"{where}: {cells:,} cells; a block has at most {MOST_CELLS:,}")

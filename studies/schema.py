@@ -79,11 +79,11 @@ class DatasetSpec(Model):
     translate: Pixels = 0
     label: str | None = None
     image: str | None = None
-    """The column of images, where a folder of one's own has several."""
+    """The column of images, if the user's folder has several."""
     train_images: Images | None = None
-    """So many training images, after validation was taken off; which, `draw` says."""
+    """How many training images to use, after validation is held out; `draw` says which."""
     evaluation_images: Images | None = None
-    """The first so many validation and so many test images."""
+    """How many validation and how many test images to use, from the first."""
     size: Size | None = None
     """(H, W) that images are shrunk to when they are decoded; None leaves them as the data set has them."""
     draw: Draw = "first"

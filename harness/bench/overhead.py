@@ -9,7 +9,7 @@ from lrlc.harness.bench.timing import quartiles
 
 PARTS = ("grid", "tune", "search", "resume", "plan")
 LAST_SUGGESTIONS = 100
-"""The end of a search is the mean over so many."""
+"""The end of a search is the mean over this many."""
 
 GRID = """
 name: overhead

@@ -9,7 +9,7 @@ from lrlc.harness.data.dataset import Labels
 from lrlc.harness.data.errors import DataError
 
 EXPECTED = 20
-"""A class of which a split should have so many images, going by train, is not missing by chance (2 in a billion)."""
+"""A class of which a split should have this many images, going by train, is not missing by chance (2 in a billion)."""
 
 
 def check_classes(name: str, labels: Mapping[str, Labels], num_classes: int | None) -> None:

@@ -15,7 +15,7 @@ MOST_IDX_BYTES = 1 << 29
 """Of an unpacked IDX file, ten times MNIST's training images."""
 
 FREE_BYTES, MOST_EXPANSION = 1 << 30, 1000
-"""Data over 1 GiB may be at most so many times as large as their files. PNGs of line drawings reach 100."""
+"""Upper bound on how many times larger than their files data over 1 GiB may be. PNGs of line drawings reach 100."""
 
 
 def check_expansion(what: str, unpacked: int, files: Iterable[Path]) -> None:

@@ -24,7 +24,7 @@ class Scores:
     """(images,) bool, on the split's device: which images were classified right."""
 
     def accuracy_of_first(self, images: int) -> float:
-        """Accuracy on the first so many images, or on all of them where there are fewer."""
+        """Accuracy on the first `images` images, or on all if there are fewer."""
         first = self.correct[:images]
         return first.sum().item() / len(first)
 

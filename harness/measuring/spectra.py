@@ -16,7 +16,7 @@ RANKS = (1, 2, 3, 4, 5, 6, 7, 10, 15, 25, 50, 100)
 
 VALIDATION_IMAGES = 1_000
 TEST_IMAGES = 2_000
-"""Truncated networks are evaluated on the first so many."""
+"""Truncated networks are evaluated on this many images, from the first."""
 
 
 def spectra(

@@ -43,7 +43,7 @@ class Finding:
     """Of the test that decided it, or came nearest to it, corrected for all tests and looks; None without a test."""
     margin: float | None
     smallest_visible: float | None
-    """The smallest true effect that so many seeds find four times in five, at the corrected level."""
+    """The smallest true effect that this number of seeds detects with 80% power, at the corrected level."""
     test_noise: float | None
     """Standard deviation that the finite test set alone gives one accuracy."""
     correlation: float | None

@@ -1,4 +1,4 @@
-"""What did not get through: trials that diverged, failed or have no row yet."""
+"""Failures: trials that diverged, failed or have no row yet."""
 
 import re
 

@@ -14,19 +14,20 @@ MARKS = {"out of regime": "regime"}
 """Looks of cells that are not named as the verdict is."""
 CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
 HOW_TO_READ = {
-    "chosen": "of several ranks or places, the one that the first seeds chose on validation; the others report",
-    "effect": "its mean over seeds, with Student's t interval: for other seeds, on these test images",
-    "over images too": "the interval for other seeds and other test images: all seeds share these images, which no "
-    "number of seeds makes up for",
-    "seeds": "how many report, and which",
-    "p": "of the test that decided, or came nearest, corrected for the number of comparisons (Holm) and of looks; "
-    "none where so few seeds could not have given one under the study's level, or where no test was needed",
+    "chosen": "of several ranks or places, the one that the first seeds chose on validation; the result is over the "
+    "other seeds",
+    "effect": "its mean over seeds, with Student's t interval: for new seeds, on these test images",
+    "over images too": "the interval for new seeds and new test images: all seeds share these images, so more seeds "
+    "cannot make it arbitrarily narrow",
+    "seeds": "how many seeds the result is over, and which",
+    "p": "of the test that decided, or came closest, corrected for the number of comparisons (Holm) and of looks; "
+    "none where so few seeds could not have reached the study's level, or where no test was needed",
     "margin": "differences within it do not count in practice",
-    "smallest visible": "the smallest true effect that so many seeds find four times in five",
-    "test noise": "what the choice of test images alone does to an accuracy, as a standard deviation; more seeds do "
-    "not remove it",
+    "smallest visible": "the smallest true effect that this number of seeds detects with 80% power",
+    "test noise": "the effect of the choice of test images on an accuracy, as a standard deviation; more seeds do not "
+    "reduce it",
     "P(better)": "the chance that the layer named first wins with the same seed",
-    "r": "the correlation of the two over seeds: what comparing them seed by seed gained",
+    "r": "the correlation of the two over seeds: the higher, the more is gained by pairing them",
 }
 
 

@@ -1,4 +1,4 @@
-"""What so many seeds could have shown: the power of the paired t test, and what follows from it."""
+"""What a given number of seeds could have shown: the power of the paired t test, and what follows from it."""
 
 import math
 from functools import lru_cache
