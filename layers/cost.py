@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Cost:
-    """`flops_per_image` is the forward work that each image adds, `flops_per_batch` what a batch shares.
+    """Trainable `parameters`, and FLOPs of a forward pass: `flops_per_image` for each image, `flops_per_batch` once.
 
     One multiply-add is 2 FLOPs; convolutions and matrix products count, element-wise work does not, except for what
     a module's method `uncounted_flops_per_image()` says that it does in place of a matrix product. A fixed
@@ -25,7 +25,10 @@ class Cost:
 
 
 def cost(module: nn.Module, input_size: tuple[int, int, int]) -> Cost:
-    """The cost of `module` for inputs (C, H, W), counted on the meta device: nothing is computed."""
+    """The cost of `module` for images of `input_size` (C, H, W), counted on the meta device: nothing is computed.
+
+    Raises what the module raises for such images (InputError, for a layer of ours).
+    """
     # The counter of torch 2.13 fails on a module that returns a view of a parameter with gradients.
     shadow = copy.deepcopy(module).to("meta").eval().requires_grad_(False)
     two, three = (
@@ -37,9 +40,10 @@ def cost(module: nn.Module, input_size: tuple[int, int, int]) -> Cost:
 
 
 def activation_bytes(module: nn.Module, input_size: tuple[int, int, int]) -> int:
-    """What each further image (C, H, W) of a batch adds to the tensors kept for the backward pass, in bytes.
+    """Bytes that each further image (C, H, W) of a batch adds to the tensors kept for the backward pass.
 
-    Counted in training mode on the meta device; memory that several tensors share counts once.
+    Counted in training mode on the meta device; memory that several tensors share counts once. Raises what the module
+    raises for such images.
     """
     shadow = copy.deepcopy(module).to("meta").train()
     two, three = (_kept_bytes(shadow, (images, *input_size)) for images in (2, 3))

@@ -9,8 +9,8 @@ from torch import nn
 def initialise(model: nn.Module, seed: int) -> None:
     """Reset every module that has `reset_parameters`, each from a generator seeded by (seed, its name).
 
-    So the layers that two networks have in common start equal, whatever stands beside them; the global random
-    state is left as it was.
+    Layers that two networks have in common therefore start equal, whatever the other layers are; the global random
+    state is left unchanged.
     """
     with torch.random.fork_rng():
         for name, module in model.named_modules():

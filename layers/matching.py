@@ -38,7 +38,7 @@ def match_options(kind: LayerKind) -> dict[str, Option]:
 
 
 def match_of(kind: LayerKind, options: Mapping[str, object]) -> Match:
-    """What the options of a matched kind ask for; LayerError where they may not be so."""
+    """How the options of a matched kind say that it is matched; LayerError for values that they cannot have."""
     own = {name: options.get(name, option.default) for name, option in match_options(kind).items()}
     to, width = find_kind(str(own["matched_to"])), own["width"]
     check_choice("match", str(own["match"]), MATCHES)
@@ -52,9 +52,10 @@ def match_of(kind: LayerKind, options: Mapping[str, object]) -> Match:
 
 
 def nearest_width(cost_at: Callable[[int], float], target: float, *, within: float = 0.0) -> int:
-    """The width whose cost is nearest to `target` (the narrower of two as near); `cost_at` rises with the width.
+    """The width, in channels, whose cost is nearest to `target`; the narrower of two equally near ones.
 
-    Widths that differ by less than the share `within` are not told apart.
+    `cost_at` gives the cost of a width, in any unit, and rises with it. The search stops at widths that differ by less
+    than the share `within`.
     """
     low, high = 1, 2
     while cost_at(high) <= target:

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 def penalty(model: nn.Module) -> Tensor | None:
     """The sum of the penalties of all of `model`'s modules, a scalar; None if no module has one.
 
-    Each module's method `penalty()` speaks for its own parameters, strength included, not for its children's.
+    Each module's method `penalty()` covers its own parameters, with its strength, but not those of its children.
     """
     methods = [getattr(module, "penalty", None) for module in model.modules()]
     terms: list[Tensor] = [method() for method in methods if callable(method)]

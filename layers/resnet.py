@@ -96,10 +96,14 @@ def resnet50(
     placement: Sequence[int] | None = None,
     options: Mapping[str, object] | None = None,
 ) -> nn.Module:
-    """ResNet-50 for square RGB images with layers of `kind` in the 3x3 convolutions of the stages in
-    `placement`.
+    """ResNet-50 for RGB images (N, 3, image_size, image_size), with layers of `kind` in its 3x3 convolutions.
 
-    Placement is any of 1 to 4, all four by default; the rest as `build_network`.
+    num_classes: how many classes there are.
+    image_size: height and width of the images, in pixels.
+    kind, rank, options: as for `build_network`, which says what LayerErrors are raised.
+    placement: the stages whose 3x3 convolutions are replaced, of 1 to 4; all four by default.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, table 1.
     """
     shape = (3, image_size, image_size)
     return build_network(

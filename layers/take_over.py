@@ -9,7 +9,7 @@ from lrlc.layers.initialise import module_seed
 
 
 def take_over(model: nn.Module, trained: nn.Module, seed: int) -> list[str]:
-    """Set `model` to what `trained`, the same network with plain convolutions in its places, has learned.
+    """Initialise `model` from `trained`, the same network with plain convolutions in its places.
 
     A placed layer starts from the convolution in its place by its own `start_from_conv(conv)`; everything else,
     batch norms with their statistics too, is copied. What a layer draws depends on (seed, its name) alone. Returns

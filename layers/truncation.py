@@ -24,22 +24,25 @@ _COLUMNS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class FilterSpectrum:
-    """`singular_values` (min(P, D),), the largest first, and their left singular vectors `left` (P, min(P, D))."""
+    """`singular_values` (min(P, D),), the largest first, and their left singular vectors `left` (P, min(P, D)).
+
+    Both float64, on the CPU; P and D are as above.
+    """
 
     singular_values: Tensor
     left: Tensor
 
 
 def local_layers(model: nn.Module) -> dict[str, LocalLayer]:
-    """The locally connected layers and relaxed convolutions of a network, by module name."""
+    """The layers of a network whose filters `filter_spectrum` can decompose, by module name."""
     return {name: module for name, module in model.named_modules() if isinstance(module, LocalLayer)}
 
 
 @torch.no_grad()
 def filter_spectrum(layer: LocalLayer) -> FilterSpectrum:
-    """The singular value decomposition of the layer's filters, in float64 on the CPU.
+    """The singular value decomposition of the layer's filters X (P, D), in float64 on the CPU.
 
-    By the eigenvalues of the smaller of X X^T and X^T X: values under 1e-8 of the largest are rounding.
+    Computed from the eigenvalues of the smaller of X X^T and X^T X: values under 1e-8 of the largest are rounding.
     """
     matrix = _filters(layer)
     tall = matrix.shape[0] > matrix.shape[1]
@@ -53,7 +56,11 @@ def filter_spectrum(layer: LocalLayer) -> FilterSpectrum:
 
 @contextmanager
 def truncated(layer: LocalLayer, spectrum: FilterSpectrum, rank: int) -> Iterator[None]:
-    """Within, the layer's filters are those of the given rank that are nearest to its own."""
+    """A context within which the layer's filters are replaced by their best approximation of the given rank.
+
+    `spectrum` is that of the layer (see `filter_spectrum`); a `rank` of min(P, D) or more changes nothing but rounding.
+    Source: Eckart and Young, "The approximation of one matrix by another of lower rank", 1936.
+    """
     left = spectrum.left[:, :rank]
     parameter = layer.combining.table if isinstance(layer, RelaxedConv2d) else layer.filters
     assert parameter is not None

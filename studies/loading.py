@@ -30,7 +30,10 @@ def shipped_studies() -> dict[str, Path]:
 
 
 def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
-    """The unchecked mapping of a study file, or of a shipped study by its name, and where it stands."""
+    """The unchecked mapping of a study file, or of a shipped study by its name, and the file's path.
+
+    Raises StudyError if there is no such file, or if it is not a readable YAML mapping.
+    """
     path = expanded(name_or_path)
     if path.is_dir() and name_or_path not in shipped_studies():
         raise StudyError(f"{name_or_path}: is a folder; name a study file or a shipped study")
@@ -62,6 +65,7 @@ def study_name(name_or_path: str) -> str:
 
 
 def study_title(path: Path) -> str:
+    """The title that a study file gives, '' without one; StudyError if the file cannot be read."""
     return str(read_study(str(path))[0].get("title", ""))
 
 

@@ -118,7 +118,7 @@ _LATER_KEYS = ("size", "draw", "shuffle_labels", "image")
 
 
 class Resources(Model):
-    """What one trial holds while it runs; never part of its identity."""
+    """The resources that a trial holds while it runs; never part of its identity."""
 
     cpus: Annotated[Real, Field(ge=LEAST_SHARE, le=MOST_CPUS)] = 1
     gpus: Annotated[Real, Field(ge=0)] | None = None
@@ -154,7 +154,7 @@ class Resources(Model):
 
 
 class Measure(Model):
-    """What is measured of each trained network beside its accuracy; never part of a trial's identity."""
+    """What is measured of each trained network besides its accuracy; never part of a trial's identity."""
 
     shifts: Annotated[tuple[Pixels, ...], Listed] = ()
     """Distances in pixels by which test images, and the inputs of each placed layer, are moved."""
@@ -187,7 +187,7 @@ class Objective(Model):
 
 
 class Constraint(Model):
-    """Bounds that a suggestion's mean over its seeds should keep; the sampler learns from those that do not."""
+    """Bounds on a suggestion's mean over its seeds; the sampler learns from suggestions that violate them."""
 
     metric: Name
     min: Real | None = None

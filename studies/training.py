@@ -35,9 +35,9 @@ Augment = Annotated[
 
 
 class Training(Model):
-    """SGD with Nesterov momentum, linear warm-up and cosine decay; no augmentation, no weight decay.
+    """How a trial is trained: by default with SGD, Nesterov momentum, linear warm-up and cosine decay, and no more.
 
-    The registered optimizers and schedules are checked where the study is, by `unknown_name`.
+    Names of optimizers, schedules and augmentations are checked with the study, when those of plugins are known.
     """
 
     epochs: Epochs = 10

@@ -37,7 +37,7 @@ def chosen_backends() -> dict[str, str]:
 
 
 def record_choices() -> dict[str, str]:
-    """A mapping that takes up every choice that is used from now on, until it is called again."""
+    """A mapping to which every choice that is used from now on is added, until this is called again."""
     global _recorded
     _recorded = {}
     return _recorded
