@@ -18,6 +18,8 @@ from pathlib import Path
 from lrlc.harness.errors import UserError, first_line
 from lrlc.harness.old_names import keep_old_names
 from lrlc.harness.text import say
+from lrlc.studies.errors import StudyError
+from lrlc.studies.loading import read_study
 from lrlc.studies.paths import expanded
 
 GROUP = "lrlc.plugins"
@@ -106,6 +108,18 @@ def read_plugins(names: Sequence[str], beside: Path) -> tuple[Plugin, ...]:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"plugins: {path} cannot be read: {first_line(error)}") from None
     return tuple(found)
+
+
+def load_of(study: str) -> None:
+    """Load what installed packages bring, and the plugins of a study that is named by its file or shipped."""
+    load_installed()
+    try:
+        raw, path = read_study(study)
+    except StudyError:  # named by where its results are
+        return
+    names = raw.get("plugins", [])
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        install(read_plugins(names, beside=path.parent))
 
 
 def install(plugins: Sequence[Plugin]) -> None:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from lrlc.harness.errors import UserError
@@ -53,7 +54,8 @@ class Registry(Mapping[str, Registered[Function]]):
         def decorate(build: Function) -> Function:
             entry = Registered(name, build, source_of(build), capturable, settings)
             taken = self._entries.get(name)
-            if taken is not None and taken.source != entry.source:
+            # A notebook's cell that is run again has another name each time, and none is a file.
+            if taken is not None and taken.source != entry.source and Path(taken.source).is_file():
                 raise UserError(
                     f"the {self._what} {name!r} of {entry.source} is already registered by {taken.source}"
                 )

@@ -14,7 +14,7 @@ def test_the_documented_kind_network_and_data_set_work_like_shipped_ones(
     lrlc: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     examples = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
-    assert len(examples) == 7
+    assert len(examples) == 8
     (tmp_path / "mine.py").write_text("\n\n".join(examples))
     study = tmp_path / "mine.yaml"
     asked = (

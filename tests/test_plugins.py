@@ -16,11 +16,13 @@ from support.registries import restored
 from support.sessions import planned_run, run_serially
 
 from lrlc.harness import plugins
+from lrlc.harness.cli.results import plot
 from lrlc.harness.data import load_dataset
 from lrlc.harness.errors import UserError
 from lrlc.harness.training.train import train
 from lrlc.harness.trial import Checkpoint, Trial
 from lrlc.results.claims import Verdict, judge
+from lrlc.results.figures.own import OWN
 from lrlc.results.report import write_report
 from lrlc.results.schema import TrialResult
 from lrlc.results.statistics.pareto import as_records, best
@@ -30,7 +32,7 @@ from lrlc.studies import StudyError
 DOC = Path(__file__).resolve().parent.parent / "docs/extending.md"
 CPU = torch.device("cpu")
 PLAIN = "epochs: 2, batch_size: 50, learning_rate: 0.01"
-OWN = "optimizer: rmsprop, schedule: linear, augment: [brightness, flip], recipe: focal"
+NAMED = "optimizer: rmsprop, schedule: linear, augment: [brightness, flip], recipe: focal"
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def study(tmp_path: Path) -> Path:
     """A study whose plugin file holds every example of docs/extending.md."""
     examples = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
     (tmp_path / "mine.py").write_text("\n\n".join(examples))
-    return written(tmp_path / "mine.yaml", f"{PLAIN}, {OWN}")
+    return written(tmp_path / "mine.yaml", f"{PLAIN}, {NAMED}")
 
 
 def written(path: Path, train: str, plugin: str = "[mine.py]") -> Path:
@@ -145,6 +147,24 @@ def test_a_metric_is_measured_reported_and_judged(study: Path, tmp_path: Path) -
     page = write_report(store, tmp_path / "report.html", verdicts=judge(store)).read_text()
     assert "calibration error" in page
     assert {str(name) for name in store.planned_trials().columns}.isdisjoint({"calibration_error"})
+
+
+def test_a_figure_is_listed_drawn_and_shown_in_the_report(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study.write_text(
+        f"name: mine\nplugins: [mine.py]\ndatasets: stripes\nnetwork: one_layer\ntrain: {{{PLAIN}}}\n"
+        "grid: {kind: [conv, depthwise]}\nmeasure: {metrics: [calibration_error]}\n"
+    )
+    run_serially(planned_run(study, [], tmp_path))
+    OWN.clear()
+    del sys.modules[plugins.read_plugins(["mine.py"], tmp_path)[0].module]  # as in another process
+    plot(str(study), results=str(tmp_path), names=True)
+    assert "calibration" in capsys.readouterr().out.splitlines()
+    plot(str(study), results=str(tmp_path), out=tmp_path / "drawn", formats=["png"], only=["calibration"])
+    assert (tmp_path / "drawn/calibration.png").read_bytes().startswith(b"\x89PNG")
+    page = write_report(Store(tmp_path / "mine"), tmp_path / "report.html").read_text()
+    assert "Calibration error against test accuracy" in page
 
 
 def test_a_search_follows_a_metric_and_is_rebuilt_from_its_rows(study: Path, tmp_path: Path) -> None:

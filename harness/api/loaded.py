@@ -94,11 +94,13 @@ class StudyResults:
         return self.store.companion(name, set(self.trials["trial_id"]))
 
     def plot(self, figure: str) -> "Figure":
-        """A figure of docs/gallery.md, by name, as matplotlib's Figure; UserError where the rows do not allow it."""
-        from lrlc.results.figures import FIGURES, NothingToDraw, Selection, figure_of
+        """A figure of docs/gallery.md or of a plugin, by name; UserError where the rows do not allow it."""
+        from lrlc.harness.plugins import load_installed
+        from lrlc.results.figures import NothingToDraw, Selection, figure_names, figure_of
 
-        if figure not in FIGURES:
-            raise UserError(f"no figure {figure!r}; {nearest(figure, FIGURES)}")
+        load_installed()
+        if figure not in figure_names():
+            raise UserError(f"no figure {figure!r}; {nearest(figure, figure_names())}")
         try:
             return figure_of(figure, Selection.of(self.store, self.profile))
         except NothingToDraw as reason:

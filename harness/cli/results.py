@@ -29,11 +29,19 @@ def plot(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Only these cells: 'LRLC*' or kind=lrlc,rank=4; repeatable."),
     ] = None,
+    names: Annotated[
+        bool, typer.Option("--list", help="Print the figures' names, those of the study's plugins too.")
+    ] = False,
 ) -> None:
-    """Draw every figure again from the tables alone."""
+    """Draw every figure again from the tables alone; given its file, a study's plugins draw theirs."""
     from lrlc.harness.named_store import beside, store_with_rows
-    from lrlc.results.figures import draw_all
+    from lrlc.harness.plugins import load_of
+    from lrlc.results.figures import draw_all, figure_names
 
+    load_of(study)
+    if names:
+        show("\n".join(figure_names()))
+        return
     store = store_with_rows(study, results)
     drawn = draw_all(
         store,
@@ -59,9 +67,11 @@ def report(
 ) -> None:
     """Write the study's report: one HTML page, Markdown with its figures, or tables for a paper in LaTeX."""
     from lrlc.harness.named_store import beside, store_with_rows
+    from lrlc.harness.plugins import load_of
     from lrlc.results.claims import judge
     from lrlc.results.report import Format, write_report
 
+    load_of(study)
     store, chosen = store_with_rows(study, results), Format.named(form)
     out = (out or beside(store)) / chosen.file_name
     show(str(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile))))

@@ -11,11 +11,11 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lrlc.results.errors import StoreError
 from lrlc.results.figures.chosen_cells import with_cells
+from lrlc.results.figures.own import OWN, OwnFigure, figure
 from lrlc.results.figures.selection import NothingToDraw, Selection
 from lrlc.results.files import write_output
 from lrlc.results.store import Store
@@ -30,6 +30,8 @@ __all__ = [
     "Selection",
     "caption",
     "draw_all",
+    "figure",
+    "figure_names",
     "figure_of",
     "laid_out",
     "render",
@@ -53,6 +55,12 @@ FIGURES: Mapping[str, str] = {
     "search_importance": "lrlc.results.figures.search_importance",
 }
 """Name -> module, imported when it is drawn: importing matplotlib and seaborn takes two seconds."""
+
+
+def figure_names() -> tuple[str, ...]:
+    """All that can be drawn: ours, and then what plugins have registered."""
+    return (*FIGURES, *(name for name in OWN if name not in FIGURES))
+
 
 FORMATS = ("png", "svg", "pdf")
 _NO_DATE: Mapping[str, Mapping[str, None]] = {
@@ -87,12 +95,12 @@ def draw_all(
     'column', 'text' or inches. Raises StoreError for an unknown format or name.
     """
     _check("figure format", formats, FORMATS)
-    _check("figure", only or (), FIGURES)
+    _check("figure", only or (), figure_names())
     inches = width_inches(width)
     selection = source if isinstance(source, Selection) else Selection.of(source, profile)
     selection = with_cells(selection, cells)
     paths, skipped = [], {}
-    for name in (name for name in FIGURES if only is None or name in only):
+    for name in (name for name in figure_names() if only is None or name in only):
         try:
             drawn = render(name, selection, formats, inches)
         except NothingToDraw as reason:
@@ -132,7 +140,7 @@ def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
 
 def figure_of(name: str, selection: Selection) -> "Figure":
     """One figure, ready to be saved or shown in any format; raises NothingToDraw."""
-    _module(name)  # matplotlib is loaded without the user's settings before style imports it
+    _drawing(name)  # matplotlib is loaded without the user's settings before style imports it
     from lrlc.results.figures.style import look
 
     with look(selection.kinds):
@@ -143,7 +151,7 @@ def render(
     name: str, selection: Selection, formats: Sequence[str], inches: float | None = None
 ) -> dict[str, bytes]:
     """Draw one figure, `inches` wide or as it needs, and return it in each format; raises NothingToDraw."""
-    _module(name)  # matplotlib is loaded without the user's settings before style imports it
+    _drawing(name)  # matplotlib is loaded without the user's settings before style imports it
     from lrlc.results.figures.style import look
 
     with look(selection.kinds, inches):
@@ -153,12 +161,12 @@ def render(
 
 def laid_out(name: str, selection: Selection) -> "Figure":
     """One figure as it will be saved, for use inside `look`; raises NothingToDraw."""
-    module = _module(name)
+    drawn_by = _drawing(name)
     from lrlc.results.figures.glyphs import replace_undrawable
     from lrlc.results.figures.style import fit_titles
 
-    columns = getattr(module, "TRIAL_COLUMNS", None)
-    figure: Figure = module.draw(selection if columns is None else selection.with_columns(columns))
+    columns = drawn_by.columns
+    figure: Figure = drawn_by.draw(selection if columns is None else selection.with_columns(columns))
     replace_undrawable(figure)
     # Laid out here, alike in every format; drawing would do it too, for each file again and by drawing twice.
     engine = figure.get_layout_engine()
@@ -173,14 +181,19 @@ def laid_out(name: str, selection: Selection) -> "Figure":
 
 def caption(name: str) -> str:
     """What the figure shows, for a reader."""
-    return str(_module(name).CAPTION)
+    return _drawing(name).caption
 
 
-def _module(name: str) -> ModuleType:
+def _drawing(name: str) -> OwnFigure:
+    """What draws the figure; matplotlib is loaded by then."""
     from lrlc.results.figures.matplotlib_setup import load
 
     load()
-    return importlib.import_module(FIGURES[name])
+    if name not in FIGURES:
+        return OWN[name]
+    module = importlib.import_module(FIGURES[name])
+    columns = getattr(module, "TRIAL_COLUMNS", None)
+    return OwnFigure(module.draw, str(module.CAPTION), columns, str(module.__file__))
 
 
 def _as_bytes(figure: "Figure", extension: str) -> bytes:

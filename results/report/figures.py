@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from lrlc.results.figures import FIGURES, NothingToDraw, Selection, caption, render
+from lrlc.results.figures import NothingToDraw, Selection, caption, figure_names, render
 from lrlc.results.markup.content import Block, Bullets, Figure, Section
 
 
 def section(selection: Selection, image_format: Literal["svg", "png"]) -> Section:
     drawn: list[Block] = []
     skipped = []
-    for name in FIGURES:
+    for name in figure_names():
         try:
             image = render(name, selection, [image_format])[image_format]
         except NothingToDraw as reason:

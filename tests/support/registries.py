@@ -13,6 +13,7 @@ from lrlc.harness.training.augmentations import AUGMENTATIONS
 from lrlc.harness.training.optimizers import OPTIMIZERS
 from lrlc.harness.training.recipes import RECIPES
 from lrlc.harness.training.schedules import SCHEDULES
+from lrlc.results.figures.own import OWN
 
 ALL: tuple[Any, ...] = (
     layers.LAYER_KINDS,
@@ -23,6 +24,7 @@ ALL: tuple[Any, ...] = (
     AUGMENTATIONS,
     RECIPES,
     METRICS,
+    OWN,
 )
 
 

@@ -1,0 +1,45 @@
+"""Figures that plugins draw, by name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrlc.results.errors import StoreError
+from lrlc.results.figures.selection import Selection
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Draw = Callable[[Selection], "Figure"]
+
+
+@dataclass(frozen=True)
+class OwnFigure:
+    """What draws it, its caption, and the columns of trials that it is given (None: all); `source` is its file."""
+
+    draw: Draw
+    caption: str
+    columns: tuple[str, ...] | None
+    source: str
+
+
+OWN: dict[str, OwnFigure] = {}
+
+
+def figure(name: str, *, caption: str, columns: Sequence[str] | None = None) -> Callable[[Draw], Draw]:
+    """Register `(selection) -> matplotlib Figure` as the figure `name`, with a sentence or two for its reader.
+
+    It raises NothingToDraw, with the reason, where the rows do not allow it. StoreError where another file has that
+    name.
+    """
+
+    def register(draw: Draw) -> Draw:
+        source = draw.__code__.co_filename if hasattr(draw, "__code__") else name
+        taken = OWN.get(name)
+        if taken is not None and taken.source != source and Path(taken.source).is_file():
+            raise StoreError(f"the figure {name!r} of {source} is already registered by {taken.source}")
+        OWN[name] = OwnFigure(draw, caption, None if columns is None else tuple(columns), source)
+        return draw
+
+    return register
