@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lrlc.harness.cli.display import Display
+from lrlc.harness.run.display import Display
 from support.sessions import planned_run
 from torch import nn
 
