@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= runs
 MOTO := .moto
+LOGGERS := .loggers
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test tests tests-on-clusters bundle-test fuzz chaos coverage figures check clean
+.PHONY: help quickstart test tests tests-on-clusters tests-of-loggers bundle-test fuzz chaos coverage figures check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +23,8 @@ quickstart: $(VENV)/installed ## install, train 72 small networks, draw and repo
 	$(BIN)/lrlc report quickstart --results $(RESULTS)
 	@echo "tables, figures and report.html are in $(RESULTS)/quickstart"
 
-test: $(VENV)/installed $(MOTO)/installed ## all tests, and check
-	$(MAKE) --jobs 3 tests tests-on-clusters check
+test: $(VENV)/installed $(MOTO)/installed $(LOGGERS)/installed ## all tests, and check
+	$(MAKE) --jobs 3 tests tests-on-clusters tests-of-loggers check
 
 # More processes than cores: tests of Ray, of kills and of locks wait much of their time.
 tests: ## the tests but those on a Ray cluster
@@ -33,6 +34,17 @@ tests: ## the tests but those on a Ray cluster
 # They wait for nodes most of the time, and need a process that runs no other Ray.
 tests-on-clusters: ## the tests on a Ray cluster
 	$(BIN)/python -m pytest tests/on_clusters
+
+tests-of-loggers: $(LOGGERS)/installed ## the tests with TensorBoard, MLflow and W&B
+	$(LOGGERS)/bin/python -m pytest tests/test_loggers.py
+
+# The trackers' own packages over those of $(VENV), apart: MLflow and our pins disagree on pyarrow.
+$(LOGGERS)/installed: $(VENV)/installed Makefile
+	$(PYTHON) -m venv $(LOGGERS)
+	$(BIN)/python -c 'import site; print(*site.getsitepackages())' \
+		> "$$($(LOGGERS)/bin/python -c 'import site; print(*site.getsitepackages())')/ours.pth"
+	$(LOGGERS)/bin/python -m pip install --quiet mlflow==3.17.2 wandb==0.31.0 tensorboard==2.21.0
+	touch $@
 
 # A real S3 server for the tests, apart: botocore and our pins disagree on python-dateutil.
 $(MOTO)/installed: Makefile
@@ -73,4 +85,4 @@ check: $(VENV)/installed ## style, lint and types
 	$(BIN)/mypy
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) $(MOTO) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(MOTO) $(LOGGERS) build dist .mypy_cache .pytest_cache .ruff_cache

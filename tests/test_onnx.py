@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from lrlc.harness.run.display import Display
 from support.sessions import planned_run
 from torch import nn
 
@@ -12,6 +11,7 @@ import lrlc
 from lrlc import layers
 from lrlc.harness.cli.onnx import export_onnx as export_command
 from lrlc.harness.errors import UserError
+from lrlc.harness.run.display import Display
 from lrlc.harness.run.slots import Slots, make_executor
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -8,6 +8,7 @@ from typing import Any
 from lrlc.harness.api.loaded import StudyResults
 from lrlc.harness.api.surroundings import data_folder, torch_as_it_was
 from lrlc.harness.errors import UserError
+from lrlc.harness.loggers import logged, trackers
 from lrlc.harness.named_store import place_to_write
 from lrlc.harness.plan.catalogue import open_study
 from lrlc.harness.run.display import Display
@@ -32,6 +33,7 @@ def run(
     address: str | None = None,
     retry: bool = False,
     callbacks: Sequence[Callback] = (),
+    log: Sequence[str] = (),
     quiet: bool = False,
 ) -> StudyResults:
     """Train what is missing of a study, and return its results. Running it again resumes it.
@@ -39,7 +41,7 @@ def run(
     `study` is a file, a shipped study's name, or what a study file says, as a dictionary; `overrides` are like
     "train.epochs=2". Trials run in this process, one at a time, in as many `processes`, or on the Ray cluster at
     `address` ("local" starts one). `data` is the folder of data sets, else LRLC_DATA's. `retry` trains failed trials
-    again.
+    again. `log` names trackers, as "tensorboard:runs/tb".
 
     A callback that raises ends the run once what has finished is committed; so does KeyboardInterrupt. Raises
     StudyError, UserError or DataError, before anything is written, for what is wrong with the study, and StoreError
@@ -52,7 +54,7 @@ def run(
     slots = Slots(
         serial=processes is None and address is None, processes=processes, address=address or "local"
     )
-    watcher = _watched(callbacks, unwatched if quiet else Display)
+    watcher = logged(_watched(callbacks, unwatched if quiet else Display), trackers(log))
     with torch_as_it_was():
         session = open_run(opened, store, data_folder(data), retry=BROKEN if retry else ())
         for each in phases(session):

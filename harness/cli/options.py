@@ -27,6 +27,14 @@ Overrides = Annotated[
 ]
 ProfileName = Annotated[str | None, typer.Option("--profile", help="A profile of the study, such as smoke.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+LogTargets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="TRACKER:WHERE",
+        help="Log to tensorboard:FOLDER, mlflow:URI or wandb:PROJECT too; repeatable.",
+    ),
+]
 MaxInFlight = Annotated[int | None, typer.Option("--max-in-flight", min=1, help="Trials at once, at most.")]
 DataDir = Annotated[
     Path | None,

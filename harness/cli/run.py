@@ -1,18 +1,18 @@
 """`lrlc run | retry`: train what is missing."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrlc.harness.cli.options import AsJson, SlotOptions, StudyOptions
+from lrlc.harness.cli.options import AsJson, LogTargets, SlotOptions, StudyOptions
 from lrlc.harness.cli.usage import finite
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted, print_json, say, show
 
 if TYPE_CHECKING:
-    from lrlc.harness.run.session import RunSession
+    from lrlc.harness.run.session import RunSession, Watcher
     from lrlc.harness.run.slots import Slots
     from lrlc.results.schema import TrialStatus
 
@@ -33,6 +33,7 @@ def run(
         ),
     ] = None,
     verbose: Verbose = False,
+    log: LogTargets = None,
     as_json: AsJson = False,
 ) -> None:
     """Train what is missing. Running a study again resumes it."""
@@ -45,7 +46,7 @@ def run(
         from lrlc.harness.run.until_decided import looks_at
 
         sessions = partial(looks_at, budget_hours=budget_hours)
-    _run(sessions(session), slots=_slots(on), as_json=as_json, verbose=verbose)
+    _run(sessions(session), slots=_slots(on), watcher=_watcher(verbose, log), as_json=as_json)
 
 
 def retry(
@@ -59,6 +60,7 @@ def retry(
         bool, typer.Option("--out-of-memory", help="Trials that ran out of memory.")
     ] = False,
     verbose: Verbose = False,
+    log: LogTargets = None,
     as_json: AsJson = False,
 ) -> None:
     """Like run, and train again the grid's trials that failed: all of them, or those that are named."""
@@ -71,7 +73,7 @@ def retry(
         TrialStatus.OUT_OF_MEMORY: out_of_memory,
     }
     again = [status for status, is_named in named.items() if is_named] or BROKEN
-    _run(phases(_open(asked, again)), slots=_slots(on), as_json=as_json, verbose=verbose)
+    _run(phases(_open(asked, again)), slots=_slots(on), watcher=_watcher(verbose, log), as_json=as_json)
 
 
 def _open(asked: StudyOptions, retry: "Collection[TrialStatus]" = ()) -> "RunSession":
@@ -96,14 +98,22 @@ def _slots(on: SlotOptions) -> "Slots":
     return Slots(on.serial, on.processes, on.address, on.max_in_flight)
 
 
-def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", as_json: bool, verbose: bool) -> None:
+def _watcher(verbose: bool, log: Sequence[str] | None) -> "Watcher":
+    """Shows the progress, and logs it to the trackers that are named; UserError for one that cannot be."""
+    from lrlc.harness.loggers import logged, trackers
+    from lrlc.harness.run.display import Display
+
+    return logged(partial(Display, verbose=verbose), trackers(log or ()))
+
+
+def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", watcher: "Watcher", as_json: bool) -> None:
     """Run each to its end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds.
 
     The exit code is 1 where a trial of the plan has failed.
     """
     from lrlc.results.store import DEFAULT_PROFILE
 
-    session, exit_code = _train(sessions, slots, verbose)
+    session, exit_code = _train(sessions, slots, watcher)
     counts = session.store.counts()
     if as_json:
         print_json({"study": session.study.name, "results": str(session.store.root), "rows": counts})
@@ -119,10 +129,9 @@ def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", as_json: bool, ver
         raise typer.Exit(1)
 
 
-def _train(sessions: "Iterator[RunSession]", slots: "Slots", verbose: bool) -> "tuple[RunSession, int]":
+def _train(sessions: "Iterator[RunSession]", slots: "Slots", watcher: "Watcher") -> "tuple[RunSession, int]":
     """Run the sessions; the last one that was begun, and the exit code if a signal stopped it, else 0."""
     from lrlc.harness.cli.interrupts import Stopped, stoppable
-    from lrlc.harness.run.display import Display
     from lrlc.harness.run.plan_summary import outlook_lines
     from lrlc.harness.run.slots import make_executor
 
@@ -133,7 +142,7 @@ def _train(sessions: "Iterator[RunSession]", slots: "Slots", verbose: bool) -> "
             say(line)
         try:
             with stoppable(in_process=slots.serial) as may_stop:
-                session.run(executor, partial(Display, verbose=verbose), may_stop)
+                session.run(executor, watcher, may_stop)
         except Stopped as stop:
             return session, stop.exit_code
     return session, 0
