@@ -10,6 +10,7 @@ from types import FrameType
 import pytest
 
 from lrlc import layers
+from lrlc.harness.api.surroundings import torch_as_it_was
 from lrlc.harness.cli.app import main
 from lrlc.results.store import Store
 from lrlc.studies import TrialConfig, expand, trial_id
@@ -76,7 +77,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def lrlc(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[Watched, object]:
     """The command in this process, and its exit code."""
     monkeypatch.setattr(sys, "argv", ["lrlc", *words])
-    with watch() as watched, pytest.raises(SystemExit) as ended:
+    with torch_as_it_was(), watch() as watched, pytest.raises(SystemExit) as ended:
         main()
     return watched, ended.value.code
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from lrlc.harness.api.surroundings import torch_as_it_was
 from lrlc.harness.plan.catalogue import OpenedStudy, open_study
 from lrlc.harness.run.session import RunSession, open_run
 from lrlc.harness.run.slots import Slots, make_executor
@@ -25,5 +26,6 @@ def planned_run(
 
 
 def run_serially(session: RunSession) -> None:
-    """As `lrlc run --serial` does, without its display."""
-    session.run(make_executor(session, Slots(serial=True)))
+    """As `lrlc run --serial` does, without its display; torch's settings are then as they were."""
+    with torch_as_it_was():
+        session.run(make_executor(session, Slots(serial=True)))
