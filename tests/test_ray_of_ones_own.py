@@ -1,6 +1,7 @@
 """A Ray that a run starts for itself: on loopback alone, with a token that no file holds, whatever TMPDIR says."""
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from lrlc.harness.cluster import ray_setup
 from lrlc.harness.errors import UserError
+from lrlc.harness.run.ray_watch import LAST_WORD
 
 VARIABLES = (
     "RAY_AUTH_TOKEN",
@@ -45,6 +47,9 @@ for table in ("tcp", "tcp6"):
         fields = line.split()
         if fields[3] == "0A" and fields[9] in sockets:
             print(fields[1].partition(":")[0])
+import ray
+print(ray._private.worker._global_node.session_name, flush=True)
+os.kill(os.getpid(), 9)
 """
 
 
@@ -58,7 +63,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_it_listens_on_loopback_alone_and_leaves_no_token_behind(
+def test_it_listens_on_loopback_alone_and_leaves_neither_token_nor_process_behind(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     deep = tmp_path / "slurm_job_1234567.interactive" / "node-0123456789" / "user_temporary_files"
@@ -69,12 +74,17 @@ def test_it_listens_on_loopback_alone_and_leaves_no_token_behind(
         env={**environment, **there},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    addresses = set(done.stdout.split())
+    *addresses, session = done.stdout.split()
     assert addresses
-    assert addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}
+    assert set(addresses) <= {"0100007F", "0000000000000000FFFF00000100007F"}
     assert not (tmp_path / ".ray").exists()
+    # Killed, it leaves no process of its Ray, and the last word is ours.
+    assert done.returncode == -signal.SIGKILL
+    assert done.stderr.splitlines()[-1] == LAST_WORD
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [command for command in commands if session.encode() in command]
 
 
 def test_a_token_that_others_can_read_becomes_ones_own(

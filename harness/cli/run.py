@@ -63,7 +63,7 @@ def retry(
     log: LogTargets = None,
     as_json: AsJson = False,
 ) -> None:
-    """Like run, and train again the grid's trials that failed: all of them, or those that are named."""
+    """Like run, and train again the trials that failed: all of them, or those that are named."""
     from lrlc.harness.run.phases import phases
     from lrlc.results.schema import BROKEN, TrialStatus
 
@@ -124,8 +124,7 @@ def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", watcher: "Watcher"
         say("stopped; finished trials are kept, the same command goes on")
         raise typer.Exit(exit_code)
     if failed := len(session.store.broken_trials(session.profile or DEFAULT_PROFILE)):
-        those = "those of the grid" if session.study.search else "them"
-        say(f"{counted(failed, 'trial')} failed: `lrlc status` shows why, `lrlc retry` trains {those} again")
+        say(f"{counted(failed, 'trial')} failed: `lrlc status` shows why, `lrlc retry` trains them again")
         raise typer.Exit(1)
 
 

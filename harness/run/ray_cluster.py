@@ -11,6 +11,7 @@ import torch
 from ray.exceptions import RayError
 
 from lrlc.harness.errors import UserError, first_line
+from lrlc.harness.run.ray_watch import watch
 from lrlc.harness.text import NowAndThen
 from lrlc.harness.training.worker import WorkerSettings
 
@@ -36,6 +37,7 @@ def connect(address: str) -> None:
                     log_to_driver=False,
                     include_dashboard=False if address == "local" else None,
                 )
+            watch(ray.get_runtime_context().get_session_name() if address == "local" else "")
             return
         except Exception as error:  # Ray raises a bare one where a node does not start in time
             last = error

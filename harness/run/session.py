@@ -163,7 +163,7 @@ class RunSession:
             return None
         from lrlc.harness.search.source import SearchSource
 
-        return SearchSource(self.opened, self.planner, store, self.profile)
+        return SearchSource(self.opened, self.planner, store, self.profile, self.retry)
 
 
 def open_run(

@@ -8,7 +8,7 @@ suggestions that rows answer but Optuna does not know (after a lost journal, or 
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import optuna
@@ -30,6 +30,7 @@ from lrlc.harness.search.outcome import outcome
 from lrlc.harness.search.row import COLUMNS, Row, stored_rows
 from lrlc.harness.search.space import Answer, Axis, Params, SearchSpace, Whole
 from lrlc.harness.search.suggestion import Key, Suggestion, key_of, mean_curve
+from lrlc.harness.search.told import ANSWERED, standing
 from lrlc.harness.text import say
 from lrlc.harness.trial import Trial
 from lrlc.results.importance import Importance
@@ -38,9 +39,6 @@ from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 from lrlc.results.store import DEFAULT_PROFILE, Store
 from lrlc.studies import Interval
 
-ANSWERED = "answered"
-"""The trials whose rows answered a suggestion; a failed suggestion without them was left behind by a dead driver."""
-
 PLAN_SHARE = 0.02
 """Upper bound on the share of time that goes into rewriting the plan, which grows with the search."""
 
@@ -48,12 +46,20 @@ PLAN_SHARE = 0.02
 class SearchSource:
     """The search of a study as a source of trials for the driver; several seeds count as one suggestion."""
 
-    def __init__(self, opened: OpenedStudy, planner: Planner, store: Store, profile: str | None) -> None:
+    def __init__(
+        self,
+        opened: OpenedStudy,
+        planner: Planner,
+        store: Store,
+        profile: str | None,
+        retry: Collection[TrialStatus] = (),
+    ) -> None:
         self._space = SearchSpace(opened, planner)
         self._search, self._epochs = self._space.search, opened.study.train.epochs
         self._store, self._profile = store, profile
         trials = store.with_metrics(store.trials(columns=COLUMNS), self._search.metrics)
-        self._rows = stored_rows(trials, self._search.metrics)
+        rows = stored_rows(trials, self._search.metrics)
+        self._rows = {trial_id: row for trial_id, row in rows.items() if row.status not in retry}
         self._waiting: list[Suggestion] = []
         self._queue: deque[Trial] = deque()
         self._claimed: set[str] = set()
@@ -61,7 +67,8 @@ class SearchSource:
         self._optuna = open_optuna(name, self._search, self._epochs, journal_folder(store.root))
         self._say_notices()
         self._free_abandoned()
-        told = [trial for trial in self._optuna.get_trials(deepcopy=False) if _counts(trial)]
+        told = standing(self._optuna.get_trials(deepcopy=False))
+        told = self._without_those_to_retry(told, rows.keys() - self._rows.keys())
         self._uncommitted = self._queue_uncommitted(told)
         is_new = not told
         if added := self._add_from_rows(told):  # and the sampler must not draw them again
@@ -251,6 +258,15 @@ class SearchSource:
             self._optuna.tell(left.number, state=TrialState.FAIL)
             self._optuna.enqueue_trial(params)
 
+    def _without_those_to_retry(self, told: Sequence[FrozenTrial], lost: Set[str]) -> list[FrozenTrial]:
+        """The suggestions without those that failed with a row that no longer counts: they are asked for again."""
+        again = [trial for trial in told if not lost.isdisjoint(trial.user_attrs[ANSWERED])]
+        waiting = self._keys_waiting()
+        for trial in again:
+            if key_of(trial.params) not in waiting:
+                self._optuna.enqueue_trial(trial.params)
+        return [trial for trial in told if trial not in again]
+
     def _queue_uncommitted(self, told: Iterable[FrozenTrial]) -> int:
         """Train again the trials that a driver told Optuna of but died before committing; they are not told twice.
 
@@ -368,7 +384,3 @@ def _finals(trials: Sequence[Trial], rows: Mapping[str, Row]) -> dict[int, float
         for step, trial in enumerate(trials)
         if trial.id in rows and rows[trial.id].status == TrialStatus.FINISHED
     }
-
-
-def _counts(trial: FrozenTrial) -> bool:
-    return trial.state.is_finished() and ANSWERED in trial.user_attrs
