@@ -22,7 +22,7 @@ from lrlc.results.figures import FIGURES, NothingToDraw, Selection, draw_all, re
 from lrlc.results.figures.looks import kind_colour
 from lrlc.results.figures.style import look, spread
 from lrlc.results.importance import Importance
-from lrlc.results.schema import SCHEMAS, TrialResult, to_tables
+from lrlc.results.schema import SCHEMAS, TrialResult, WeightMap, to_tables
 from lrlc.results.statistics import binomial_sd, paired_difference, summarise
 from lrlc.results.store import Store, StoreError
 
@@ -293,6 +293,21 @@ def test_of_many_data_sets_each_has_its_maps() -> None:
         drawn = combining_weights_by_image.draw(selected(rows))
     named = sorted(label for ax in drawn.axes if (label := ax.get_ylabel()))
     assert named == [f"MNIST\nshifted ≤ {n} px\nrank 2, seed 0\nimage 1" for n in range(1, 8)]
+
+
+def test_maps_of_a_place_with_several_layers_are_named_by_their_modules() -> None:
+    """As of a stage of a ResNet; where each place has one layer, the place names it."""
+    from lrlc.results.figures import combining_weights
+
+    def labels(placement: str, *modules: str) -> list[str]:
+        maps = [WeightMap(name, bank, None, 2, 2, (0.5,) * 4) for name in modules for bank in (0, 1)]
+        row = result(dataset="mnist", rank=2, placement=placement, weights=tuple(maps))
+        with look():
+            axes = combining_weights.draw(selected([row])).axes
+        return [text.splitlines()[-1] for ax in axes if (text := ax.get_ylabel())]
+
+    assert labels("1+3", "layer1", "layer3") == ["layer 1", "layer 3"]
+    assert labels("2", "stage2.0.first", "stage2.0.second") == ["stage2.0.first", "stage2.0.second"]
 
 
 def test_a_search_is_shown_as_it_went() -> None:

@@ -1,6 +1,6 @@
 """The command line: `lrlc plan | run | retry | status` a study, `plot | report | claims | compare | export` its tables,
-`submit | jobs | logs | stop` on a cluster, `bundle | adopt` for one without a network; `init | schema | data | list |
-doctor | bench`.
+`show | export-onnx` a trial; `submit | jobs | logs | stop` on a cluster, `bundle | adopt` for one without a network;
+`init | schema | data | list | doctor | bench`.
 
 Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
 """

@@ -9,6 +9,7 @@ from lrlc.harness.text import print_json, show
 def list_names(as_json: AsJson = False) -> None:
     """List shipped studies, layer kinds, networks and data sets."""
     from lrlc.harness.plan.catalogue import catalogue
+    from lrlc.layers.libraries import LIBRARIES
     from lrlc.studies import shipped_studies, study_title
 
     known = catalogue()
@@ -35,7 +36,10 @@ def list_names(as_json: AsJson = False) -> None:
         show(
             f"  {f'{kind} (ranked)' if ranked else kind:30}{', '.join(known.options.get(kind, ()))}".rstrip()
         )
-    show("networks\n  " + ", ".join(f"{n} ({p} placements)" for n, p in known.networks.items()))
+    own = ", ".join(f"{n} ({p} placements)" for n, p in known.networks.items())
+    show(
+        f"networks\n  {own}\n  of libraries by their names there: {', '.join(f'{name}/...' for name in LIBRARIES)}"
+    )
     show("data sets\n  " + ", ".join(sorted(known.datasets)))
 
 

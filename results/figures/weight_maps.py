@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -147,10 +148,18 @@ def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_R
                 shown = _example(noted, number, int(first["seed"]))
                 yield _Row(f"{name}\n{which}\nimage {number + 1}", _banks(of_image), shown)
         else:
-            places = str(first["placement"]).split("+")
-            for place, (_, of_layer) in zip(places, maps.groupby("layer", sort=False), strict=False):
-                yield _Row(f"{name}\n{which}\nlayer {place}", _banks(of_layer), mean)
+            of_layers = [(str(layer), of_layer) for layer, of_layer in maps.groupby("layer", sort=False)]
+            for said, (_, of_layer) in zip(
+                _layers(first, [layer for layer, _ in of_layers]), of_layers, strict=True
+            ):
+                yield _Row(f"{name}\n{which}\n{said}", _banks(of_layer), mean)
         return
+
+
+def _layers(trial: "pd.Series[Any]", modules: Sequence[str]) -> list[str]:
+    """'layer 3' of each module with maps; where a place holds several, the module's own name."""
+    places = str(trial["placement"]).split("+")
+    return [f"layer {place}" for place in places] if len(places) == len(modules) else list(modules)
 
 
 def _example(noted: DatasetSummary | None, number: int, seed: int) -> npt.NDArray[np.uint8] | None:
