@@ -10,7 +10,11 @@ one row a trial.
 The files in trials/ are parts of one table. A trial that was trained again has a row in several parts, and none of
 them is marked: a finished row stands before any other, then the one in the part whose name sorts last. The last step
 of a run joins the parts and keeps that row alone; while it does, a part may lie here that another one replaces, which
-names it in its metadata under lrlc.part. The other folders hold rows of the same parts, under the same names.
+names it in its metadata under lrlc.part. The other folders of tables, such as curves/, hold rows of the same parts,
+under the same names.
+
+plans/ says what each trial was trained for, environments/ with which packages and driver; models/ and logs/ hold, by
+trial, kept weights and what it printed. They are there where a run left something in them.
 """
 
 

@@ -47,7 +47,7 @@ def shown(*words: str, code: int = 0) -> str:
 
 def test_a_trial_is_shown_with_its_settings_curve_and_origin(runs: str, row: Any) -> None:
     text = shown(row["trial_id"][:6], "--results", runs)
-    assert text.startswith(f"{row['trial_id']}: digits lrlc rank 2 layers 3 seed 0, finished; study shown\n")
+    assert text.startswith(f"{row['trial_id']}: digits lrlc rank 2 layer 3 seed 0, finished; study shown\n")
     for part in (
         "network three_layer, 8x8 pixels, 100 training images",
         "batch size 32, epochs 2, learning rate 0.1",

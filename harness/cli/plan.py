@@ -76,7 +76,7 @@ def _outlook(summary: "PlanSummary") -> Iterator[str]:
 
 def time_line(seconds: float, machine: str, slots: int, gpu_hours: float | None = None) -> str:
     """'about 3 h on 8 x H100, 32 trials at once: 24 GPU hours'."""
-    at_once = f", {slots} trials at once" if slots > 1 else ""
+    at_once = f", {slots} trials at once" if gpu_hours is not None else ""
     hours = f": {gpu_hours:.2g} GPU hours" if gpu_hours is not None else ""
     return f"about {duration(seconds)} on {machine}{at_once}{hours}"
 

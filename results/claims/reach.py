@@ -27,7 +27,7 @@ class OutOfReach:
     """Whether it cannot be decided at all; else it can, once other tests are."""
 
     def __str__(self) -> str:
-        by = f"{self.seeds} seeds" + (f", of which {self.choosing} choose a cell" if self.choosing else "")
+        by = f"{self.seeds} seeds" + (f" ({self.choosing} to choose a cell)" if self.choosing else "")
         if self.is_impossible:
             return f"{self.claim} on {self.where} cannot be decided by {by}: {self.needed} could"
         return f"{self.claim} on {self.where} is decided by {by} only once other tests are: {self.needed} could alone"
