@@ -81,6 +81,8 @@ def test_a_figure_is_matplotlibs(runs: str, tmp_path: Path) -> None:
     assert isinstance(figure, Figure)
     figure.savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 5_000
+    narrow = lrlc.load("mine", results=runs).plot("learning_curves", cells=["kind=conv"], width=3)
+    assert narrow.get_size_inches()[0] == pytest.approx(3)
 
 
 def test_claims_are_a_row_for_each_test(runs: str) -> None:

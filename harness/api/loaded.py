@@ -1,10 +1,12 @@
 """A study's results in Python: its tables as pandas frames, figures, verdicts and status, read when asked for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lrlc.harness import plugins
 from lrlc.harness.api.status import StudyStatus, status_of
 from lrlc.harness.errors import UserError
 from lrlc.harness.named_store import existing_store
@@ -24,11 +26,13 @@ FINDING_COLUMNS = (
 
 
 def load(study: str, *, results: str = "runs", profile: str | None = None) -> "StudyResults":
-    """The results of a study, named as for `lrlc plot`: by its file, its name, or its folder of tables.
+    """The results of a study, named as for `lrlc plot`: by its file, its name, or the name of its folder of tables.
 
     `results` is where the tables live: a folder, `file://...` or `s3://bucket/prefix`. `profile` None is the one run
-    last. Raises UserError or StudyError where there are none, StoreError for a profile that was never run.
+    last. Named by its file, a study's plugins add their figures. Raises UserError or StudyError where there are no
+    results, StoreError for a profile that was never run.
     """
+    plugins.load_of(study)
     found = StudyResults(existing_store(study, results), profile)
     found.store.staged_plan(profile)  # an unknown profile is refused here, not by the first table
     return found
@@ -93,16 +97,26 @@ class StudyResults:
             raise UserError(f"no table {name!r}; {nearest(name, COMPANIONS)}")
         return self.store.companion(name, set(self.trials["trial_id"]))
 
-    def plot(self, figure: str) -> "Figure":
-        """A figure of docs/gallery.md or of a plugin, by name; UserError where the rows do not allow it."""
-        from lrlc.harness.plugins import load_installed
-        from lrlc.results.figures import NothingToDraw, Selection, figure_names, figure_of
+    def plot(self, figure: str, *, cells: Sequence[str] = (), width: str | float | None = None) -> "Figure":
+        """A figure of docs/gallery.md or of the study's plugins, by name, as matplotlib's Figure.
 
-        load_installed()
+        `cells` are patterns such as "LRLC*" or "kind=lrlc,rank=4" (none: all), `width` is "column", "text" or inches.
+        UserError where the rows do not allow it, StoreError for a wrong pattern or width.
+        """
+        from lrlc.results.figures import (
+            NothingToDraw,
+            Selection,
+            figure_names,
+            figure_of,
+            width_inches,
+            with_cells,
+        )
+
         if figure not in figure_names():
             raise UserError(f"no figure {figure!r}; {nearest(figure, figure_names())}")
+        inches = width_inches(None if width is None else str(width))
         try:
-            return figure_of(figure, Selection.of(self.store, self.profile))
+            return figure_of(figure, with_cells(Selection.of(self.store, self.profile), cells), inches)
         except NothingToDraw as reason:
             raise UserError(f"{figure}: not drawn, {reason}") from None
 

@@ -35,6 +35,8 @@ __all__ = [
     "figure_of",
     "laid_out",
     "render",
+    "width_inches",
+    "with_cells",
 ]
 
 FIGURES: Mapping[str, str] = {
@@ -138,12 +140,12 @@ def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
             raise StoreError(f"unknown {what} {name!r}; known: {', '.join(known)}")
 
 
-def figure_of(name: str, selection: Selection) -> "Figure":
-    """One figure, ready to be saved or shown in any format; raises NothingToDraw."""
+def figure_of(name: str, selection: Selection, inches: float | None = None) -> "Figure":
+    """One figure, `inches` wide or as it needs, ready to be saved or shown in any format; raises NothingToDraw."""
     _drawing(name)  # matplotlib is loaded without the user's settings before style imports it
     from lrlc.results.figures.style import look
 
-    with look(selection.kinds):
+    with look(selection.kinds, inches):
         return laid_out(name, selection)
 
 
