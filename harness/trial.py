@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lrlc.harness import provenance
-from lrlc.results.names import layers_name
+from lrlc.results.names import layers_name, setting_name
 from lrlc.results.schema import TABLES, EpochRecord, TrialResult, TrialStatus
 from lrlc.studies.places import placement_text
 from lrlc.studies.schema import DatasetSpec, Kept, Measure, TrialConfig
@@ -46,12 +46,15 @@ class Trial:
 
     @property
     def cell_label(self) -> str:
-        """The label without the seed."""
+        """The label without the seed, with what is not left at its default of training's later settings."""
         config = self.config
         rank = f" rank {config.rank}" if config.rank else ""
         placement = f" {layers_name(text)}" if (text := placement_text(config.placement)) else ""
-        tries = f" {self.tries}" if self.tries else ""
-        return f"{config.dataset.title} {config.kind}{rank}{placement}{tries}"
+        trained = ", ".join(
+            setting_name(name, value) for name, value in as_columns(config.train).items() if value is not None
+        )
+        told = "".join(f" {text}" for text in (trained, self.tries) if text)
+        return f"{config.dataset.title} {config.kind}{rank}{placement}{told}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lrlc.studies.expand import GROUPS
-from lrlc.studies.schema import Catalogue, Study
+from lrlc.studies.schema import SEARCHED_COLUMNS, Catalogue, Study
 
 Schema = dict[str, Any]
 
@@ -51,6 +51,9 @@ def json_schema(catalogue: Catalogue) -> Schema:
     }
     defs["Search"]["properties"] |= {"dataset": DATASET, "seeds": SEEDS, "network": network}
     defs["Space"]["properties"] |= {"kind": _one_or_list(kind), "placement": PLACEMENT}
+    _name_training(defs["Training"], catalogue)
+    for each in ("Objective", "Constraint"):
+        defs[each]["properties"]["metric"] = _named((*SEARCHED_COLUMNS, *catalogue.metrics))
     _widen_tune(defs["Tune"])
     _widen_claims(defs, kind)
     return {
@@ -106,6 +109,21 @@ def _options(catalogue: Catalogue) -> Schema:
         name: schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
         for name, schemas in sorted(options.items())
     }
+
+
+def _name_training(training: Schema, catalogue: Catalogue) -> None:
+    """Complete the names of optimizers and the like; a plugin may bring others."""
+    for key, names in catalogue.training.items():
+        given = training["properties"][key]
+        known: Schema = {**_named(names), "default": given.get("default")}
+        if key == "augment":
+            known = {
+                "anyOf": [*_one_or_list(_named((*names, "none")))["anyOf"], {"type": "null"}],
+                "default": [],
+            }
+        elif key == "recipe":
+            known = {"anyOf": [*known["anyOf"], {"type": "null"}], "default": None}
+        training["properties"][key] = {**{k: v for k, v in given.items() if k == "description"}, **known}
 
 
 def _widen_tune(tune: Schema) -> None:

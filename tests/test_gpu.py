@@ -14,10 +14,16 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU he
 
 KINDS = "[conv, coord_conv, locally_connected, lrlc, lrlc_input_dependent, wide_conv]"
 
+OPEN_TRAINING = (
+    "train.optimizer: adamw, train.weight_decay: 0.01, train.gradient_clipping: 1, train.label_smoothing: 0.1, "
+    "train.augment: flip+crop+mixup, train.ema: 0.9"
+)
+"""All that a step may consist of."""
+
 
 def trials() -> tuple[Trial, ...]:
     overrides = [
-        f"grid={{kind: {KINDS}, rank: 4, placement: 3}}",
+        f"grid=[{{kind: {KINDS}, rank: 4, placement: 3}}, {{kind: conv, {OPEN_TRAINING}}}]",
         "seeds=1",
         "train.epochs=3",
         "train.batch_size=48",

@@ -36,6 +36,21 @@ SHORT_FORMS: list[dict[str, Any]] = [
         "claims": {"name": "C", "test": "difference", "ours": {"kind": "lrlc", "rank": 2}, "theirs": "conv"},
     },
     {"search": {"trials": 3, "dataset": "digits", "seeds": 2, "space": {"kind": "conv", "placement": "subsets"}}},
+    {
+        "datasets": "digits",
+        "grid": {"kind": "conv", "train.augment": ["none", ["flip", "crop"], "flip+crop"], "train.ema": [None, 0.9]},
+        "train": {"augment": ["flip"], "optimizer": "adamw", "gradient_clipping": None, "recipe": None},
+    },
+    {"datasets": "digits", "grid": {"kind": "conv"}, "train": {"augment": "flip+mixup", "weight_decay": 0.1}},
+    {
+        "search": {
+            "trials": 3, "dataset": "digits",
+            "space": {
+                "kind": "lrlc", "rank": 2, "train": {"optimizer": ["sgd", "adamw"], "ema": [None, 0.9]},
+                "layer": {"share": ["rows", "both"], "logits_lr": {"low": 0.5, "high": 2}},
+            },
+        }
+    },
 ]  # fmt: skip
 
 WRONG: list[dict[str, Any]] = [
@@ -48,6 +63,10 @@ WRONG: list[dict[str, Any]] = [
     {"datasets": "digits", "grid": {"kind": "conv"}, "length_check": {"epochs": "most"}},
     {"datasets": "digits", "grid": {"kind": "conv"}, "claims": [{"name": "C", "ours": "conv", "theirs": "conv"}]},
     {"search": {"trials": 3, "dataset": "digits", "space": {"kind": "conv"}, "sampler": "tea"}},
+    {"search": {"trials": 3, "dataset": "digits", "space": {"kind": "conv", "train": {"momentum": []}}}},
+    {"search": {"trials": 3, "dataset": "digits", "space": {"kind": "conv", "train": {"momentum": {"low": 0}}}}},
+    {"datasets": "digits", "grid": {"kind": "conv"}, "train": {"ema": 1}},
+    {"datasets": "digits", "grid": {"kind": "conv"}, "train": {"label_smoothing": -0.1}},
 ]  # fmt: skip
 
 

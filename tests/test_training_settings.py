@@ -167,6 +167,7 @@ def test_rows_say_how_they_were_trained_and_labels_tell_them_apart(trial) -> Non
         0.9,
         1,
     )
+    assert trial("optimizer: adamw, ema: 0.9").label == "digits conv optimizer adamw, EMA 0.9 seed 0"
     rows = to_tables([replace(each, status=TrialStatus.FINISHED) for each in (plain, other)])[
         "trials"
     ].to_pandas()

@@ -21,7 +21,18 @@ FORWARD_SHARE = 1 / 3
 
 UNLIKE = ("seed", "placement", "options")
 """What two trials may differ in and still take about as long; and of their training settings:"""
-UNLIKE_IN_TRAINING = ("learning_rate", "momentum", "warmup_epochs")
+UNLIKE_IN_TRAINING = (
+    "learning_rate",
+    "momentum",
+    "warmup_epochs",
+    "weight_decay",
+    "schedule",
+    "decay_epochs",
+    "decay_rate",
+    "label_smoothing",
+    "crop_padding",
+    "mixup_alpha",
+)
 
 COLUMNS = ("status", "config", "total_seconds", "device", "gpu_fraction")
 """Of past rows."""

@@ -18,6 +18,8 @@ from lrlc.studies.schema import TrialConfig
 
 BYTES_PER_PARAMETER = 16
 """A float32 value, its gradient, its momentum and the update that is made of them."""
+MORE_BYTES_PER_PARAMETER = 4
+"""A second moment, as every optimizer but sgd may have; an average of the weights."""
 
 OVERHEAD_BYTES = 800 * 2**20
 """GPU memory that a process holds before its first tensor: the CUDA context, and cuBLAS's and cuDNN's workspaces."""
@@ -60,11 +62,13 @@ class Packing:
             model = network_of(config, dataset)
         activations = config.train.batch_size * layers.activation_bytes(model, dataset.image_shape)
         parameters = sum(parameter.numel() for parameter in model.parameters())
+        more = (config.train.optimizer != "sgd") + (config.train.ema is not None)
+        per_parameter = BYTES_PER_PARAMETER + more * MORE_BYTES_PER_PARAMETER
         sizes = [split.images.nbytes for split in (dataset.train, dataset.validation, dataset.test)]
         images = sum(
             size for size in sizes if size <= SHARE_OF_FREE_MEMORY * self.gpu_bytes
         )  # else not there
-        return 2 * activations + BYTES_PER_PARAMETER * parameters + images
+        return 2 * activations + per_parameter * parameters + images
 
 
 def measured_peaks(rows: pd.DataFrame) -> dict[str, float]:
