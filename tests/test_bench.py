@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from lrlc.harness.bench import gpu_operators, self_check
+from lrlc.harness.bench.gpu_operators import Operator, Shape
 from lrlc.harness.bench.resnet import measure_resnet50
 from lrlc.harness.bench.timing import interleave, ratio
 from lrlc.harness.cli import doctor
@@ -56,6 +58,22 @@ def test_training_is_compared_with_a_plain_loop() -> None:
         ("lrlc-bench, lrlc K=2 4", "lrlc-bench, conv 4"),
         ("lrlc-bench, conv 4", "lrlc-bench, conv 2"),
     ]
+
+
+def test_kernels_are_compared_with_float64_by_every_path_or_the_forced_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(self_check, "OPERATORS", (Operator("fixed", 4), Operator("local")))
+    monkeypatch.setattr(self_check, "SHAPES", (Shape(20, 4, 8, 6),))
+    done = CliRunner().invoke(app, ["bench", "check"])
+    assert done.exit_code == 0, done.output
+    assert "12 of 12 checks hold" in done.output
+    monkeypatch.setenv("LRLC_BACKEND", "banks")
+    assert "4 of 4 checks hold" in CliRunner().invoke(app, ["bench", "check"]).output
+    monkeypatch.setattr(gpu_operators, "TOLERANCES", {"float32": 1e-12, "bfloat16": 1e-12})
+    wrong = CliRunner().invoke(app, ["bench", "check"])
+    assert wrong.exit_code == 1
+    assert "WRONG fixed K=4 float32 banks" in wrong.output
 
 
 def test_processes_that_train_together_are_timed_together() -> None:

@@ -17,7 +17,16 @@ from pathlib import Path
 
 import torch
 
-from lrlc.harness.bench.gpu_operators import PATHS, Check, Operator, Shape, Timing, check, time_operator
+from lrlc.harness.bench.gpu_operators import (
+    PATHS,
+    Check,
+    Operator,
+    Shape,
+    Timing,
+    check,
+    checked_paths,
+    time_operator,
+)
 
 FIXED = tuple(Operator("fixed", rank) for rank in (1, 2, 4, 7))
 DEPENDENT = tuple(Operator("dependent", rank) for rank in (2, 4, 7))
@@ -67,7 +76,7 @@ def run_checks(dtypes: Sequence[str], workers: int) -> list[Check]:
 def _checks(operator: Operator, dtype: str) -> list[Check]:
     """One operator's checks."""
     shapes = {"bfloat16": [*ODD, *TIMED], "float32": [*ODD[:1]]}.get(dtype, [*ODD[:2], *TIMED])
-    paths = [name for name in PATHS[operator.kind] if name != "authors"]
+    paths = checked_paths(PATHS[operator.kind])
     return [check(operator, shape, dtype, by) for shape in shapes for by in paths]
 
 

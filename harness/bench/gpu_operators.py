@@ -18,6 +18,7 @@ from lrlc.layers import plain
 from lrlc.layers.functional import combine
 from lrlc.layers.geometry import Geometry, make_geometry
 from lrlc.layers.kernels import ops
+from lrlc.layers.kernels.dispatch import backend
 
 DTYPES = {
     "bfloat16": torch.bfloat16, "float16": torch.float16, "tf32": torch.float32, "float32": torch.float32,
@@ -28,6 +29,16 @@ PATHS = {
     "fixed": ("triton", "filters", "banks", "authors"), "dependent": ("triton", "banks", "authors"),
     "local": ("triton", "unfolded"),
 }  # fmt: skip
+
+
+IN_THE_INPUTS_DTYPE = ("banks", "authors", "portable")
+"""Paths that round the combining weights to the dtype of the images."""
+
+
+def checked_paths(paths: Sequence[str]) -> Sequence[str]:
+    """Those of `paths` that trials could take here: what LRLC_BACKEND forces, if it does."""
+    forced = backend()
+    return paths if forced == "auto" else [forced]
 
 
 @dataclass(frozen=True)
@@ -160,7 +171,7 @@ def check(operator: Operator, shape: Shape, dtype: str, by: str, device: str = "
     name = (
         f"{operator} {dtype} {by} {shape.batch}x{shape.channels}x{shape.size} to {shape.out} {shape.padding}"
     )
-    tolerance = TOLERANCES[dtype] * (3 if by == "banks" else 1)  # whose weights are of the inputs' dtype
+    tolerance = TOLERANCES[dtype] * (3 if by in IN_THE_INPUTS_DTYPE else 1)
     return Check(
         f"{name} stride {shape.stride}", f"{operator.kind} {dtype} {by}", tuple(errors), tolerance, repeats
     )

@@ -1,19 +1,20 @@
 """`lrlc bench check`: are the kernels that serve this machine right? Each is compared with float64, and runs twice."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from lrlc.harness.bench.gpu import OPERATORS, run_checks
-from lrlc.harness.bench.gpu_operators import Check, Shape, check
+from lrlc.harness.bench.gpu_operators import Check, Shape, check, checked_paths
 
 SHAPES = (Shape(20, 16, 24, 14), Shape(33, 3, 16, 12, "same"), Shape(16, 16, 32, 9, "same", 2))
 """Shapes that no block of the C++ kernels divides, with images enough that the kernels are used."""
 PATHS = {
-    "fixed": ("auto", "portable", "banks"),
-    "dependent": ("auto", "portable"),
+    "fixed": ("auto", "portable", "banks", "authors"), "dependent": ("auto", "portable", "authors"),
     "local": ("auto", "portable"),
-}
+}  # fmt: skip
 GPU_DTYPES = ("bfloat16", "tf32")
 
 
@@ -22,11 +23,23 @@ def check_kernels() -> list[Check]:
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         return run_checks(GPU_DTYPES, min(16, os.cpu_count() or 1))
-    torch.set_num_threads(1)  # as a trial's worker does where a study says nothing else
-    return [
-        check(operator, shape, dtype, by, "cpu")
-        for operator in OPERATORS
-        for shape in SHAPES
-        for dtype in ("float32", "bfloat16")
-        for by in PATHS[operator.kind]
-    ]
+    with _as_a_trial():
+        return [
+            check(operator, shape, dtype, by, "cpu")
+            for operator in OPERATORS
+            for shape in SHAPES
+            for dtype in ("float32", "bfloat16")
+            for by in checked_paths(PATHS[operator.kind])
+        ]
+
+
+@contextmanager
+def _as_a_trial() -> Iterator[None]:
+    """On one thread, as a trial's worker is where a study says nothing else; torch is as it was afterwards."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
