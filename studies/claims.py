@@ -16,15 +16,15 @@ COSTS = ("parameters", "flops_per_image", "train_seconds", "peak_memory_bytes")
 
 
 class Cells(Model):
-    """Cells of the grid; of several the one that the first seeds choose on validation speaks for them."""
+    """Cells of the grid; if there are several, the one that the first seeds choose on validation represents them."""
 
     kind: str
     rank: Annotated[list[Rank], Listed] = []
-    """Any where none is named."""
+    """Any by default."""
     placement: list[str] = []
-    """As in the tables, '1+3'; any where none is named."""
+    """As in the tables, '1+3'; any by default."""
     layer: dict[str, OptionValue] = {}
-    """Options that are set so, where this is not their default."""
+    """Options that have these values, other than their defaults."""
     defaults: dict[str, OptionValue] = {}
     """Options that are left at their default; written as `layer` in a study's file."""
 
@@ -33,7 +33,7 @@ class _Claim(Model):
     name: str
     """Claims of one name end together: supported if all of them are."""
     says: str = ""
-    """The statement, for the table of verdicts; the first of a name suffices."""
+    """The statement, for the table of verdicts; the first claim of a name is enough."""
     ours: Cells
 
     @property
@@ -154,7 +154,7 @@ class Cost(_Claim):
 
     @property
     def bound(self) -> float:
-        """The multiple of theirs that ours may just cost."""
+        """The bound on the cost of ours, as a multiple of theirs."""
         return self.at_most or self.at_least or 0.0
 
     @property

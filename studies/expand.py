@@ -95,14 +95,14 @@ def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, A
 
 
 def has_places(kind: str) -> bool:
-    """Whether it matters which layers are of the kind: a plain convolution is what stands everywhere else."""
+    """Whether placement matters for the kind: all other layers are plain convolutions anyway."""
     return kind != "conv"
 
 
 def trial_id(
     config: TrialConfig, *, data_digest: str, code_epoch: int, plugin_digest: str | None = None
 ) -> str:
-    """16 hex digits of a hash of all that defines a trial; where and how fast it runs is left out."""
+    """16 hexadecimal digits: a hash of everything that defines a trial, but not of where or how fast it runs."""
     identity: dict[str, Any] = {"config": config.canonical(), "data": data_digest, "code_epoch": code_epoch}
     identity["config"]["dataset"].pop("path")  # the digest says what the data are, wherever they lie
     if plugin_digest is not None:
@@ -250,7 +250,7 @@ def _check_axis(axis: str, where: str, catalogue: Catalogue) -> None:
 
 
 def _check_values(given: object, axis: str, where: str) -> None:
-    """Names and numbers alone; what a data set, its size or a placement may be is for their own readers."""
+    """Only names and numbers; data sets, sizes and placements are checked where they are read."""
     if axis in ("dataset", "dataset.size", "placement"):
         return
     for value in _values(given):

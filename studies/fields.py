@@ -35,7 +35,7 @@ def _no_flag(value: object) -> object:
 
 
 def sensible(value: object) -> object:
-    """A layer's, sampler's or plugin's own option: its reader knows more, but not every reader checks."""
+    """An option of a layer, sampler or plugin: its own reader knows more, but not every reader checks."""
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         raise ValueError(f"a text of {len(value):,} characters; at most {LONGEST_TEXT:,}")
     if isinstance(value, int | float) and not abs(value) <= MOST_OF_AN_OPTION:  # NaN is not either
@@ -90,7 +90,7 @@ StudyName = Annotated[str, Field(pattern=_STUDY_NAME, max_length=LONGEST_NAME)]
 
 
 def is_study_name(text: str) -> bool:
-    """Whether results may lie in a folder of this name: `../outside` and `a/b` are none."""
+    """Whether a folder of results may have this name: `../outside` and `a/b` may not."""
     return len(text) <= LONGEST_NAME and re.fullmatch(_STUDY_NAME.strip("^$"), text) is not None
 
 

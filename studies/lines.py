@@ -1,4 +1,4 @@
-"""What a line for people may hold: one line, no character that a terminal obeys, no password."""
+"""What a message may contain: one line, no terminal control characters, no password."""
 
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit

@@ -1,4 +1,4 @@
-"""From a YAML file to a checked Study: shipped names, profiles, overrides, and one clear line for each fault."""
+"""From a YAML file to a checked Study: shipped names, profiles, overrides, and one clear line for each error."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 from lrlc.studies.errors import StudyError
 
 MOST_BYTES, MOST_BYTES_OF_A_NAME = 4095, 255
-"""What Linux takes of a path, and of a name in it."""
+"""Linux's limits on a path, and on a name in it."""
 
 
 def expanded(written: str | Path) -> Path:
@@ -42,6 +42,6 @@ def absolute(written: str | Path) -> Path:
 
 
 def check_regular(path: str | Path) -> None:
-    """OSError for what is there and is no file: a folder, a pipe that would be waited for, a device without an end."""
+    """OSError for something that exists but is not a file: a folder, a pipe that would block, an endless device."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "is no regular file", os.fspath(path))

@@ -1,4 +1,4 @@
-"""A study as the results folder notes it, read back: by this version, or by one before it."""
+"""Read back a study that was recorded in a results folder, by this version or an earlier one."""
 
 from collections.abc import Mapping
 from typing import Any

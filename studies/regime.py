@@ -1,4 +1,4 @@
-"""When a comparison counts: networks that are trained, to their end, and in which the manipulation happened."""
+"""When a comparison counts: its networks are trained, long enough, and their combining weights moved."""
 
 from typing import Annotated, Literal
 
@@ -23,12 +23,12 @@ class Regime(Model):
 
     @property
     def is_any(self) -> bool:
-        """Whether nothing is asked for."""
+        """Whether there are no conditions."""
         return not (self.linear or self.length or self.weights_std)
 
 
 def _any(given: object) -> object:
-    """`any` asks for nothing."""
+    """`any` sets no conditions."""
     if given == ANY:
         return Regime(linear=False, length=False, weights_std=0)
     if not isinstance(given, dict | Regime):

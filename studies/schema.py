@@ -327,7 +327,7 @@ class Study(Model):
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """All that defines a trial but the data's content and the code; equal configurations are the same trial."""
+    """All that defines a trial, except the data's content and the code; equal configurations are the same trial."""
 
     dataset: DatasetSpec
     network: str

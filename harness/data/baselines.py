@@ -24,7 +24,7 @@ from lrlc.results.datasets import Baseline
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """scikit-learn's inverse of the penalty, from the strongest penalty on."""
 PATIENCE = 2
-"""The grid is left after this many values of C in a row without a better validation accuracy: the last take longest."""
+"""The search over C stops after this many values in a row without better validation accuracy; large C take longest."""
 MOST_ITERATIONS = 100
 """Of L-BFGS. CIFAR-10 takes 76 at the C that it chooses; weaker penalties take more, and do worse."""
 TOLERANCE = 1e-3
@@ -37,7 +37,7 @@ MOST_VALUES = 3_072
 MOST_WORK = 3_000_000_000
 """Images times values times classes; 600 million are a minute on one core."""
 FEWEST_PER_CLASS = 10
-"""A linear classifier of fewer images a class would set too low a bar: there is none then."""
+"""With fewer images per class a linear classifier would set too low a bar, so there is none."""
 
 PROBE_BATCH = 250
 PROBE_SEED = derive_seed("probe")
@@ -90,7 +90,7 @@ def measure_baseline(dataset: Dataset, splits: Mapping[str, DeviceSplit]) -> Bas
 def classify(features: Mapping[str, NDArray[np.float32]], labels: Mapping[str, Labels]) -> Fitted:
     """Multinomial logistic regression on `features` (N, values) of 'train', each standardised by its mean and spread.
 
-    Of C_GRID validation chooses; of values that do equally well the strongest penalty.
+    Validation chooses from C_GRID; among equally good values, the strongest penalty.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

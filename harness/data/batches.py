@@ -43,7 +43,7 @@ class DeviceSplit:
         self.black = low
 
     def moved(self, down: int, right: int) -> "DeviceSplit":
-        """The same images, each moved by as many pixels beside its own offset; what comes in is black."""
+        """The same images, each moved by this many pixels in addition to its own offset, and filled with black."""
         by = torch.tensor([[down, right]], device=self.device)
         other = copy.copy(self)
         other._offsets = by.expand(len(self._held.labels), 2) if self._offsets is None else self._offsets + by

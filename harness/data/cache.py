@@ -1,6 +1,6 @@
 """Images decoded once per machine, into memory-mapped arrays that all its processes share.
 
-An entry is a folder that appears whole: it is written under a hidden name by whoever holds its lock and renamed.
+An entry is a folder that appears whole: the process that holds its lock writes it under a hidden name and renames it.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ def cached(name: str, source: Source) -> Decoded | None:
 
 
 def decoded(name: str, source: Source, progress: Progress | None = None) -> Decoded:
-    """The arrays of `source`, decoded by this process if by none before. Safe to call in many at once."""
+    """The arrays of `source`, decoded by this process if they were not before. Many processes may call it at once."""
     entry = _entry(name, source)
     found = open_folder(entry)
     if found is not None:
@@ -163,7 +163,7 @@ def _sampled_checksum(path: Path) -> list[int]:
 
 
 def _write(name: str, source: Source, entry: Path, progress: Progress | None) -> None:
-    """Holding the lock: decode under a hidden name, then rename. What a killed process left is swept first."""
+    """While holding the lock: decode under a hidden name, then rename; first, delete what a killed process left."""
     for left in entry.parent.glob(f".{entry.name}.*.part"):
         shutil.rmtree(left, ignore_errors=True)
     hidden = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}.part")

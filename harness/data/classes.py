@@ -1,4 +1,4 @@
-"""Whether every class is there, in training and in what is held out from it."""
+"""Check that every class is present, in training and in the held-out splits."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ def check_classes(name: str, labels: Mapping[str, Labels], num_classes: int | No
 
 
 def check_told_apart(what: str, names: Iterable[str]) -> None:
-    """DataError where a class has no name, or two differ in what no reader sees: spaces at an end, composed accents."""
+    """DataError where a class has no name, or two names look the same: trailing spaces, composed accents."""
     seen: dict[str, str] = {}
     for name in names:
         if not (read := unicodedata.normalize("NFC", name).strip()):

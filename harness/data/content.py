@@ -1,4 +1,4 @@
-"""What a data set holds: its splits checked as they stream by, and the digest that identifies them."""
+"""A data set's content: its splits, checked as they stream by, and the digest that identifies them."""
 
 import hashlib
 from collections.abc import Callable, Iterator

@@ -23,7 +23,7 @@ DECODED_TOGETHER, DECODED_BYTES = 512, 1 << 27
 """Images in memory at once, and their bytes: 512 take 77 MB at 224x224."""
 
 DECODED_IN_TURN = 32
-"""Images that a thread takes: one at a time, handing them out cost as much as decoding 28x28 pixels."""
+"""Images that a thread takes at a time: taking single ones costs as much as decoding 28x28 pixels."""
 
 DEEP_MODES = ("I", "F")
 """Over 8 bits a channel (also I;16 and its kin): Pillow would clip them to white."""
@@ -91,7 +91,7 @@ class Decoding:
 
     @staticmethod
     def _check_depth(opened: Image.Image) -> None:
-        """Pillow gives the upper 8 of 16 bits of colours without a word; how they lie in the file tells."""
+        """Pillow silently keeps the upper 8 of 16 bits of colours; the layout in the file reveals them."""
         layouts = [str(tile.args) for tile in getattr(opened, "tile", ())]
         if opened.mode.startswith(DEEP_MODES) or any(";16" in layout for layout in layouts):
             raise _UnfitError(f"an image of more than 8 bits a channel (mode {opened.mode})")

@@ -1,4 +1,4 @@
-"""What the seed does to a split: which training images are drawn, and labels permuted for a null."""
+"""The effect of the seed on a split: which training images are drawn, and labels permuted for a null."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ def drawn(labels: Labels, count: int, seed: int) -> Rows:
 
 
 def shuffled(labels: Labels, seed: int, split: str) -> Labels:
-    """`labels` of a split in an order that has nothing to do with the images, the same for a seed."""
+    """`labels` of a split in an order unrelated to the images, which depends on the seed alone."""
     return np.random.default_rng(derive_seed(seed, "shuffle_labels", split)).permutation(labels)
 
 

@@ -10,7 +10,7 @@ class DataError(UserError):
 
 
 def missing(folder: Path, looked_for: str) -> DataError:
-    """Nothing that a named data set could be read from; `folder` is DATA/name."""
+    """The error for a folder, DATA/name, without files from which the data set can be read."""
     return DataError(
         f"{folder.name}: found neither {looked_for} in {folder}; "
         f"`lrlc data fetch {folder.name}` gets it or says what to put there"

@@ -1,4 +1,4 @@
-"""Any folder of images in a layout that tells splits and labels: Parquet shards, or split/class/ folders."""
+"""Any folder of images whose layout gives splits and labels: Parquet shards, or split/class/ folders."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -35,7 +35,7 @@ OTHER_PICTURES = {
     ".tga",
     ".npy",
 }
-"""Not read; where they lie among a class's pictures, it would be learned from a part of them."""
+"""Formats that are not read; they are refused, as a class would be learned from its other pictures alone."""
 
 
 def image_folders(folder: Path) -> dict[str, list[Path]]:
