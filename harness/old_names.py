@@ -23,8 +23,22 @@ def _is_ours(room: str) -> bool:
     if room in sys.modules:
         return sys.modules[room].__name__ == f"lrlc.{room}"
     found = PathFinder.find_spec(room)
-    ours = Path(__file__).resolve().parents[1] / room / "__init__.py"
-    return found is None or (found.origin is not None and Path(found.origin).resolve() == ours)
+    return found is None or (found.origin is not None and Path(found.origin).resolve() == _file(room))
+
+
+def _file(room: str) -> Path:
+    return Path(__file__).resolve().parents[1] / room / "__init__.py"
+
+
+def of_ones_own(error: BaseException) -> str:
+    """How to import ours, where `error` comes from a module of the user's own that has an old name; else ''."""
+    found = getattr(error, "obj", None) if isinstance(error, AttributeError) else None
+    named = found.__name__ if isinstance(found, ModuleType) else getattr(error, "name", None)
+    room = str(named).partition(".")[0] if isinstance(error, ImportError | AttributeError) else ""
+    own = getattr(sys.modules.get(room), "__file__", None)
+    if room not in ROOMS or _is_ours(room) or own is None:
+        return ""
+    return f"; {room} is {own} here, and lrlc's, {_file(room)}, is imported as lrlc.{room}"
 
 
 class _OldNames(MetaPathFinder, Loader):

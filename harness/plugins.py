@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrlc.harness.errors import UserError, first_line
-from lrlc.harness.old_names import keep_old_names
+from lrlc.harness.old_names import keep_old_names, of_ones_own
 from lrlc.harness.text import say
 from lrlc.studies.errors import StudyError
 from lrlc.studies.loading import read_study
@@ -144,7 +144,7 @@ def install(plugins: Sequence[Plugin]) -> None:
             exec(compile(plugin.text, plugin.path, "exec"), module.__dict__)
         except (Exception, SystemExit) as error:
             del sys.modules[name]
-            raise UserError(f"plugins: {plugin.path} failed: {_said(error)}") from error
+            raise UserError(f"plugins: {plugin.path} failed: {_said(error)}{of_ones_own(error)}") from error
 
 
 def blamed(error: BaseException) -> str | None:

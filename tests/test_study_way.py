@@ -87,7 +87,7 @@ def test_a_study_is_expanded_once_a_command_and_stops_where_the_docs_say(
 ) -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     listed = re.findall(r"^\d+\. `([\w/.]+)`", page.partition("## The path of a trial")[2], re.M)
-    for words in (["plan", "--no-probe"], ["run", "--serial"], ["retry", "--serial"]):
+    for words in (["plan"], ["run", "--serial"], ["retry", "--serial"]):
         watched, code = lrlc(monkeypatch, words[0], str(study), *words[1:])
         assert not code
         assert watched.expansions == 1, words

@@ -227,6 +227,14 @@ def test_a_module_of_ones_own_comes_before_an_old_name(
     monkeypatch.delitem(sys.modules, "results", raising=False)
     install([Plugin(str(tmp_path / "own.py"), "from results import MINE")])
     assert sys.modules["results"].__file__ == str(tmp_path / "results.py")
+    for number, text in enumerate(
+        ("from results import store", "import results.store", "import results; results.x")
+    ):
+        with pytest.raises(UserError) as caught:
+            install([Plugin(str(tmp_path / f"old{number}.py"), text)])
+        ours = Path(sys.modules["lrlc.results"].__file__ or "").resolve()
+        both = f"; results is {tmp_path}/results.py here, and lrlc's, {ours}, is imported as lrlc.results"
+        assert str(caught.value).endswith(both)
     monkeypatch.delitem(sys.modules, "results")
 
 
@@ -240,7 +248,7 @@ def test_a_plugin_that_fails_in_a_plan_is_one_line(lrlc: Lrlc, tmp_path: Path) -
     (tmp_path / "s.yaml").write_text(
         "name: s\nplugins: [p.py]\ndatasets: digits\ntrain_images: 50\ngrid: {kind: picky9}\ntrain: {batch_size: 10}\n"
     )
-    done = lrlc("plan", "s.yaml", code=2)
+    done = lrlc("plan", "s.yaml", "--probe", code=2)
     assert done.stderr == f"lrlc: plugins: {tmp_path}/p.py, line 10: RuntimeError: one\n"
 
 
