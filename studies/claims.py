@@ -169,10 +169,14 @@ Claim = Annotated[
 DATASET_KEYS = ("datasets", "before", "after", "higher_on", "than_on")
 
 
+SMALLEST_ALPHA = 1e-6
+"""What 21 seeds could show; of much less, the quantiles of t distributions are no longer known."""
+
+
 class Decision(Model):
     """When claims are decided. With `looks`, only at these numbers of seeds, each at its share of `alpha`."""
 
-    alpha: Annotated[Real, Field(gt=0, lt=0.5)] = 0.05
+    alpha: Annotated[Real, Field(ge=SMALLEST_ALPHA, lt=0.5)] = 0.05
     looks: list[Annotated[SeedCount, Field(ge=2)]] = []
 
     @model_validator(mode="after")

@@ -27,6 +27,8 @@ def _full(claim: object, where: str, places: Places, catalogue: Catalogue) -> di
         for side in ("ours", "theirs")
         if side in claim
     }
+    if len(sides) == 2 and sides["ours"] == sides["theirs"]:
+        raise StudyError(f"{where}: ours and theirs are the same cells; a claim is about two that differ")
     return {**claim, **sides}
 
 

@@ -47,6 +47,14 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
         (["measure=shifts"], "measure: expected a mapping, got 'shifts'"),
         (["train=3"], "train: expected a mapping, got 3"),
         (
+            ["decision.alpha=1e-300"],
+            "decision.alpha: Input should be greater than or equal to 0.000001, got 1e-300",
+        ),
+        (
+            ["claims=[{name: A, test: difference, ours: conv, theirs: {kind: conv}}]"],
+            "claims[0]: ours and theirs are the same cells; a claim is about two that differ",
+        ),
+        (
             ["grid={rank: 1}"],
             "grid[0]: no kind; known: conv, coord_conv, locally_connected, lrlc, lrlc_input_dependent, wide_conv",
         ),
