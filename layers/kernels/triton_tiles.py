@@ -66,7 +66,8 @@ def apply(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
     if images > 128 and channels <= 64 and not s.wide and not s.older:
         return Tiles(256, _fit(R, 32), _fit(channels, 64))
     shallow = K > 2 or s.wide  # tiles of all K banks wait in shared memory
-    rows = 64 if s.thrice or (s.older and K > 4) else 128
+    many = K > 4 if s.wide else K > 3
+    rows = 64 if s.thrice or (s.older and many) else 128
     stages = 2 if shallow else 3
     return Tiles(_fit(images, rows), _fit(R, 32 if s.wide else 64), _fit(channels, 64), stages)
 
@@ -110,6 +111,8 @@ def dependent_bank_gradient(x: Tensor, pixels: int, R: int, channels: int, K: in
     """Of triton_dependent.bank_gradient_kernel, K a power of two."""
     s = Setting.of(x)
     rows = 16 if s.thrice else 32 if s.wide else 64
+    if s.older and K == 1 and not s.thrice:
+        rows //= 2  # else two registers spill
     T = max(1, _fit(channels * K, 64 if s.thrice or s.older else 128) // K)
     return Tiles(_fit(pixels, rows), _fit(R, 64), T, 3, s.warps, 128 if s.older else None)
 
