@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from lrlc.layers import plain
 from lrlc.layers.entrance import KERNEL_DTYPES, check_combined, check_local, computed_in
@@ -69,8 +70,12 @@ def local_conv2d(x: Tensor, filters: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _transforming() -> bool:
-    """Inside torch.func's grad or vmap, which refuse operators with `register_autograd` (torch 2.13)."""
-    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+    """Inside torch.func's grad or vmap, or a level of forward-mode derivatives, which all refuse operators with
+    `register_autograd` (torch 2.13).
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def autocast(x: Tensor, parameter: Tensor) -> tuple[Tensor, Tensor]:

@@ -132,6 +132,18 @@ def test_functional_calls_vmap_over_stacked_models_and_per_sample_gradients(name
 
 
 @each_layer
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own, on the first jvp
+def test_forward_mode_gives_the_derivative_of_torch_func(name):
+    layer, x = make(name)
+    tangent = torch.randn_like(x)
+    _, expected = torch.func.jvp(layer, (x,), (tangent,))
+    with torch.autograd.forward_ad.dual_level():
+        y = layer(torch.autograd.forward_ad.make_dual(x, tangent))
+        found = torch.autograd.forward_ad.unpack_dual(y).tangent
+    assert_close([found], [expected])
+
+
+@each_layer
 def test_vmap_over_inputs(name):
     layer, _ = make(name)
     x = torch.randn(3, 2, 3, *SIZE)
