@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from lrlc.harness.run import ray_watch
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 ECHO_SECONDS = 0.1
@@ -55,6 +57,7 @@ class Interrupts:
         now = time.monotonic()
         if self._signum is not None:
             if now - self._asked_at > ECHO_SECONDS:
+                ray_watch.end_silently()
                 _write("stopped at once; rows committed so far are kept")
                 os._exit(128 + signum)  # Ray's processes on this machine end with their driver
             return

@@ -6,6 +6,7 @@ killed leaves agents of the Ray that it started, which go on for up to a minute.
 
 import atexit
 import contextlib
+import os
 import subprocess
 import sys
 from typing import IO
@@ -21,7 +22,8 @@ SECONDS_TO_END = 5.0
 _PROGRAM = """
 import os, signal, sys, time
 session, line, grace = sys.argv[1], sys.argv[2], float(sys.argv[3])
-if os.read(0, 1):
+last = os.read(0, 1)
+if last == b".":
     sys.exit()
 time.sleep(grace)
 def belongs(pid):
@@ -35,8 +37,12 @@ for pid in [int(name) for name in os.listdir("/proc") if name.isdecimal()] if se
             os.kill(pid, signal.SIGKILL)
         except OSError:
             pass
-print(line, file=sys.stderr, flush=True)
+if not last:
+    print(line, file=sys.stderr, flush=True)
 """
+
+_pipes: list[IO[bytes]] = []
+"""To the watchers of this process."""
 
 
 def watch(session: str = "") -> None:
@@ -47,7 +53,15 @@ def watch(session: str = "") -> None:
         arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
     )
     assert watcher.stdin is not None
+    _pipes.append(watcher.stdin)
     atexit.register(_say_goodbye, watcher, watcher.stdin)
+
+
+def end_silently() -> None:
+    """Before this process exits at once and has said so itself: the watchers end its Ray without a word."""
+    for pipe in _pipes:
+        with contextlib.suppress(OSError, ValueError):
+            os.write(pipe.fileno(), b"q")
 
 
 def _say_goodbye(watcher: "subprocess.Popen[bytes]", to: IO[bytes]) -> None:
