@@ -66,6 +66,8 @@ def test_failed_suggestions_are_trained_again_and_count_once(
     kept = [trial_id for trial_id in rows.index if trial_id not in failed]
     assert (rows.loc[kept, "ended_at"] == before[kept]).all()
     assert states().count("COMPLETE") == told.count("COMPLETE") + told.count("FAIL") == 3
-    run_serially(open_run(opened, store, None))  # and the search is over: nothing more is asked
+    over = open_run(opened, store, None)
+    assert over.trials_left == 2 * (3 - rows["kind"].nunique())  # with none left, no Ray is started
+    run_serially(over)  # and the search is over: nothing more is asked
     assert states().count("COMPLETE") == 3
     assert len(store.trials()) == len(rows)

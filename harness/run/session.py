@@ -76,9 +76,17 @@ class RunSession:
 
     @property
     def trials_left(self) -> int:
-        """Trials that may be trained: the missing ones of the plan and all of the search."""
-        searched = self.search.trials * len(self.search.seeds) if self.search else 0
-        return len(self.plan.missing) + searched
+        """Upper bound on the trials to train: the plan's missing ones, and those of suggestions that no rows answer."""
+        return len(self.plan.missing) + (self._searches_left() if self.search else 0)
+
+    def _searches_left(self) -> int:
+        from lrlc.harness.search.row import COLUMNS, stored_rows
+        from lrlc.harness.search.space import SearchSpace
+
+        space, rows = SearchSpace(self.opened, self.planner), stored_rows(self.store.trials(columns=COLUMNS))
+        settled = {trial_id: row for trial_id, row in rows.items() if row.status not in self.retry}
+        answered = sum(answer.is_whole for answer in space.answers(settled))
+        return max(0, space.total - answered) * len(space.search.seeds)
 
     def headline(self) -> str:
         search = f" and a search of {self.search.trials} suggestions" if self.search else ""
