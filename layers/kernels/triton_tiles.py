@@ -66,7 +66,7 @@ def apply(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
     if images > 128 and channels <= 64 and not s.wide and not s.older:
         return Tiles(256, _fit(R, 32), _fit(channels, 64))
     shallow = K > 2 or s.wide  # tiles of all K banks wait in shared memory
-    many = K > 4 if s.wide else K > 3
+    many = K > 4 if s.wide else K > 2
     rows = 64 if s.thrice or (s.older and many) else 128
     stages = 2 if shallow else 3
     return Tiles(_fit(images, rows), _fit(R, 32 if s.wide else 64), _fit(channels, 64), stages)
