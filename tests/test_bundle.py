@@ -126,7 +126,7 @@ def test_sizes_are_read() -> None:
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("mine")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         write_bundle(tmp_path, [], Target("linux-x86_64", "3.12"), None, None)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
