@@ -17,6 +17,7 @@ from support.results_samples import result
 from support.sessions import opened_study, planned_run, run_serially
 
 from lrlc.harness.errors import UserError
+from lrlc.harness.run.display import Display
 from lrlc.harness.run.plan_summary import summarise_plan
 from lrlc.harness.search.row import Row, stored_rows
 from lrlc.results.figures import draw_all
@@ -62,7 +63,7 @@ def run(hunt: Path, root: Path) -> Run:
     """Run the search as `lrlc run --serial` does, in this process; returns what Optuna holds of it then."""
 
     def run_here(*overrides: str, profile: str | None = None) -> list[FrozenTrial]:
-        run_serially(planned_run(hunt, overrides, root.parent, profile))
+        run_serially(planned_run(hunt, overrides, root.parent, profile), Display)
         return suggestions(root)
 
     return run_here

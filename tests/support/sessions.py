@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lrlc.harness.api.surroundings import torch_as_it_was
 from lrlc.harness.plan.catalogue import OpenedStudy, open_study
-from lrlc.harness.run.session import RunSession, open_run
+from lrlc.harness.run.session import RunSession, Watcher, open_run, unwatched
 from lrlc.harness.run.slots import Slots, make_executor
 from lrlc.results.store import Store
 
@@ -25,7 +25,7 @@ def planned_run(
     return open_run(*opened_study(study, words, results, profile), None)
 
 
-def run_serially(session: RunSession) -> None:
-    """As `lrlc run --serial` does, without its display; torch's settings are then as they were."""
+def run_serially(session: RunSession, watcher: Watcher = unwatched) -> None:
+    """As `lrlc run --serial` does, by default without its display; torch's settings are then as they were."""
     with torch_as_it_was():
-        session.run(make_executor(session, Slots(serial=True)))
+        session.run(make_executor(session, Slots(serial=True)), watcher)
