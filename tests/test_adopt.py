@@ -19,6 +19,7 @@ from lrlc.results.adopting import Adopted
 from lrlc.results.datasets import Baseline
 from lrlc.results.errors import StoreError
 from lrlc.results.files import locate
+from lrlc.results.measurements import MetricValue
 from lrlc.results.plans import Stage, StagedPlan
 from lrlc.results.schema import COMPANIONS, TrialResult, TrialStatus
 from lrlc.results.store import Store
@@ -50,7 +51,7 @@ def adopt(tmp_path: Path) -> Adopted:
 
 def test_every_table_comes_over_and_nothing_twice(there: Store, here: Store, tmp_path: Path) -> None:
     there.commit([replace(row, **OURS) for row in study(("mnist",), 2, (1, 2), ("3",))])
-    there.commit(rows("a"))
+    there.commit(rows("a", metrics=(MetricValue("margin", 0.5),)))
     trials = len(there.trials())
     assert [len(adopt(tmp_path).joined) for _ in range(2)] == [trials, 0]
     for table in ("trials", *COMPANIONS):
