@@ -61,6 +61,7 @@ def test_a_hung_trial_ends_at_its_time_limit(
     try:
         wait_for_rows(tmp_path / "runs/tiny", 1, process)
         while not (busy := busy_workers(environment)):
+            assert process.poll() is None, "all trials ended before one could be stopped"
             time.sleep(0.01)
         os.kill(busy[0], signal.SIGSTOP)
         _, said = process.communicate()
