@@ -2,9 +2,19 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import cache
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from lrlc.studies.lines import shown
@@ -102,5 +112,33 @@ Size = Annotated[
 """(H, W) in pixels; a study may write one number for both."""
 
 
+OFF = "none"
+"""Switches off a setting that may be off, as YAML's null does."""
+
+
 class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switched_off(cls, given: Any) -> Any:
+        """`none` is null for a setting that may be null and holds no text; `gpus: none` is `gpus: null`."""
+        if not isinstance(given, dict) or OFF not in [each for each in given.values() if type(each) is str]:
+            return given
+        return {
+            key: None if value == OFF and key in may_be_off(cls) else value for key, value in given.items()
+        }
+
+
+@cache
+def may_be_off(model: type[BaseModel]) -> frozenset[str]:
+    """The keys that take null and no text of the user's own."""
+    found = {name: get_args(field.annotation) for name, field in model.model_fields.items()}
+    return frozenset(
+        name for name, parts in found.items() if NoneType in parts and str not in map(_bare, parts)
+    )
+
+
+def _bare(annotation: Any) -> Any:
+    """The type without what is annotated to it."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from lrlc.studies.expand import GROUPS
+from lrlc.studies.fields import OFF
 from lrlc.studies.schema import SEARCHED_COLUMNS, Catalogue, Study
+from lrlc.studies.training import CROSS_ENTROPY
 
 Schema = dict[str, Any]
 
@@ -56,6 +58,8 @@ def json_schema(catalogue: Catalogue) -> Schema:
         defs[each]["properties"]["metric"] = _named((*SEARCHED_COLUMNS, *catalogue.metrics))
     _widen_tune(defs["Tune"])
     _widen_claims(defs, kind)
+    for each in (schema, *defs.values()):
+        _allow_off(each["properties"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
@@ -122,8 +126,19 @@ def _name_training(training: Schema, catalogue: Catalogue) -> None:
                 "default": [],
             }
         elif key == "recipe":
-            known = {"anyOf": [*known["anyOf"], {"type": "null"}], "default": None}
+            known = {
+                "anyOf": [*_named((*names, CROSS_ENTROPY, OFF))["anyOf"], {"type": "null"}],
+                "default": None,
+            }
         training["properties"][key] = {**{k: v for k, v in given.items() if k == "description"}, **known}
+
+
+def _allow_off(properties: Schema) -> None:
+    """`none` where null is allowed and text is not."""
+    for given in properties.values():
+        allowed = given.get("anyOf", [])
+        if {"type": "null"} in allowed and not any(each.get("type") == "string" for each in allowed):
+            allowed.append({"const": OFF})
 
 
 def _widen_tune(tune: Schema) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from lrlc.studies.errors import StudyError, first_fault, nearest
 from lrlc.studies.expand import Grid, check_network, dataset_spec, expand
-from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS, is_study_name
+from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS, OFF, is_study_name, may_be_off
 from lrlc.studies.lines import shown
 from lrlc.studies.loading_claims import full_claims
 from lrlc.studies.loading_metrics import check_metrics
@@ -101,6 +101,9 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
     for key in raw:
         if key not in Study.model_fields:
             raise StudyError(f"{key}: unknown key; {nearest(key, Study.model_fields)}")
+    for key in may_be_off(Study):
+        if raw.get(key) == OFF:
+            raw[key] = None
     grid = raw.get("grid", [])
     raw["grid"] = [grid] if isinstance(grid, dict) else grid
     raw["seeds"] = _seeds(raw.get("seeds", [0]), "seeds")

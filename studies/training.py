@@ -6,7 +6,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from lrlc.studies.errors import StudyError, nearest
-from lrlc.studies.fields import MOST_DECAY, MOST_EPOCHS, MOST_RATE, Epochs, Images, Model, Name, Pixels, Real
+from lrlc.studies.fields import (
+    MOST_DECAY,
+    MOST_EPOCHS,
+    MOST_RATE,
+    OFF,
+    Epochs,
+    Images,
+    Model,
+    Name,
+    Pixels,
+    Real,
+)
 from lrlc.studies.lines import shown
 
 Names = Mapping[str, Collection[str]]
@@ -17,6 +28,8 @@ SHIPPED: Names = {
     "augment": ("flip", "crop", "mixup"),
     "recipe": (),
 }
+CROSS_ENTROPY = "cross_entropy"
+"""What a step minimises without a recipe; like `none`, it stands for no recipe."""
 AUGMENT_KEYS = {"crop_padding": "crop", "mixup_alpha": "mixup"}
 """The keys that belong to an augmentation."""
 NOUNS = {"augment": "augmentation"}
@@ -32,6 +45,13 @@ Augment = Annotated[
     tuple[Name, ...],
     BeforeValidator(_augmentations, json_schema_input_type=str | list[str] | None),
 ]
+
+
+def _recipe(value: object) -> object:
+    return None if value in (OFF, CROSS_ENTROPY) else value
+
+
+Recipe = Annotated[Name | None, BeforeValidator(_recipe, json_schema_input_type=str | None)]
 
 
 class Training(Model):
@@ -67,8 +87,8 @@ class Training(Model):
     """Both parameters of the Beta distribution that mixup's share is drawn from."""
     ema: Annotated[Real, Field(gt=0, lt=1)] | None = None
     """Decay of the moving average of the weights, which is evaluated in their place."""
-    recipe: Name | None = None
-    """A plugin's, of what a step minimises; None is the cross-entropy."""
+    recipe: Recipe = None
+    """A plugin's, of what a step minimises; None is the cross-entropy, written `cross_entropy` or `none`."""
 
     def identity(self) -> dict[str, Any]:
         """JSON-able; a key that came later is left out at its default, so that ids from before it stay."""

@@ -10,9 +10,11 @@ from support.sessions import planned_run
 from torch import nn
 
 from lrlc.harness.data import load_dataset
+from lrlc.harness.errors import UserError
 from lrlc.harness.training.augmentations import Batch, augmented, draws_of_epoch
 from lrlc.harness.training.averaging import Averaged
 from lrlc.harness.training.optimizers import make_optimizer
+from lrlc.harness.training.recipes import recipe
 from lrlc.harness.training.schedules import learning_rate
 from lrlc.harness.training.train import train
 from lrlc.harness.trial import Checkpoint, Trial, blank_result
@@ -254,3 +256,23 @@ def test_the_average_follows_the_weights_and_copies_whole_numbers() -> None:
         expected = decay * expected + (1 - decay) * network[0].weight.detach()
     torch.testing.assert_close(averaged.average[0].weight, expected)
     assert averaged.average[1].num_batches_tracked == 11
+
+
+@pytest.mark.parametrize(
+    "off",
+    ["ema: none", "gradient_clipping: none", "decay_epochs: none", "recipe: none", "recipe: cross_entropy"],
+)
+def test_none_switches_a_setting_off_and_keeps_the_id(trial, off: str) -> None:
+    assert trial(off).id == trial().id
+    assert trial("", f"{{kind: conv, train.{off}}}").id == trial().id
+
+
+def test_a_grid_compares_a_setting_that_is_off_with_one_that_is_on(tiny_study: Path, tmp_path: Path) -> None:
+    asked = ["grid={kind: conv, train.ema: [none, 0.9]}", "seeds=1", "length_check=none", "train_images=none"]
+    trials = planned_run(tiny_study, asked, tmp_path).plan.trials
+    assert [each.config.train.ema for each in trials] == [None, 0.9]
+
+
+def test_no_recipe_takes_the_name_of_training_without_one() -> None:
+    with pytest.raises(UserError, match="'cross_entropy' has the name of training without one"):
+        recipe("cross_entropy")

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from lrlc.harness.errors import UserError
 from lrlc.harness.registry import Registry
 from lrlc.harness.training.augmentations import Batch
-from lrlc.studies.training import Training
+from lrlc.studies.fields import OFF
+from lrlc.studies.training import CROSS_ENTROPY, Training
 
 StepLoss = Callable[[Batch], tuple[Tensor, Tensor]]
 """From a batch to the loss that is minimised, a scalar, and the network's logits (n, classes)."""
@@ -19,8 +21,11 @@ def recipe(name: str, *, capturable: bool = False) -> Callable[[Recipe], Recipe]
 
     It is built once a trial, when the network has its first weights; where it returns a module, what that holds is
     saved in checkpoints. A layer's own penalty is added to the loss. With `capturable` a step on a GPU is replayed
-    from a CUDA graph: only tensors may then decide what happens.
+    from a CUDA graph: only tensors may then decide what happens. UserError for the names of training without a recipe,
+    `none` and `cross_entropy`.
     """
+    if name in (OFF, CROSS_ENTROPY):
+        raise UserError(f"the recipe {name!r} has the name of training without one; give it another")
     return RECIPES.register(name, capturable=capturable)
 
 
