@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lrlc.harness import plugins
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import say
 from lrlc.results import RESULTS
@@ -30,6 +31,17 @@ def store_with_rows(study: str, results: str) -> Store:
     if not store.counts():
         raise UserError(f"{store.root}: no trial has a row yet; `lrlc run {study}` trains them")
     return store
+
+
+def load_plugins(study: str, store: Store, profile: str | None) -> None:
+    """Load the plugins of the study; named by its results alone, they are not found, which one line says."""
+    if plugins.load_of(study) or (record := store.study(profile)) is None:
+        return
+    if missing := [name for name in record.study.plugins if not plugins.is_loaded(name)]:
+        say(
+            f"{study}: its plugins ({', '.join(missing)}) were not found, and their figures are left out; "
+            "name the study by its file to have them"
+        )
 
 
 def stores_of(results: str) -> list[Store]:

@@ -110,16 +110,25 @@ def read_plugins(names: Sequence[str], beside: Path) -> tuple[Plugin, ...]:
     return tuple(found)
 
 
-def load_of(study: str) -> None:
-    """Load what installed packages bring, and the plugins of a study that is named by its file or shipped."""
+def load_of(study: str) -> bool:
+    """Load what installed packages bring, and the plugins of a study that is named by its file or shipped.
+
+    False for one named by where its results are, whose file is not known.
+    """
     load_installed()
     try:
         raw, path = read_study(study)
-    except StudyError:  # named by where its results are
-        return
+    except StudyError:
+        return False
     names = raw.get("plugins", [])
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
         install(read_plugins(names, beside=path.parent))
+    return True
+
+
+def is_loaded(name: str) -> bool:
+    """Whether this process has executed a plugin file of this name."""
+    return any(module.startswith(f"{_PREFIX}{Path(name).stem}_") for module in sys.modules)
 
 
 def install(plugins: Sequence[Plugin]) -> None:

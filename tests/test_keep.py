@@ -61,7 +61,7 @@ def accuracy(model: torch.nn.Module) -> tuple[float, float]:
 
 def test_kept_weights_give_the_accuracies_of_the_row(kept: lrlc.StudyResults) -> None:
     for row in kept.trials.itertuples():
-        validation, test = accuracy(kept.model(row.trial_id))
+        validation, test = accuracy(kept.model(row.trial_id[:9]))
         assert (validation, test) == pytest.approx((row.validation_accuracy, row.test_accuracy))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+import typer
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from support.registries import restored
@@ -17,8 +18,10 @@ from support.sessions import planned_run, run_serially
 
 from lrlc.harness import plugins
 from lrlc.harness.cli.results import plot
+from lrlc.harness.cli.show import show
 from lrlc.harness.data import load_dataset
 from lrlc.harness.errors import UserError
+from lrlc.harness.named_store import load_plugins
 from lrlc.harness.training.train import train
 from lrlc.harness.trial import Checkpoint, Trial
 from lrlc.results.claims import Verdict, judge
@@ -271,3 +274,98 @@ def test_a_name_that_another_file_has_is_refused(study: Path, tmp_path: Path) ->
         UserError, match=r"the schedule 'cosine' of .*other.py is already registered by .*schedules.py"
     ):
         planned_run(written(study, PLAIN, "[other.py]"), [], tmp_path)
+
+
+BROKEN = """
+import torch
+from lrlc.harness.measuring import metric
+from lrlc.harness.training.recipes import recipe
+from lrlc.results.figures import figure
+
+
+@metric("broken")
+def broken(evaluated):
+    return len(torch.tensor(1.0))
+
+
+@metric("silent")
+def silent(evaluated):
+    return None
+
+
+@recipe("scalar")
+def scalar(network, training):
+    return lambda batch: list(torch.tensor(0.0))
+
+
+@figure("cracked", caption="Cracked.")
+def cracked(selection):
+    return {}["no such key"]
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Path:
+    """A study whose plugin's metrics, recipe and figure all fail."""
+    (tmp_path / "bad.py").write_text(BROKEN)
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nplugins: [bad.py]\ndatasets: digits\ntrain_images: 100\nevaluation_images: 50\n"
+        "grid: {kind: conv}\ntrain: {epochs: 1, batch_size: 50}\nmeasure: {metrics: [broken, silent]}\n"
+    )
+    return path
+
+
+def test_a_metric_that_fails_costs_no_row_and_is_named(
+    faulty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_serially(planned_run(faulty, [], tmp_path))
+    store = Store(tmp_path / "mine")
+    (row,) = store.trials().to_dict("records")
+    assert (row["status"], len(store.metrics())) == ("finished", 0)
+    assert 0 <= row["test_accuracy"] <= 1
+    said = capsys.readouterr().err
+    assert re.search(
+        r"metric 'broken' failed and is left out: .*bad\.py, line 10: TypeError: len\(\) of", said
+    )
+    assert re.search(r"metric 'silent' failed and is left out: .*bad\.py: TypeError: float\(\)", said)
+
+
+def test_a_plugins_figure_that_fails_leaves_the_others_and_the_report(
+    faulty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_serially(planned_run(faulty, [], tmp_path))
+    asked = {"results": str(tmp_path), "formats": ["png"], "only": ["cracked", "learning_curves"]}
+    with pytest.raises(typer.Exit) as ended:
+        plot(str(faulty), out=tmp_path / "drawn", **asked)
+    assert ended.value.exit_code == 1
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["learning_curves.png"]
+    assert re.search(
+        r"cracked: not drawn, it failed at .*bad\.py, line 25: KeyError: 'no such", capsys.readouterr().err
+    )
+    assert (
+        "Not drawn: cracked (it failed at "
+        in write_report(Store(tmp_path / "mine"), tmp_path / "report.html").read_text()
+    )
+
+
+def test_a_fault_of_a_plugin_in_training_names_its_line(
+    faulty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_serially(planned_run(faulty, ["train.recipe=scalar"], tmp_path))
+    (row,) = Store(tmp_path / "mine").trials().to_dict("records")
+    assert re.search(r"bad\.py, line 20: TypeError: iteration over a 0-d tensor$", row["error"])
+    show(row["trial_id"][:8], results=str(tmp_path))
+    assert 'bad.py", line 20, in <lambda>' in capsys.readouterr().out
+
+
+def test_plugins_that_a_name_alone_does_not_find_are_said(
+    faulty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path / "..")
+    run_serially(planned_run(faulty, [], tmp_path))
+    load_plugins("mine", Store(tmp_path / "mine"), None)
+    assert "not found" not in capsys.readouterr().err
+    del sys.modules[plugins.read_plugins(["bad.py"], tmp_path)[0].module]  # as in another process
+    load_plugins("mine", Store(tmp_path / "mine"), None)
+    assert "mine: its plugins (bad.py) were not found" in capsys.readouterr().err

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lrlc.harness import plugins
 from lrlc.harness.api.status import StudyStatus, status_of
+from lrlc.harness.api.trial_ids import full_id
 from lrlc.harness.errors import UserError
-from lrlc.harness.named_store import existing_store
+from lrlc.harness.named_store import existing_store, load_plugins
 from lrlc.results.claims import Finding, Judged, judge
 from lrlc.results.plans import Stage
 from lrlc.results.schema import COMPANIONS, TrialStatus
@@ -32,9 +32,9 @@ def load(study: str, *, results: str = "runs", profile: str | None = None) -> "S
     last. Named by its file, a study's plugins add their figures. Raises UserError or StudyError where there are no
     results, StoreError for a profile that was never run.
     """
-    plugins.load_of(study)
     found = StudyResults(existing_store(study, results), profile)
     found.store.staged_plan(profile)  # an unknown profile is refused here, not by the first table
+    load_plugins(study, found.store, profile)
     return found
 
 
@@ -123,11 +123,13 @@ class StudyResults:
     def model(self, trial_id: str, *, best: bool = False) -> "nn.Module":
         """The trained network of a trial whose study keeps weights, on the CPU and for evaluation.
 
-        After its last epoch, or (`best`) after that of the best validation accuracy. UserError where none was kept.
+        After its last epoch, or (`best`) after that of the best validation accuracy. `trial_id` may be a unique
+        beginning of the id. UserError where no trial or several have it, or where no weights were kept.
         """
         from lrlc.harness.run.kept_models import kept_model
 
-        model, _ = kept_model(self.store, trial_id, "best_weights" if best else "weights")
+        found = full_id(trial_id, self.store.trials(["trial_id"])["trial_id"], f"study {self.name}")
+        model, _ = kept_model(self.store, found, "best_weights" if best else "weights")
         return model
 
     def claims(self) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import pandas as pd
 
 from lrlc.harness.api.one_trial import single_trial, train_trial
 from lrlc.harness.api.surroundings import torch_as_it_was
+from lrlc.harness.api.trial_ids import full_id
 from lrlc.harness.errors import UserError
 from lrlc.harness.named_store import stores_of
-from lrlc.harness.text import counted
 from lrlc.results import models
 from lrlc.results.correct import correct_matrix
 from lrlc.results.environments import Environment
@@ -83,21 +82,12 @@ class FoundTrial:
 
 def find_trial(prefix: str, results: str) -> FoundTrial:
     """The trial whose id begins so, in any study below `results`; UserError where none or several do."""
-    found: dict[str, Store] = {}
-    known: set[str] = set()
+    store_by_id: dict[str, Store] = {}
     for store in stores_of(results):
-        for trial_id in store.trials(["trial_id"])["trial_id"]:
-            known.add(trial_id)
-            if trial_id.startswith(prefix):
-                found.setdefault(trial_id, store)
-    if not found:
-        raise UserError(f"{prefix}: no trial of --results {results} has such an id; {_near(prefix, known)}")
-    if len(found) > 1:
-        raise UserError(
-            f"{prefix}: {len(found)} trials begin so: {', '.join(sorted(found)[:4])}; give more of the id"
-        )
-    ((trial_id, store),) = found.items()
-    return FoundTrial(store, _row(store, trial_id))
+        for each in store.trials(["trial_id"])["trial_id"]:
+            store_by_id.setdefault(each, store)
+    trial_id = full_id(prefix, store_by_id, f"--results {results}")
+    return FoundTrial(store_by_id[trial_id], _row(store_by_id[trial_id], trial_id))
 
 
 def verified(found: FoundTrial, data: Path | None) -> list[str]:
@@ -171,8 +161,3 @@ def _row(store: Store, trial_id: str) -> dict[str, Any]:
     rows = store.trials()
     (row,) = rows[rows["trial_id"] == trial_id].to_dict("records")
     return {str(name): None if pd.isna(value) else value for name, value in row.items()}
-
-
-def _near(prefix: str, known: set[str]) -> str:
-    close = get_close_matches(prefix, [trial_id[: len(prefix)] for trial_id in known], n=1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {counted(len(known), 'trial')}"

@@ -33,16 +33,20 @@ def plot(
         bool, typer.Option("--list", help="Print the figures' names, those of the study's plugins too.")
     ] = False,
 ) -> None:
-    """Draw every figure again from the tables alone; given its file, a study's plugins draw theirs."""
-    from lrlc.harness.named_store import beside, store_with_rows
+    """Draw every figure again from the tables alone; given its file, a study's plugins draw theirs.
+
+    The exit code is 1 where a plugin's figure fails.
+    """
+    from lrlc.harness.named_store import beside, load_plugins, store_with_rows
     from lrlc.harness.plugins import load_of
     from lrlc.results.figures import draw_all, figure_names
 
-    load_of(study)
     if names:
+        load_of(study)
         show("\n".join(figure_names()))
         return
     store = store_with_rows(study, results)
+    load_plugins(study, store, profile)
     drawn = draw_all(
         store,
         out or beside(store) / "figures",
@@ -56,6 +60,8 @@ def plot(
         show(str(path))
     for figure, reason in drawn.skipped.items():
         say(f"{figure}: not drawn, {reason}")
+    if drawn.broken:
+        raise typer.Exit(1)
 
 
 def report(
@@ -66,13 +72,12 @@ def report(
     form: Annotated[str, typer.Option("--format", help="html, markdown or latex (tables)")] = "html",
 ) -> None:
     """Write the study's report: one HTML page, Markdown with its figures, or tables for a paper in LaTeX."""
-    from lrlc.harness.named_store import beside, store_with_rows
-    from lrlc.harness.plugins import load_of
+    from lrlc.harness.named_store import beside, load_plugins, store_with_rows
     from lrlc.results.claims import judge
     from lrlc.results.report import Format, write_report
 
-    load_of(study)
     store, chosen = store_with_rows(study, results), Format.named(form)
+    load_plugins(study, store, profile)
     out = (out or beside(store)) / chosen.file_name
     show(str(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile))))
 

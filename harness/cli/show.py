@@ -55,7 +55,8 @@ def _lines(found: "FoundTrial") -> list[str]:
     if row["error"]:
         told.append(("error", last_line(str(row["error"]))))
     title = f"{row['trial_id']}: {found.label}, {str(row['status']).replace('_', ' ')}; study {found.study}"
-    return [title, *aligned([(f"  {name}", line) for name, line in told]), *_log(found)]
+    lines = aligned([(f"  {name}", line) for name, line in told])
+    return [title, *lines, *_traceback(row), *_log(found)]
 
 
 def _settings(row: dict[str, Any]) -> str:
@@ -117,6 +118,12 @@ def _code(row: dict[str, Any]) -> str:
 
 def _versions(row: dict[str, Any]) -> str:
     return ", ".join(f"{name} {version}" for name, version in json.loads(row["versions"]).items())
+
+
+def _traceback(row: dict[str, Any]) -> list[str]:
+    """Of a trial that an exception ended, where."""
+    lines = str(row["error"] or "").rstrip().splitlines()
+    return ["  traceback", *(f"    {line}" for line in lines)] if len(lines) > 1 else []
 
 
 def _log(found: "FoundTrial") -> list[str]:

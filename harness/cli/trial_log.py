@@ -1,5 +1,6 @@
 """`lrlc logs STUDY --trial ID`: what a trial printed."""
 
+from lrlc.harness.api.trial_ids import full_id
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted
 
@@ -10,18 +11,11 @@ def trial_log(study: str, prefix: str, results: str) -> str:
 
     store = existing_store(study, results)
     logged, known = store.logged(), set(store.trials(["trial_id"])["trial_id"])
-    found = sorted(trial_id for trial_id in logged | known if trial_id.startswith(prefix))
-    if len(found) > 1:
+    listed = f"{counted(len(logged), 'trial')} printed something: {', '.join(sorted(logged)[:4])}"
+    instead = listed if logged else "none printed anything"
+    trial_id = full_id(prefix, logged | known, str(store.root), instead)
+    if trial_id not in logged:
         raise UserError(
-            f"{prefix}: {len(found)} trials begin so: {', '.join(found[:4])}; give more of the id"
+            f"{trial_id}: this trial printed nothing; `lrlc show {trial_id}` shows its row and error"
         )
-    if not found:
-        there = f"{counted(len(logged), 'trial')} printed something: {', '.join(sorted(logged)[:4])}"
-        raise UserError(
-            f"{prefix}: {store.root} has no such trial; {there if logged else 'none printed anything'}"
-        )
-    if found[0] not in logged:
-        raise UserError(
-            f"{found[0]}: this trial printed nothing; `lrlc show {found[0]}` shows its row and error"
-        )
-    return store.log(found[0]).rstrip()
+    return store.log(trial_id).rstrip()

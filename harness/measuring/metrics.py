@@ -8,10 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lrlc.harness import plugins
 from lrlc.harness.data import DeviceSplit
-from lrlc.harness.errors import UserError
+from lrlc.harness.errors import UserError, first_line
 from lrlc.harness.measuring.evaluation import autocast, images_at_a_time
 from lrlc.harness.registry import Registry
+from lrlc.harness.text import say
 from lrlc.results.measurements import MetricValue
 from lrlc.results.schema import TABLES
 
@@ -72,7 +74,22 @@ def metric_values(
     batch_size: int,
     precision: str,
 ) -> tuple[MetricValue, ...]:
-    """The metrics of these names; those of one split share the network's answers."""
+    """The metrics of these names; those of one split share the network's answers.
+
+    One that fails is left out and named in a line: the trained trial keeps its row. Lack of memory is the trial's.
+    """
     network.eval()
     on = {split: Evaluated(network, held, batch_size, precision) for split, held in splits.items()}
-    return tuple(MetricValue(name, float(METRICS[name].build(on[METRICS[name].settings]))) for name in names)
+    found = []
+    for name in names:
+        try:
+            found.append(MetricValue(name, float(METRICS[name].build(on[METRICS[name].settings]))))
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            told = (
+                plugins.blamed(error)
+                or f"{METRICS[name].source}: {type(error).__name__}: {first_line(error)}"
+            )
+            say(f"metric {name!r} failed and is left out: {told}")
+    return tuple(found)

@@ -13,7 +13,7 @@ from lrlc.harness.run.executor import Progress as EpochReport
 from lrlc.harness.run.fate import BegunAnew, Fate, NotKept, Retried
 from lrlc.harness.text import SECONDS_BETWEEN_LINES, duration, last_line
 from lrlc.harness.trial import Trial
-from lrlc.results.schema import EpochRecord, TrialStatus
+from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 from lrlc.studies.lines import masked, printable
 
 
@@ -80,6 +80,9 @@ class Display:
                 elif result.error:
                     ending = result.status.replace("_", " ")
                     self._say(f"{ending}: {label}: {last_line(result.error)}")
+                elif missing := _missing_metrics(fate.trial, result):
+                    logs = f"`lrlc logs {fate.trial.study} --trial {fate.trial.id}` shows why"
+                    self._say(f"finished without metric {', '.join(missing)}: {label}; {logs}")
         if self._console.is_terminal:
             self._bar.update(
                 self._task,
@@ -115,6 +118,13 @@ class Display:
             left = duration((self._total - self._done) * seconds / finished)
             parts.append(f"{left} left")
         return ", ".join(parts)
+
+
+def _missing_metrics(trial: Trial, result: TrialResult) -> list[str]:
+    """Those of a finished trial that failed."""
+    if result.status is not TrialStatus.FINISHED:
+        return []
+    return sorted(set(trial.measure.metrics) - {each.name for each in result.metrics})
 
 
 def _epoch_line(trial: Trial, record: EpochRecord) -> str:

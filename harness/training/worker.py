@@ -105,7 +105,7 @@ class Worker:
                     yield (*held, record)
             except Exception as error:
                 ended = TrialStatus.OUT_OF_MEMORY if _out_of_memory(error) else TrialStatus.FAILED
-                told = traceback.format_exc()
+                told = traceback.format_exc() + (plugins.blamed(error) or "")  # its last line is what is said
         if ended is not None:
             yield (*held, stopped_result(known, tuple(curve), ended, told))
 

@@ -5,17 +5,18 @@ matplotlib Figure or raises NothingToDraw with the reason. The same rows give th
 columns of trials it needs in TRIAL_COLUMNS; it then is given those alone, which very large studies need.
 """
 
+import contextlib
 import importlib
 import io
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrlc.results.errors import StoreError
 from lrlc.results.figures.chosen_cells import with_cells
-from lrlc.results.figures.own import OWN, OwnFigure, figure
+from lrlc.results.figures.own import OWN, BrokenFigure, OwnFigure, figure, place_of_fault
 from lrlc.results.figures.selection import NothingToDraw, Selection
 from lrlc.results.files import write_output
 from lrlc.results.store import Store
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIGURES",
+    "BrokenFigure",
     "Drawn",
     "NothingToDraw",
     "Selection",
@@ -74,10 +76,11 @@ _NO_DATE: Mapping[str, Mapping[str, None]] = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """The files that were written, and by name of a figure why it was not drawn."""
+    """The files that were written, and by name of a figure why it was not drawn; `broken` are those that failed."""
 
     paths: tuple[Path, ...]
     skipped: Mapping[str, str]
+    broken: tuple[str, ...] = ()
 
 
 def draw_all(
@@ -101,17 +104,18 @@ def draw_all(
     inches = width_inches(width)
     selection = source if isinstance(source, Selection) else Selection.of(source, profile)
     selection = with_cells(selection, cells)
-    paths, skipped = [], {}
+    paths, skipped, broken = [], {}, []
     for name in (name for name in figure_names() if only is None or name in only):
         try:
             drawn = render(name, selection, formats, inches)
         except NothingToDraw as reason:
             skipped[name] = str(reason)
+            broken += [name] if isinstance(reason, BrokenFigure) else []
             continue
         for extension, content in drawn.items():
             paths.append(out_dir / f"{name}.{extension}")
             _write(paths[-1], content)
-    return Drawn(tuple(paths), skipped)
+    return Drawn(tuple(paths), skipped, tuple(broken))
 
 
 WIDTHS = {"column": 3.4, "text": 7.0}
@@ -145,7 +149,7 @@ def figure_of(name: str, selection: Selection, inches: float | None = None) -> "
     _drawing(name)  # matplotlib is loaded without the user's settings before style imports it
     from lrlc.results.figures.style import look
 
-    with look(selection.kinds, inches):
+    with look(selection.kinds, inches), _named_faults(name):
         return laid_out(name, selection)
 
 
@@ -156,7 +160,7 @@ def render(
     _drawing(name)  # matplotlib is loaded without the user's settings before style imports it
     from lrlc.results.figures.style import look
 
-    with look(selection.kinds, inches):
+    with look(selection.kinds, inches), _named_faults(name):
         figure = laid_out(name, selection)
         return {extension: _as_bytes(figure, extension) for extension in formats}
 
@@ -179,6 +183,19 @@ def laid_out(name: str, selection: Selection) -> "Figure":
         engine.execute(figure)
         fit_titles(figure)
     return figure
+
+
+@contextlib.contextmanager
+def _named_faults(name: str) -> Iterator[None]:
+    """BrokenFigure, with its place, for what goes wrong in a plugin's figure; a fault of our own stays as it is."""
+    try:
+        yield
+    except (NothingToDraw, StoreError):
+        raise
+    except Exception as error:
+        if name in FIGURES:
+            raise
+        raise BrokenFigure(f"it failed at {place_of_fault(error, OWN[name].source)}") from error
 
 
 def caption(name: str) -> str:

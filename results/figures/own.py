@@ -1,12 +1,13 @@
 """Figures that plugins draw, by name."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrlc.results.errors import StoreError
-from lrlc.results.figures.selection import Selection
+from lrlc.results.figures.selection import NothingToDraw, Selection
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +26,18 @@ class OwnFigure:
 
 
 OWN: dict[str, OwnFigure] = {}
+
+
+class BrokenFigure(NothingToDraw):
+    """A plugin's figure that failed: at which line, and with what error."""
+
+
+def place_of_fault(error: Exception, source: str) -> str:
+    """'mine.py, line 7: TypeError: ...': the last line of `source` that the error came through, on one line."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
+    line = f", line {lines[-1]}" if lines else ""
+    said = " ".join(str(error).split())
+    return f"{source}{line}: {type(error).__name__}: {said}"
 
 
 def figure(name: str, *, caption: str, columns: Sequence[str] | None = None) -> Callable[[Draw], Draw]:
