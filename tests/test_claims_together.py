@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from support.claims_samples import CONV, described, runs, table
 
-from lrlc.results.claims import Asked, Tables, Verdict, findings, judge_tables
+from lrlc.results.claims import Asked, Tables, Verdict, findings, judge_tables, out_of_reach
+from lrlc.results.report.between import compared
 from lrlc.results.statistics.paired import sign_flip_p
 from lrlc.studies import recorded_study
 
@@ -101,3 +103,49 @@ def test_suggestions_of_a_search_are_no_tests_of_a_claim_that_the_grid_decides()
         assert judged.findings[0].p == alone.findings[0].p
     (only_searched,) = judge_tables(asked, Tables.of_rows(suggested))
     assert only_searched.verdict is Verdict.UNDECIDED
+
+
+def with_a_side_alone(tables: Tables, *smoothings: float) -> Tables:
+    """The tables with convolution trained in other ways too, LRLC in none of them."""
+    conv = tables.rows[tables.rows["kind"] == "conv"]
+    more = [conv.assign(label_smoothing=each, trial_id=conv["trial_id"] + str(each)) for each in smoothings]
+    return Tables.of_rows(pd.concat([tables.rows, *more], ignore_index=True))
+
+
+def test_a_way_of_training_without_the_other_side_is_no_test() -> None:
+    asked, tables = study("a", {"mnist": 0.4}, seeds=8)
+    more = with_a_side_alone(tables, 0.1, 0.2)
+    ((own,),), ((found,),) = (
+        [claim.findings for claim in judge_tables(asked, each)] for each in (tables, more)
+    )
+    assert own.p is not None
+    assert (found.p, found.verdict, found.effect) == (own.p, own.verdict, own.effect)
+    unfinished = replace(more, rows=more.rows[more.rows["seed"] < 3], is_whole=False)
+    ((*awaited,),) = (claim.findings for claim in judge_tables(asked, unfinished))
+    assert len(awaited) == 3, "until the plan has its rows, the other side may come"
+    extended = replace(more, is_whole=False)
+    ((*later,),) = (claim.findings for claim in judge_tables(asked, extended))
+    assert len(later) == 1, "with rows of every seed of the first look, it comes no more"
+
+
+def test_a_side_that_is_trained_in_no_way_of_the_other_is_one_undecided_test() -> None:
+    asked, tables = study("a", {"mnist": 0.4}, seeds=8)
+    apart = with_a_side_alone(tables, 0.1, 0.2).rows
+    apart = apart[(apart["kind"] == "lrlc") | apart["label_smoothing"].notna()]
+    ((found,),) = (claim.findings for claim in judge_tables(asked, Tables.of_rows(apart)))
+    assert (found.verdict, found.effect) == (Verdict.UNDECIDED, None)
+    assert found.note.startswith("no finished trial of")
+
+
+def test_the_plan_and_the_report_compare_only_what_is_trained_alike() -> None:
+    told = described({"test": "difference", "ours": {"kind": "lrlc"}, "theirs": CONV}, seeds=5)
+    asked = recorded_study({**told, "regime": "any"})
+    _, tables = study("a", {"mnist": 0.4}, seeds=5)
+    more = with_a_side_alone(tables, 0.1, 0.2)
+    alone, together = (out_of_reach(Asked.of(asked), each.rows) for each in (tables, more))
+    assert [each.where for each in together] == ["MNIST, label smoothing 0"]
+    assert together == [replace(each, where="MNIST, label smoothing 0") for each in alone]
+    assert [each.where for each in compared(asked, more)] == ["MNIST, label smoothing 0"]
+    coord = more.rows[more.rows["label_smoothing"] == 0.1].assign(kind="coord_conv", label_smoothing=0.3)
+    apart = Tables.of_rows(pd.concat([tables.rows, coord.assign(trial_id=coord["trial_id"] + "c")]))
+    assert len(compared(asked, apart)) == 1

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lrlc.results.claims.asked import Asked
 from lrlc.results.claims.cells import of_cells
+from lrlc.results.claims.tables import Tables
 from lrlc.results.names import dataset_name, setting_name
 from lrlc.results.statistics import CELL, LAYER_SETTINGS, TRAINING_SETTINGS
 from lrlc.studies.claims import BestRank, Change, Claim, Interaction, Smooth
@@ -25,6 +26,12 @@ class Question:
 
     def of_seeds(self, seeds: Collection[int]) -> tuple[pd.DataFrame, ...]:
         return tuple(rows[rows["seed"].isin(seeds)] for rows in self.parts)
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether all that the claim compares has rows here."""
+        parts = self.parts[:1] if isinstance(self.claim, Smooth) else self.parts  # the second may be lacking
+        return not any(of_cells(rows, cells).empty for rows in parts for cells in self.claim.sides.values())
 
     def has_all(self, seeds: Collection[int]) -> bool:
         """Whether each cell that the test looks at has a row for each of these seeds."""
@@ -44,8 +51,13 @@ class _Panel:
     rows: pd.DataFrame
 
 
-def questions(asked: Asked, rows: pd.DataFrame) -> list[Question]:
-    """In the order of the claims; of the data sets that a claim names those are asked that the study trains on."""
+def questions(asked: Asked, tables: Tables) -> list[Question]:
+    """In the order of the claims; of the data sets that a claim names those are asked that the study trains on.
+
+    A way of training is asked about where both sides are trained so; one that has rows of one side alone is left out
+    once no planned trial can bring the other.
+    """
+    rows = tables.rows
     names = asked.names | set(rows["dataset_name"])
     rows = _comparable(rows, asked.seeds)
     panels = {str(title): _panels(of_title) for title, of_title in rows.groupby("dataset", sort=False)}
@@ -53,8 +65,22 @@ def questions(asked: Asked, rows: pd.DataFrame) -> list[Question]:
     found: list[Question] = []
     for claim in asked.claims:
         for titles in _titles(claim, names, default):
-            found += _questions(claim, titles, panels, rows)
+            possible = _questions(claim, titles, panels, rows)
+            awaited = [each for each in possible if each.has_sides or _may_join(each, asked, tables)]
+            found += awaited or [max(possible, key=_sides_here)]
     return found
+
+
+def _sides_here(question: Question) -> int:
+    """How many of the claim's sides have rows on its first data set."""
+    return sum(not of_cells(question.parts[0], cells).empty for cells in question.claim.sides.values())
+
+
+def _may_join(question: Question, asked: Asked, tables: Tables) -> bool:
+    """Whether rows of a side that has none yet may still come: a grid trains all cells with a seed, then the next."""
+    first_look = set(asked.seed_order[: asked.looks[0]])
+    seen = set[int]().union(*(rows["seed"] for rows in question.parts))
+    return not tables.is_whole and not first_look <= seen
 
 
 def _comparable(rows: pd.DataFrame, seeds: Collection[int]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 from lrlc.results.claims.asked import Asked
 from lrlc.results.claims.cells import CHOOSING_SEEDS, of_cells
 from lrlc.results.claims.questions import Question, questions
+from lrlc.results.claims.tables import Tables
 from lrlc.results.statistics import LAYER_SETTINGS
 from lrlc.results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_flip
 from lrlc.studies.claims import Difference
@@ -35,7 +36,7 @@ class OutOfReach:
 
 def out_of_reach(asked: Asked, rows: pd.DataFrame) -> list[OutOfReach]:
     """Of the tests that compare ours with theirs on a data set. `rows` are planned trials with their settings."""
-    found = questions(asked, rows)
+    found = questions(asked, Tables.of_rows(rows))
     alpha = asked.decision.alpha / len(asked.looks)
     judged = [_judged(each, asked.looks[-1], alpha, len(found)) for each in found]
     return [each for each in judged if each is not None]

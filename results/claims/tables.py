@@ -38,6 +38,8 @@ class Tables:
     correct: OfTrials = _none
     """The table of test images that were classified right."""
     read_datasets: Callable[[], Mapping[str, DatasetSummary]] = dict
+    is_whole: bool = True
+    """Whether each planned trial of the grid has its row."""
 
     @cached_property
     def datasets(self) -> Mapping[str, DatasetSummary]:
@@ -51,7 +53,9 @@ class Tables:
         shorter = rows[:0]
         if store.plan(profile, Stage.LENGTH):
             shorter = store.with_metrics(store.planned_trials(profile, COLUMNS, stage=Stage.LENGTH), metrics)
-        return Tables(rows, shorter, store.weights, store.correct, store.datasets)
+        planned = store.plan(profile, Stage.GRID)
+        is_whole = planned is None or planned <= set(rows["trial_id"])
+        return Tables(rows, shorter, store.weights, store.correct, store.datasets, is_whole)
 
     @staticmethod
     def of_rows(rows: pd.DataFrame, maps: OfTrials = _none) -> "Tables":

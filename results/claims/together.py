@@ -46,9 +46,7 @@ def _asked(store: Store, profile: str | None, only: Collection[str] = ()) -> lis
 def findings(studies: Sequence[tuple[Asked, Tables]]) -> list[tuple[Question, Finding]]:
     """Every question of these studies' claims and what was found, corrected together."""
     cases = [
-        Case(question, asked, tables)
-        for asked, tables in studies
-        for question in questions(asked, tables.rows)
+        Case(question, asked, tables) for asked, tables in studies for question in questions(asked, tables)
     ]
     found = decide(cases, min((asked.decision.alpha for asked, _ in studies), default=0.05))
     return [(case.question, finding) for case, finding in zip(cases, found, strict=True)]

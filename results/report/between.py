@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lrlc.results.claims import Asked, Finding, Tables, Verdict, findings
+from lrlc.results.claims.questions import questions
 from lrlc.results.markup.content import Block, Bullets, Cell, Section, Text
 from lrlc.results.names import KIND_NAMES
 from lrlc.results.report.verdicts import evidence, how_to_read, notes_of, verdict_cell
@@ -29,10 +30,13 @@ HOW_TO_READ = (
 
 
 def compared(study: Study, tables: Tables) -> list[Finding]:
-    """Kind against kind; nothing of one seed, where a search chose, or where no kind stands beside a convolution."""
+    """Kind against kind; nothing of one seed, where a search chose, or where no kind is trained like a convolution."""
     if study.search or len(study.seeds) < 2 or tables.rows.empty:
         return []
-    return [each for _, each in findings([(_asked(study, tables.rows), tables)])]
+    asked = _asked(study, tables.rows)
+    trained_alike = [each.claim for each in questions(asked, tables) if each.has_sides]
+    asked = replace(asked, claims=tuple(claim for claim in asked.claims if claim in trained_alike))
+    return [each for _, each in findings([(asked, tables)])]
 
 
 def section(told: Sequence[Finding], *, is_explained: bool) -> list[Section]:
