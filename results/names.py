@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lrlc.studies.titles import Title
-from lrlc.studies.training import LATER_KEYS, usual
+from lrlc.studies.training import LATER_KEYS, augment_text, usual
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,6 +131,8 @@ ABSENT = {
 }
 """What the nulls of settings are called that have no number or name where they are left out."""
 SETTING_NAMES = {"ema": "EMA"}
+NULLS = {"recipe": "cross-entropy", "crop_padding": "an eighth"}
+"""What nulls of settings are called in a list of values; others are 'none'."""
 
 
 def setting_value(name: str, value: Any) -> Any:
@@ -143,11 +145,19 @@ def setting_name(name: str, value: object) -> str:
     """A setting of training that tells panels apart: 'learning rate 0.1', 'images drawn by seed', 'no EMA'."""
     if name == "draw":
         return "images drawn by seed" if value == "seed" else "first images"
-    known = setting_value(name, value)
-    if not known and name in ABSENT:
+    if name in ABSENT and setting_value(name, value) in (None, (), [], "none"):
         return ABSENT[name]
-    said = SETTING_NAMES.get(name, name.replace("_", " "))
-    return f"{said} {f'{known:.10g}' if isinstance(known, float) else known}"
+    return f"{SETTING_NAMES.get(name, name.replace('_', ' '))} {value_name(name, value)}"
+
+
+def value_name(name: str, value: object) -> str:
+    """A setting's value among others of its list: '0.01', 'flip+crop', 'none', 'cross-entropy'."""
+    known = setting_value(name, value)
+    if isinstance(known, tuple | list):
+        return augment_text(map(str, known))
+    if known is None:
+        return NULLS.get(name, "none")
+    return f"{known:.10g}" if isinstance(known, float) else str(known)
 
 
 def varying_settings(row: "pd.Series[Any]", others: "pd.DataFrame") -> list[str]:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from lrlc.results import names
+
 RATE = "train.learning_rate"
 
 
@@ -91,10 +93,7 @@ def axis_name(axis: str) -> str:
 
 def setting_name(setting: Mapping[str, Any]) -> str:
     """'learning rate 0.1, batch size 64'."""
-    return ", ".join(
-        f"{axis_name(axis)} {value:g}" if isinstance(value, float) else f"{axis_name(axis)} {value}"
-        for axis, value in setting.items()
-    )
+    return ", ".join(names.setting_name(axis.partition(".")[2], value) for axis, value in setting.items())
 
 
 def details(found: Sequence[Tuned]) -> list[str]:
@@ -105,7 +104,7 @@ def details(found: Sequence[Tuned]) -> list[str]:
         varying = [
             name for name in each.trained if len({str(other.trained.get(name)) for other in alike}) > 1
         ]
-        told.append(", ".join(f"{name.replace('_', ' ')} {each.trained[name]}" for name in varying))
+        told.append(", ".join(names.setting_name(name, each.trained[name]) for name in varying))
     return told
 
 

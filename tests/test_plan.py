@@ -167,3 +167,23 @@ def test_plan_as_json_and_for_a_named_machine(study: Path) -> None:
 def test_a_machine_that_is_none_is_refused(given: str) -> None:
     with pytest.raises(lrlc.UserError, match="expected a number of devices and a part of their name"):
         named_machine(given)
+
+
+def test_a_cell_names_each_setting_once_as_people_write_it(study: Path) -> None:
+    block = "grid={kind: conv, train.augment: [none, flip+crop], train.ema: [null, 0.9], train.weight_decay: 0.01}"
+    assert summary(study, block, "claims=[]").cells == (
+        "digits conv weight decay 0.01, no augmentation, no EMA: 4 trials",
+        "digits conv weight decay 0.01, EMA 0.9, no augmentation: 4 trials",
+        "digits conv weight decay 0.01, augment flip+crop, no EMA: 4 trials",
+        "digits conv weight decay 0.01, augment flip+crop, EMA 0.9: 4 trials",
+    )
+
+
+def test_a_pilot_names_what_it_tries_once(study: Path) -> None:
+    tried = ("train.label_smoothing: [0, 0.1]", "train.learning_rate: [0.05, 0.1]")
+    tune = f"tune={{grid: {{{', '.join(tried)}}}, seeds: 1, epochs: full}}"
+    opened = open_study(str(study), profile=None, overrides=("grid={kind: conv}", "claims=[]", tune))
+    (group,) = Planner(opened, None).pilots()
+    labels = {trial.cell_label for trials in group.trials.values() for trial in trials}
+    assert "digits conv label smoothing 0.1 learning rate 0.05" in labels
+    assert "digits conv label smoothing 0, learning rate 0.05" in labels

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from lrlc.harness.text import counted
 from lrlc.harness.trial import Trial
+from lrlc.results.names import setting_name
+from lrlc.studies.training import LATER_KEYS, as_columns
 
 
 def cell_lines(trials: Sequence[Trial], missing: Collection[str]) -> tuple[str, ...]:
@@ -21,10 +23,11 @@ def cell_lines(trials: Sequence[Trial], missing: Collection[str]) -> tuple[str, 
 
 
 def _settings(trial: Trial) -> dict[str, object]:
-    """What a label leaves out."""
+    """What may tell cells of one label apart; the later settings of training are None at their default."""
     config = trial.config
     limits = {"training images": config.dataset.train_images, "draw": config.dataset.draw}
-    return {"network": config.network, **limits, **dict(config.options), **config.train.model_dump()}
+    training = {**config.train.model_dump(), **as_columns(config.train)}
+    return {"network": config.network, **limits, **dict(config.options), **training}
 
 
 def _varying(settings: Sequence[Mapping[str, object]]) -> list[str]:
@@ -32,8 +35,13 @@ def _varying(settings: Sequence[Mapping[str, object]]) -> list[str]:
     return [name for name in names if len({str(found.get(name)) for found in settings}) > 1]
 
 
+def _is_open(name: str, value: object) -> bool:
+    """Whether a setting is to be named: a label names the later ones of training where they are not at a default."""
+    return value is None if name in LATER_KEYS else value is not None
+
+
 def _line(of_cell: Sequence[Trial], told: Mapping[str, object], missing: Collection[str]) -> str:
-    named = [f"{name.replace('_', ' ')} {value}" for name, value in told.items() if value is not None]
+    named = [setting_name(name, value) for name, value in told.items() if _is_open(name, value)]
     left = sum(trial.id in missing for trial in of_cell)
     count = counted(len(of_cell), "trial")
     some = f", {left} missing" if 0 < left < len(of_cell) else ""

@@ -14,6 +14,7 @@ from lrlc.harness.plan.widths import Widths
 from lrlc.harness.text import DecodingLines
 from lrlc.harness.training.train import CODE_EPOCH
 from lrlc.harness.trial import Trial
+from lrlc.results.names import setting_name
 from lrlc.results.schema import BROKEN, TrialStatus
 from lrlc.results.store import Store
 from lrlc.studies import (
@@ -30,6 +31,7 @@ from lrlc.studies import (
     untuned,
     with_fewer_epochs,
 )
+from lrlc.studies.training import as_columns
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,11 @@ class Planner:
         )
 
     def _tried(self, setting: Setting, of_group: Pilots) -> tuple[Trial, ...]:
-        """The pilots of a setting, which are labelled by it; what a study measures and keeps is of its grid."""
-        label = ", ".join(f"{axis.partition('.')[2].replace('_', ' ')} {value}" for axis, value in setting)
-        trials = map(self.trial, of_group.trials[setting])
+        """The pilots of a setting, labelled by what they try; what a study measures and keeps is of its grid."""
+        trials = list(map(self.trial, of_group.trials[setting]))
+        named = {key for key, value in as_columns(trials[0].config.train).items() if value is not None}
+        keys = {axis.partition(".")[2]: value for axis, value in setting}
+        label = ", ".join(setting_name(key, value) for key, value in keys.items() if key not in named)
         return tuple(replace(trial, tries=label, measure=Measure(), keep=()) for trial in trials)
 
     def length_check(self, grid: Iterable[Trial]) -> tuple[Trial, ...]:

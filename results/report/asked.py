@@ -1,19 +1,19 @@
 """What a study asked: its data, the layers that it compares and how they were trained."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from lrlc.results.markup.content import Block, Column, Definitions, Section, Table, Text
-from lrlc.results.names import dataset_name, kind_name, setting_value
+from lrlc.results.names import SETTING_NAMES, dataset_name, kind_name, setting_value, value_name
 from lrlc.results.report import glossary, training
-from lrlc.results.report.text import several, words
+from lrlc.results.report.text import alternatives, several, words
 from lrlc.results.statistics import TRAINING_SETTINGS
 from lrlc.results.store import DEFAULT_PROFILE, StudyRecord
 from lrlc.studies import DatasetSpec, Interval, LengthCheck, Measure, Search, Tune
-from lrlc.studies.training import LATER_KEYS, usual
+from lrlc.studies.training import LATER_KEYS
 
 AXES = {
     "kind": "layer",
@@ -22,6 +22,7 @@ AXES = {
     "dataset.size": "shrunk to, px",
     "dataset.translate": "largest shift, px",
 }
+UNUSED_WHERE_NULL = ("decay_epochs", "crop_padding")
 MEASURED = (*TRAINING_SETTINGS, "validation_images", "test_images")
 
 
@@ -47,7 +48,7 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
         blocks.append(_search(study.search))
     if known := glossary.layers(rows["kind"]):
         blocks += [Text("The layers:"), Definitions(known)]
-    blocks.append(Text(training.sentences(study.train)))
+    blocks.append(Text(training.sentences(study.train, rows)))
     if not rows.empty:
         blocks.append(Definitions(_measured(rows)))
     return Section("What was asked", blocks)
@@ -58,8 +59,8 @@ def _measured(rows: pd.DataFrame) -> dict[str, str]:
     found = {}
     for name in MEASURED:
         values = rows[name]
-        if name in LATER_KEYS:
-            values = values.dropna() if usual(name) is None else values.map(partial(setting_value, name))
+        if name in LATER_KEYS and name not in UNUSED_WHERE_NULL:
+            values = values.astype(object).map(partial(_value, name))
         if name != "draw" and not (name in LATER_KEYS and rows[name].isna().all()):
             found[_measured_name(name)] = several(values)
     if (rows["draw"] == "seed").any():
@@ -67,9 +68,15 @@ def _measured(rows: pd.DataFrame) -> dict[str, str]:
     return found
 
 
+def _value(name: str, value: object) -> object:
+    """A number as it is, which sorts before words: 'none', 'flip+crop'."""
+    known = setting_value(name, value)
+    return known if isinstance(known, int | float) else value_name(name, known)
+
+
 def _measured_name(name: str) -> str:
     """'training images', as all tables say."""
-    return name.replace("train_", "training ").replace("_", " ")
+    return SETTING_NAMES.get(name, name.replace("train_", "training ").replace("_", " "))
 
 
 def _grid(blocks: Iterable[Mapping[str, Any]]) -> Table:
@@ -77,24 +84,29 @@ def _grid(blocks: Iterable[Mapping[str, Any]]) -> Table:
     found = list(blocks)
     axes = list(dict.fromkeys(axis for block in found for axis in block))
     columns = [Column(_axis_name(axis), "long") for axis in axes]
-    rows = [[words(_axis(axis, block.get(axis))) for axis in axes] for block in found]
+    rows = [[words(_axis(axis, block[axis]) if axis in block else "") for axis in axes] for block in found]
     return Table("The grid", columns, rows, "Each line stands for all combinations of its values.")
 
 
 def _axis_name(axis: str) -> str:
     """'train.learning_rate' as 'learning rate'."""
-    return AXES.get(axis, axis.rpartition(".")[2].replace("_", " "))
+    key = axis.rpartition(".")[2]
+    return AXES.get(axis, SETTING_NAMES.get(key, key.replace("_", " ")))
 
 
 def _axis(axis: str, value: object) -> str:
-    if value is None:
-        return ""
     if axis == "placement":
         return _placement(value)
-    each = value if isinstance(value, list) else [value]
+    each = (value or [None]) if isinstance(value, list) else [value]
+    if axis.startswith(("train.", "layer.")):
+        return ", ".join(_values(axis, each))
     if axis == "kind":
         return "; ".join(kind_name(str(kind)) for kind in each)
     return ", ".join(_in_block(one) if axis == "dataset" else str(one) for one in each)
+
+
+def _values(axis: str, values: Iterable[object]) -> list[str]:
+    return [value_name(axis.rpartition(".")[2], value) for value in values]
 
 
 def _placement(value: object) -> str:
@@ -127,7 +139,7 @@ def _search(search: Search) -> Definitions:
         name: value for name, value in dict(search.space).items() if value and name not in ("train", "layer")
     }
     chosen = [f"{AXES.get(axis, axis)} {_axis(axis, value)}" for axis, value in space.items()]
-    ranges = [f"{_axis_name(name)} {_range(axis)}" for name, axis in search.space.settings.items()]
+    ranges = [f"{_axis_name(name)} {_range(name, axis)}" for name, axis in search.space.settings.items()]
     return Definitions(
         {
             "search": f"{search.trials} suggestions of Optuna's {search.sampler}, pruner {search.pruner}",
@@ -139,15 +151,15 @@ def _search(search: Search) -> Definitions:
     )
 
 
-def _range(axis: Interval | list[Any]) -> str:
+def _range(name: str, axis: Interval | list[Any]) -> str:
     if isinstance(axis, Interval):
         return f"{axis.low:g} to {axis.high:g}"
-    return ", ".join("none" if value is None else str(value) for value in axis)
+    return ", ".join(_values(name, axis))
 
 
 def _tune(tune: Tune) -> str:
     """'learning rate 0.05, 0.1 or 0.2; pilots with 2 seeds and a third of the epochs'."""
-    axes = [f"{_axis_name(axis)} {_alternatives(values)}" for axis, values in tune.grid.items()]
+    axes = [f"{_axis_name(axis)} {alternatives(_values(axis, values))}" for axis, values in tune.grid.items()]
     seeds = f"{len(tune.seeds)} seed{'s' * (len(tune.seeds) != 1)}"
     return f"{'; '.join(axes)}; pilots with {seeds} and {_epochs(tune.epochs)}"
 
@@ -159,10 +171,6 @@ def _length_check(check: LengthCheck) -> str:
 def _epochs(asked: int | str) -> str:
     shares = {"full": "all epochs", "half": "half the epochs", "third": "a third of the epochs"}
     return shares.get(str(asked), f"{asked} epochs")
-
-
-def _alternatives(values: Sequence[object]) -> str:
-    return f"{', '.join(map(str, values[:-1]))} or {values[-1]}"
 
 
 def _more_measured(measure: Measure) -> str:

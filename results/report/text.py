@@ -1,6 +1,7 @@
 """Numbers in words for a reader, each with what its column is sorted by."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -54,6 +55,11 @@ def several(values: "pd.Series[Any]", most: int = 12) -> str:
     ]
     shown = ", ".join(known[:most])
     return f"{shown} and {len(known) - most} more" if len(known) > most else shown or "unknown"
+
+
+def alternatives(texts: Sequence[str]) -> str:
+    """'a', 'a or b', 'a, b or c'."""
+    return " or ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
 def _signed(value: float, form: str) -> str:

@@ -1,47 +1,92 @@
-"""How a study trains its networks, in sentences for the report."""
+"""How a study's networks were trained, in sentences for the report."""
 
-from lrlc.studies.training import Training
+from collections.abc import Callable, Sequence
+from typing import Any
 
-OPTIMIZERS = {"sgd": "Stochastic gradient descent", "adamw": "AdamW"}
-SCHEDULES = {"cosine": "cosine decay", "constant": "a constant learning rate"}
+import pandas as pd
+
+from lrlc.results.names import setting_value, value_name
+from lrlc.results.plans import TUNED
+from lrlc.results.report.text import alternatives
+from lrlc.studies.training import LATER_KEYS, Training
+
+OPTIMIZERS = {"sgd": "stochastic gradient descent", "adamw": "AdamW", TUNED: "an optimizer tuned by kind"}
+SCHEDULES = {
+    "cosine": "cosine decay",
+    "constant": "a constant learning rate",
+    TUNED: "a schedule tuned by kind",
+}
+TOLD = ("momentum", "warmup_epochs", *LATER_KEYS)
+Settings = dict[str, Any]
+"""Of one way of training, by key of `train`."""
 
 
-def sentences(training: Training) -> str:
-    """The study's own settings; what its grid or search varies stands there."""
-    parts = [f"{_optimizer(training)}, linear warm-up and {_schedule(training)}", *_more(training)]
+def sentences(training: Training, rows: pd.DataFrame) -> str:
+    """What the rows say, all ways of training together; before there are any, the study's own settings."""
+    ways = _ways(rows) or [{name: getattr(training, name) for name in TOLD}]
+    optimizer = _either(ways, _optimizer)
+    parts = [f"{optimizer[0].upper()}{optimizer[1:]}", _rate(ways)]
+    others = filter(None, (_said(ways, name, said) for name, said in MORE.items()))
+    last = " and ".join(_said(ways, name, said) or NONE[name] for name, said in LAST.items())
     return (
-        f"{', '.join(parts)}; {_augmentation(training)} and {_decay(training)}. Choices are made on the validation "
-        "split; the test split is looked at once, at the end."
+        f"{', '.join([*parts, *others])}; {last}. Choices are made on the validation split; the test split is looked "
+        "at once, at the end."
     )
 
 
-def _optimizer(training: Training) -> str:
-    name = OPTIMIZERS.get(training.optimizer, f"The optimizer {training.optimizer}")
-    return f"{name} with Nesterov momentum" if training.optimizer == "sgd" and training.momentum else name
+MORE = {
+    "recipe": "the recipe {}",
+    "label_smoothing": "label smoothing {}",
+    "gradient_clipping": "gradients clipped to a norm of {}",
+    "ema": "evaluated on a moving average of the weights (decay {})",
+}
+LAST = {"augment": "augmentation by {}", "weight_decay": "weight decay {}"}
+NONE = {"augment": "no augmentation", "weight_decay": "no weight decay"}
 
 
-def _schedule(training: Training) -> str:
-    if training.schedule == "step" and training.decay_epochs is not None:
-        return f"a learning rate times {training.decay_rate:g} every {training.decay_epochs:g} epochs"
-    return SCHEDULES.get(training.schedule, f"the schedule {training.schedule}")
+def _ways(rows: pd.DataFrame) -> list[Settings]:
+    found = rows[list(TOLD)].drop_duplicates().astype(object).to_dict("records")
+    ways = [{str(name): setting_value(str(name), value) for name, value in way.items()} for way in found]
+    return sorted(ways, key=lambda way: [str(way[name]) for name in TOLD])
 
 
-def _more(training: Training) -> list[str]:
-    found = []
-    if training.recipe is not None:
-        found.append(f"the recipe {training.recipe}")
-    if training.label_smoothing:
-        found.append(f"label smoothing {training.label_smoothing:g}")
-    if training.gradient_clipping is not None:
-        found.append(f"gradients clipped to a norm of {training.gradient_clipping:g}")
-    if training.ema is not None:
-        found.append(f"evaluated on a moving average of the weights (decay {training.ema:g})")
-    return found
+def _either(ways: Sequence[Settings], said: Callable[[Settings], str]) -> str:
+    return alternatives(list(dict.fromkeys(map(said, ways))))
 
 
-def _augmentation(training: Training) -> str:
-    return f"augmentation by {', '.join(training.augment)}" if training.augment else "no augmentation"
+def _said(ways: Sequence[Settings], name: str, said: str) -> str:
+    """'label smoothing 0.1 or none'; '' where no way of training has such a thing."""
+    values = sorted((way[name] for way in ways), key=lambda value: (not isinstance(value, float), str(value)))
+    known = dict.fromkeys(_value(name, value) for value in values if not _is_off(value))
+    off = dict.fromkeys(value_name(name, None) for value in values if _is_off(value))
+    return said.format(alternatives([*known, *off])) if known else ""
 
 
-def _decay(training: Training) -> str:
-    return f"weight decay {training.weight_decay:g}" if training.weight_decay else "no weight decay"
+def _is_off(value: object) -> bool:
+    return value is None or value in ((), "none", 0)
+
+
+def _value(name: str, value: object) -> str:
+    return "tuned by kind" if value == TUNED else value_name(name, value)
+
+
+def _optimizer(way: Settings) -> str:
+    name = OPTIMIZERS.get(way["optimizer"], f"the optimizer {way['optimizer']}")
+    return f"{name} with Nesterov momentum" if way["optimizer"] == "sgd" and way["momentum"] else name
+
+
+def _warmup(way: Settings) -> str:
+    return "linear warm-up" if way["warmup_epochs"] else "no warm-up"
+
+
+def _rate(ways: Sequence[Settings]) -> str:
+    """'linear warm-up and cosine decay'."""
+    parts = [_either(ways, _warmup), _either(ways, _schedule)]
+    return (", " if any(" or " in part for part in parts) else " and ").join(parts)
+
+
+def _schedule(way: Settings) -> str:
+    if way["schedule"] == "step" and way["decay_epochs"] is not None:
+        rate, epochs = (_value(name, way[name]) for name in ("decay_rate", "decay_epochs"))
+        return f"a learning rate times {rate} every {'epoch' if epochs == '1' else f'{epochs} epochs'}"
+    return SCHEDULES.get(way["schedule"], f"the schedule {way['schedule']}")
