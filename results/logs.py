@@ -1,5 +1,7 @@
 """What trials printed: a text for each that printed anything, `logs/<trial>.txt`, of bounded length."""
 
+import re
+
 from lrlc.results.files import Location
 
 FOLDER = "logs"
@@ -40,9 +42,14 @@ def read(root: Location, trial_id: str) -> str:
         return ""
 
 
-def add(root: Location, trial_id: str, heading: str, text: str) -> None:
-    """Add what an attempt printed to what earlier ones did."""
-    whole = str(BoundedText(f"{read(root, trial_id)}== {heading} ==\n{text.rstrip()}\n"))
+_HEADING = re.compile(r"^== attempt (\d+), ", re.MULTILINE)
+
+
+def add(root: Location, trial_id: str, attempt: int, ending: str, text: str) -> None:
+    """Add what an attempt printed to what earlier ones did; a retry counts anew, here it takes the next number."""
+    before = read(root, trial_id)
+    number = max([attempt, *(int(found) + 1 for found in _HEADING.findall(before))])
+    whole = str(BoundedText(f"{before}== attempt {number}, {ending} ==\n{text.rstrip()}\n"))
     path(root, trial_id).replace(lambda file: file.write(whole.encode(errors="replace")))
 
 

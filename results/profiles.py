@@ -25,16 +25,21 @@ class StudyRecord:
     profile: str
     study: Study
     overrides: tuple[str, ...]
+    file: str | None = None
+    """The study's file, as the command named it; None of a shipped study, or where an earlier version noted it."""
 
     @staticmethod
     def of_entry(profile: str, entry: Mapping[str, Any]) -> "StudyRecord":
         study, overrides = entry["study"], entry["overrides"]
         if not isinstance(study, dict) or not isinstance(overrides, list):
             raise ValueError(f"profile {profile}: expected a study and a list of overrides")
-        return StudyRecord(profile, recorded_study(study), tuple(map(str, overrides)))
+        file = entry.get("file")
+        told = None if file is None else str(file)
+        return StudyRecord(profile, recorded_study(study), tuple(map(str, overrides)), told)
 
     def as_entry(self) -> dict[str, Any]:
-        return {"study": self.study.described(), "overrides": list(self.overrides)}
+        file = {} if self.file is None else {"file": self.file}
+        return {"study": self.study.described(), "overrides": list(self.overrides), **file}
 
 
 @dataclass(frozen=True)

@@ -268,10 +268,10 @@ class Store:
         """Those of the runs, the oldest first; runs of earlier versions noted none."""
         return environments.read_all(self.root)
 
-    def add_log(self, trial_id: str, heading: str, text: str) -> None:
-        """Add what an attempt of the trial printed, under a heading, to what earlier attempts did."""
+    def add_log(self, trial_id: str, attempt: int, ending: str, text: str) -> None:
+        """Add what an attempt of the trial printed to what earlier attempts did, under a heading: when, and its end."""
         self._before_writing()
-        logs.add(self.root, trial_id, heading, text)
+        logs.add(self.root, trial_id, attempt, ending, text)
 
     def log(self, trial_id: str) -> str:
         """What the trial printed; '' for one that printed nothing."""
@@ -338,12 +338,23 @@ class Store:
         """The widths that were measured for trials of this study."""
         return widths.read(self.root)
 
-    def write_study(self, study: Study, profile: str | None = None, overrides: Sequence[str] = ()) -> None:
-        """Note what the study asks under a profile, for claims, figures and report; passwords are masked."""
+    def write_study(
+        self,
+        study: Study,
+        profile: str | None = None,
+        overrides: Sequence[str] = (),
+        file: str | None = None,
+    ) -> None:
+        """Note what the study asks under a profile, for claims, figures and report; passwords are masked.
+
+        `file` is the study's, where it has one: without it the file noted before stays.
+        """
         name = profile or DEFAULT_PROFILE
         self._before_writing()
         note.write(self.root)
-        STUDY.write(self.root, name, StudyRecord(name, study, tuple(map(masked, overrides))))
+        before = STUDY.read(self.root).get(name)
+        file = file or (before.file if before else None)
+        STUDY.write(self.root, name, StudyRecord(name, study, tuple(map(masked, overrides)), file))
 
     def study(self, profile: str | None = None) -> StudyRecord | None:
         """What the study asked under a profile (None: the one run last); None if that was never noted."""

@@ -40,9 +40,9 @@ def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
     if not path.is_file():
         shipped = shipped_studies()
         if name_or_path not in shipped:
-            raise StudyError(
-                f"{name_or_path}: no such file and no shipped study; {nearest(name_or_path, shipped)}"
-            )
+            beside = path.with_name(f"{path.name}.yaml")
+            near = f"did you mean {str(beside)!r}?" if beside.is_file() else nearest(name_or_path, shipped)
+            raise StudyError(f"{name_or_path}: no such file and no shipped study; {near}")
         path = shipped[name_or_path]
     try:
         raw = read_yaml_file(path)

@@ -124,6 +124,7 @@ def test_figures_have_the_width_that_a_paper_gives_them(store: Store, tmp_path: 
         (["kind=lrlc"], {1, 2, 4}),
         (["kind=lrlc,rank=2", "conv"], {2, None}),
         (["LRLC rank [24]*"], {2, 4}),
+        (["train.ema=none,kind=lrlc", "optimizer=sgd,recipe=cross_entropy,kind=conv"], {1, 2, 4, None}),
         (["learning_rate=0.1,knd=lrlc"], None),
         ([], {1, 2, 4, None}),
     ],
@@ -149,3 +150,16 @@ def test_cells_that_are_not_there_are_refused_with_the_names_of_those_that_are(
         StoreError, match=r"--cells LRLC rank 9\*: no cell matches; there are .*LRLC rank 1, "
     ):
         draw_all(store, tmp_path, ["png"], cells=["LRLC rank 9*"])
+
+
+@pytest.mark.parametrize(
+    ("slip", "said"),
+    [
+        ("kind=cnv", r"did you mean kind=conv\?"),
+        ("CNV", "there are CoordConv"),
+        ("train.ema=0.9", "there are"),
+    ],
+)
+def test_each_pattern_has_to_match_a_cell(store: Store, slip: str, said: str) -> None:
+    with pytest.raises(StoreError, match=f"--cells {slip}: no cell matches; {said}"):
+        assert len(with_cells(Selection.of(store, "smoke"), ["LRLC*", slip]).trials)

@@ -17,6 +17,7 @@ from support.registries import restored
 from support.sessions import planned_run, run_serially
 
 from lrlc.harness import plugins
+from lrlc.harness.api.one_trial import single_trial
 from lrlc.harness.cli.results import plot
 from lrlc.harness.cli.show import show
 from lrlc.harness.data import load_dataset
@@ -369,3 +370,16 @@ def test_plugins_that_a_name_alone_does_not_find_are_said(
     del sys.modules[plugins.read_plugins(["bad.py"], tmp_path)[0].module]  # as in another process
     load_plugins("mine", Store(tmp_path / "mine"), None)
     assert "mine: its plugins (bad.py) were not found" in capsys.readouterr().err
+
+
+def test_a_trial_of_a_plugin_in_a_new_process_is_told_to_name_its_file(faulty: Path, tmp_path: Path) -> None:
+    config = {
+        "dataset": "digits",
+        "kind": "conv",
+        "train_images": 50,
+        "train": {"recipe": "scalar", "epochs": 1},
+    }
+    with pytest.raises(StudyError, match=r"unknown recipe 'scalar'.*add its file: \{\*\*config, 'plugins':"):
+        single_trial(config, None)
+    _, trial = single_trial({**config, "plugins": [str(tmp_path / "bad.py")]}, None)
+    assert trial.config.train.recipe == "scalar"

@@ -348,3 +348,25 @@ def test_a_note_says_which_rows_of_the_parts_stand(store: Store) -> None:
     assert "a finished row stands before any other" in note
     store.write_study(Study(name="sample", title="A sample"))
     assert (store.root / "README.txt").read().decode() == note
+
+
+def test_attempts_of_a_retry_are_numbered_on(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    store.add_log("a", 1, "Monday, failed", "first")
+    store.add_log("a", 1, "Tuesday, failed", "second")
+    store.add_log("a", 2, "Tuesday, finished", "third")
+    headings = [line for line in store.log("a").splitlines() if line.startswith("==")]
+    assert headings == [
+        "== attempt 1, Monday, failed ==",
+        "== attempt 2, Tuesday, failed ==",
+        "== attempt 3, Tuesday, finished ==",
+    ]
+
+
+def test_the_file_of_a_study_is_noted_until_another_is(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    store.write_study(Study(name="s"), file="mine.yaml")
+    store.write_study(Study(name="s"))
+    record = store.study()
+    assert record is not None
+    assert record.file == "mine.yaml"

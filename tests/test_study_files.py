@@ -159,3 +159,9 @@ def test_the_version_is_printed(lrlc: Lrlc) -> None:
 def test_a_shell_completes_commands(lrlc: Lrlc) -> None:
     completed = lrlc("", _LRLC_COMPLETE="complete_bash", COMP_WORDS="lrlc pl", COMP_CWORD="1")
     assert completed.stdout.split() == ["plan", "plot"]
+
+
+def test_a_study_named_without_its_ending_is_told_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "week.yaml").write_text("name: week\n")
+    with pytest.raises(StudyError, match=r"no shipped study; did you mean '.*week\.yaml'\?"):
+        read_study(str(tmp_path / "week"))

@@ -1,6 +1,7 @@
 """One trial in this process, without a table: `lrlc.train`."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,10 @@ from lrlc.studies.expand import AXES
 _LIMITS = ("train_images", "evaluation_images", "size", "draw")
 OF_THE_STUDY = ("layer", "train", *_LIMITS, "plugins", "measure", "resources")
 """Keys of a study file that a single trial may have too."""
+_OF_A_PLUGIN = re.compile(
+    r"unknown (layer kind|network|data set|optimizer|schedule|augmentation|recipe|metric)\b"
+)
+"""A name that a plugin may define; the configuration of a row does not say which file did."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,14 @@ def train(
 
 def single_trial(config: Mapping[str, Any], data: Path | None) -> tuple[OpenedStudy, Trial]:
     """The trial that `config` names, and a study of it alone; what is wrong with it is raised as in `train`."""
-    opened = open_study(_as_study(config), profile=None, overrides=())
+    try:
+        opened = open_study(_as_study(config), profile=None, overrides=())
+    except StudyError as error:
+        if _OF_A_PLUGIN.search(str(error)) and not config.get("plugins"):
+            raise StudyError(
+                f"{error}; of a plugin, add its file: {{**config, 'plugins': ['FILE.py']}}"
+            ) from None
+        raise
     trials = Planner(opened, data).grid()
     if len(trials) != 1:
         raise UserError(f"the configuration is of {len(trials)} trials; give one value for each setting")

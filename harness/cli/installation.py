@@ -1,13 +1,17 @@
 """The commands about this installation: `lrlc list | doctor`."""
 
+from collections.abc import Collection
+
 import typer
 
 from lrlc.harness.cli.options import AsJson, DataDir
 from lrlc.harness.text import print_json, show
+from lrlc.studies.fields import OFF
+from lrlc.studies.training import CROSS_ENTROPY, NOUNS
 
 
 def list_names(as_json: AsJson = False) -> None:
-    """List shipped studies, layer kinds, networks and data sets."""
+    """List shipped studies, layer kinds, networks, data sets, and what `train` names: optimizers and the like."""
     from lrlc.harness.plan.catalogue import catalogue
     from lrlc.layers.libraries import LIBRARIES
     from lrlc.studies import shipped_studies, study_title
@@ -25,6 +29,7 @@ def list_names(as_json: AsJson = False) -> None:
                 },
                 "networks": sorted(known.networks),
                 "datasets": sorted(known.datasets),
+                "training": {key: list(_trains_with(key, names)) for key, names in known.training.items()},
             }
         )
         return
@@ -41,6 +46,14 @@ def list_names(as_json: AsJson = False) -> None:
         f"networks\n  {own}\n  of libraries by their names there: {', '.join(f'{name}/...' for name in LIBRARIES)}"
     )
     show("data sets\n  " + ", ".join(sorted(known.datasets)))
+    for key, names in known.training.items():
+        show(f"{NOUNS.get(key, key)}s (train.{key})\n  {', '.join(_trains_with(key, names))}")
+
+
+def _trains_with(key: str, names: Collection[str]) -> tuple[str, ...]:
+    """The names that a key of `train` may have, with the one that stands for none."""
+    without = {"augment": OFF, "recipe": CROSS_ENTROPY}
+    return (*([without[key]] if key in without else []), *names)
 
 
 def doctor(data: DataDir = None, as_json: AsJson = False) -> None:

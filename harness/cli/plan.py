@@ -10,6 +10,7 @@ from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted, duration, print_json, show
 
 if TYPE_CHECKING:
+    from lrlc.harness.plan.machine import Machine
     from lrlc.harness.run.plan_summary import PlanSummary
 
 
@@ -44,7 +45,11 @@ def plan(
     if as_json:
         print_json(summary.as_dict())
     else:
-        show("\n".join([*_counts(summary), *(f"  {cell}" for cell in summary.cells), *_outlook(summary)]))
+        show(
+            "\n".join(
+                [*_counts(summary), *(f"  {cell}" for cell in summary.cells), *_outlook(summary, machine)]
+            )
+        )
 
 
 def _counts(summary: "PlanSummary") -> Iterator[str]:
@@ -62,16 +67,25 @@ def _counts(summary: "PlanSummary") -> Iterator[str]:
         yield f"search: {summary.search_answered} of {summary.search_suggestions} suggestions have rows"
 
 
-def _outlook(summary: "PlanSummary") -> Iterator[str]:
+def _outlook(summary: "PlanSummary", on: "Machine | None") -> Iterator[str]:
     if summary.wall_seconds:
         yield time_line(summary.wall_seconds, summary.machine, summary.slots, summary.gpu_hours)
         yield f"  from {_sources(summary)}"
     if summary.unknown:
-        hint = "; `--probe` times a few batches" if "x " not in summary.machine else ""
+        here = "; `--probe` times a few batches" if "x " not in summary.machine else ""
+        hint = here if on is None else f"; {_timed_on(on)}"
         yield f"no earlier row gives a time for {counted(summary.unknown, 'trial')}{hint}"
     if summary.wall_seconds or summary.unknown:
         yield f"disk: about {_size(summary.disk_bytes)}"
     yield from (f"claims: {line}" for line in summary.claims)
+
+
+def _timed_on(machine: "Machine") -> str:
+    """What would give a time for a device that is not here."""
+    return (
+        f"rows of {machine.device} in a study below --results would, such as a few trials run on one "
+        f"(`lrlc adopt` takes over what a bundle's home holds), or `lrlc plan --probe` on a machine that has one"
+    )
 
 
 def time_line(seconds: float, machine: str, slots: int, gpu_hours: float | None = None) -> str:

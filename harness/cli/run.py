@@ -63,7 +63,7 @@ def retry(
     log: LogTargets = None,
     as_json: AsJson = False,
 ) -> None:
-    """Like run, and train again the trials that failed: all of them, or those that are named."""
+    """Like run, and train again the trials that failed: all of them, or those that ended as the options say."""
     from lrlc.harness.run.phases import phases
     from lrlc.results.schema import BROKEN, TrialStatus
 

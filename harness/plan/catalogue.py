@@ -27,6 +27,7 @@ from lrlc.studies import (
     merge,
     pilots,
     read_study,
+    shipped_studies,
 )
 from lrlc.studies.fields import OptionValue
 from lrlc.studies.space import Space
@@ -46,6 +47,8 @@ class OpenedStudy:
     overrides: tuple[str, ...]
     installed: tuple[Installed, ...] = ()
     """The packages that may define some of them."""
+    file: str | None = None
+    """The study's file, as the command names it; None of one that ships with lrlc, or that has no file."""
 
     @property
     def study(self) -> Study:
@@ -101,7 +104,8 @@ def open_study(
     plugins.install(files)
     grid = checked_grid(merged, catalogue(), source=source)
     _check_options(grid, source)
-    return OpenedStudy(grid, files, profile, tuple(overrides), installed)
+    file = given if isinstance(given, str) and given not in shipped_studies() else None
+    return OpenedStudy(grid, files, profile, tuple(overrides), installed, file)
 
 
 def catalogue() -> Catalogue:

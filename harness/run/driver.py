@@ -266,7 +266,7 @@ class Driver:
         """What the attempt printed outlives its worker."""
         if text := str(flight.printed):
             began = f"{flight.started_at:%Y-%m-%d %H:%M:%S} UTC"
-            self._store.add_log(flight.trial.id, f"attempt {flight.trial.attempts}, {began}, {ending}", text)
+            self._store.add_log(flight.trial.id, flight.trial.attempts, f"{began}, {ending}", text)
 
     def _commit(self) -> None:
         if self._uncommitted:

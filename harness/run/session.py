@@ -142,11 +142,15 @@ class RunSession:
     def _note(self, store: Store, plan: Plan) -> None:
         """Write what claims, figures and report need besides the rows."""
         measured = () if self.is_of_pilots else plan.trials
+        anew = (
+            f"`lrlc run {self.opened.file or self.study.name} --results NEW_FOLDER` trains them anew, with it"
+        )
         for key, count in lacking(store, measured, self.study.measured).items():
-            say(f"{counted(count, 'finished trial')} without measure.{key}: trained before it was asked for")
+            why = "trained before it was asked for" + (", or a metric failed" if key == "metrics" else "")
+            say(f"{counted(count, 'finished trial')} without measure.{key}: {why}; {anew}")
         for line in kept_lacking(store, measured, self.study.keep):
-            say(f"{line}: trained before it was asked for")
-        store.write_study(self.study, self.profile, self.opened.overrides)
+            say(f"{line}: trained before it was asked for, here or for the study that lent them; {anew}")
+        store.write_study(self.study, self.profile, self.opened.overrides, self.opened.file)
         store.write_environment(environment())
         store.write_plan(self.profile, self.staged)
         store.write_tuning(self.choices, self.profile)

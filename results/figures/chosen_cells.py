@@ -12,6 +12,8 @@ from lrlc.results.errors import StoreError
 from lrlc.results.figures.selection import Selection
 from lrlc.results.names import cell_label, options_name
 from lrlc.results.statistics import CELL, LAYER_SETTINGS
+from lrlc.studies.fields import OFF
+from lrlc.studies.training import CROSS_ENTROPY, LATER_KEYS, usual
 
 
 @dataclass(frozen=True)
@@ -26,35 +28,30 @@ class _Pattern:
         if "=" not in text:
             return _Pattern(text)
         pairs = [part.partition("=")[::2] for part in text.split(",")]
-        for key, _ in pairs:
-            if key.strip() not in CELL:
-                near = get_close_matches(key.strip(), CELL, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(CELL)}"
-                raise StoreError(f"--cells {text}: unknown setting {key.strip()!r}; {hint}")
-        return _Pattern(settings=tuple((key.strip(), value.strip()) for key, value in pairs))
+        return _Pattern(settings=tuple((_column(key.strip(), text), value.strip()) for key, value in pairs))
 
     def takes(self, cell: Mapping[Any, Any]) -> bool:
         if not self.settings:
             return _like(cell_name(cell), self.name)
-        return all(_like(_text(cell[key]), value) for key, value in self.settings)
+        return all(_like(_text(cell, key), value) for key, value in self.settings)
 
 
 def with_cells(selection: Selection, patterns: Sequence[str]) -> Selection:
     """The rows of the cells that one of the patterns matches; all of them without any pattern.
 
     A pattern is matched by a cell's name ('LRLC rank 4, layer 3'), or says settings: 'kind=lrlc,rank=4'. `*` and `?`
-    stand for letters as in a shell; upper and lower case are alike. StoreError where no cell matches.
+    stand for letters as in a shell; upper and lower case are alike. StoreError where a pattern matches no cell.
     """
     if not patterns:
         return selection
-    asked = [_Pattern.parsed(text) for text in patterns]
-    needed = {*LAYER_SETTINGS, *(key for pattern in asked for key, _ in pattern.settings)}
+    asked = {text: _Pattern.parsed(text) for text in patterns}
+    needed = {*LAYER_SETTINGS, *(key for pattern in asked.values() for key, _ in pattern.settings)}
 
     def read(columns: Collection[str] | None) -> pd.DataFrame:
         rows = selection.read_trials(None if columns is None else {*columns, *needed})
-        kept = rows[_matched(rows, sorted(needed), asked)]
-        if kept.empty and len(rows):
-            raise StoreError(f"--cells {' '.join(patterns)}: no cell matches; there are {_names(rows)}")
+        if len(rows):
+            _check_each_matches(rows[sorted(needed)].drop_duplicates(), asked)
+        kept = rows[_matched(rows, sorted(needed), list(asked.values()))]
         return kept if columns is None else kept[list(columns)]
 
     return replace(selection, read_trials=read)
@@ -74,14 +71,50 @@ def _matched(rows: pd.DataFrame, settings: list[str], asked: Sequence[_Pattern])
     return keys.merge(marked, on=settings, how="left")["is_taken"].set_axis(rows.index).astype(bool)
 
 
+def _check_each_matches(cells: pd.DataFrame, asked: Mapping[str, _Pattern]) -> None:
+    """StoreError for a pattern that matches nothing: a slip of the pen would leave cells out in silence."""
+    listed = cells.to_dict("records")
+    for text, pattern in asked.items():
+        if not any(pattern.takes(cell) for cell in listed):
+            raise StoreError(f"--cells {text}: no cell matches; {_near(pattern, listed) or _names(cells)}")
+
+
+def _near(pattern: _Pattern, cells: Sequence[Mapping[Any, Any]]) -> str:
+    """Values like those written, for each setting of which no cell has the value; '' if there are none."""
+    told = []
+    for key, value in pattern.settings:
+        there = {_text(cell, key) for cell in cells}
+        if not any(_like(text, value) for text in there):
+            close = get_close_matches(value, sorted(there), n=1)
+            told += [f"did you mean {key}={each}?" for each in close]
+    return " ".join(told)
+
+
+def _column(key: str, text: str) -> str:
+    """The column of a setting, which may be written as a study has it: `train.ema`."""
+    name = key.removeprefix("train.")
+    if name not in CELL:
+        near = get_close_matches(name, CELL, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(CELL)}"
+        raise StoreError(f"--cells {text}: unknown setting {key!r}; {hint}")
+    return name
+
+
 def _names(rows: pd.DataFrame, most: int = 8) -> str:
     cells = rows[list(LAYER_SETTINGS)].drop_duplicates().to_dict("records")
     names = sorted({cell_name(cell) for cell in cells})
-    return "; ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return (
+        "there are "
+        + "; ".join(names[:most])
+        + (f" and {len(names) - most} more" if len(names) > most else "")
+    )
 
 
-def _text(value: object) -> str:
-    """As a study has it: rank 4, not 4.0."""
+def _text(cell: Mapping[Any, Any], key: str) -> str:
+    """As a study has it: rank 4, not 4.0; a null of `ema` is none, that of `optimizer` sgd."""
+    value = cell[key]
+    if key in LATER_KEYS and (value is None or value != value):
+        value = usual(key) or (CROSS_ENTROPY if key == "recipe" else OFF)
     if isinstance(value, float):
         return "" if value != value else f"{value:.10g}"
     return str(value)

@@ -34,7 +34,7 @@ def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Sec
 
 def again(rows: pd.DataFrame, record: StudyRecord) -> Section:
     """The commands; with the commit to take, where all rows come from one that was clean."""
-    name = record.study.name
+    name = record.file or record.study.name
     profile = [] if record.profile == DEFAULT_PROFILE else ["--profile", record.profile]
     lines = [
         shlex.join(["lrlc", "run", name, *record.overrides, *profile]),
