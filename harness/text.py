@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from threading import Timer
 from typing import TextIO
 
+from lrlc.studies.lines import counted as counted
 from lrlc.studies.lines import masked, printable
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -86,11 +87,6 @@ class NowAndThen:
 def last_line(text: str) -> str:
     """Of a traceback, what went wrong."""
     return next(reversed(text.strip().splitlines()), "")
-
-
-def counted(number: int, thing: str) -> str:
-    """'1 trial', '2 trials'."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def say(line: str) -> None:

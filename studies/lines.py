@@ -1,4 +1,4 @@
-"""What a message may contain: one line, no terminal control characters, no password."""
+"""What a message may contain: one line, no terminal control characters, no password; things counted."""
 
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -17,6 +17,11 @@ _IN_WORDS = re.compile(r"(\b(?:password|passwd|pwd)\s*=\s*)[^\s&;'\",)]+", re.IG
 def printable(text: str) -> str:
     r"""The text with each control character but line feed and tab as its escape: `\x1b` for what begins colours."""
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def counted(number: int, thing: str) -> str:
+    """'1 trial', '2,000 trials'."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def one_line(text: str) -> str:

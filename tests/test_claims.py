@@ -153,6 +153,13 @@ def test_an_undecided_difference_says_how_many_seeds_would_settle_it() -> None:
     assert 0.02 < finding.smallest_visible < 0.4
 
 
+def test_one_seed_is_counted_as_one() -> None:
+    assert only(pair(3.0, seeds=1), DIFFERENCE, seeds=1).note.startswith("1 reporting seed cannot show")
+    assert only(pair(3.0, seeds=0), DIFFERENCE, seeds=1).note.startswith("no finished trial of")
+    two_planned = only(pair(3.0, seeds=1), {**DIFFERENCE, "ours": {"kind": "lrlc", "rank": [4]}}, seeds=2)
+    assert two_planned.note == "judged at 2 seeds, of which rows are missing"
+
+
 def test_a_study_that_still_runs_is_not_judged_yet() -> None:
     finding = only(pair(3.0, seeds=9), DIFFERENCE)
     assert finding.verdict == Verdict.UNDECIDED

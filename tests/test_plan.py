@@ -148,7 +148,7 @@ def test_run_and_retry_and_plan_take_a_study_by_its_name_where_its_results_are(s
     assert "epoch 1 of 1: training loss" in said
     assert "validation" in said.splitlines()[-3]
     study.unlink()
-    assert "1 trials in the grid, 1 done" in invoked("plan", "planned", "--results", results)
+    assert "1 trial in the grid, 1 done" in invoked("plan", "planned", "--results", results)
     said = invoked("run", "planned", "seeds=2", "--serial", "--results", results)
     assert "planned: no such file here; it is taken as it was last run, from" in said
     assert "on 1 slot of this machine" in said

@@ -191,7 +191,7 @@ def test_more_seeds_are_not_trained_for_what_is_out_of_regime(lrlc: Lrlc, tmp_pa
     path = tmp_path / "untrained.yaml"
     path.write_text(UNTRAINED)
     said = lrlc("run", path, "--serial", "--until-decided").stderr
-    assert "0 of 1 tests of claims decided, 1 out of regime: more seeds do not help these" in said
+    assert "0 of 1 test of claims decided, 1 out of regime: more seeds do not help these" in said
     assert "look at 3 seeds" not in said
     (claim,) = json.loads(lrlc("claims", path, "--json").stdout)
     assert claim["verdict"] == "out of regime"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from lrlc.harness.text import aligned
+from lrlc.harness.text import aligned, counted
 from lrlc.results.claims import TALK, Finding, Judged
 from lrlc.results.names import seeds_name
 from lrlc.results.statistics import Summary, possible
@@ -24,7 +24,8 @@ def by_dataset(judged: Sequence[Judged]) -> list[str]:
     ]
     tests = [finding for claim in judged for finding in claim.findings]
     studies = ", ".join(dict.fromkeys(finding.study for finding in tests))
-    lines = [f"Holm's correction over all {len(tests)} tests of {studies}", "", *aligned(rows)]
+    over = f"all {len(tests):,} tests" if len(tests) > 1 else counted(len(tests), "test")
+    lines = [f"Holm's correction over {over} of {studies}", "", *aligned(rows)]
     absent = [name for name in TALK if name not in {claim.name for claim in judged}]
     return [*lines, *([f"not claimed here: {', '.join(absent)}"] if absent else []), ""]
 

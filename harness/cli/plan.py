@@ -53,7 +53,8 @@ def plan(
 
 
 def _counts(summary: "PlanSummary") -> Iterator[str]:
-    yield f"{summary.study}: {summary.grid_trials} trials in the grid, {summary.done} done, {summary.missing} missing"
+    trials = counted(summary.grid_trials, "trial")
+    yield f"{summary.study}: {trials} in the grid, {summary.done} done, {summary.missing} missing"
     if summary.pilots:
         yield f"tuning: {counted(summary.pilots, 'pilot')} before the grid, {summary.pilots_missing} missing"
     if summary.untuned:
@@ -64,7 +65,7 @@ def _counts(summary: "PlanSummary") -> Iterator[str]:
     if summary.lent:
         yield f"{counted(summary.lent, 'trial')} of those done will be taken from other studies' tables"
     if summary.search_suggestions:
-        yield f"search: {summary.search_answered} of {summary.search_suggestions} suggestions have rows"
+        yield f"search: {summary.search_answered} of {counted(summary.search_suggestions, 'suggestion')} have rows"
 
 
 def _outlook(summary: "PlanSummary", on: "Machine | None") -> Iterator[str]:
@@ -90,7 +91,7 @@ def _timed_on(machine: "Machine") -> str:
 
 def time_line(seconds: float, machine: str, slots: int, gpu_hours: float | None = None) -> str:
     """'about 3 h on 8 x H100, 32 trials at once: 24 GPU hours'."""
-    at_once = f", {slots} trials at once" if gpu_hours is not None else ""
+    at_once = f", {counted(slots, 'trial')} at once" if gpu_hours is not None else ""
     hours = f": {gpu_hours:.2g} GPU hours" if gpu_hours is not None else ""
     return f"about {duration(seconds)} on {machine}{at_once}{hours}"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrlc.harness.cli.options import RESULTS, AsJson, DataDir, ResultsDir
-from lrlc.harness.text import aligned, duration, last_line, print_json, say
+from lrlc.harness.text import aligned, counted, duration, last_line, print_json, say
 from lrlc.harness.text import show as print_line
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _lines(found: "FoundTrial") -> list[str]:
 def _settings(row: dict[str, Any]) -> str:
     options = ", ".join(f"{name} {value}" for name, value in json.loads(row["options"]).items())
     size = f"{row['image_height']:.0f}x{row['image_width']:.0f} pixels" if row["image_height"] else ""
-    images = f"{row['train_images']:,.0f} training images" if row["train_images"] else ""
+    images = counted(int(row["train_images"]), "training image") if row["train_images"] else ""
     return ", ".join(filter(None, [f"network {row['network']}", options, size, images]))
 
 
@@ -87,7 +87,7 @@ def _curves(found: "FoundTrial") -> list[tuple[str, str]]:
     return [
         (
             "validation",
-            f"{sparkline(accuracy)} {accuracy[0]:.1%} to {accuracy[-1]:.1%} in {len(curve)} epochs",
+            f"{sparkline(accuracy)} {accuracy[0]:.1%} to {accuracy[-1]:.1%} in {counted(len(curve), 'epoch')}",
         ),
         ("training loss", f"{sparkline(loss)} {loss[0]:.3g} to {loss[-1]:.3g}"),
     ]

@@ -49,7 +49,7 @@ class DatasetStatus:
         """For people."""
         if not self.present:
             return f"missing: {self.problem}"
-        known = f", decoded, {sum(self.counts.values()):,} images" if self.counts else ""
+        known = f", decoded, {counted(sum(self.counts.values()), 'image')}" if self.counts else ""
         return f"ready ({self.layout}{known}): {self.about}"
 
     def as_dict(self) -> dict[str, object]:
@@ -88,7 +88,7 @@ def check(name: str, data_dir: Path | None, progress: Progress | None = None) ->
         labels = getattr(found, split_name).labels
         counts = np.bincount(labels, minlength=found.num_classes)
         lines.append(
-            f"  {split_name}: {len(labels):,} images, {counts.min():,} to {counts.max():,} per class"
+            f"  {split_name}: {counted(len(labels), 'image')}, {counts.min():,} to {counts.max():,} per class"
         )
     lines += [f"  {line}" for line in _shared(found)]
     return "\n".join(
@@ -112,7 +112,7 @@ def _features(raw: Mapping[str, RawSplit]) -> list[str]:
     total = sum(len(values.labels) for values in raw.values())
     counts = Counter({name: count for name, count in counts.items() if (name, count) != (GREY, total)})
     said = {**{name: name for name in counts}, GREY: "grey, read as RGB among images in colour"}
-    return [f"{count:,} images {said[name]}" for name, count in sorted(counts.items())]
+    return [f"{counted(count, 'image')} {said[name]}" for name, count in sorted(counts.items())]
 
 
 def _shared(found: Dataset) -> list[str]:
@@ -128,7 +128,8 @@ def _shared(found: Dataset) -> list[str]:
             if classes.setdefault(digest, label) != label:
                 several.add(digest)
     total = len(found.test.labels)
-    lines = [f"{shared:,} of {total:,} test images stand in train or validation too"] if shared else []
+    tested = counted(total, "test image")
+    lines = [f"{shared:,} of {tested} stand in train or validation too"] if shared else []
     return lines + ([f"{counted(len(several), 'image')} in more than one class"] if several else [])
 
 
@@ -155,7 +156,9 @@ def _with_all_damages(name: str, raw: Mapping[str, RawSplit], first: DataError) 
     folder = os.path.commonpath(named)
     places = "; ".join(line.removeprefix(f"{folder}/") for line in named)
     rest = f"; and {more} more" if more else ""
-    return DataError(f"{name}: {len(named) + more} damaged images in {folder or 'it'}: {places}{rest}")
+    return DataError(
+        f"{name}: {counted(len(named) + more, 'damaged image')} in {folder or 'it'}: {places}{rest}"
+    )
 
 
 def _drop_if_different(name: str, source: Source, digest: str) -> bool:

@@ -24,7 +24,7 @@ from lrlc.harness.data.dataset import Images
 from lrlc.harness.data.registry import known as registered
 from lrlc.harness.measuring.weights import MAPPED_IMAGES
 from lrlc.harness.plan.reuse import stores_beside
-from lrlc.harness.text import say
+from lrlc.harness.text import counted, say
 from lrlc.results.datasets import Baseline, DatasetSummary
 from lrlc.results.store import Store
 from lrlc.studies import DatasetSpec
@@ -64,7 +64,7 @@ def note_baselines(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | 
             continue
         found = _baseline_beside(store, noted, *sizes)
         if found is None:
-            say(f"{spec.title}: accuracy of a linear classifier of {sizes[0]:,} images")
+            say(f"{spec.title}: accuracy of a linear classifier of {counted(sizes[0], 'image')}")
             found = measure_baseline(dataset, splits)
         known[spec.title] = replace(noted, baselines=(*noted.baselines, found))
         store.write_dataset(known[spec.title])

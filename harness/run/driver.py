@@ -223,7 +223,9 @@ class Driver:
         now = time.monotonic()
         for flight in [flight for flight in self._flights.values() if flight.deadline < now]:
             self._stop(
-                flight, TrialStatus.TIMED_OUT, f"stopped at its limit of {self._limit_minutes:g} minutes"
+                flight,
+                TrialStatus.TIMED_OUT,
+                f"stopped at its limit of {self._limit_minutes:g} minute{'s' * (self._limit_minutes != 1)}",
             )
 
     def _stop(self, flight: _Flight, status: TrialStatus, error: str | None = None) -> None:

@@ -89,9 +89,9 @@ class RunSession:
         return max(0, space.total - answered) * len(space.search.seeds)
 
     def headline(self) -> str:
-        search = f" and a search of {self.search.trials} suggestions" if self.search else ""
-        what = "pilots" if self.is_of_pilots else "trials"
-        done = f"{self.plan.done} of {len(self.plan.trials)} {what} done"
+        search = f" and a search of {counted(self.search.trials, 'suggestion')}" if self.search else ""
+        what = counted(len(self.plan.trials), "pilot" if self.is_of_pilots else "trial")
+        done = f"{self.plan.done} of {what} done"
         return f"{self.study.name}: {done}{search}; tables in {self.store.root}"
 
     def tuned(self) -> "RunSession":

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lrlc.harness.plan.planning import PilotTrials, settled_ids
+from lrlc.harness.text import counted
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import Store
 from lrlc.results.tuning import Tried, Tuned, details, setting_name
@@ -73,10 +74,12 @@ def _line(tuned: Tuned, detail: str) -> str:
     what = " ".join([tuned.dataset, tuned.kind, *(f"{k} {v}" for k, v in json.loads(tuned.options).items())])
     where = f"{what} ({detail})" if detail else what
     count = len(chosen.accuracies)
-    told = f"validation {chosen.mean:.1%}, {count} pilot{'s' * (count != 1)}"
+    told = f"validation {chosen.mean:.1%}, {counted(count, 'pilot')}"
     if chosen.finished < count:
         told = (
-            f"of {count} pilots only {chosen.finished} finished" if chosen.finished else "no pilot finished"
+            f"of {counted(count, 'pilot')} only {chosen.finished} finished"
+            if chosen.finished
+            else "no pilot finished"
         )
     edges = [f"the {edge} tried" for edge in tuned.edges.values()]
     warning = f"; {', '.join(edges)}: widen tune.grid" if edges else ""

@@ -8,7 +8,7 @@ import pandas as pd
 from lrlc.harness.errors import UserError
 from lrlc.harness.run.phases import pilots_first
 from lrlc.harness.run.session import RunSession
-from lrlc.harness.text import say
+from lrlc.harness.text import counted, say
 from lrlc.harness.trial import Trial, blank_result
 from lrlc.results.claims import Asked, Question, Tables, Verdict, findings, of_cells, seed_order
 
@@ -30,7 +30,7 @@ def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator
     session = yield from pilots_first(session)
     trials = session.planner.grid(seed_order(study.seeds, looks[0]))
     for look, following in zip(looks, [*looks[1:], None], strict=True):
-        say(f"look at {look} seeds: {len(trials)} trials in all")
+        say(f"look at {counted(look, 'seed')}: {counted(len(trials), 'trial')} in all")
         yield session.of_grid(trials)
         found = findings([(asked, Tables.of(session.store, session.profile))])
         still_open = [question for question, each in found if each.verdict == Verdict.UNDECIDED]
@@ -48,7 +48,7 @@ def _progress(verdicts: Sequence[Verdict]) -> str:
     """'3 of 7 tests of claims decided, 2 out of regime: more seeds do not help these'."""
     out = verdicts.count(Verdict.OUT_OF_REGIME)
     decided = len(verdicts) - out - verdicts.count(Verdict.UNDECIDED)
-    told = f"{decided} of {len(verdicts)} tests of claims decided"
+    told = f"{decided} of {counted(len(verdicts), 'test')} of claims decided"
     return f"{told}, {out} out of regime: more seeds do not help these" if out else told
 
 

@@ -31,7 +31,7 @@ from lrlc.harness.search.row import COLUMNS, Row, stored_rows
 from lrlc.harness.search.space import Answer, Axis, Params, SearchSpace, Whole
 from lrlc.harness.search.suggestion import Key, Suggestion, key_of, mean_curve
 from lrlc.harness.search.told import ANSWERED, standing
-from lrlc.harness.text import say
+from lrlc.harness.text import counted, say
 from lrlc.harness.trial import Trial
 from lrlc.results.importance import Importance
 from lrlc.results.plans import Stage, StagedPlan
@@ -333,8 +333,9 @@ class SearchSource:
         """Of a space that is new, and of which rows already answer as many suggestions as are asked for."""
         size = self._space.size
         if self._told and self.done >= self._space.total and (size is None or len(self._made) < size):
+            done = f"all {self.done} suggestions" if self.done > 1 else "the one suggestion"
             say(
-                f"search: rows answer all {self.done} suggestions that search.trials asks for in this space; raise it "
+                f"search: rows answer {done} that search.trials asks for in this space; raise it "
                 "to explore what the space has gained"
             )
 
@@ -343,7 +344,9 @@ class SearchSource:
         search, size = self._search, self._space.size
         if size is not None and size < search.trials:
             rest = "ends there" if search.sampler == "brute_force" else "answers the others from their rows"
-            say(f"search: the space holds {size} suggestions, {search.trials} are asked for; it {rest}")
+            say(
+                f"search: the space holds {counted(size, 'suggestion')}, {search.trials} are asked for; it {rest}"
+            )
         if search.constraints and search.sampler in BLIND_TO_CONSTRAINTS:
             say(
                 f"search: sampler {search.sampler} looks at no result, so at no constraint; tpe, gp, nsga2 do"

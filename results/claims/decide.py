@@ -25,6 +25,7 @@ from lrlc.results.claims.verdicts import Finding, Verdict
 from lrlc.results.statistics.paired import holm
 from lrlc.results.statistics.power import smallest_visible
 from lrlc.studies.claims import BestRank, Claim, Cost
+from lrlc.studies.lines import counted
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def _finding(case: Case, looked: _Looked, level: float) -> Finding:
 def _open_note(case: Case, looked: _Looked, level: float) -> str:
     """What an undecided case waits for."""
     if not looked.complete:
-        return f"judged at {looked.seeds} seeds, of which rows are missing"
+        return f"judged at {counted(looked.seeds, 'seed')}, of which rows are missing"
     said = what_settles(case.question.claim, looked.evidence, level, is_refused=looked.p is None)
     later = next((look for look in case.looks if look > looked.seeds), None)
     return f"{said}; the next look is at {later}" if later else said

@@ -11,6 +11,7 @@ from lrlc.results.claims.tables import Tables
 from lrlc.results.statistics import LAYER_SETTINGS
 from lrlc.results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_flip
 from lrlc.studies.claims import Difference
+from lrlc.studies.lines import counted
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class OutOfReach:
     """Whether it cannot be decided at all; else it can, once other tests are."""
 
     def __str__(self) -> str:
-        by = f"{self.seeds} seeds" + (f" ({self.choosing} to choose a cell)" if self.choosing else "")
+        by = counted(self.seeds, "seed") + (f" ({self.choosing} to choose a cell)" if self.choosing else "")
         if self.is_impossible:
             return f"{self.claim} on {self.where} cannot be decided by {by}: {self.needed} could"
         return f"{self.claim} on {self.where} is decided by {by} only once other tests are: {self.needed} could alone"

@@ -5,6 +5,7 @@ from lrlc.results.statistics import Summary
 from lrlc.results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_flip
 from lrlc.results.statistics.power import MOST_SEEDS, seeds_to_see
 from lrlc.studies.claims import BestRank, Claim, Cost
+from lrlc.studies.lines import counted
 
 IF = "if the effect is as it looks"
 
@@ -13,15 +14,15 @@ def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: 
     """In words, for a test whose p must reach `level`; `is_refused` if no p of so few seeds could."""
     effect = evidence.effect
     assert effect is not None
-    needed = seeds_for_sign_flip(level)
+    needed, seeds = seeds_for_sign_flip(level), counted(effect.n, "reporting seed")
     if is_refused:
         return (
-            f"{effect.n} reporting seeds cannot show a difference (smallest possible p {evidence.p.smallest:.2g}, "
+            f"{seeds} cannot show a difference (smallest possible p {evidence.p.smallest:.2g}, "
             f"needed {level:.2g}): {needed} could"
         )
     if evidence.p.smallest > level:
         return (
-            f"{effect.n} reporting seeds give a p of {evidence.p.smallest:.2g} at best, where {level:.2g} is needed "
+            f"{seeds} can give a p of {evidence.p.smallest:.2g} at best, where {level:.2g} is needed "
             f"while no other test is decided: {needed} could"
         )
     if isinstance(claim, BestRank | Cost):

@@ -25,6 +25,7 @@ from lrlc.results.figures.words import legend_below
 from lrlc.results.names import dataset_name, kind_name, seeds_name
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 from lrlc.studies.claims import Cells
+from lrlc.studies.lines import counted
 from lrlc.studies.titles import Title
 
 CAPTION = (
@@ -196,7 +197,7 @@ def _seeds(lines: Sequence[_Line], is_rank: bool) -> str:
     """'6 to 9 seeds', and which report where others chose: '6 seeds (3 to 8)'."""
     counts = [value.n for line in lines for _, value in line.points]
     low, high = min(counts), max(counts)
-    told = f"{low} to {high} seeds" if low != high else f"{low} seed{'s' * (low > 1)}"
+    told = f"{low} to {high} seeds" if low != high else counted(low, "seed")
     reporting = {seed for line in lines for point, _ in line.points for seed in point.reporting(line.kind)}
     trained = {
         int(seed) for line in lines for point, _ in line.points for seed in point.rows["seed"].unique()

@@ -22,6 +22,7 @@ from lrlc.results.names import Layer, cell_label, kinds_in_order, varying_option
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL, summarise
 from lrlc.results.statistics.pareto import MEASURES, configurations, on_front
+from lrlc.studies.lines import counted
 
 CAPTION = (
     "Mean test accuracy over seeds against the parameters and FLOPs of the whole network: a mark is a "
@@ -51,7 +52,7 @@ class _Cloud:
         low, high = int(self.cells["seeds"].min()), int(self.cells["seeds"].max())
         seeds = f"{low}" if low == high else f"{low} to {high}"
         images = list(self.panel.rows["test_images"].dropna().unique())
-        tested = [f"{int(images[0]):,} test images"] if with_images and len(images) == 1 else []
+        tested = [counted(int(images[0]), "test image")] if with_images and len(images) == 1 else []
         return ", ".join(
             [f"{len(self.cells)} configurations", f"n = {seeds} seed{'s' if high > 1 else ''}", *tested]
         )

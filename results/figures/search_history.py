@@ -20,6 +20,7 @@ from lrlc.results.names import METRICS, cell_label, kinds_in_order, varying_opti
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL
 from lrlc.results.statistics.pareto import on_front
+from lrlc.studies.lines import counted
 
 CAPTION = (
     "Mean over seeds of each trained suggestion, in the order in which the search made them, with a panel for "
@@ -195,11 +196,10 @@ def _told(winner: "pd.Series[Any]", history: _History) -> str:
 
 def _note(history: _History) -> str:
     seeds = int(history.complete["seeds"].max())
-    counted = len(history.complete)
-    parts = [f"{counted} suggestion{'s' * (counted != 1)}", f"{seeds} seed{'s' if seeds > 1 else ''}"]
+    parts = [counted(len(history.complete), "suggestion"), counted(seeds, "seed")]
     images = history.panel.rows["validation_images"].dropna().unique()
     if len(images) == 1:
-        parts.append(f"{int(images[0]):,} validation images")
+        parts.append(counted(int(images[0]), "validation image"))
     if len(history.incomplete):
         parts.append(f"{len(history.incomplete)} not complete")
     return ", ".join(parts)

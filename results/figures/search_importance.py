@@ -8,6 +8,7 @@ from lrlc.results.figures.selection import NothingToDraw, Selection
 from lrlc.results.figures.words import shortened
 from lrlc.results.importance import Importance
 from lrlc.results.names import METRICS
+from lrlc.studies.lines import counted
 
 CAPTION = (
     "How much the values of a parameter among the best suggestions differ from those among all of them "
@@ -51,4 +52,4 @@ def _draw_bars(ax: Axes, importance: Importance, order: list[str], *, named: boo
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("share of importance (%)")
     name = f"{WAYS[importance.direction]} {METRICS.get(importance.metric, importance.metric)}"
-    style.headed(ax, name, [f"{importance.suggestions} complete suggestions"])
+    style.headed(ax, name, [counted(importance.suggestions, "complete suggestion")])

@@ -18,6 +18,7 @@ from lrlc.results.figures.words import label_places, legend_below
 from lrlc.results.names import kinds_in_order
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
+from lrlc.studies.lines import counted
 
 CAPTION = (
     "Above: accuracy of the trained networks on test images moved by this many pixels (up, down, left and right, "
@@ -132,5 +133,5 @@ def _draw_errors(ax: Axes, moved: _Moved) -> None:
 def _note(moved: _Moved) -> str:
     low, high = min(moved.seeds), max(moved.seeds)
     seeds = f"{low}" if low == high else f"{low} to {high}"
-    images = f"{moved.images:,} test images"
+    images = counted(moved.images, "test image")
     return ", ".join([f"{seeds} seed{'s' if high > 1 else ''}", images])

@@ -16,6 +16,7 @@ from lrlc.results.figures.selection import MOST_DOTS, Panel
 from lrlc.results.names import dataset_name, seeds_name
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, unfinished
+from lrlc.studies.lines import counted
 
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 """Widths of one column and of a page of two."""
@@ -221,7 +222,7 @@ def seeds_note(
         parts[0] += f" ({seeds_name(reporting)})"
     numbers = finished[f"{images}_images"].dropna().unique()
     if len(numbers) == 1:
-        parts.append(f"{int(numbers[0]):,} {images} images")
+        parts.append(counted(int(numbers[0]), f"{images} image"))
     ended = {ending: count for ending, count in unfinished(rows).items() if ending != TrialStatus.PRUNED}
     return ", ".join([*parts, *(f"{count} {ending}" for ending, count in ended.items())])
 

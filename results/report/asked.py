@@ -13,6 +13,7 @@ from lrlc.results.report.text import alternatives, several, words
 from lrlc.results.statistics import TRAINING_SETTINGS
 from lrlc.results.store import DEFAULT_PROFILE, StudyRecord
 from lrlc.studies import DatasetSpec, Interval, LengthCheck, Measure, Search, Tune
+from lrlc.studies.lines import counted
 from lrlc.studies.training import LATER_KEYS
 
 AXES = {
@@ -130,7 +131,7 @@ def _in_block(given: object) -> str:
 def _dataset(spec: DatasetSpec) -> str:
     """'CelebA Smiling, shifted ≤ 8 px (400 training images)'."""
     drawn = ", drawn anew for each seed" if spec.draw == "seed" else ""
-    limit = f" ({spec.train_images:,} training images{drawn})" if spec.train_images else ""
+    limit = f" ({counted(spec.train_images, 'training image')}{drawn})" if spec.train_images else ""
     return dataset_name(spec.title) + limit
 
 
@@ -142,7 +143,7 @@ def _search(search: Search) -> Definitions:
     ranges = [f"{_axis_name(name)} {_range(name, axis)}" for name, axis in search.space.settings.items()]
     return Definitions(
         {
-            "search": f"{search.trials} suggestions of Optuna's {search.sampler}, pruner {search.pruner}",
+            "search": f"{counted(search.trials, 'suggestion')} of Optuna's {search.sampler}, pruner {search.pruner}",
             "on": _dataset(search.dataset),
             "for": ", ".join(f"{one.direction} {one.metric}" for one in search.objectives),
             "among": "; ".join([*chosen, *ranges]),
@@ -160,17 +161,18 @@ def _range(name: str, axis: Interval | list[Any]) -> str:
 def _tune(tune: Tune) -> str:
     """'learning rate 0.05, 0.1 or 0.2; pilots with 2 seeds and a third of the epochs'."""
     axes = [f"{_axis_name(axis)} {alternatives(_values(axis, values))}" for axis, values in tune.grid.items()]
-    seeds = f"{len(tune.seeds)} seed{'s' * (len(tune.seeds) != 1)}"
+    seeds = counted(len(tune.seeds), "seed")
     return f"{'; '.join(axes)}; pilots with {seeds} and {_epochs(tune.epochs)}"
 
 
 def _length_check(check: LengthCheck) -> str:
-    return f"the first {check.seeds} seeds with {_epochs(check.epochs)} too"
+    seeds = "the first seed" if check.seeds == 1 else f"the first {check.seeds} seeds"
+    return f"{seeds} with {_epochs(check.epochs)} too"
 
 
 def _epochs(asked: int | str) -> str:
     shares = {"full": "all epochs", "half": "half the epochs", "third": "a third of the epochs"}
-    return shares.get(str(asked), f"{asked} epochs")
+    return shares.get(str(asked)) or counted(int(asked), "epoch")
 
 
 def _more_measured(measure: Measure) -> str:

@@ -13,6 +13,7 @@ from lrlc.results.names import dataset_name, kind_name
 from lrlc.results.report.text import count, estimate, number, words
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import Summary, binomial_sd, paired_difference, summarise, unfinished
+from lrlc.studies.lines import counted
 
 REFERENCE = "conv"
 BEST = " ★"
@@ -53,7 +54,7 @@ def _few_seeds(found: Sequence[Panel]) -> str:
     if most >= SEEDS_TO_TEST:
         return ""
     return (
-        f" No cell here has more than {most} seed{'s' * (most > 1)}: a paired sign-flip test cannot come out under "
+        f" No cell here has more than {counted(most, 'seed')}: a paired sign-flip test cannot come out under "
         f"0.05 before {SEEDS_TO_TEST}, whatever the difference, so read these as first signs."
     )
 
@@ -128,7 +129,7 @@ def _noise(finished: pd.DataFrame) -> str:
     accuracy = float(finished["test_accuracy"].mean())
     noise = 100 * binomial_sd(accuracy, int(images[0]))
     return (
-        f"Tested on {int(images[0]):,} images: as a sample of all images they alone make an accuracy of "
+        f"Tested on {counted(int(images[0]), 'image')}: as a sample of all images they alone make an accuracy of "
         f"{100 * accuracy:.1f}% uncertain by ±{noise:.2f} points (a binomial standard deviation), "
         "which no number of seeds shows or removes."
     )

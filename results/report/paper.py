@@ -83,7 +83,8 @@ def _caption(panel: Panel, of_cells: Sequence[pd.DataFrame], alpha: float, is_ma
         )
     most = max((len(rows) for rows in of_cells), default=0)
     needed = seeds_for_sign_flip(alpha)
-    return f"{means} Nothing is bold: a paired sign-flip test at {alpha:g} needs {needed} seeds, and there are {most}."
+    there = f"there {'is' if most == 1 else 'are'} {most}"
+    return f"{means} Nothing is bold: a paired sign-flip test at {alpha:g} needs {needed} seeds, and {there}."
 
 
 def _line(

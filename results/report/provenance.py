@@ -9,6 +9,7 @@ from lrlc.results.markup.content import Block, Bullets, Commands, Definitions, S
 from lrlc.results.plans import Stage
 from lrlc.results.report.text import several
 from lrlc.results.store import DEFAULT_PROFILE, Store, StudyRecord
+from lrlc.studies.lines import counted
 
 
 def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Section:
@@ -25,7 +26,7 @@ def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Sec
         "time in trials": _hours(rows),
         **_other_stages(store, profile),
         "data digests": several(rows["dataset"] + " " + rows["data_digest"]),
-        "tables": f"{len(rows):,} rows, one a trial",
+        "tables": f"{counted(len(rows), 'row')}, one a trial",
     }
     damaged = [f"damaged, left out: {each.path.relative_to(store.root)}" for each in store.damaged()]
     blocks: list[Block] = [Definitions(entries)]
