@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 import lrlc
 from lrlc.harness.cli.app import app
+from lrlc.harness.cli.options import StudyOptions
+from lrlc.harness.cli.plan import plan
 from lrlc.harness.plan.catalogue import open_study
 from lrlc.harness.plan.machine import named_machine
 from lrlc.harness.plan.planning import Planner
@@ -187,3 +189,12 @@ def test_a_pilot_names_what_it_tries_once(study: Path) -> None:
     labels = {trial.cell_label for trials in group.trials.values() for trial in trials}
     assert "digits conv label smoothing 0.1 learning rate 0.05" in labels
     assert "digits conv label smoothing 0, learning rate 0.05" in labels
+
+
+def test_a_device_without_rows_is_told_what_would_give_a_time(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan(StudyOptions(study=str(study), results=str(tmp_path / "runs")), on="8xH100")
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if each.startswith("no earlier row")]
+    assert "rows of H100 in a study below --results would" in line
+    assert "`lrlc plan --probe` on a machine that has one" in line

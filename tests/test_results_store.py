@@ -15,6 +15,7 @@ import pytest
 from support.results_samples import result
 
 from lrlc.results.files import Location, locate
+from lrlc.results.measurements import MetricValue
 from lrlc.results.part_files import part_path
 from lrlc.results.schema import (
     COMPANIONS,
@@ -175,7 +176,7 @@ def test_a_damaged_part_is_left_out_and_reported(store: Store, table: str, harm:
 )
 def test_a_run_sets_a_damaged_part_aside_with_all_its_files(store: Store, table: str) -> None:
     for name in "abc":
-        store.commit([result(name)])
+        store.commit([result(name, metrics=(MetricValue("margin", 0.5),))])
     harmed = parts(store, table)[1]
     put(harmed, b"PAR1")
     moved = store.set_damaged_aside()

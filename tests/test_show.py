@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import lrlc
 from lrlc.harness.api.trial import find_trial, verified
+from lrlc.harness.api.trial_ids import full_id
 from lrlc.harness.cli.app import app
 from lrlc.harness.cli.show import sparkline
 from lrlc.results.environments import Environment
@@ -124,3 +125,18 @@ def test_an_environment_is_noted_once_while_it_stays_the_same(runs: str, tmp_pat
     damaged.write_text(damaged.read_text().replace("torch", "troch"))
     assert [each.packages["torch"] for each in store.environments()] == ["2"]
     assert [each.path.name for each in store.damaged()] == [damaged.name]
+
+
+def test_a_trials_id_may_be_cut_wherever_it_is_asked_for() -> None:
+    known = ["db50cc11", "db60aa22", "0123abcd"]
+    assert full_id("db5", known, "study s") == "db50cc11"
+    with pytest.raises(
+        lrlc.UserError, match="db: 2 trials begin so: db50cc11, db60aa22; give more of the id"
+    ):
+        full_id("db", known, "study s")
+    with pytest.raises(
+        lrlc.UserError, match="db50dc: no trial of study s has such an id; did you mean 'db50cc'"
+    ):
+        full_id("db50dc", known, "study s")
+    with pytest.raises(lrlc.UserError, match="zzz: no trial of study s has such an id; there are 3 trials"):
+        full_id("zzz", known, "study s")

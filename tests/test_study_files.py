@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lrlc import __version__
+from lrlc.harness.cli.installation import list_names
 from lrlc.harness.plan.catalogue import catalogue
 from lrlc.results.store import Store
 from lrlc.studies import StudyError, checked_grid, read_study, shipped_studies
@@ -165,3 +166,13 @@ def test_a_study_named_without_its_ending_is_told_of_the_file(tmp_path: Path) ->
     (tmp_path / "week.yaml").write_text("name: week\n")
     with pytest.raises(StudyError, match=r"no shipped study; did you mean '.*week\.yaml'\?"):
         read_study(str(tmp_path / "week"))
+
+
+def test_list_names_what_training_may_use(capsys: pytest.CaptureFixture[str]) -> None:
+    list_names(as_json=True)
+    training = json.loads(capsys.readouterr().out)["training"]
+    assert {"sgd", "adamw"} <= set(training["optimizer"])
+    assert {"none", "flip"} <= set(training["augment"])
+    assert training["recipe"][0] == "cross_entropy"
+    list_names(as_json=False)
+    assert "schedules (train.schedule)" in capsys.readouterr().out

@@ -173,6 +173,8 @@ def laid_out(name: str, selection: Selection) -> "Figure":
 
     columns = drawn_by.columns
     figure: Figure = drawn_by.draw(selection if columns is None else selection.with_columns(columns))
+    if not hasattr(figure, "get_layout_engine"):
+        raise TypeError(f"it returned {type(figure).__name__}, expected matplotlib's Figure")
     replace_undrawable(figure)
     # Laid out here, alike in every format; drawing would do it too, for each file again and by drawing twice.
     engine = figure.get_layout_engine()
