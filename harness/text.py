@@ -82,6 +82,7 @@ class NowAndThen:
             yield
         finally:
             timer.cancel()
+            timer.join()  # the interpreter must not end while a thread of it still runs
 
 
 def last_line(text: str) -> str:
