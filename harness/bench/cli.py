@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrlc.harness.errors import UserError
+from lrlc.harness.usage import finite
 
 if TYPE_CHECKING:
     import torch
@@ -170,7 +171,9 @@ def bench_together(
         str, typer.Option(help="Numbers of processes; those over the number of cores are left out.")
     ] = "1,2,4,8,15",
     batch: Annotated[int, typer.Option(min=2, help="Images a batch.")] = 128,
-    seconds: Annotated[float, typer.Option(min=0, help="How long each number of processes trains.")] = 5.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, callback=finite, help="How long each number of processes trains.")
+    ] = 5.0,
     dtype: Dtype = "float32",
     as_json: AsJson = False,
 ) -> None:

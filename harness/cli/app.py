@@ -14,9 +14,10 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from lrlc import __version__
+from lrlc.harness import usage
 from lrlc.harness.bench.cli import bench_app
 from lrlc.harness.cli import bundle as bundle_cli
-from lrlc.harness.cli import installation, study_files, usage
+from lrlc.harness.cli import installation, study_files
 from lrlc.harness.cli import jobs as jobs_cli
 from lrlc.harness.cli import onnx as onnx_cli
 from lrlc.harness.cli import results as results_cli

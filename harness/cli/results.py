@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from lrlc.harness.cli.options import RESULTS, AsJson, OutDir, ProfileName, ResultsDir, StudyName
-from lrlc.harness.cli.usage import finite
 from lrlc.harness.text import print_json, say, show
+from lrlc.harness.usage import finite
 
 
 def plot(

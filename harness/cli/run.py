@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrlc.harness.cli.options import AsJson, LogTargets, SlotOptions, StudyOptions
-from lrlc.harness.cli.usage import finite
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted, print_json, say, show
+from lrlc.harness.usage import finite
 
 if TYPE_CHECKING:
     from lrlc.harness.run.session import RunSession, Watcher

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrlc.harness.cli.options import RESULTS, AsJson, ResultsDir, StudyName
-from lrlc.harness.cli.usage import finite
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import aligned, counted, last_line, print_json, show
+from lrlc.harness.usage import finite
 
 if TYPE_CHECKING:
     from lrlc.harness.api.status import StudyStatus
