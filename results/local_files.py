@@ -123,7 +123,8 @@ class LocalFiles:
     def _last_modified(self, path: str) -> float | None:
         """Of a folder, when it or a file in it was."""
         inside = [os.path.join(path, name) for name in self.names(path)] if os.path.isdir(path) else []
-        return max(filter(None, map(self.modified_at, [path, *inside])), default=None)
+        moments = map(self.modified_at, [path, *inside])
+        return max((moment for moment in moments if moment is not None), default=None)
 
     def refusal(self, error: Exception) -> str | None:
         """A damaged content is an OSError of pyarrow's without errno; a file that is gone was merged."""

@@ -204,7 +204,7 @@ def test_a_search_follows_a_metric_and_is_rebuilt_from_its_rows(study: Path, tmp
             "search.objectives[0].metric: tested is of the test split; a search chooses on validation alone",
         ),
         (
-            "claims=[{name: A, test: cost, ours: conv, theirs: conv, metric: minutes, at_most: 1}]",
+            "claims=[{name: A, test: cost, ours: depthwise, theirs: conv, metric: minutes, at_most: 1}]",
             "claims[0].metric: unknown value 'minutes'",
         ),
     ],

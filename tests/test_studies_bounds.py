@@ -114,7 +114,7 @@ def test_an_override_reaches_an_item_of_any_list() -> None:
         ("grid.-1.rank=1", "grid.-1.rank: the grid has 2 blocks; name one, such as grid.0.-1"),
         ("grid.rank=1", "grid.rank: the grid has 2 blocks; name one, such as grid.0.rank"),
         ("grid.1.ranks=1", "grid[1].ranks: unknown axis; did you mean 'rank'?"),
-        ("grid.1.train.rate=1", "grid[1].train.rate: unknown key; did you mean 'decay_rate'?"),
+        ("grid.1.train.epoch=1", "grid[1].train.epoch: unknown key; did you mean 'epochs'?"),
         ("datasets.0=mnist", "datasets.0: datasets is no mapping"),
         ("train..epochs=1", "train..epochs: expected names with dots between them, such as train.epochs"),
         ("=1", "=1: expected KEY=VALUE, such as train.epochs=2"),

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from lrlc.results.datasets import DatasetSummary
-from lrlc.results.measurements import CorrectImages, EquivarianceError, ShiftAccuracy, SpectrumValue
+from lrlc.results.measurements import (
+    CorrectImages,
+    EquivarianceError,
+    MetricValue,
+    ShiftAccuracy,
+    SpectrumValue,
+)
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus, WeightMap
 from lrlc.results.tuning import Tried, Tuned
 
@@ -44,6 +50,18 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "momentum": 0.9,
         "warmup_epochs": 0.5,
         "precision": "float32",
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+        "schedule": "step",
+        "decay_epochs": 1.0,
+        "decay_rate": 0.5,
+        "label_smoothing": 0.1,
+        "gradient_clipping": 1.0,
+        "augment": "flip+crop+mixup",
+        "crop_padding": 2,
+        "mixup_alpha": 0.2,
+        "ema": 0.99,
+        "recipe": "focal",
         "config": '{"kind": "lrlc"}',
         "code_epoch": 1,
         "started_at": START,
@@ -90,6 +108,7 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         ),
         "shifts": (ShiftAccuracy(0, "zero", 360, 0.75), ShiftAccuracy(2, "zero", 360, 0.5)),
         "equivariance": (EquivarianceError("layer3", 2, 0.25),),
+        "metrics": (MetricValue("calibration_error", 0.125),),
     }
     return TrialResult(**{**filled, **changes})
 
@@ -100,7 +119,7 @@ def noted(title: str, score: float) -> DatasetSummary:
     )
 
 
-NOT_MEASURED: dict[str, Any] = {"correct": (), "spectra": (), "shifts": (), "equivariance": ()}
+NOT_MEASURED: dict[str, Any] = {"correct": (), "spectra": (), "shifts": (), "equivariance": (), "metrics": ()}
 PARAMETERS = {"conv": 75_466, "coord_conv": 76_618, "locally_connected": 24_000_000}
 CEILINGS = {"mnist": 0.986, "cifar10": 0.66, "utkface": 0.83}
 GAINS = {"mnist": 0.004, "cifar10": 0.015, "utkface": 0.035}
