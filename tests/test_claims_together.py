@@ -107,9 +107,10 @@ def test_suggestions_of_a_search_are_no_tests_of_a_claim_that_the_grid_decides()
 
 def with_a_side_alone(tables: Tables, *smoothings: float) -> Tables:
     """The tables with convolution trained in other ways too, LRLC in none of them."""
-    conv = tables.rows[tables.rows["kind"] == "conv"]
+    rows = tables.rows.assign(label_smoothing=np.nan)
+    conv = rows[rows["kind"] == "conv"]
     more = [conv.assign(label_smoothing=each, trial_id=conv["trial_id"] + str(each)) for each in smoothings]
-    return Tables.of_rows(pd.concat([tables.rows, *more], ignore_index=True))
+    return Tables.of_rows(pd.concat([rows, *more], ignore_index=True))
 
 
 def test_a_way_of_training_without_the_other_side_is_no_test() -> None:
@@ -147,5 +148,6 @@ def test_the_plan_and_the_report_compare_only_what_is_trained_alike() -> None:
     assert together == [replace(each, where="MNIST, label smoothing 0") for each in alone]
     assert [each.where for each in compared(asked, more)] == ["MNIST, label smoothing 0"]
     coord = more.rows[more.rows["label_smoothing"] == 0.1].assign(kind="coord_conv", label_smoothing=0.3)
-    apart = Tables.of_rows(pd.concat([tables.rows, coord.assign(trial_id=coord["trial_id"] + "c")]))
+    plain = tables.rows.assign(label_smoothing=np.nan)
+    apart = Tables.of_rows(pd.concat([plain, coord.assign(trial_id=coord["trial_id"] + "c")]))
     assert len(compared(asked, apart)) == 1

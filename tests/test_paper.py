@@ -3,11 +3,11 @@
 import re
 import shutil
 import struct
-import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.latex import compiled
 from support.report_samples import judged, small_store
 from support.results_samples import result
 
@@ -39,19 +39,6 @@ def balanced(latex: str) -> bool:
             return False
     bare = re.sub(r"\\[{}\\]", "", latex)
     return not stack and bare.count("{") == bare.count("}")
-
-
-def compiled(latex: str, folder: Path) -> str:
-    """What pdflatex makes of the tables in a paper of two columns; its log."""
-    (folder / "tables.tex").write_text(latex)
-    (folder / "paper.tex").write_text(
-        "\\documentclass[twocolumn]{article}\n\\usepackage[T1]{fontenc}\\usepackage{booktabs}\n"
-        "\\begin{document}\n\\input{tables}\n\\end{document}\n"
-    )
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
-    assert done.returncode == 0, done.stdout[-2000:]
-    return done.stdout
 
 
 def test_the_tables_compile_and_fit_the_page(store: Store, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_the_sentence_says_how_the_rows_were_trained() -> None:
     decayed = {"optimizer": "adamw", "weight_decay": 0.01}
     rows = trained({**decayed, "augment": "none"}, {**decayed, "augment": "flip+crop"})
     assert sentences(Training(), rows).startswith(
-        "AdamW, linear warm-up and cosine decay; augmentation by flip+crop or none and weight decay 0.01."
+        "AdamW, linear warm-up and cosine decay; augmentation by flip+crop or none, and weight decay 0.01."
     )
     several = trained({"warmup_epochs": 0}, {"schedule": "constant", "label_smoothing": 0.1, "ema": 0.9})
     assert (

@@ -23,6 +23,10 @@ _ESCAPED = {
 }
 
 
+MANY_COLUMNS = 9
+"""With as many a table stands closer, to fit the page."""
+
+
 @dataclass(frozen=True)
 class LatexTable:
     """`columns` are column specifications ('l', 'r', 'p{3cm}'); heads and rows are LaTeX already, `caption` is text."""
@@ -50,9 +54,10 @@ def to_latex(tables: Sequence[LatexTable], head: str) -> str:
 
 
 def _table(table: LatexTable) -> str:
+    gap = 4 if len(table.columns) < MANY_COLUMNS else 2.5
     lines = [
         r"\begin{table*}",  # across both columns of a paper that has two
-        r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"  \centering\footnotesize\setlength{{\tabcolsep}}{{{gap}pt}}",
         rf"  \caption{{{escaped(table.caption)}}}",
         rf"  \label{{tab:{_label(table.label)}}}\par\smallskip",
         rf"  \begin{{tabular}}{{{''.join(table.columns)}}}",

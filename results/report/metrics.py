@@ -3,10 +3,11 @@
 import pandas as pd
 
 from lrlc.results.figures import NothingToDraw
-from lrlc.results.figures.selection import Panel, Selection, panels
+from lrlc.results.figures.selection import Selection, panels
 from lrlc.results.markup.content import Cell, Column, Section, Table, Text
 from lrlc.results.names import cell_label, dataset_name, options_name
-from lrlc.results.report.outcome import finished_of, in_order
+from lrlc.results.report.cell_tables import CellTable, TableLine, cell_tables
+from lrlc.results.report.outcome import finished_of
 from lrlc.results.report.text import estimate, words
 from lrlc.results.statistics import summarise
 
@@ -25,22 +26,23 @@ def section(selection: Selection) -> list[Section]:
         values = dict(zip(of_metric["trial_id"], of_metric["value"], strict=True))
         rows = rows.assign(**{name: rows["trial_id"].map(values)})
     try:
-        tables = [_table(panel, names) for panel in panels(rows)]
+        tables = [_table(table, names) for table in cell_tables(panels(rows))]
     except NothingToDraw:
         return []
     return [Section("Metrics", [Text(HOW_TO_READ), *tables])]
 
 
-def _table(panel: Panel, names: list[str]) -> Table:
+def _table(table: CellTable, names: list[str]) -> Table:
     columns = [Column("layer"), *(Column(name.replace("_", " "), "estimates") for name in names)]
-    lines = [[_label(layer), *(_cell(rows, name) for name in names)] for layer, rows in in_order(panel)]
-    detail = f" ({panel.detail})" if panel.detail else ""
-    return Table(dataset_name(panel.dataset) + detail, columns, lines)
+    lines = [[_label(line), *(_cell(line.rows, name) for name in names)] for line in table.lines]
+    detail = f" ({table.detail})" if table.detail else ""
+    return Table(dataset_name(table.dataset) + detail, columns, lines)
 
 
-def _label(layer: dict[str, object]) -> Cell:
+def _label(line: TableLine) -> Cell:
+    layer = line.layer
     rank = float("nan") if layer["rank"] is None else float(str(layer["rank"]))
-    told = [options_name(str(layer["options"]))]
+    told = [options_name(str(layer["options"])), line.training]
     return words(cell_label(str(layer["kind"]), rank, str(layer["placement"]), told))
 
 

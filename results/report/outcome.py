@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lrlc.results.figures import NothingToDraw
-from lrlc.results.figures.selection import Panel, cells, panels
+from lrlc.results.figures.selection import panels
 from lrlc.results.markup.content import Cell, Column, Section, Table, Text
 from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.report.cell_tables import CellTable, TableLine, cell_tables
 from lrlc.results.report.text import count, estimate, number, words
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import Summary, binomial_sd, paired_difference, summarise, unfinished
 from lrlc.studies.lines import counted
 
-REFERENCE = "conv"
 BEST = " ★"
 SEEDS_TO_TEST = 6
 """The fewest at which a two-sided sign-flip test can reach p < 0.05: 2 / 2**6 is 0.031."""
@@ -24,6 +24,7 @@ COLUMNS = (
     Column("layer"),
     Column("rank", "numbers"),
     Column("layers replaced"),
+    Column("training"),
     Column("seeds", "numbers"),
     Column("did not finish"),
     Column("test accuracy, % (95% interval)", "estimates"),
@@ -35,22 +36,23 @@ COLUMNS = (
 )
 HOW_TO_READ = (
     "Means over seeds with Student's t intervals; sd is the standard deviation of a single run; differences are "
-    "paired by seed. A difference whose interval contains 0 may be chance. ★ marks the best mean validation "
-    "accuracy. Parameters and FLOPs are those of the whole network; one multiply-add is two FLOPs."
+    "paired by seed, from the convolution that was trained alike. A difference whose interval contains 0 may be "
+    "chance. ★ marks the best mean validation accuracy. Parameters and FLOPs are those of the whole network; one "
+    "multiply-add is two FLOPs."
 )
 
 
 def section(rows: pd.DataFrame) -> Section:
     try:
-        found = panels(rows)
+        found = cell_tables(panels(rows))
     except NothingToDraw as reason:
         return Section("Results", [Text(f"No table: {reason}.")])
     return Section("Results", [Text(HOW_TO_READ + _few_seeds(found)), *map(_table, found)])
 
 
-def _few_seeds(found: Sequence[Panel]) -> str:
+def _few_seeds(found: Sequence[CellTable]) -> str:
     """A warning where no cell has the seeds that a test needs; '' otherwise."""
-    most = max(len(rows) for panel in found for _, rows in cells(finished_of(panel.rows)))
+    most = max(len(finished_of(line.rows)) for table in found for line in table.lines)
     if most >= SEEDS_TO_TEST:
         return ""
     return (
@@ -63,26 +65,19 @@ def finished_of(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["status"] == TrialStatus.FINISHED]
 
 
-def _table(panel: Panel) -> Table:
+def _table(table: CellTable) -> Table:
     """A line for each cell, also of one that never finished; a column that says nothing is left out."""
-    found = in_order(panel)
-    reference = next((rows for layer, rows in found if layer["kind"] == REFERENCE), None)
-    validated = [_validated(rows) for _, rows in found]
-    best = validated.index(max(validated)) if len(found) > 1 else None
-    lines = [_line(layer, rows, reference, at == best) for at, (layer, rows) in enumerate(found)]
+    validated = [_validated(line.rows) for line in table.lines]
+    best = validated.index(max(validated)) if len(validated) > 1 else None
+    lines = [_line(line, at == best) for at, line in enumerate(table.lines)]
     told = [at for at in range(len(COLUMNS)) if any(line[at].text for line in lines)]
-    detail = f" ({panel.detail})" if panel.detail else ""
+    detail = f" ({table.detail})" if table.detail else ""
     return Table(
-        dataset_name(panel.dataset) + detail,
+        dataset_name(table.dataset) + detail,
         [COLUMNS[at] for at in told],
         [[line[at] for at in told] for line in lines],
-        _noise(finished_of(panel.rows)),
+        _noise(finished_of(pd.concat([line.rows for line in table.lines]))),
     )
-
-
-def in_order(panel: Panel) -> list[tuple[dict[str, object], pd.DataFrame]]:
-    """Its cells, convolution first, then by kind, place, options and rank."""
-    return sorted(cells(panel.rows), key=lambda cell: _order(cell[0]))
 
 
 def _validated(rows: pd.DataFrame) -> float:
@@ -90,26 +85,21 @@ def _validated(rows: pd.DataFrame) -> float:
     return -math.inf if math.isnan(mean) else mean
 
 
-def _order(layer: dict[str, object]) -> tuple[object, ...]:
-    rank = layer["rank"] if isinstance(layer["rank"], float) and not math.isnan(layer["rank"]) else -1.0
-    return (layer["kind"] != REFERENCE, layer["kind"], layer["placement"], layer["options"], rank)
-
-
-def _line(
-    layer: dict[str, object], rows: pd.DataFrame, reference: pd.DataFrame | None, best: bool
-) -> list[Cell]:
+def _line(line: TableLine, best: bool) -> list[Cell]:
+    layer, rows = line.layer, line.rows
     finished = finished_of(rows)
     accuracy = summarise(finished["test_accuracy"]).scaled(100)
     ended = ", ".join(f"{count} {status}" for status, count in unfinished(rows).items())
     difference: Summary | None = None
-    if reference is not None and layer["kind"] != REFERENCE:
-        difference = paired_difference(rows, reference).scaled(100)
+    if line.compared_with is not None:
+        difference = paired_difference(rows, line.compared_with).scaled(100)
     options = json.loads(str(layer["options"]))
     chosen = "".join(f", {name} {value}" for name, value in options.items())
     return [
         words(kind_name(str(layer["kind"])) + chosen + BEST * best),
         number(float(str(layer["rank"])), ".0f"),
         words(layer["placement"]),
+        words(line.training),
         number(accuracy.n, "d"),
         words(ended),
         estimate(accuracy, "z.2f", "%"),

@@ -7,19 +7,30 @@ import pandas as pd
 
 from lrlc.results.claims import Judged
 from lrlc.results.figures import Selection
-from lrlc.results.figures.selection import Panel, panels
+from lrlc.results.figures.selection import panels
 from lrlc.results.markup.latex import LatexTable, bold, escaped, to_latex
 from lrlc.results.names import dataset_name, kind_name, options_name
-from lrlc.results.report.outcome import REFERENCE, finished_of, in_order
+from lrlc.results.report.cell_tables import CellTable, TableLine, cell_tables
+from lrlc.results.report.outcome import finished_of
 from lrlc.results.report.text import count
 from lrlc.results.statistics import Summary, paired_difference, possible, summarise
 from lrlc.results.statistics.paired import seeds_for_sign_flip, sign_flip_p
 from lrlc.results.store import Store
 from lrlc.studies.claims import Decision
 
-HEADS = ("layer", "rank", "places", "seeds", r"test accuracy, \%", "minus convolution", "parameters", "FLOPs")
-COLUMNS = ("l", "r", "l", "r", "l", "l", "r", "r")
-ALWAYS = (0, 4)
+HEADS = (
+    "layer",
+    "rank",
+    "places",
+    "training",
+    "seeds",
+    r"test accuracy, \%",
+    "minus convolution",
+    "parameters",
+    "FLOPs",
+)
+COLUMNS = ("l", "r", "l", r"p{0.1\linewidth}", "r", "l", "l", "r", "r")
+ALWAYS = (0, 5)
 """Columns that stand even where they say nothing."""
 
 
@@ -29,23 +40,24 @@ def paper_tables(store: Store, profile: str | None, judged: Sequence[Judged]) ->
     decision = record.study.decision if record else Decision()
     name = record.study.name if record else store.root.name
     tables = [
-        accuracies(panel, name, decision.alpha) for panel in panels(Selection.of(store, profile).trials)
+        accuracies(table, name, decision.alpha)
+        for table in cell_tables(panels(Selection.of(store, profile).trials))
     ]
     if findings := [claim for claim in judged if claim.findings]:
         tables.append(verdicts(findings, name))
     return to_latex(tables, f"Tables of the study {name}, written by lrlc report --format latex.")
 
 
-def accuracies(panel: Panel, study: str, alpha: float) -> LatexTable:
+def accuracies(table: CellTable, study: str, alpha: float) -> LatexTable:
     """A line for each cell that has finished; bold are those that cannot be told from the best (see `best`)."""
-    found = [(layer, rows) for layer, of_cell in in_order(panel) if len(rows := finished_of(of_cell))]
-    marked = best([rows for _, rows in found], alpha)
-    reference = next((rows for layer, rows in found if layer["kind"] == REFERENCE), None)
-    lines = [_line(layer, rows, reference, at in marked) for at, (layer, rows) in enumerate(found)]
+    found = [line for line in table.lines if len(finished_of(line.rows))]
+    of_cells = [finished_of(line.rows) for line in found]
+    marked = best(of_cells, alpha)
+    lines = [_line(line, at in marked) for at, line in enumerate(found)]
     told = [at for at in range(len(HEADS)) if at in ALWAYS or any(line[at] for line in lines)]
     return LatexTable(
-        f"{study}-{panel.dataset}" + (f"-{panel.detail}" if panel.detail else ""),
-        _caption(panel, [rows for _, rows in found], alpha, bool(marked)),
+        f"{study}-{table.dataset}" + (f"-{table.detail}" if table.detail else ""),
+        _caption(table, of_cells, alpha, bool(marked)),
         [COLUMNS[at] for at in told],
         [HEADS[at] for at in told],
         [[line[at] for at in told] for line in lines],
@@ -70,11 +82,12 @@ def best(of_cells: Sequence[pd.DataFrame], alpha: float) -> set[int]:
     return {top, *alike} if tested else set()
 
 
-def _caption(panel: Panel, of_cells: Sequence[pd.DataFrame], alpha: float, is_marked: bool) -> str:
-    detail = f" ({panel.detail})" if panel.detail else ""
+def _caption(table: CellTable, of_cells: Sequence[pd.DataFrame], alpha: float, is_marked: bool) -> str:
+    detail = f" ({table.detail})" if table.detail else ""
+    alike = " and taken within one way of training" if any(line.training for line in table.lines) else ""
     means = (
-        f"Test accuracy on {dataset_name(panel.dataset)}{detail}: mean over seeds and its 95% Student t interval; "
-        "differences are paired by seed."
+        f"Test accuracy on {dataset_name(table.dataset)}{detail}: mean over seeds and its 95% Student t interval; "
+        f"differences are paired by seed{alike}."
     )
     if is_marked:
         return (
@@ -87,18 +100,18 @@ def _caption(panel: Panel, of_cells: Sequence[pd.DataFrame], alpha: float, is_ma
     return f"{means} Nothing is bold: a paired sign-flip test at {alpha:g} needs {needed} seeds, and {there}."
 
 
-def _line(
-    layer: dict[str, object], rows: pd.DataFrame, reference: pd.DataFrame | None, is_best: bool
-) -> list[str]:
+def _line(line: TableLine, is_best: bool) -> list[str]:
+    layer, rows = line.layer, finished_of(line.rows)
     rank = float(str(layer["rank"]))
     accuracy = summarise(rows["test_accuracy"]).scaled(100)
     difference = None
-    if reference is not None and layer["kind"] != REFERENCE:
-        difference = paired_difference(rows, reference).scaled(100)
+    if line.compared_with is not None:
+        difference = paired_difference(rows, line.compared_with).scaled(100)
     return [
         escaped(kind_name(str(layer["kind"])) + _options(layer)),
         "" if math.isnan(rank) else f"{rank:.0f}",
         escaped(str(layer["placement"])),
+        escaped(line.training),
         f"{accuracy.n}",
         _interval(accuracy, "z.2f", "%", is_best),
         _interval(difference, "+z.2f", "points"),

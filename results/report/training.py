@@ -27,7 +27,8 @@ def sentences(training: Training, rows: pd.DataFrame) -> str:
     optimizer = _either(ways, _optimizer)
     parts = [f"{optimizer[0].upper()}{optimizer[1:]}", _rate(ways)]
     others = filter(None, (_said(ways, name, said) for name, said in MORE.items()))
-    last = " and ".join(_said(ways, name, said) or NONE[name] for name, said in LAST.items())
+    augment, decay = (_said(ways, name, said) or NONE[name] for name, said in LAST.items())
+    last = f"{augment}{',' * (' or ' in augment)} and {decay}"
     return (
         f"{', '.join([*parts, *others])}; {last}. Choices are made on the validation split; the test split is looked "
         "at once, at the end."

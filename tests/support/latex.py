@@ -1,0 +1,17 @@
+"""A paper of two columns made of LaTeX tables."""
+
+import subprocess
+from pathlib import Path
+
+
+def compiled(latex: str, folder: Path) -> str:
+    """What pdflatex makes of the tables in a paper of two columns; its log."""
+    (folder / "tables.tex").write_text(latex)
+    (folder / "paper.tex").write_text(
+        "\\documentclass[twocolumn]{article}\n\\usepackage[T1]{fontenc}\\usepackage{booktabs}\n"
+        "\\begin{document}\n\\input{tables}\n\\end{document}\n"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
