@@ -73,6 +73,7 @@ def test_more_images_and_longer_training_stay_apart_and_so_do_many_lines() -> No
         ("epochs 20", 2),
     ]
     cells = [{"kind": "lrlc", "rank": rank, "placement": "3"} for rank in range(1, MOST_LINES)]
+    assert [table.detail for table in cell_tables(panels(trained({}, cells[0])))] == [""]
     many = trained(*cells, {}, {"ema": 0.9})
     assert [table.detail for table in cell_tables(panels(many))] == ["no EMA", "EMA 0.9"]
 

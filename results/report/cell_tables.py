@@ -68,7 +68,7 @@ def _details(panels: Sequence[Panel]) -> list[tuple[str, str]]:
     varying = [name for name in PANEL[1:] if firsts[name].nunique(dropna=False) > 1]
     told = [
         [(name in APART, setting_name(name, value)) for name, value in zip(varying, values, strict=True)]
-        for values in firsts[varying].itertuples(index=False)
+        for values in firsts[varying].to_numpy().tolist()  # also of no columns a list for each panel
     ]
     return [
         (
