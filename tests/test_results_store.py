@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from support.results_samples import result
+from support.results_samples import OTHER_TRAINING, result
 
 from lrlc.results.files import Location, locate
 from lrlc.results.measurements import MetricValue
@@ -69,7 +69,7 @@ def test_every_column_of_every_table_comes_back(store: Store) -> None:
 
 def test_what_was_not_measured_reads_as_null_of_the_same_type(store: Store) -> None:
     optional = {column.name: None for column in TABLES["trials"] if column.nullable}
-    store.commit([result("measured")])
+    store.commit([result("measured", **OTHER_TRAINING)])
     before = store.trials().dtypes
     store.commit([result("unmeasured", **optional, curve=(), weights=())])
     rows = store.trials().set_index("trial_id")

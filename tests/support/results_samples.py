@@ -24,8 +24,28 @@ from lrlc.results.tuning import Tried, Tuned
 START = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
 
 
+OTHER_TRAINING: dict[str, Any] = {
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "schedule": "step",
+    "decay_epochs": 1.0,
+    "decay_rate": 0.5,
+    "label_smoothing": 0.1,
+    "gradient_clipping": 1.0,
+    "augment": "flip+crop+mixup",
+    "crop_padding": 2,
+    "mixup_alpha": 0.2,
+    "ema": 0.99,
+    "recipe": "focal",
+}
+"""Settings whose columns are null at their defaults."""
+
+
 def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
-    """A finished trial with two epochs, one weight map and a row or two of each measurement, every column filled."""
+    """A finished trial with two epochs, a weight map and a row or two of each measurement.
+
+    Every column is filled but those of OTHER_TRAINING.
+    """
     curve = tuple(EpochRecord(epoch, 1 / epoch, 0.5, 1.1 / epoch, 0.4, 0.1, 2.5) for epoch in (1, 2))
     weights = (WeightMap("layer3", 0, None, 2, 3, (0.0, 0.25, 0.5, 0.75, 1.0, 0.125)),)
     filled: dict[str, Any] = {
@@ -50,18 +70,6 @@ def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
         "momentum": 0.9,
         "warmup_epochs": 0.5,
         "precision": "float32",
-        "optimizer": "adamw",
-        "weight_decay": 0.01,
-        "schedule": "step",
-        "decay_epochs": 1.0,
-        "decay_rate": 0.5,
-        "label_smoothing": 0.1,
-        "gradient_clipping": 1.0,
-        "augment": "flip+crop+mixup",
-        "crop_padding": 2,
-        "mixup_alpha": 0.2,
-        "ema": 0.99,
-        "recipe": "focal",
         "config": '{"kind": "lrlc"}',
         "code_epoch": 1,
         "started_at": START,
