@@ -19,6 +19,7 @@ from lrlc.harness.data import DataError, check, load_dataset
 from lrlc.harness.data.mixing import unlike_the_rest
 from lrlc.harness.errors import first_line
 from lrlc.harness.run.plan_summary import summarise_plan
+from lrlc.harness.text import counted
 from lrlc.studies import DatasetSpec, StudyError
 from lrlc.studies.titles import Title
 
@@ -323,7 +324,7 @@ def test_grey_among_colour_is_read_as_colour(grey: Sequence[int]) -> None:
         np.testing.assert_array_equal(image, np.broadcast_to(expected, image.shape))
     assert found.image_shape[0] == (1 if len(grey) == 60 else 3)
     said = check("./my/set", None)
-    assert (f"{len(grey)} images grey, read as RGB" in said) == (len(grey) < 60)
+    assert (f"{counted(len(grey), 'image')} grey, read as RGB" in said) == (len(grey) < 60)
 
 
 def test_an_animation_and_an_image_kept_elsewhere_are_refused() -> None:

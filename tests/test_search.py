@@ -393,8 +393,8 @@ def test_a_search_says_which_parameters_mattered_once_it_has_seen_enough(run: Ru
 
 def test_a_row_is_the_same_from_the_tables_and_from_the_trial_that_left_it(tmp_path: Path) -> None:
     ended = [
-        result("a", kind="lrlc", rank=2, search_number=3),
-        result("b", kind="conv", rank=None, search_number=None, validation_loss=None),
+        result("a", kind="lrlc", rank=2, search_number=3, metrics=()),
+        result("b", kind="conv", rank=None, search_number=None, validation_loss=None, metrics=()),
     ]
     store = Store(tmp_path / "sample")
     store.commit(ended)

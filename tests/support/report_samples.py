@@ -92,7 +92,14 @@ def small_store(folder: Path) -> Store:
     """A finished study of one data set, with a failed and a diverged trial and one that is missing."""
     store = Store(folder / "rank_vs_accuracy")
     rows = study(**TINY)  # type: ignore[arg-type]
-    base = {"dataset": "mnist", "options": "{}", "translate": 0, "epochs": 10, "test_accuracy": None}
+    base = {
+        "dataset": "mnist",
+        "options": "{}",
+        "translate": 0,
+        "epochs": 10,
+        "test_accuracy": None,
+        "metrics": (),
+    }
     error = "Traceback\n  in x\n\x1b[31mRuntimeError: <b>no & | room</b>\x1b[0m"
     rows += [
         result("f", **base, status=TrialStatus.FAILED, error=error),
