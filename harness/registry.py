@@ -1,12 +1,12 @@
 """Functions under the names that a study uses, each registered by one decorator line in any file."""
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from lrlc.harness.errors import UserError
+from lrlc.layers.registry import source_of
 from lrlc.studies.errors import nearest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -63,9 +63,3 @@ class Registry(Mapping[str, Registered[Function]]):
             return build
 
         return decorate
-
-
-def source_of(build: Callable[..., Any]) -> str:
-    """The file that a function or class stands in."""
-    code = getattr(build, "__code__", None)
-    return str(code.co_filename) if code is not None else inspect.getfile(build)

@@ -82,7 +82,7 @@ def layer_kind(
     def register(build: Decorated) -> Decorated:
         options = declared(build, learning_options)
         kind = LayerKind(
-            name, build, ranked, matched_to, _source(build), options, takes_any(build), from_conv
+            name, build, ranked, matched_to, source_of(build), options, takes_any(build), from_conv
         )
         _claim("layer kind", name, kind.source, LAYER_KINDS.get(name))
         LAYER_KINDS[name] = kind
@@ -95,7 +95,7 @@ def network(name: str, *, placements: int) -> Callable[[Decorated], Decorated]:
     """Register a builder as the network `name`, with `placements` places for layer kinds."""
 
     def register(build: Decorated) -> Decorated:
-        entry = Network(name, build, placements, _source(build))
+        entry = Network(name, build, placements, source_of(build))
         _claim("network", name, entry.source, NETWORKS.get(name))
         NETWORKS[name] = entry
         return build
@@ -115,6 +115,7 @@ def _claim(what: str, name: str, source: str, taken: LayerKind | Network | None)
         raise LayerError(f"the {what} {name!r} of {source} is already registered by {taken.source}")
 
 
-def _source(build: Builder) -> str:
+def source_of(build: Callable[..., object]) -> str:
+    """The file that a function or class stands in."""
     code = getattr(build, "__code__", None)
     return str(code.co_filename) if code is not None else inspect.getfile(build)
