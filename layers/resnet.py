@@ -70,16 +70,21 @@ class Bottleneck(nn.Module):
         self.norm2 = nn.BatchNorm2d(self.middle.out_channels)
         self.last = Convolution2d(self.middle.out_channels, out, 1, bias=False)
         self.norm3 = nn.BatchNorm2d(out)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or in_channels != out:
-            projection = Convolution2d(in_channels, out, 1, stride=stride, bias=False)
-            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(out))
+        self.shortcut = shortcut(in_channels, out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm1(self.first(x)).relu_()
         y = self.norm2(self.middle(y)).relu_()
         y = self.norm3(self.last(y))
         return y.add_(self.shortcut(x)).relu_()  # type: ignore[no-any-return]
+
+
+def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """What a block adds its branch to: the input, or a 1x1 convolution of it where shapes differ."""
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    projection = Convolution2d(in_channels, out_channels, 1, stride=stride, bias=False)
+    return nn.Sequential(projection, nn.BatchNorm2d(out_channels))
 
 
 @network("resnet50", placements=4)

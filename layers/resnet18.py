@@ -6,6 +6,7 @@ from lrlc.layers.convolution import Convolution2d
 from lrlc.layers.geometry import make_geometry
 from lrlc.layers.networks import Classifier, ImageShape, LayerFactory
 from lrlc.layers.registry import network
+from lrlc.layers.resnet import shortcut
 
 WIDTHS = (64, 128, 256, 512)
 """Of the four stages (He et al. 2016, table 1), each of two blocks; all but the first halve the image."""
@@ -61,10 +62,7 @@ class BasicBlock(nn.Module):
         self.second = layer(position, middle, width, 3, input_size=self.output_size, padding=1)
         self.out_channels: int = self.second.out_channels
         self.norm2 = nn.BatchNorm2d(self.out_channels)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or in_channels != self.out_channels:
-            projection = Convolution2d(in_channels, self.out_channels, 1, stride=stride, bias=False)
-            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(self.out_channels))
+        self.shortcut = shortcut(in_channels, self.out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm1(self.first(x)).relu_()
