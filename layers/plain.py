@@ -3,6 +3,9 @@
 Autograd keeps the K-fold activations of this form; the kernels in portable.py do not.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,6 +32,19 @@ def local(x: Tensor, filters: Tensor, geometry: Geometry) -> Tensor:
     columns = columns.view(N, C, kh * kw, H * W).transpose(1, 2).flatten(1, 2)
     y = columns.permute(2, 0, 1) @ filters  # (P, N, C_out)
     return y.permute(1, 2, 0).reshape(N, filters.shape[2], H, W)
+
+
+def gradients(
+    operator: Callable[..., Tensor], geometry: Geometry, grad: Tensor, *inputs: Tensor
+) -> tuple[Tensor, ...]:
+    """Those of `combined` or `local` at `inputs`, in a form that can be differentiated again."""
+    found: tuple[Tensor, ...] = torch.func.vjp(partial(operator, geometry=geometry), *inputs)[1](grad)
+    return found
+
+
+def needed(found: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor | None]:
+    """Of gradients those that autograd asked for."""
+    return [each if need else None for each, need in zip(found, needs, strict=True)]
 
 
 def split_banks(basis: Tensor, rank: int) -> Tensor:

@@ -4,7 +4,6 @@ It keeps the K-fold activation for the backward pass, where the other kernels ke
 be the fastest for small batches. As a kernel of ops.combined, which keeps nothing, it convolves again.
 """
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -70,12 +69,11 @@ class _Keeping(Function):
         x, basis, weights, banks = ctx.saved_tensors
         needs = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # a gradient of the gradient
-            plainly = partial(plain.combined, geometry=ctx.geometry)
-            found = torch.func.vjp(plainly, x, basis, weights)[1](grad)
+            found = plain.gradients(plain.combined, ctx.geometry, grad, x, basis, weights)
         else:
             with torch.autocast(x.device.type, enabled=False):
                 found = _gradients(grad.to(x.dtype), x, basis, weights, banks, ctx.geometry, needs)
-        return *(each if needed else None for each, needed in zip(found, needs, strict=True)), None
+        return *plain.needed(found, needs), None
 
 
 def _banks(x: Tensor, basis: Tensor, geometry: Geometry) -> Tensor:
@@ -120,7 +118,6 @@ def _gradients(
             geometry.dilation, False, (0, 0), 1, (needs[0], needs[1], False),
         )  # fmt: skip
         if needs[0]:
-            top, _, left, _ = geometry.padding if inner.shape != x.shape else (0, 0, 0, 0)
-            of_x = of_inner[:, :, top : top + x.shape[2], left : left + x.shape[3]]
+            of_x = portable.unpad(of_inner, x, inner, geometry)
         of_basis = of_basis if needs[1] else basis.new_empty(0)
     return of_x, of_basis, of_weights

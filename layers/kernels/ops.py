@@ -7,7 +7,6 @@ computed.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -173,11 +172,11 @@ def _combined_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, basis, weights = ctx.saved_tensors
     needs = ctx.needs_input_grad[:3]
     if torch.is_grad_enabled():
-        plainly = partial(plain.combined, geometry=geometry_of(x, basis.shape[2:], *ctx.rest))
-        found = torch.func.vjp(plainly, x, basis, weights)[1](grad)
+        geometry = geometry_of(x, basis.shape[2:], *ctx.rest)
+        found = plain.gradients(plain.combined, geometry, grad, x, basis, weights)
     else:
         found = combined_backward(grad, x, basis, weights, *ctx.rest, needs)
-    return *_needed(found, needs), None, None, None
+    return *plain.needed(found, needs), None, None, None
 
 
 def _setup_local(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -189,15 +188,10 @@ def _local_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, filters = ctx.saved_tensors
     needs = ctx.needs_input_grad[:2]
     if torch.is_grad_enabled():
-        plainly = partial(plain.local, geometry=geometry_of(x, *ctx.rest))
-        found = torch.func.vjp(plainly, x, filters)[1](grad)
+        found = plain.gradients(plain.local, geometry_of(x, *ctx.rest), grad, x, filters)
     else:
         found = local_backward(grad, x, filters, *ctx.rest, needs)
-    return *_needed(found, needs), None, None, None, None
-
-
-def _needed(gradients: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor | None]:
-    return [g if need else None for g, need in zip(gradients, needs, strict=True)]
+    return *plain.needed(found, needs), None, None, None, None
 
 
 combined.register_autograd(_combined_gradients, setup_context=_setup_combined)

@@ -159,7 +159,7 @@ def _dependent_backward(
             if grad_inner is not None:
                 grad_inner += of_x
     return (
-        _unpad(grad_inner, x, inner, geometry) if grad_inner is not None else x.new_empty(0),
+        unpad(grad_inner, x, inner, geometry) if grad_inner is not None else x.new_empty(0),
         torch.cat(grad_banks) if needs[1] else basis.new_empty(0),
         torch.cat(grad_weights, 1).to(weights.dtype) if needs[2] else weights.new_empty(0),
     )
@@ -185,7 +185,7 @@ def _sparse_backward(
         return of_seen, of_basis, of_weights
     of_padded = torch.zeros_like(padded)
     of_padded[:, :, ::sh, ::sw] = of_seen
-    return _unpad(of_padded, x, padded, geometry), of_basis, of_weights
+    return unpad(of_padded, x, padded, geometry), of_basis, of_weights
 
 
 def _groups(x: Tensor) -> list[slice]:
@@ -250,7 +250,7 @@ class _Rows:
 
     def input_gradient(self, x: Tensor) -> Tensor:
         assert self.grad_x is not None
-        return _unpad(self.grad_x.permute(0, 3, 1, 2), x, self.x.permute(0, 3, 1, 2), self.geometry)
+        return unpad(self.grad_x.permute(0, 3, 1, 2), x, self.x.permute(0, 3, 1, 2), self.geometry)
 
 
 def _forward(rows: _Rows, x: Tensor, filters: Iterator[Tensor], geometry: Geometry) -> Tensor:
@@ -289,7 +289,8 @@ def _convolve(x: Tensor, bank: Tensor, padding: tuple[int, int], geometry: Geome
     return torch.conv2d(x, bank, None, geometry.stride, padding, geometry.dilation)
 
 
-def _unpad(grad: Tensor, x: Tensor, padded: Tensor, geometry: Geometry) -> Tensor:
+def unpad(grad: Tensor, x: Tensor, padded: Tensor, geometry: Geometry) -> Tensor:
+    """The gradient of `x` from that of `padded`, which is `x` itself or `x` with the padding around it."""
     if padded.shape != x.shape:
         top, _, left, _ = geometry.padding
         grad = grad[:, :, top : top + x.shape[2], left : left + x.shape[3]]
