@@ -28,18 +28,19 @@ def plan(
     """Show what a run would train, what is done, and how long the rest will take."""
     from lrlc.harness.named_store import file_or_recorded, place_of_results
     from lrlc.harness.plan.catalogue import open_study
-    from lrlc.harness.plan.machine import named_machine
+    from lrlc.harness.plan.machine import machine_at_hand, named_machine
     from lrlc.harness.run.plan_summary import summarise_plan
     from lrlc.results.store import Store
 
     if on and probe:
         raise UserError("--probe times batches on this machine; leave out --on")
-    machine = named_machine(on) if on else None
+    named = named_machine(on) if on else None
     opened = open_study(
         file_or_recorded(asked.study, asked.results, asked.profile),
         profile=asked.profile,
         overrides=asked.overrides or [],
     )
+    machine = named or machine_at_hand(opened.study.resources)
     store = Store(place_of_results(asked.results) / opened.study.name)
     summary = summarise_plan(opened, store, asked.data, probe=probe, on=machine)
     if as_json:
@@ -68,23 +69,23 @@ def _counts(summary: "PlanSummary") -> Iterator[str]:
         yield f"search: {summary.search_answered} of {counted(summary.search_suggestions, 'suggestion')} have rows"
 
 
-def _outlook(summary: "PlanSummary", on: "Machine | None") -> Iterator[str]:
+def _outlook(summary: "PlanSummary", machine: "Machine") -> Iterator[str]:
     if summary.wall_seconds:
         yield time_line(summary.wall_seconds, summary.machine, summary.slots, summary.gpu_hours)
         yield f"  from {_sources(summary)}"
     if summary.unknown:
-        here = "; `--probe` times a few batches" if "x " not in summary.machine else ""
-        hint = here if on is None else f"; {_timed_on(on)}"
-        yield f"no earlier row gives a time for {counted(summary.unknown, 'trial')}{hint}"
+        yield f"no earlier row gives a time for {counted(summary.unknown, 'trial')}{_hint(machine)}"
     if summary.wall_seconds or summary.unknown:
         yield f"disk: about {_size(summary.disk_bytes)}"
     yield from (f"claims: {line}" for line in summary.claims)
 
 
-def _timed_on(machine: "Machine") -> str:
-    """What would give a time for a device that is not here."""
+def _hint(machine: "Machine") -> str:
+    """What would give a time for trials that no row tells of."""
+    if not machine.is_named:
+        return "" if machine.is_gpu else "; `--probe` times a few batches"
     return (
-        f"rows of {machine.device} in a study below --results would, such as a few trials run on one "
+        f"; rows of {machine.device} in a study below --results would, such as a few trials run on one "
         f"(`lrlc adopt` takes over what a bundle's home holds), or `lrlc plan --probe` on a machine that has one"
     )
 
