@@ -17,16 +17,18 @@ FOLDER = "studies"
 
 @dataclass(frozen=True)
 class AskedStudy:
-    """A study as it was named, checked, with its file and how it is to be run."""
+    """A study as it was named, checked, with its file."""
 
     opened: OpenedStudy
     path: Path
-    profile: str | None
-    overrides: tuple[str, ...]
 
     @property
     def name(self) -> str:
         return self.opened.study.name
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        return self.opened.overrides
 
 
 def open_all(words: Sequence[str], profile: str | None) -> list[AskedStudy]:
@@ -37,7 +39,7 @@ def open_all(words: Sequence[str], profile: str | None) -> list[AskedStudy]:
     found: list[AskedStudy] = []
     for name, overrides in _with_overrides(words):
         opened = open_study(name, profile=profile, overrides=overrides)
-        asked = AskedStudy(opened, read_study(name)[1].resolve(), profile, tuple(overrides))
+        asked = AskedStudy(opened, read_study(name)[1].resolve())
         if asked.name in {other.name for other in found}:
             raise UserError(f"{asked.name}: two studies of this name would share one folder of results")
         _check_plugins(asked)
@@ -65,7 +67,8 @@ def copy_into(folder: Path, asked: AskedStudy) -> BundledStudy:
         copy = folder / place / path.relative_to(asked.path.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    return BundledStudy(asked.name, (place / asked.path.name).as_posix(), asked.profile, asked.overrides)
+    file = (place / asked.path.name).as_posix()
+    return BundledStudy(asked.name, file, asked.opened.profile, asked.overrides)
 
 
 def _with_overrides(words: Sequence[str]) -> list[tuple[str, list[str]]]:
