@@ -146,23 +146,26 @@ def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
 
 def figure_of(name: str, selection: Selection, inches: float | None = None) -> "Figure":
     """One figure, `inches` wide or as it needs, ready to be saved or shown in any format; raises NothingToDraw."""
-    _drawing(name)  # matplotlib is loaded without the user's settings before style imports it
-    from lrlc.results.figures.style import look
-
-    with look(selection.kinds, inches), _named_faults(name):
-        return laid_out(name, selection)
+    with _in_style(name, selection, inches) as figure:
+        return figure
 
 
 def render(
     name: str, selection: Selection, formats: Sequence[str], inches: float | None = None
 ) -> dict[str, bytes]:
     """Draw one figure, `inches` wide or as it needs, and return it in each format; raises NothingToDraw."""
+    with _in_style(name, selection, inches) as figure:
+        return {extension: _as_bytes(figure, extension) for extension in formats}
+
+
+@contextlib.contextmanager
+def _in_style(name: str, selection: Selection, inches: float | None) -> Iterator["Figure"]:
+    """The figure, to be saved within: how it looks is a setting of matplotlib's meanwhile."""
     _drawing(name)  # matplotlib is loaded without the user's settings before style imports it
     from lrlc.results.figures.style import look
 
     with look(selection.kinds, inches), _named_faults(name):
-        figure = laid_out(name, selection)
-        return {extension: _as_bytes(figure, extension) for extension in formats}
+        yield laid_out(name, selection)
 
 
 def laid_out(name: str, selection: Selection) -> "Figure":
