@@ -1,6 +1,7 @@
 """`lrlc show TRIAL`: one trial from its row alone; `--verify` trains it again and compares."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,9 +95,9 @@ def _curves(found: "FoundTrial") -> list[tuple[str, str]]:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """A bar a value, the lowest and the highest at the ends of the scale; of long curves every so manieth."""
+    """A bar a value, the lowest and the highest at the ends of the scale; of a long curve only every n-th value."""
     step = -(-len(values) // MOST_BARS)
-    shown = [value for value in values[step - 1 :: step] if value == value and abs(value) != float("inf")]
+    shown = [value for value in values[step - 1 :: step] if math.isfinite(value)]
     if not shown:
         return ""
     low, span = min(shown), max(shown) - min(shown)
