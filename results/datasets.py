@@ -5,7 +5,6 @@ those that weight maps were made for.
 store without it draws all the rest.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -14,7 +13,6 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lrlc.results import checksums, damage
 from lrlc.results.checksums import write_parquet
@@ -165,9 +163,7 @@ def _read(path: Location) -> DatasetSummary | Damage | None:
 
 
 def _parse(name: str, content: bytes) -> DatasetSummary:
-    if fault := checksums.fault(io.BytesIO(content), _place(name)):
-        raise ValueError(fault)
-    table = pq.read_table(io.BytesIO(content))
+    table = checksums.parquet_table(content, _place(name))
     if not VERSION.items() <= (table.schema.metadata or {}).items():
         raise ValueError("it was written by another version of lrlc, or by none")
     known = [field for field in SCHEMA if field.name in table.schema.names]

@@ -5,7 +5,6 @@ A plan's columns are `trial_id`; `stage`, which files of earlier versions lack: 
 are compared they read `tuned`. A trial that two stages ask for has two rows.
 """
 
-import io
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +15,6 @@ from urllib.parse import quote
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lrlc.results import checksums, damage
 from lrlc.results.checksums import write_parquet
@@ -134,9 +132,7 @@ def _read(root: Location, path: Location) -> PlanFile | Damage | None:
 
 
 def _parse(name: str, content: bytes) -> PlanFile:
-    if fault := checksums.fault(io.BytesIO(content), _place(name)):
-        raise ValueError(fault)
-    table = pq.read_table(io.BytesIO(content), read_dictionary=["stage", "tuned"])
+    table = checksums.parquet_table(content, _place(name), read_dictionary=["stage", "tuned"])
     told = json.loads((table.schema.metadata or {})[_PLAN_KEY])
     if _file_name(told["profile"]) != name:
         raise ValueError(f"it is the plan of profile {told['profile']!r}")

@@ -4,8 +4,10 @@ import dataclasses
 import io
 import subprocess
 import sys
+import threading
 from itertools import product
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import pyarrow as pa
@@ -292,6 +294,26 @@ def test_a_plan_selects_the_rows_of_its_profile(store: Store) -> None:
     assert store.plan() == {"a"}
     with pytest.raises(StoreError, match=r"'paper'.*default, gpu/large"):
         store.plan("paper")
+
+
+class _Watched(io.BytesIO):
+    """A file in memory that knows which threads have read it."""
+
+    threads: ClassVar[set[str]] = set()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.threads.add(threading.current_thread().name)
+        return super().read(size)
+
+
+def test_no_thread_holds_a_plan_when_the_command_that_read_it_ends(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that lets go of Python's memory while the interpreter ends aborts the process, with exit code 134."""
+    store.write_plan(None, ["a", "b"])
+    monkeypatch.setattr("lrlc.results.checksums.io.BytesIO", _Watched)
+    assert store.plan() == {"a", "b"}
+    assert _Watched.threads == {threading.current_thread().name}
 
 
 def test_what_the_study_asked_is_kept_per_profile(store: Store) -> None:

@@ -67,7 +67,7 @@ def _schema(path: Path) -> pa.Schema:
 
 def _values(path: Path, column: str) -> pa.ChunkedArray:
     try:
-        values = pq.read_table(path, columns=[column])[column]
+        values = pq.read_table(path, columns=[column])[column]  # noqa: TID251 - of a path, no Python object
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
     except (pa.ArrowException, OSError) as error:
