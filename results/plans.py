@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from lrlc.results import checksums, damage
 from lrlc.results.checksums import write_parquet
 from lrlc.results.damage import Damage
+from lrlc.results.errors import StoreError
 from lrlc.results.files import Location
 from lrlc.results.part_files import SUFFIX
 
@@ -114,6 +115,20 @@ def read_all(root: Location) -> dict[str, PlanFile]:
     """By profile; a file that is damaged is left out, and the next run writes it again."""
     plans = [kept for path in _paths(root) if (kept := damage.kept(_read(root, path))) is not None]
     return {plan.profile: plan for plan in plans}
+
+
+def of_profile(root: Location, profile: str | None) -> PlanFile | None:
+    """A profile's plan (None: the plan written last); None if no plan was ever written.
+
+    Raises StoreError for a profile that was never run.
+    """
+    known = read_all(root)
+    if profile is None:
+        return max(known.values(), key=lambda plan: plan.written_ns, default=None)
+    if profile not in known:
+        there = ", ".join(sorted(known)) or "none"
+        raise StoreError(f"{root}: no plan of profile {profile!r} here; run it first (plans here: {there})")
+    return known[profile]
 
 
 def damaged(root: Location) -> list[Damage]:

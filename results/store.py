@@ -17,33 +17,42 @@
 Each file carries a checksum of its content and place; those of earlier versions are accepted without one.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
-from lrlc.results import aside, compaction, datasets, environments, logs, models, note, plans, widths
+from lrlc.results import (
+    aside,
+    checkpoints,
+    compaction,
+    datasets,
+    environments,
+    frames,
+    logs,
+    models,
+    note,
+    plans,
+    widths,
+)
+from lrlc.results.committing import commit
 from lrlc.results.damage import Damage
 from lrlc.results.datasets import DatasetSummary
 from lrlc.results.environments import Environment
 from lrlc.results.errors import StoreError
 from lrlc.results.files import Location, locate
 from lrlc.results.importance import Importance
-from lrlc.results.part_files import Part, publish
-from lrlc.results.parts import discard, load, new_name
-from lrlc.results.plans import PlanFile, Stage, StagedPlan
+from lrlc.results.parts import load
+from lrlc.results.plans import Stage, StagedPlan
 from lrlc.results.profiles import DEFAULT_PROFILE, IMPORTANCE, STUDY, TUNING, StudyRecord
-from lrlc.results.schema import BROKEN, COMPANIONS, SCHEMAS, TrialResult, TrialStatus, to_tables
-from lrlc.results.trial_ids import among
+from lrlc.results.schema import BROKEN, SCHEMAS, TrialResult, TrialStatus, to_tables
 from lrlc.results.tuning import Tuned
 from lrlc.results.widths import MeasuredWidth
 from lrlc.studies import Study
 from lrlc.studies.lines import masked
 
 __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
-
-CHECKPOINT_SUFFIX = ".pt"
 
 
 class Store:
@@ -69,7 +78,7 @@ class Store:
         latest = list({result.trial_id: result for result in results}.values())
         if not latest:
             return
-        self._commit_tables(to_tables(latest))
+        commit(self.root, to_tables(latest), self._before_writing)
 
     def copy_from(self, other: "Store", trial_ids: Collection[str]) -> None:
         """Add the rows that another study has of these trials, as one part like any commit, and what they printed."""
@@ -78,21 +87,9 @@ class Store:
             for table, schema in SCHEMAS.items()
         }
         if len(tables["trials"]):
-            self._commit_tables(tables)
+            commit(self.root, tables, self._before_writing)
         for trial_id in logs.trials(other.root).intersection(trial_ids):
             logs.copy(other.root, trial_id, self.root)
-
-    def _commit_tables(self, tables: Mapping[str, pa.Table]) -> None:
-        name = new_name(self.root)
-        part = Part(name, {table: len(tables[table]) for table in COMPANIONS}, frozenset())
-        try:
-            for table in SCHEMAS:  # the trials come last: their file is the commit
-                if len(tables[table]):
-                    self._before_writing()
-                    publish(self.root, table, part, [tables[table]])
-        except StoreError:
-            discard(self.root, name)
-            raise
 
     def trials(
         self, columns: Collection[str] | None = None, categories: Collection[str] = ()
@@ -102,7 +99,7 @@ class Store:
         Where a trial was committed more than once a finished row stands before any other, then the latest.
         Text columns among `categories` are read as pandas categories, in alphabetical order.
         """
-        return _to_pandas(self._read("trials", columns, categories=categories), SCHEMAS["trials"])
+        return frames.read(self.root, "trials", columns, categories=categories)
 
     def curves(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """One row per epoch of the committed trials, or of `trial_ids` alone."""
@@ -137,17 +134,11 @@ class Store:
         new = [name for name in dict.fromkeys(names) if name not in rows.columns]
         if not new:
             return rows
-        found = self.metrics(list(rows["trial_id"]))
-        of_metric = {name: found[found["name"] == name] for name in new}
-        by_trial = {
-            name: dict(zip(each["trial_id"], each["value"], strict=True)) for name, each in of_metric.items()
-        }
-        columns = {name: rows["trial_id"].map(values).astype("float64") for name, values in by_trial.items()}
-        return rows.assign(**columns)
+        return frames.with_metrics(rows, self.metrics(list(rows["trial_id"])), new)
 
     def companion(self, table: str, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
         """The rows of a table beside `trials`, by its name: of the committed trials, or of `trial_ids` alone."""
-        return _to_pandas(self._read(table, trial_ids=trial_ids), SCHEMAS[table])
+        return frames.read(self.root, table, trial_ids=trial_ids)
 
     def table(self, name: str) -> pa.Table:
         """A whole table (`trials`, `curves`, ...) as Arrow, with its schema."""
@@ -187,18 +178,11 @@ class Store:
         `columns` and `categories` are those of `trials`; `stage` is one of results.plans.Stage. A training setting
         that was tuned reads 'tuned': each kind has its own best, and is compared at that.
         """
-        planned = self._plan_file(profile)
+        planned = plans.of_profile(self.root, profile)
         if planned is None:
             rows = self.trials(columns, categories)
             return rows if stage == Stage.GRID else rows[:0]
-        asked = SCHEMAS["trials"].names if columns is None else list(columns)
-        rows = self._read("trials", list(dict.fromkeys([*asked, "trial_id"])), categories=categories)
-        chosen = among(rows["trial_id"], planned.trial_ids(Stage(stage)))
-        rows = rows if chosen is None else rows.filter(chosen)
-        tuned = planned.tuned(Stage(stage))
-        if tuned.empty:
-            return _to_pandas(rows.select(asked), SCHEMAS["trials"])
-        return plans.mask(_to_pandas(rows, SCHEMAS["trials"]), tuned)[asked]
+        return frames.read_planned(self.root, planned, Stage(stage), columns, categories)
 
     def damaged(self) -> list[Damage]:
         """Files that cannot be read, are not what was written there, or are gone; reads go on without them."""
@@ -222,26 +206,20 @@ class Store:
 
     def checkpoints(self) -> set[str]:
         """The trials that left a checkpoint."""
-        return set((self.root / "checkpoints").names(CHECKPOINT_SUFFIX))
+        return checkpoints.trials(self.root)
 
     def checkpoint(self, trial_id: str) -> bytes | None:
         """A trial's last checkpoint, as it was saved; None if it is gone."""
-        try:
-            return self._checkpoint(trial_id).read()
-        except FileNotFoundError:
-            return None
+        return checkpoints.read(self.root, trial_id)
 
     def save_checkpoint(self, trial_id: str, content: bytes) -> None:
         """Keep a trial's checkpoint in place of its earlier one."""
         self._before_writing()
-        self._checkpoint(trial_id).replace(lambda file: file.write(content))
+        checkpoints.write(self.root, trial_id, content)
 
     def drop_checkpoint(self, trial_id: str) -> None:
-        """Forget a trial's checkpoint."""
-        self._checkpoint(trial_id).remove()
-
-    def _checkpoint(self, trial_id: str) -> Location:
-        return self.root / "checkpoints" / f"{trial_id}{CHECKPOINT_SUFFIX}"
+        """Delete a trial's checkpoint."""
+        checkpoints.path(self.root, trial_id).remove()
 
     def keep_model(self, trial_id: str, what: str, content: bytes) -> None:
         """Keep a trained network's weights, a file of safetensors, in place of an earlier one of the trial."""
@@ -296,28 +274,17 @@ class Store:
 
         Raises StoreError for a profile that was never run.
         """
-        planned = self._plan_file(profile)
+        planned = plans.of_profile(self.root, profile)
         return None if planned is None else set(planned.trial_ids(stage).to_pylist())
 
     def staged_plan(self, profile: str | None = None) -> StagedPlan | None:
         """`plan` with its stages and tuned settings."""
-        planned = self._plan_file(profile)
+        planned = plans.of_profile(self.root, profile)
         return None if planned is None else planned.plan()
 
     def plans(self) -> pa.Table:
         """The plans of all profiles: `profile`, `trial_id`, `stage` and `tuned`."""
         return plans.joined(plans.read_all(self.root))
-
-    def _plan_file(self, profile: str | None) -> PlanFile | None:
-        known = plans.read_all(self.root)
-        if profile is None:
-            return max(known.values(), key=lambda plan: plan.written_ns, default=None)
-        if profile not in known:
-            there = ", ".join(sorted(known)) or "none"
-            raise StoreError(
-                f"{self.root}: no plan of profile {profile!r} here; run it first (plans here: {there})"
-            )
-        return known[profile]
 
     def write_dataset(self, summary: DatasetSummary) -> None:
         """Note what figures need of a data set, in place of an earlier note."""
@@ -384,32 +351,3 @@ class Store:
     def _profile(self, profile: str | None) -> str:
         asked = self.study(profile)
         return asked.profile if asked else DEFAULT_PROFILE
-
-    def _read(
-        self,
-        table: str,
-        columns: Collection[str] | None = None,
-        trial_ids: Collection[str] | None = None,
-        categories: Collection[str] = (),
-    ) -> pa.Table:
-        schema = SCHEMAS[table]
-        wanted = schema.names if columns is None else list(columns)
-        unknown = sorted(set(wanted) - set(schema.names))
-        if unknown:
-            raise StoreError(
-                f"the {table} table has no column {unknown[0]!r}; it has {', '.join(schema.names)}"
-            )
-        return load(self.root, table, wanted, trial_ids, categories).table.select(wanted)
-
-
-def _to_pandas(table: pa.Table, schema: pa.Schema) -> pd.DataFrame:
-    """Nullable integers as float64 whether or not one is null now, so that a column's type never changes."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_integer(field.type) and schema.field(field.name).nullable:
-            table = table.set_column(index, field.name, table[field.name].cast(pa.float64()))
-    frame: pd.DataFrame = table.to_pandas()
-    for name in frame.columns[frame.dtypes == "category"]:
-        frame[name] = frame[name].cat.reorder_categories(
-            sorted(frame[name].cat.categories)
-        )  # they sort as texts
-    return frame

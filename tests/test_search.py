@@ -297,7 +297,7 @@ def test_constraints_reach_the_sampler_and_survive_a_lost_journal(
     built = {tuple(t.params.items()): t.constraints for t in run(*words, "search.trials=1")}
     assert built == {tuple(t.params.items()): pytest.approx(t.constraints) for t in told}
     run(few, "search.sampler=qmc", "search.trials=1")
-    assert "sampler qmc looks at no result, so at no constraint" in capfd.readouterr().err
+    assert "sampler qmc ignores all results, and so the constraints" in capfd.readouterr().err
 
 
 def test_a_user_s_own_storage_keeps_what_is_not_ours(run: Run, root: Path, tmp_path: Path) -> None:

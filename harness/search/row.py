@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lrlc.results.schema import TrialResult, TrialStatus
+from lrlc.results.store import Store
 from lrlc.studies.schema import SEARCHED_COLUMNS
 
 COLUMNS = (
@@ -68,6 +69,14 @@ def stored_rows(trials: pd.DataFrame, metrics: Sequence[str] = ()) -> dict[str, 
     records: Any = trials.to_dict("records")
     rows = (Row.of_table(record, metrics) for record in records)
     return {row.trial_id: row for row in rows}
+
+
+def accuracies(rows: Mapping[str, Row], store: Store) -> dict[str, list[float]]:
+    """Validation accuracy by epoch, by trial id: from the row where it has its curve, otherwise from the table."""
+    in_rows = {key: list(row.curve) for key, row in rows.items() if row.curve is not None}
+    curves = store.curves(rows.keys() - in_rows.keys()).sort_values("epoch")
+    stored = curves.groupby("trial_id")["validation_accuracy"].agg(list)
+    return in_rows | {str(key): list(values) for key, values in stored.items()}
 
 
 def _known(value: Any) -> Any:

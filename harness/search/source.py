@@ -1,43 +1,33 @@
 """The search: Optuna suggests, we train, rows decide.
 
 The rows are the truth and Optuna's storage is a view of them, with one Optuna study for each space and settings. A
-suggestion is told once all its seeds have ended; one that was made before is answered from its rows. Trials that a dead
-driver left RUNNING are failed and enqueued again; those that it told without committing their rows are trained again;
-suggestions that rows answer but Optuna does not know (after a lost journal, or in a wider space) are added.
+suggestion goes back to Optuna once all its seeds have ended; one that was made before is answered from its rows.
 """
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from typing import Any
+from collections.abc import Collection, Sequence
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
 from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plan.planning import Planner
+from lrlc.harness.search.asking import keys_waiting, suggest
 from lrlc.harness.search.importance import importances
 from lrlc.harness.search.journal import journal_folder
-from lrlc.harness.search.optuna_setup import (
-    BLIND_TO_CONDITIONS,
-    BLIND_TO_CONSTRAINTS,
-    make_sampler,
-    open_optuna,
-)
+from lrlc.harness.search.notices import say_nothing_is_left, say_notices
+from lrlc.harness.search.optuna_setup import open_optuna
 from lrlc.harness.search.outcome import outcome
-from lrlc.harness.search.row import COLUMNS, Row, stored_rows
-from lrlc.harness.search.space import Answer, Axis, Params, SearchSpace, Whole
-from lrlc.harness.search.suggestion import Key, Suggestion, key_of, mean_curve
-from lrlc.harness.search.told import ANSWERED, standing
-from lrlc.harness.text import counted, say
+from lrlc.harness.search.resume import resume
+from lrlc.harness.search.row import COLUMNS, Row, accuracies, stored_rows
+from lrlc.harness.search.space import SearchSpace
+from lrlc.harness.search.suggestion import Suggestion, final_accuracies, key_of, mean_curve
+from lrlc.harness.search.told import ANSWERED
 from lrlc.harness.trial import Trial
 from lrlc.results.importance import Importance
 from lrlc.results.plans import Stage, StagedPlan
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 from lrlc.results.store import DEFAULT_PROFILE, Store
-from lrlc.studies import Interval
 
 PLAN_SHARE = 0.02
 """Upper bound on the share of time that goes into rewriting the plan, which grows with the search."""
@@ -65,24 +55,20 @@ class SearchSource:
         self._claimed: set[str] = set()
         name = f"{opened.study.name}-{self._space.digest()}"
         self._optuna = open_optuna(name, self._search, self._epochs, journal_folder(store.root))
-        self._say_notices()
-        self._free_abandoned()
-        told = standing(self._optuna.get_trials(deepcopy=False))
-        told = self._without_those_to_retry(told, rows.keys() - self._rows.keys())
-        self._uncommitted = self._queue_uncommitted(told)
-        is_new = not told
-        if added := self._add_from_rows(told):  # and the sampler must not draw them again
-            told += added
-            self._optuna.sampler = make_sampler(self._search, len(self._optuna.get_trials(deepcopy=False)))
-        self._done, self._told = len(told), {key_of(trial.params) for trial in told}
+        say_notices(self._space)
+        resumed = resume(self._optuna, self._space, store, self._rows, rows.keys() - self._rows.keys())
+        self._queue.extend(resumed.uncommitted.values())
+        self._claimed |= resumed.uncommitted.keys()
+        self._uncommitted = len(resumed.uncommitted)
+        self._done, self._told = len(resumed.told), {key_of(trial.params) for trial in resumed.told}
         self._made = set(self._told)
-        answered = {trial_id for trial in told for trial_id in trial.user_attrs[ANSWERED]}
+        answered = {trial_id for trial in resumed.told for trial_id in trial.user_attrs[ANSWERED]}
         self._plan = store.staged_plan(profile or DEFAULT_PROFILE) or StagedPlan({})
         planned = self._plan.of_stage(Stage.GRID)
         self._planned, self._plan_size, self._plan_due = planned | answered, len(planned), 0.0
         self._write_plan()
-        if is_new:
-            self._say_if_nothing_is_left()
+        if resumed.is_new and self._told and self._is_answered:
+            say_nothing_is_left(self.done)
 
     @property
     def total(self) -> int:
@@ -164,12 +150,12 @@ class SearchSource:
 
     def _ask(self) -> None:
         asked = self._optuna.ask()
-        params = self._suggest(asked)
+        params = suggest(asked, self._space)
         while self._is_exhaustive and key_of(params) in self._made:
             self._optuna.tell(asked, state=TrialState.FAIL)
             self._enqueue_unmade()
             asked = self._optuna.ask()
-            params = self._suggest(asked)
+            params = suggest(asked, self._space)
         trials = self._space.trials(params, asked.number)
         known = {trial.id: self._rows[trial.id] for trial in trials if trial.id in self._rows}
         suggestion = Suggestion(asked, trials, known)
@@ -178,20 +164,13 @@ class SearchSource:
         self._planned |= {trial.id for trial in trials}
         self._write_plan()
         if known and suggestion.missing and self._search.pruner != "none":
-            suggestion.curves |= self._accuracies(known)
+            suggestion.curves |= accuracies(known, self._store)
             self._prune_if_seeds_lose(suggestion)
         if not suggestion.pruned:
             new = [trial for trial in suggestion.missing if trial.id not in self._claimed]
             self._claimed |= {trial.id for trial in new}
             self._queue.extend(new)
         self._tell_if_complete(suggestion)
-
-    def _suggest(self, asked: optuna.Trial) -> Params:
-        """Ask for the kind first, which decides what else is asked."""
-        params: Params = {"kind": _suggested(asked, "kind", self._space.axes["kind"])}
-        for name in self._space.asked(params):
-            params[name] = _suggested(asked, name, self._space.axes[name])
-        return params
 
     def _tell_if_complete(self, suggestion: Suggestion) -> None:
         if suggestion.pruned:
@@ -212,7 +191,7 @@ class SearchSource:
         """Wilcoxon compares suggestions seed by seed: a seed's final accuracy is its step's value."""
         if self._search.pruner != "wilcoxon" or suggestion.pruned:
             return []
-        suggestion.report(_finals(suggestion.trials, suggestion.rows))
+        suggestion.report(final_accuracies(suggestion.trials, suggestion.rows))
         lost = suggestion.reported and suggestion.asked.should_prune()
         return self._prune(suggestion) if lost else []
 
@@ -221,23 +200,24 @@ class SearchSource:
         """Whether each suggestion is to be made once."""
         return self._search.sampler == "brute_force"
 
+    @property
+    def _is_answered(self) -> bool:
+        """Whether rows answer all that is asked for, though the space holds more."""
+        size = self._space.size
+        return self.done >= self._space.total and (size is None or len(self._made) < size)
+
     def _is_exhausted(self) -> bool:
         """Brute force has suggested all there is, though some may still be training."""
         return self._is_exhaustive and len(self._made) >= (self._space.size or 0)
 
     def _enqueue_unmade(self) -> None:
         """Enqueue a suggestion that Optuna believes was made, though a driver died or a journal lost its end before."""
-        waiting = self._keys_waiting()
+        waiting = keys_waiting(self._optuna)
         for params in self._space.suggestions():
             if key_of(params) not in self._made:
                 if key_of(params) not in waiting:
                     self._optuna.enqueue_trial(params)
                 return
-
-    def _keys_waiting(self) -> set[Key]:
-        """The suggestions that were asked for and have not been made yet."""
-        waiting = self._optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return {key_of(trial.system_attrs.get("fixed_params", {})) for trial in waiting}
 
     def _write_plan(self, *, at_once: bool = False) -> None:
         started = time.monotonic()
@@ -247,143 +227,3 @@ class SearchSource:
             self._plan_size = len(self._planned)
             ended = time.monotonic()
             self._plan_due = ended + (ended - started) / PLAN_SHARE
-
-    def _free_abandoned(self) -> None:
-        """Fail the trials that a dead driver left RUNNING, and enqueue them again with the same values.
-
-        Values that were not yet suggested are drawn now: brute force cannot place a trial that ended half asked.
-        """
-        for left in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            params = self._suggest(optuna.trial.Trial(self._optuna, left._trial_id))
-            self._optuna.tell(left.number, state=TrialState.FAIL)
-            self._optuna.enqueue_trial(params)
-
-    def _without_those_to_retry(self, told: Sequence[FrozenTrial], lost: Set[str]) -> list[FrozenTrial]:
-        """The suggestions without those that failed with a row that no longer counts: they are asked for again."""
-        again = [trial for trial in told if not lost.isdisjoint(trial.user_attrs[ANSWERED])]
-        waiting = self._keys_waiting()
-        for trial in again:
-            if key_of(trial.params) not in waiting:
-                self._optuna.enqueue_trial(trial.params)
-        return [trial for trial in told if trial not in again]
-
-    def _queue_uncommitted(self, told: Iterable[FrozenTrial]) -> int:
-        """Train again the trials that a driver told Optuna of but died before committing; they are not told twice.
-
-        Returns how many trials that are.
-        """
-        lost: dict[str, Trial] = {}
-        for trial in told:
-            missing = {trial_id for trial_id in trial.user_attrs[ANSWERED] if trial_id not in self._rows}
-            if missing:
-                of_suggestion = self._space.trials(trial.params, trial.number)
-                lost |= {one.id: one for one in of_suggestion if one.id in missing}
-        self._queue.extend(lost.values())
-        self._claimed |= lost.keys()
-        return len(lost)
-
-    def _add_from_rows(self, told: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Add the suggestions that rows answer and Optuna does not know; ask for those they answer in part."""
-        known = {trial_id for trial in told for trial_id in trial.user_attrs[ANSWERED]}
-        answers = list(self._space.answers(self._rows, known))
-        whole = [answer for answer in answers if answer.is_whole]
-        steps = self._steps(whole)
-        added = [
-            self._as_told(answer, values, len(told) + number)
-            for number, (answer, values) in enumerate(zip(whole, steps, strict=True))
-        ]
-        self._optuna.add_trials(added)
-        asked = self._keys_waiting()
-        for answer in answers:
-            if not answer.is_whole and key_of(answer.params) not in asked:
-                self._optuna.enqueue_trial(answer.params)
-        return added
-
-    def _as_told(self, answer: Answer, steps: Mapping[int, float], number: int) -> FrozenTrial:
-        ended = outcome(list(answer.rows.values()), self._search)
-        distributions = {name: _distribution(self._space.axes[name]) for name in answer.params}
-        return create_trial(
-            params=answer.params,
-            distributions=distributions,
-            state=ended.state,
-            values=ended.values,
-            constraints=dict(ended.violations),
-            intermediate_values=dict(steps),
-            user_attrs={ANSWERED: sorted(answer.rows)},
-            system_attrs=_generation(self._optuna.sampler, number),
-        )
-
-    def _steps(self, answers: Sequence[Answer]) -> list[dict[int, float]]:
-        """What each suggestion would have reported to the pruner."""
-        if self._search.pruner == "none":
-            return [{} for _ in answers]
-        if self._search.pruner == "wilcoxon":
-            return [_finals(answer.trials, answer.rows) for answer in answers]
-        curves = self._accuracies({key: row for answer in answers for key, row in answer.rows.items()})
-        return [mean_curve([curves.get(key, []) for key in answer.rows]) for answer in answers]
-
-    def _accuracies(self, rows: Mapping[str, Row]) -> dict[str, list[float]]:
-        """Validation accuracy by epoch: of a row of this run from itself, of an earlier one from the table."""
-        found = {key: list(row.curve) for key, row in rows.items() if row.curve is not None}
-        curves = self._store.curves(rows.keys() - found.keys()).sort_values("epoch")
-        stored = curves.groupby("trial_id")["validation_accuracy"].agg(list)
-        return found | {str(key): list(values) for key, values in stored.items()}
-
-    def _say_if_nothing_is_left(self) -> None:
-        """Of a space that is new, and of which rows already answer as many suggestions as are asked for."""
-        size = self._space.size
-        if self._told and self.done >= self._space.total and (size is None or len(self._made) < size):
-            done = f"all {self.done} suggestions" if self.done > 1 else "the one suggestion"
-            say(
-                f"search: rows answer {done} that search.trials asks for in this space; raise it "
-                "to explore what the space has gained"
-            )
-
-    def _say_notices(self) -> None:
-        """What a user might not expect of this sampler in this space, a line each."""
-        search, size = self._search, self._space.size
-        if size is not None and size < search.trials:
-            rest = "ends there" if search.sampler == "brute_force" else "answers the others from their rows"
-            say(
-                f"search: the space holds {counted(size, 'suggestion')}, {search.trials} are asked for; it {rest}"
-            )
-        if search.constraints and search.sampler in BLIND_TO_CONSTRAINTS:
-            say(
-                f"search: sampler {search.sampler} looks at no result, so at no constraint; tpe, gp, nsga2 do"
-            )
-        if self._space.is_conditional and search.sampler in BLIND_TO_CONDITIONS:
-            say(
-                f"search: sampler {search.sampler} draws at random what only some kinds have; tpe learns of it too"
-            )
-
-
-def _suggested(asked: optuna.Trial, name: str, axis: Axis) -> Any:
-    if isinstance(axis, Interval):
-        return asked.suggest_float(name, axis.low, axis.high, log=axis.log)
-    if isinstance(axis, Whole):
-        return asked.suggest_int(name, axis.low, axis.high, log=axis.log)
-    return asked.suggest_categorical(name, axis)
-
-
-def _distribution(axis: Axis) -> BaseDistribution:
-    if isinstance(axis, Interval):
-        return FloatDistribution(axis.low, axis.high, log=axis.log)
-    if isinstance(axis, Whole):
-        return IntDistribution(axis.low, axis.high, log=axis.log)
-    return CategoricalDistribution(axis)
-
-
-def _generation(sampler: BaseSampler, number: int) -> dict[str, int]:
-    """NSGA-II breeds from numbered generations alone (Optuna 5): without a number it would not see the trial."""
-    if not isinstance(sampler, NSGAIISampler):
-        return {}
-    return {sampler._get_generation_key(): number // (sampler.population_size or 1)}
-
-
-def _finals(trials: Sequence[Trial], rows: Mapping[str, Row]) -> dict[int, float]:
-    """By position of the seed, the final accuracy of those that finished."""
-    return {
-        step: rows[trial.id].metrics["validation_accuracy"]
-        for step, trial in enumerate(trials)
-        if trial.id in rows and rows[trial.id].status == TrialStatus.FINISHED
-    }

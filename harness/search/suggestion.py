@@ -1,4 +1,4 @@
-"""One question to Optuna, while its trials run."""
+"""One suggestion of Optuna while its trials run, and the accuracies that a pruner sees of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,15 @@ import optuna
 
 from lrlc.harness.search.row import Row
 from lrlc.harness.trial import Trial
+from lrlc.results.schema import TrialStatus
 
 Key = tuple[tuple[str, Any], ...]
-"""A suggestion's values, whatever their order."""
+"""A suggestion's values, in an order that does not depend on how they were drawn."""
 
 
 @dataclass
 class Suggestion:
-    """One question to Optuna: its trials (one a seed), the rows they have and the accuracies they reported."""
+    """One suggestion of Optuna: its trials (one per seed), their rows and the accuracies they reported."""
 
     asked: optuna.Trial
     trials: tuple[Trial, ...]
@@ -30,16 +31,25 @@ class Suggestion:
         return [trial for trial in self.trials if trial.id not in self.rows]
 
     def report(self, values: Mapping[int, float]) -> None:
-        """Tell the pruner of each step once; Optuna warns of the second time."""
+        """Report each step to the pruner once; Optuna warns if a step is reported twice."""
         for step in sorted(values.keys() - self.reported):
             self.asked.report(values[step], step)
             self.reported.add(step)
 
 
 def mean_curve(curves: Iterable[Sequence[float]]) -> dict[int, float]:
-    """By epoch, from 1, the mean over the seeds, as far as all of them have come."""
+    """Mean over the seeds by epoch, from 1, up to the last epoch that all of them have reached."""
     return {epoch: fmean(values) for epoch, values in enumerate(zip(*curves, strict=False), 1)}
 
 
 def key_of(params: Mapping[str, Any]) -> Key:
     return tuple(sorted(params.items()))
+
+
+def final_accuracies(trials: Sequence[Trial], rows: Mapping[str, Row]) -> dict[int, float]:
+    """The final validation accuracy of each trial that finished, by the position of its seed."""
+    return {
+        step: rows[trial.id].metrics["validation_accuracy"]
+        for step, trial in enumerate(trials)
+        if trial.id in rows and rows[trial.id].status == TrialStatus.FINISHED
+    }
