@@ -80,7 +80,7 @@ def place_of_results(results: str) -> Location:
         raise UserError(f"--results {results!r}: expected a folder, file:///folder or s3://bucket/prefix")
     place = locate(results)
     if place.local is not None and not (there := _nearest(place.local)).is_dir():
-        raise UserError(f"--results {results}: {there} is no folder")
+        raise UserError(f"--results {results}: {there} is not a folder")
     return place
 
 

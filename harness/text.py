@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 
 def print_json(value: object) -> None:
-    """For a program to read; what is no number is null, since JSON knows no NaN."""
+    """For a program to read; what is not a number is null, since JSON knows no NaN."""
     print(json.dumps(_known(value), indent=2, allow_nan=False), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""A command line that no command takes, in one line: what is wrong with it, and where to read what is right."""
+"""One-line messages for a wrong command line: what is wrong, and where the correct usage is described."""
 
 import math
 
@@ -6,14 +6,14 @@ import typer
 
 
 def finite(value: float | None) -> float | None:
-    """For every option and argument that is a number with a point: neither infinite nor NaN."""
+    """Check that a floating-point option or argument is neither infinite nor NaN."""
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is no finite number")
+        raise typer.BadParameter(f"{value} is not a finite number")
     return value
 
 
 def fault(error: typer.TyperException) -> str | None:
-    """The line; None for a command that was called alone, for which its help has been shown."""
+    """The message; None for a command called without arguments, whose help has already been shown."""
     said = " ".join(error.format_message().split()).rstrip(".")
     if not said:
         return None

@@ -67,7 +67,7 @@ class StudyResults:
 
     @property
     def stale(self) -> pd.DataFrame:
-        """Trials that no plan asks for any more: the study's settings, its data or the code have changed since."""
+        """Trials that are no longer in any plan: the study's settings, its data or the code have changed."""
         rows = self.store.trials()
         return rows[rows["trial_id"].isin(self.store.unplanned())].reset_index(drop=True)
 

@@ -32,7 +32,7 @@ class StudyStatus:
     """Whether the plan is of pilots alone: the grid is planned once they have ended."""
     failures: tuple[Failure, ...]
     stale: tuple[str, ...]
-    """Trials with a row that no plan asks for any more."""
+    """Trials with a row that are no longer in any plan."""
     damaged: tuple[Damage, ...]
     set_aside: tuple[str, ...]
     """Files that were damaged and were moved away by a run."""

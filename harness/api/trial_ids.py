@@ -21,7 +21,7 @@ def full_id(prefix: str, known: Iterable[str], where: str, instead: str = "") ->
         )
     if len(found) > 1:
         raise UserError(
-            f"{prefix}: {len(found)} trials begin so: {', '.join(found[:4])}; give more of the id"
+            f"{prefix}: {len(found)} ids begin with this: {', '.join(found[:4])}; give more of the id"
         )
     return found[0]
 

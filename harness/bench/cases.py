@@ -1,4 +1,4 @@
-"""The layers that `lrlc bench layers` compares: ours by each path, and the formulations they are held against."""
+"""The layers that `lrlc bench layers` compares: ours by each path, and the formulations they are compared with."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Setting:
-    """One shape: 3x3 'valid' from `channels` to as many, inputs `size` square, as in the three-layer network."""
+    """One shape: 3x3 'valid' from `channels` to `channels` on `size` x `size` inputs, as in the three-layer network."""
 
     batch: int
     channels: int = 64
@@ -30,7 +30,7 @@ class Setting:
 @dataclass(frozen=True)
 class Case:
     """One candidate. `formulation` is a layer kind of ours, or 'authors', 'wide' or 'unfold'; `path` is default,
-    or one of those that dispatch.py chooses among: cpp, portable, banks.
+    or one of those that dispatch.py chooses from: cpp, portable, banks.
     """
 
     formulation: str
@@ -124,7 +124,7 @@ def _images(shape: tuple[int, ...], dtype: str, device: torch.device) -> Tensor:
 
 @contextmanager
 def forced(path: str) -> Iterator[None]:
-    """Take `path` where dispatch.py would choose; 'default' leaves the choice to it."""
+    """Use `path` instead of dispatch.py's choice; 'default' leaves the choice to it."""
     if path == "default":
         yield
         return

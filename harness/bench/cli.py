@@ -35,7 +35,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program t
 @bench_app.command("layers")
 def bench_layers(
     network: Annotated[
-        str, typer.Option(help="layer: one layer of the three-layer network; resnet50: that network.")
+        str, typer.Option(help="layer: one layer of the three-layer network; resnet50: the whole ResNet-50.")
     ] = "layer",
     batch: Batches = None,
     ranks: Ranks = "2,4,7",
@@ -43,9 +43,9 @@ def bench_layers(
     threads: Threads = None,
     dtype: Dtype = "float32",
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Input-dependent layers under torch.compile too.")
+        bool, typer.Option("--compile", help="Also measure input-dependent layers under torch.compile.")
     ] = False,
-    memory: Annotated[bool, typer.Option(help="Peak memory too.")] = True,
+    memory: Annotated[bool, typer.Option(help="Also measure peak memory.")] = True,
     only: Annotated[
         list[str] | None, typer.Option(help="A formulation to compare, such as lrlc; repeat for several.")
     ] = None,
@@ -78,7 +78,7 @@ def bench_layers(
 
 @bench_app.command("check")
 def bench_check() -> None:
-    """Compare the kernels that serve this machine with float64; exit code 1 where one is wrong."""
+    """Compare the kernels used on this machine with float64; exit code 1 if one is wrong."""
     import time
 
     from lrlc.harness.bench.gpu import report
@@ -112,7 +112,7 @@ def bench_kernels(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if registers spill to memory.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compile the Triton kernels for a GPU that need not be here; show registers, memory and the least time."""
+    """Compile the Triton kernels for any GPU, present or not; show registers, memory and a lower bound on the time."""
     from lrlc.harness.bench.kernels import DTYPES, KINDS, Problem, kernel_table, measure_kernels
 
     if dtype not in DTYPES:
@@ -168,7 +168,7 @@ def bench_precision(
 @bench_app.command("together")
 def bench_together(
     counts: Annotated[
-        str, typer.Option(help="Numbers of processes; those over the number of cores are left out.")
+        str, typer.Option(help="Numbers of processes to try; those above the number of cores are left out.")
     ] = "1,2,4,8,15",
     batch: Annotated[int, typer.Option(min=2, help="Images a batch.")] = 128,
     seconds: Annotated[
@@ -177,7 +177,7 @@ def bench_together(
     dtype: Dtype = "float32",
     as_json: AsJson = False,
 ) -> None:
-    """Time trials in several processes at once: how many of them train most images a second?"""
+    """Time trials in several processes at once: which number trains the most images per second?"""
     import os
 
     from lrlc.harness.bench.together import measure_together
@@ -202,7 +202,7 @@ def bench_overhead(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Time trials of zero seconds on a local Ray, from the driver to the committed row, and planning."""
+    """Time trials that take no time on a local Ray, from the driver to the committed row, and planning."""
     from lrlc.harness.bench.machine import find_device
     from lrlc.harness.cluster import ray_setup
 
@@ -227,7 +227,7 @@ def bench_tables(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Time reading a large store and drawing it, each in a process of its own."""
+    """Time reading a large store and drawing its figures, each in its own process."""
     from lrlc.harness.bench.machine import find_device
     from lrlc.harness.bench.tables import PARTS, measure_tables
 

@@ -1,4 +1,4 @@
-"""Compile recorded Triton launches for a GPU that need not be here, and read what each block of theirs takes."""
+"""Compile recorded Triton launches for any GPU, present or not, and read the resources that each block takes."""
 
 import importlib.util
 import re
@@ -28,7 +28,7 @@ TYPES = {
 @dataclass(frozen=True)
 class Compiled:
     """Registers and stack bytes of a thread (a stack above 0: registers spill to memory), shared bytes of a block,
-    blocks that fit a multiprocessor, and how often each tensor-core instruction stands in the machine code.
+    blocks that fit on a multiprocessor, and the count of each tensor-core instruction in the machine code.
     """
 
     kernel: str
@@ -40,7 +40,7 @@ class Compiled:
 
 
 def compile_launch(launch: Launch, capability: int) -> Compiled:
-    """The launch's kernel as its first call on such a GPU would compile it."""
+    """The launch's kernel, compiled as in its first call on such a GPU."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -81,7 +81,7 @@ def compile_launch(launch: Launch, capability: int) -> Compiled:
 
 
 def blocks_that_fit(capability: int, threads: int, registers: int, shared_bytes: int) -> int:
-    """Blocks that one multiprocessor can run at a time."""
+    """Blocks that one multiprocessor can run at once."""
     per_warp = -(-registers * 32 // 256) * 256  # registers are handed out to warps in units of 256
     warps = REGISTERS_PER_MULTIPROCESSOR // per_warp
     by_shared = SHARED_BYTES[capability] // (shared_bytes + 1024)
@@ -106,7 +106,7 @@ def _cuobjdump(option: str, file: str) -> str:
 
 @cache
 def tools() -> tuple[str, str]:
-    """The assembler and the disassembler that Triton brings, whether or not they are here."""
+    """The paths of the assembler and the disassembler shipped with Triton, which may not exist."""
     found = importlib.util.find_spec("triton")
     folder = Path(found.origin if found and found.origin else "triton").parent / "backends/nvidia/bin"
     return str(folder / "ptxas"), str(folder / "cuobjdump")

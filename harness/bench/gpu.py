@@ -34,7 +34,7 @@ OPERATORS = (*FIXED, *DEPENDENT, Operator("local"))
 ODD = (Shape(100, 64, 64, 14), Shape(33, 3, 64, 16, "same"), Shape(20, 64, 128, 9, "same", 2))
 """Shapes that no tile divides."""
 TIMED = (Shape(32, 64, 64, 10), Shape(256, 64, 64, 10))
-"""With the first of ODD, they compile the kernels that are timed."""
+"""With the first of ODD, these shapes compile the kernels that are timed."""
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def run_checks(dtypes: Sequence[str], workers: int) -> list[Check]:
-    """Every operator by each of our paths, each operator and dtype in one of `workers` processes."""
+    """Check every operator with each of our paths; each operator and dtype runs in one of `workers` processes."""
     groups = [(operator, dtype) for operator in OPERATORS for dtype in (*dtypes, "float32")]
     groups.sort(key=lambda group: -group[0].rank)
     context = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""The operators: exact against float64, repeatable to the bit, and on a GPU their times over a convolution's.
+"""The operators: compared with float64, checked for bitwise repeatability, and timed against a convolution on a GPU.
 
 Operators only, without the modules around them, so that little has to be installed: torch, triton and `layers`.
 """
@@ -36,7 +36,7 @@ IN_THE_INPUTS_DTYPE = ("banks", "authors", "portable")
 
 
 def checked_paths(paths: Sequence[str]) -> Sequence[str]:
-    """Those of `paths` that trials could take here: what LRLC_BACKEND forces, if it does."""
+    """The `paths` that trials could take here: only the one in LRLC_BACKEND if it is set."""
     forced = backend()
     return paths if forced == "auto" else [forced]
 
@@ -122,7 +122,7 @@ def authors(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Te
 
 @contextmanager
 def path(name: str) -> Iterator[None]:
-    """Compute by this path: one of LRLC_BACKEND's, or auto."""
+    """Use this path inside the context: a value of LRLC_BACKEND, or auto."""
     before = os.environ.get("LRLC_BACKEND")
     os.environ["LRLC_BACKEND"] = "portable" if name == "unfolded" else name
     try:
@@ -155,7 +155,7 @@ class Check:
 
 
 def check(operator: Operator, shape: Shape, dtype: str, by: str, device: str = "cuda") -> Check:
-    """Compare with float64 by way of torch's own convolutions; unwritten memory is NaN."""
+    """Compare with torch's own convolutions in float64; memory that is never written is NaN."""
     torch.backends.cudnn.allow_tf32 = dtype == "tf32"
     torch.use_deterministic_algorithms(True, warn_only=True)  # also fills every new tensor with NaN
     tensors, ours, plainly = make(operator, shape, dtype, device)

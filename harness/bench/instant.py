@@ -1,4 +1,4 @@
-"""Trials that take no time, run by the real driver on Ray: what is left of them is what the harness costs."""
+"""Trials that take no time, run by the real driver on Ray, so that only the cost of the harness remains."""
 
 import math
 import os
@@ -23,7 +23,7 @@ from lrlc.results.store import Store
 
 
 class InstantWorker:
-    """Reports of a trial what a training of one epoch would, at once: its start, the epoch, its end."""
+    """Immediately reports what one epoch of training would: the start, the epoch and the end of the trial."""
 
     def __init__(self, settings: object) -> None:
         pass
@@ -34,7 +34,7 @@ class InstantWorker:
 
 
 def made_up_epoch(trial: Trial) -> EpochRecord:
-    """An epoch whose accuracy depends on the settings, so that a search has something to find."""
+    """An epoch whose accuracy depends on the settings, so that a search has something to optimise."""
     train = trial.config.train
     distance = abs(math.log10(train.learning_rate) + 1.5) + abs(train.momentum - 0.9)
     accuracy = 1 / (1 + distance + 0.1 * len(trial.config.placement))
@@ -48,16 +48,16 @@ def ended(known: TrialResult, trial: Trial) -> TrialResult:
 
 @dataclass(frozen=True)
 class InstantRun:
-    """A run of `trials` trials. Its clock starts when every worker stands ready."""
+    """A run of `trials` trials. Its clock starts when every worker is ready."""
 
     trials: int
     seconds: float
     ended_at: tuple[float, ...]
     """When each trial ended, in seconds of the clock."""
     resident_bytes: tuple[int, ...]
-    """The driver's memory when the clock starts, after a tenth of the trials and at the end; empty where unknown."""
+    """The driver's memory when the clock starts, after a tenth of the trials and at the end; empty if unknown."""
     parts: int
-    """Written while the clock ran, without the last one, which holds what was left."""
+    """Parts written while the clock ran, except the last one, which holds the remainder."""
     parts_compacted: int
 
     @property
@@ -66,7 +66,7 @@ class InstantRun:
 
 
 class _Clock:
-    """Starts when it is made; notes when trials end, and the driver's memory."""
+    """Starts on creation; records the end times of trials and the driver's memory."""
 
     def __init__(self, trials: int) -> None:
         self._tenth = max(1, trials // 10)
@@ -95,7 +95,7 @@ def run_grid(study: str, slots: int) -> InstantRun:
 
 
 def run_search(study: str, slots: int) -> InstantRun:
-    """Run `study` (YAML), a search of one seed a suggestion over what its grid of one trial names too."""
+    """Run `study` (YAML), a search with one seed per suggestion whose space includes its grid of one trial."""
     from lrlc.harness.search.source import SearchSource
 
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def run_search(study: str, slots: int) -> InstantRun:
 
 
 def open_text(study: str, folder: Path) -> tuple[OpenedStudy, Store]:
-    """A study given as text, and its table below `folder`, where the text is kept as study.yaml."""
+    """A study given as text, which is saved as study.yaml in `folder`, and its tables below that folder."""
     path = folder / "study.yaml"
     path.write_text(study)
     opened = open_study(str(path), profile=None, overrides=())
@@ -130,7 +130,7 @@ def _run(
 
 
 def _standing_executor(like: Trial, slots: int) -> RayExecutor:
-    """`slots` actors that stand ready for trials like `like`, on a Ray of our own, with a share of a core each."""
+    """`slots` actors ready for trials like `like`, on our own Ray, with a share of a core each."""
     connect("local")
     settings = WorkerSettings(None, (), cpu_share(slots), 0.0, math.inf)
     executor = RayExecutor(settings, study="overhead", max_in_flight=slots, worker=InstantWorker)
@@ -141,7 +141,7 @@ def _standing_executor(like: Trial, slots: int) -> RayExecutor:
 
 
 def cpu_share(slots: int) -> float:
-    """So many CPUs a slot that all fit on this machine."""
+    """CPUs per slot such that all slots fit on this machine."""
     return 1 / math.ceil(slots / (os.cpu_count() or 1))
 
 

@@ -1,4 +1,4 @@
-"""`lrlc bench kernels`: what each Triton kernel takes of a GPU, and its least time there; without the GPU."""
+"""`lrlc bench kernels`: the GPU resources of each Triton kernel and a lower bound on its time, without a GPU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lrlc.layers.kernels.triton_launch import Launch, recorded
 
 @dataclass(frozen=True)
 class Card:
-    """Data sheet's rates: dense tensor-core TFLOP/s by dtype, and TB/s of memory."""
+    """Rates from the data sheet: dense tensor-core TFLOP/s by dtype, and TB/s of memory."""
 
     name: str
     tflops: dict[str, float]
@@ -51,8 +51,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class KernelRow:
-    """One kernel of a forward and backward pass. FLOPs are the tensor cores' and count no padding of tiles; bytes are
-    each tensor's once. `roofline` is the larger of both times on the card, in microseconds, and `convolution` that of
+    """One kernel of a forward and backward pass. FLOPs are the tensor cores', without padding of tiles; bytes count
+    each tensor once. `roofline` is the larger of both times on the card, in microseconds, and `convolution` that of
     one pass of a plain convolution.
     """
 
@@ -68,7 +68,7 @@ class KernelRow:
 def measure_kernels(
     problem: Problem, ranks: Sequence[int], kinds: Sequence[str], target: str
 ) -> list[KernelRow]:
-    """Compile for `target` the kernels that this problem takes, and read what they need."""
+    """Compile the kernels of this problem for `target`, and read the resources they need."""
     if target not in TARGETS:
         raise UserError(f"--target: {target!r} is none of {', '.join(TARGETS)}")
     operators = [(kind, K) for kind in kinds for K in (ranks if kind != "local" else [1])]
@@ -81,7 +81,7 @@ def measure_kernels(
 
 
 def launches(problem: Problem, kind: str, K: int, target: str) -> list[Launch]:
-    """The launches of a forward and a backward pass, none of which runs."""
+    """The launches of a forward and a backward pass, recorded without running them."""
     from lrlc.layers.kernels import triton_kernels
 
     dtype, geometry = DTYPES[problem.dtype], problem.geometry

@@ -16,7 +16,7 @@ from lrlc.results.schema import COMPANIONS, CURVES, SCHEMAS, TrialStatus, to_tab
 from lrlc.results.store import Store
 
 ROWS_PER_PART = 100_000
-"""As compaction leaves them: it merges parts with fewer trials than this."""
+"""The size of parts after compaction, which merges parts with fewer trials than this."""
 
 STUDY = """
 name: tables
@@ -42,7 +42,7 @@ DEPTH = {"": 0.0, "1": 0.3, "2": 0.6, "3": 1.0, "1+2+3": 0.8}
 def make_store(rows: int, folder: Path) -> Store:
     """`rows` finished trials with two epochs each, in parts of ROWS_PER_PART, below `folder`.
 
-    Rows go through all cells with one seed before the next, as those of a run do.
+    Rows go through all cells with one seed before the next seed, as in a run.
     """
     opened, store = open_text(STUDY, folder)
     planned = Planner(opened, None).grid()
@@ -58,7 +58,7 @@ def make_store(rows: int, folder: Path) -> Store:
 
 
 def _part(cells: dict[str, pa.Table], rows: npt.NDArray[np.int64], number: int) -> dict[str, pa.Table]:
-    """The rows with these numbers; of a cell's many seeds each has an identity and measures of its own."""
+    """The rows with these numbers; each seed of a cell has its own identity and measurements."""
     noise, count = np.random.default_rng(number), len(rows)
     cell, seed = rows % len(cells["trials"]), rows // len(cells["trials"])
     ids = pa.array([noise.bytes(8).hex() for _ in rows], pa.string())
@@ -114,7 +114,7 @@ def _curves(ids: pa.Array, accuracy: npt.NDArray[np.float64]) -> pa.Table:
 
 
 def _accuracies(cells: pa.Table) -> npt.NDArray[np.float64]:
-    """What each cell reaches on average: more with rank, and less the more its images are shifted."""
+    """The mean accuracy of each cell, which rises with rank and falls with the shift of its images."""
     found = []
     for cell in cells.select(["kind", "rank", "placement", "translate"]).to_pylist():
         relaxed = 1 - np.exp(-((cell["rank"] or 1) - 1) / 1.5)
@@ -126,7 +126,7 @@ def _accuracies(cells: pa.Table) -> npt.NDArray[np.float64]:
 
 
 def _commit(store: Store, tables: Mapping[str, pa.Table]) -> None:
-    """As Store.commit does it, which would want a million TrialResults for it."""
+    """Write as Store.commit does, which would need a million TrialResults."""
     part = Part(new_name(store.root), {name: len(tables[name]) for name in COMPANIONS}, frozenset())
     for name in SCHEMAS:
         if len(tables[name]):

@@ -16,7 +16,7 @@ FORMULATIONS = ("lrlc", "authors", INPUT_DEPENDENT, "wide", "locally_connected",
 
 @dataclass(frozen=True)
 class Row:
-    """One ratio, the goal it is held against (None without one), and the memory ratio to the same peer."""
+    """One ratio, its goal (None without one), and the memory ratio to the same peer."""
 
     ratio: Ratio
     goal: float | None
@@ -59,7 +59,7 @@ class Wanted:
 
 
 def measure_layers(setting: Setting, wanted: Wanted, device: torch.device) -> LayersMeasured:
-    """Time every case interleaved and give the ratios that the goals speak of."""
+    """Time all cases interleaved and return the ratios that the goals refer to."""
     pairs = _pairs(wanted)
     paths = {case: _paths(case, device) for case in _ours(wanted)} if wanted.paths else {}
     cases = dict.fromkeys([case for pair in pairs for case in pair[:2]])
@@ -80,7 +80,7 @@ def _ours(wanted: Wanted) -> list[Case]:
 
 
 def _pairs(wanted: Wanted) -> list[tuple[Case, Case]]:
-    """Each case with the peer it is divided by."""
+    """Each case with the peer whose time it is divided by."""
     conv, local = Case("conv", wanted.dtype), Case("locally_connected", wanted.dtype)
     pairs = [(case, conv) for case in _ours(wanted)]
     pairs += [(replace(case, path="portable"), conv) for case in _ours(wanted)]
@@ -103,14 +103,14 @@ def _paths(case: Case, device: torch.device) -> list[Case]:
 
 
 def _choice(times: Times, case: Case, paths: Sequence[Case]) -> Choice:
-    """The default may be slower than the best only as far as their quartiles, both over that best, overlap."""
+    """The default may be slower than the best only if their quartiles, both relative to the best, overlap."""
     measured = [ratio(times, path.name, case.name) for path in paths]
     best = min(measured, key=lambda found: found.ratio)
     return Choice(case.name, best.name, best.high >= 1 / CLEARLY)
 
 
 CLEARLY = 1.05
-"""A path counts as faster than the default from this factor on, in three rounds of four."""
+"""A path counts as faster than the default if it is so by this factor in three of four rounds."""
 
 
 def _peaks(
@@ -126,7 +126,7 @@ def _over(peaks: dict[Case, int | None], case: Case, peer: Case) -> float | None
 
 
 def _goal(case: Case, peer: Case, setting: Setting) -> float | None:
-    """The most that the ratio should be, at the shape and on the kind of machine that the goals speak of."""
+    """Upper bound on the ratio, for the shape and kind of machine that the goals refer to."""
     rank = case.rank or 1
     if case.formulation == "unfold":
         return None

@@ -1,4 +1,4 @@
-"""The machine that a measurement speaks of."""
+"""A description of the machine that a measurement was taken on."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lrlc.harness import provenance
 
 @dataclass(frozen=True)
 class Machine:
-    """`load` is the number of runnable processes over the last minute (None where the system keeps none)."""
+    """`load` is the number of runnable processes over the last minute (None if the system does not report it)."""
 
     cpu: str
     instructions: str
@@ -38,7 +38,7 @@ def describe(device: torch.device) -> Machine:
 
 
 def find_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+    """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -1,4 +1,4 @@
-"""Peak memory of one forward and backward pass, over what its layer and inputs hold before."""
+"""Peak memory of one forward and backward pass, beyond that of its layer and inputs."""
 
 import multiprocessing
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def peak_bytes(
     if not RESET.exists():
         return [None] * len(cases)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lrlc.harness.bench.cases"])  # so that the children start at once
+    context.set_forkserver_preload(["lrlc.harness.bench.cases"])  # so that child processes start quickly
     peaks: list[int | None] = []
     for case in cases:
         with ProcessPoolExecutor(1, mp_context=context) as child:
@@ -35,7 +35,7 @@ def peak_bytes(
 def _on_gpu(case: Case, setting: Setting, device: torch.device) -> int:
     work = forward_backward(case, setting, device)
     work()
-    work()  # leaves the gradients of one pass behind, which the next drops first
+    work()  # leaves the gradients of one pass, which the next one drops first
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
     work()
@@ -49,7 +49,7 @@ def _resident_peak(case: Case, setting: Setting, threads: int) -> int | None:
     )()  # loads libraries
     work = forward_backward(case, setting, torch.device("cpu"))
     try:
-        RESET.write_text("5", "utf-8")  # sets the peak back to what is resident now
+        RESET.write_text("5", "utf-8")  # resets the peak to the current resident size
         before = status_bytes("VmRSS")
         work()
         return status_bytes("VmHWM") - before

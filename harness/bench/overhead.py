@@ -9,7 +9,7 @@ from lrlc.harness.bench.timing import quartiles
 
 PARTS = ("grid", "tune", "search", "resume", "plan")
 LAST_SUGGESTIONS = 100
-"""The end of a search is the mean over this many."""
+"""The cost at the end of a search is the mean over this many trials."""
 
 GRID = """
 name: overhead
@@ -40,7 +40,7 @@ train: {{epochs: 1}}
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many trials each part has; `parts` are some of PARTS."""
+    """Trials per part of the benchmark; `parts` are some of PARTS."""
 
     trials: Sequence[int]
     slots: int
@@ -54,9 +54,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number, its quartiles where it was taken more than once, and whether it meets its goal (None: it has none).
+    """A number, its quartiles if it was measured more than once, and whether it meets its goal (None without a goal).
 
-    `value` is None for what could not be measured; the note then says why.
+    `value` is None if it could not be measured; the note then says why.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Measure:
 
 
 def measure_overhead(wanted: Wanted) -> list[Measure]:
-    """Every part that is wanted, one after the other."""
+    """Run every requested part, one after the other."""
     found: list[Measure] = []
     if "grid" in wanted.parts or "tune" in wanted.parts:
         found += _grid_and_tune(wanted)
@@ -126,7 +126,7 @@ def _per_trial(trials: int, milliseconds: Sequence[float]) -> Measure:
 
 
 def of_longest(shortest: InstantRun, longest: InstantRun) -> list[Measure]:
-    """How a long run compares with a short one, what memory its driver keeps and which parts it writes."""
+    """How a long run compares with a short one, how much memory its driver keeps, and how many parts it writes."""
     found = []
     if longest is not shortest:
         growth = longest.ms_per_trial / shortest.ms_per_trial

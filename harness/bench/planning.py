@@ -1,4 +1,4 @@
-"""What planning and resuming cost, each in a process of its own."""
+"""The cost of planning and of resuming, each measured in its own process."""
 
 import multiprocessing
 import subprocess
@@ -56,7 +56,7 @@ class Resumed:
     opened: Planned
     plan_seconds: float
     command_seconds: float
-    """`lrlc plan` as a person runs it, from the shell and back."""
+    """`lrlc plan` as a user runs it, including the start from the shell."""
 
 
 def measure_planning(trials: int) -> Planned:

@@ -1,4 +1,4 @@
-"""What bfloat16 gains on this machine: training steps of the three-layer network in both precisions, interleaved."""
+"""The gain of bfloat16 on this machine: interleaved training steps of the three-layer network in both precisions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def measure_precision(
 
 
 def seconds_of_a_step(network: Network, size: int, batch: int, device: torch.device) -> float:
-    """In float32, the second of two: the first may compile kernels."""
+    """Time the second of two steps in float32, as the first may compile kernels."""
     step = _step(network, size, batch, "float32", device)
     step()
     return step()

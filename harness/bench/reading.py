@@ -1,4 +1,4 @@
-"""What a process of its own does to measure how a store is read. Imports nothing heavy before its clock runs."""
+"""The work of a separate process that measures reading a store. Imports nothing heavy before its clock starts."""
 
 import importlib
 import time
@@ -20,7 +20,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Work:
-    """One piece of work in a fresh process. Bytes are what the process held at most; None where unknown."""
+    """One piece of work in a fresh process. Bytes are the peak memory of the process; None if unknown."""
 
     import_seconds: float
     imported_bytes: int | None
@@ -29,7 +29,7 @@ class Work:
 
 
 def timed(part: str, root: str, out: str) -> Work:
-    """Read the store at `root` as the job `part` does, which writes to the folder `out`."""
+    """Read the store at `root` as in the job `part`, which writes to the folder `out`."""
     started = time.perf_counter()
     for library in LIBRARIES:
         importlib.import_module(library)

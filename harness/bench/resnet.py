@@ -1,4 +1,4 @@
-"""ResNet-50 at 224x224: what low-rank local connectivity costs against local connectivity (claim C7)."""
+"""ResNet-50 at 224x224: the cost of low-rank local connectivity compared with local connectivity (claim C7)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ BYTES_PER_PARAMETER = 8
 
 @dataclass(frozen=True)
 class NetworkRow:
-    """`step` is forward and backward over plain ResNet-50's; None where the network does not fit in memory or
+    """`step` is forward and backward relative to plain ResNet-50; None if the network does not fit in memory or
     was not run. `activation_bytes` is what autograd keeps per image beyond the parameters, in float32.
     """
 
@@ -32,7 +32,7 @@ class NetworkRow:
 def measure_resnet50(
     ranks: Sequence[int], batch: int, rounds: int, device: torch.device, image_size: int = 224
 ) -> list[NetworkRow]:
-    """Plain, LRLC at each rank, and locally connected; rounds=0 counts and does not time."""
+    """Plain, LRLC at each rank, and locally connected; rounds=0 counts without timing."""
     networks: list[tuple[str, str, int | None]] = [("conv", "conv", None)]
     networks += [(f"lrlc K={rank}", "lrlc", rank) for rank in ranks]
     networks.append(("locally_connected", "locally_connected", None))

@@ -1,4 +1,4 @@
-"""`lrlc bench check`: are the kernels that serve this machine right? Each is compared with float64, and runs twice."""
+"""`lrlc bench check`: are the kernels used on this machine correct? Each is compared with float64 and runs twice."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from lrlc.harness.bench.gpu import OPERATORS, run_checks
 from lrlc.harness.bench.gpu_operators import Check, Shape, check, checked_paths
 
 SHAPES = (Shape(20, 16, 24, 14), Shape(33, 3, 16, 12, "same"), Shape(16, 16, 32, 9, "same", 2))
-"""Shapes that no block of the C++ kernels divides, with images enough that the kernels are used."""
+"""Shapes not divisible by any block of the C++ kernels, with enough images for the kernels to be used."""
 PATHS = {
     "fixed": ("auto", "portable", "banks", "authors"), "dependent": ("auto", "portable", "authors"),
     "local": ("auto", "portable"),
@@ -19,7 +19,7 @@ GPU_DTYPES = ("bfloat16", "tf32")
 
 
 def check_kernels() -> list[Check]:
-    """Every operator by every path of this machine's device: on a GPU in several processes, which compile."""
+    """Check every operator with every path of this machine's device; on a GPU in several processes, as they compile."""
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         return run_checks(GPU_DTYPES, min(16, os.cpu_count() or 1))
@@ -35,7 +35,7 @@ def check_kernels() -> list[Check]:
 
 @contextmanager
 def _as_a_trial() -> Iterator[None]:
-    """On one thread, as a trial's worker is where a study says nothing else; torch is as it was afterwards."""
+    """Run on one thread, which is the default of a trial's worker; torch's setting is restored afterwards."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)
     try:

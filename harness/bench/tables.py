@@ -1,4 +1,4 @@
-"""What reading, aggregating and drawing a large store costs, each in a process of its own; with goals."""
+"""The cost of reading, aggregating and drawing a large store, each in its own process; with goals."""
 
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ NAMES = {
 
 
 def measure_tables(rows: int, rounds: int, parts: Sequence[str]) -> list[Measure]:
-    """Make a store of `rows` trials in a temporary folder, and read it as `plot`, `report` and `export` do."""
+    """Create a store of `rows` trials in a temporary folder, and read it as `plot`, `report` and `export` do."""
     found: list[Measure] = []
     with TemporaryDirectory() as folder:
         root = str(make_store(rows, Path(folder)).root)

@@ -1,4 +1,4 @@
-"""Interleaved timing: every candidate runs once a round, so that a busy machine slows all of them alike."""
+"""Interleaved timing: every candidate runs once per round, so a busy machine slows all of them alike."""
 
 import statistics
 import time
@@ -16,7 +16,7 @@ Times = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True)
 class Ratio:
-    """A candidate's time over its peer's in the same round: the median and the quartiles over the rounds."""
+    """The ratio of a candidate's time to its peer's in the same round: median and quartiles over the rounds."""
 
     name: str
     peer: str
@@ -43,7 +43,7 @@ def timed(work: Callable[[], object], device: torch.device) -> Step:
 def interleave(steps: Mapping[str, Step], rounds: int, warm_up: int = 1) -> Times:
     """The seconds of each step in each of `rounds` rounds, after `warm_up` rounds that do not count.
 
-    The order moves on by one place each round, so that none always follows the same other.
+    The order rotates by one place each round, so that no candidate always follows the same one.
     """
     names = list(steps)
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -57,7 +57,7 @@ def interleave(steps: Mapping[str, Step], rounds: int, warm_up: int = 1) -> Time
 
 
 def ratio(times: Times, name: str, peer: str) -> Ratio:
-    """How many times as long as `peer` the candidate `name` took."""
+    """The ratio of the candidate `name`'s time to that of `peer`."""
     each = [mine / its for mine, its in zip(times[name], times[peer], strict=True)]
     low, middle, high = quartiles(each)
     return Ratio(
@@ -72,7 +72,7 @@ def ratio(times: Times, name: str, peer: str) -> Ratio:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """The lower quartile, the median and the upper quartile; one value is all three."""
+    """The lower quartile, the median and the upper quartile; a single value is used for all three."""
     if len(values) == 1:
         return values[0], values[0], values[0]
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")

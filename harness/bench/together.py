@@ -1,4 +1,4 @@
-"""How many trials at once are fastest on this machine: processes that each train the same small network."""
+"""Which number of simultaneous trials is fastest on this machine: each process trains the same small network."""
 
 import multiprocessing
 import time
@@ -14,12 +14,12 @@ from lrlc.harness.training.allocator import keep_freed_memory
 
 WARM_UP_EPOCHS = 2
 EPOCHS = 100_000
-"""More than there is time for."""
+"""More epochs than there is time for."""
 
 
 @dataclass(frozen=True)
 class Together:
-    """Images a second of all `processes` together."""
+    """Images per second of all `processes` together."""
 
     processes: int
     images_per_second: float
@@ -44,12 +44,12 @@ def _measure(count: int, seconds: float, batch: int, precision: str, device: tor
         theirs.close()
     try:
         for ours, _ in pipes:
-            ours.recv()  # it stands ready
+            ours.recv()  # it is ready
         for ours, _ in pipes:
             ours.send(None)
         rate = sum(ours.recv() for ours, _ in pipes)
     except EOFError:
-        raise UserError(f"lrlc bench together: a process of {count} died; its error stands above") from None
+        raise UserError(f"lrlc bench together: a process of {count} died; its error is shown above") from None
     finally:
         for process in processes:
             process.kill()
@@ -58,7 +58,7 @@ def _measure(count: int, seconds: float, batch: int, precision: str, device: tor
 
 
 def _train(connection: Connection, seconds: float, batch: int, precision: str, device: str) -> None:
-    """Warm up, wait to be asked, then train for so long and tell how many images a second it were."""
+    """Warm up, wait for the start, then train for the given time and report the images per second."""
     keep_freed_memory()
     torch.set_num_threads(1)
     where = torch.device(device)

@@ -1,4 +1,4 @@
-"""The harness's training epoch against the loop that a researcher would write first."""
+"""The harness's training epoch compared with the simple loop that a researcher would write first."""
 
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -44,9 +44,9 @@ class TrainingMeasured:
 def measure_training(
     batches: Sequence[int], ranks: Sequence[int], precision: str, rounds: int, device: torch.device
 ) -> list[TrainingMeasured]:
-    """Epochs over random 32x32 RGB images, interleaved; the largest batch sets how many images an epoch has.
+    """Time interleaved epochs over random 32x32 RGB images; the largest batch determines the images per epoch.
 
-    The plain loop runs in a process of its own, which has none of the harness's settings but the thread count.
+    The plain loop runs in its own process, with none of the harness's settings except the thread count.
     """
     images = 2 * max(batches)
     dataset = random_dataset(images)
@@ -152,7 +152,7 @@ def _plain_network() -> nn.Sequential:
 
 
 class _PlainLoop:
-    """A process that trains a plain loop, an epoch each time it is asked."""
+    """A process with a plain training loop that trains one epoch per request."""
 
     def __init__(self, images: int, batch: int, device: torch.device) -> None:
         context = multiprocessing.get_context("spawn")
@@ -184,7 +184,7 @@ def _serve_plain_epochs(requests: Connection, images: int, batch: int, device: s
         while True:
             requests.recv()
             requests.send(epoch())
-    except EOFError:  # nobody asks any more
+    except EOFError:  # the parent has closed the pipe
         pass
 
 

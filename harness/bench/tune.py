@@ -1,4 +1,4 @@
-"""The peer of `lrlc bench overhead`: Ray Tune, with trials that return at once."""
+"""Ray Tune with trials that return immediately, for comparison in `lrlc bench overhead`."""
 
 import contextlib
 import sys
@@ -13,7 +13,7 @@ from lrlc.harness.run.ray_cluster import connect
 
 
 class _Instant(tune.Trainable):
-    """Ends with its first step; its actor serves the next trial."""
+    """Ends with its first step; its actor is reused for the next trial."""
 
     def step(self) -> dict[str, object]:
         return {"accuracy": 0.5, "done": True}
@@ -34,9 +34,9 @@ class _EndTimes(tune.Callback):
 
 
 def seconds_per_tune_trial(trials: int, slots: int) -> float:
-    """A grid of `trials` after the first of each actor, `slots` at a time, its actors used again and again.
+    """Run a grid of `trials` after the first one of each actor, `slots` at a time, reusing the actors.
 
-    Timed to the end of the last trial: what Tune writes after it is left out.
+    Timed until the end of the last trial, without the files that Tune writes afterwards.
     """
     connect("local")
     times = _EndTimes()

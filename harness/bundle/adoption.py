@@ -1,4 +1,4 @@
-"""What a run on another machine left, joined to a results folder here."""
+"""Merge the results of a run on another machine into a results folder here."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +12,13 @@ from lrlc.results.files import Location
 from lrlc.results.store import Store
 
 PLACES = ("", "home/results", "results")
-"""Where below the named folder its studies may lie: a results folder, a bundle, or what a bundle has to bring home."""
+"""Subfolders that may contain the studies: of a results folder, a bundle, or a bundle's home/."""
 
 
 def adopt_folder(folder: Path, results: Location) -> Iterator[Adopted]:
-    """Join every study below `folder` to the one of its name in `results`.
+    """Merge every study below `folder` into the one with its name in `results`.
 
-    UserError or StoreError, before anything is written, where there are none, or one cannot be joined.
+    UserError or StoreError, before anything is written, if there are none or one cannot be merged.
     """
     pairs = [(source, Store(results / source.root.name)) for source in stores_in(folder)]
     for source, target in pairs:
@@ -35,7 +35,7 @@ def adopt_folder(folder: Path, results: Location) -> Iterator[Adopted]:
 
 
 def stores_in(folder: Path) -> list[Store]:
-    """The studies' tables in a results folder, a bundle, what it has to bring home, or a study's own folder."""
+    """The studies' tables in a results folder, a bundle, its home/, or a study's own folder."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name a bundle, its home/, or a results folder")
     if (folder / "trials").is_dir():

@@ -20,15 +20,15 @@ from lrlc.harness.text import say
 DATA = "data"
 SCRIPT = "run.sh"
 CONTENTS = (wheels.FOLDER, DATA, bundled_studies.FOLDER)
-"""The folders of a bundle's files, which are what is cut into parts."""
+"""The folders of a bundle whose files are cut into parts."""
 
 
 def write_bundle(
     out: Path, studies: Sequence[AskedStudy], target: Target, data: Path | None, part_bytes: int | None
 ) -> Facts:
-    """Write the bundle into `out`, which appears whole; its files in parts of at most `part_bytes` where that is given.
+    """Write the bundle to `out`, which appears only when complete; in parts of at most `part_bytes` if that is given.
 
-    UserError, with nothing left behind, where `out` is there already or something cannot be had.
+    UserError, with nothing left behind, if `out` already exists or something is not available.
     """
     if out.exists():
         raise UserError(f"--out {out}: already exists; name a new folder, or delete it")
@@ -43,7 +43,7 @@ def write_bundle(
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files in the folder."""
+    """Total bytes of all files in the folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

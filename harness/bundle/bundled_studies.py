@@ -1,4 +1,4 @@
-"""The studies of a bundle: which are asked for, and their files in its folder."""
+"""The studies of a bundle: parsing the arguments, and copying their files."""
 
 import shutil
 from collections.abc import Sequence
@@ -32,9 +32,9 @@ class AskedStudy:
 
 
 def open_all(words: Sequence[str], profile: str | None) -> list[AskedStudy]:
-    """The studies that `words` name, each followed by its own KEY=VALUE overrides, with the profile.
+    """The studies named in `words`, each followed by its own KEY=VALUE overrides, with the profile.
 
-    StudyError or UserError, in one line, for what cannot be run on a machine without this one's files.
+    StudyError or UserError, in one line, for a study that could not run without this machine's files.
     """
     found: list[AskedStudy] = []
     for name, overrides in _with_overrides(words):
@@ -49,7 +49,7 @@ def open_all(words: Sequence[str], profile: str | None) -> list[AskedStudy]:
 
 
 def needed_extras(studies: Sequence[AskedStudy]) -> tuple[str, ...]:
-    """The extras of this lrlc without which one of the studies would not run."""
+    """The extras of lrlc that the studies need."""
     found: set[str] = set()
     for asked in studies:
         study = asked.opened.study
@@ -95,7 +95,7 @@ def _check_plugins(asked: AskedStudy) -> None:
 def _check_storage(asked: AskedStudy) -> None:
     for override in asked.overrides:
         if holds_secret(override):
-            raise UserError(f"{masked(override)}: the password would lie in the bundle; leave it out")
+            raise UserError(f"{masked(override)}: the password would be in the bundle; leave it out")
     search = asked.opened.study.search
     if search is not None and search.storage is not None:
         raise UserError(

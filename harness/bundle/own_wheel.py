@@ -1,4 +1,4 @@
-"""The wheel of this lrlc: built from the checkout that runs, or packed again from what is installed."""
+"""The wheel of the running lrlc: built from its checkout, or repacked from its installed files."""
 
 import base64
 import hashlib
@@ -36,7 +36,7 @@ def _built(top: Path, out: Path) -> Path:
 
 
 def _packed(installed: importlib.metadata.Distribution, out: Path) -> Path:
-    """A wheel of the files that the installed distribution records, without what its installation added."""
+    """A wheel of the files recorded by the installed distribution, without those added by its installation."""
     records, name = [], f"lrlc_bench-{installed.version}"
     path = out / f"{name}-py3-none-any.whl"
     added = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
@@ -54,7 +54,7 @@ def _packed(installed: importlib.metadata.Distribution, out: Path) -> Path:
 
 
 def last_error(told: str) -> str:
-    """What pip says last of what went wrong."""
+    """The last error line of pip's output."""
     lines = [line for line in told.strip().splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["pip failed without a word"])[-1]
+    return (errors or lines or ["pip failed without a message"])[-1]

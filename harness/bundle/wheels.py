@@ -1,4 +1,4 @@
-"""The wheels of a bundle: this lrlc's own, and pinned ones of all that it needs, for another machine's Python."""
+"""The wheels of a bundle: lrlc's own, and pinned ones of its dependencies, for another machine's Python."""
 
 import importlib.metadata
 import importlib.util
@@ -26,21 +26,21 @@ NEWEST_GLIBC = 28
 """Wheels for glibc 2.28 and older run on every Linux from 2019 on."""
 
 OF_TORCH = ("torch", "torchvision")
-"""Packages of one build: where torch is the other machine's, so is torchvision."""
+"""Packages that must match: if torch comes from the other machine, so does torchvision."""
 
 STAND_IN = "+elsewhere"
-"""The local version of wheels without content in their place: pip then leaves out what they alone need."""
+"""The local version of empty placeholder wheels: pip then leaves out dependencies that only they need."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The machine that a bundle is for, and what it brings along."""
+    """The machine that a bundle is for, and what it includes."""
 
     platform: str
     python: str
     torch: bool = True
     extras: tuple[str, ...] = ()
-    """Of this lrlc: ray, and what the studies need."""
+    """Extras of lrlc: ray, and those that the studies need."""
 
     def __post_init__(self) -> None:
         if self.platform not in MACHINES:
@@ -51,7 +51,7 @@ class Target:
 
     @property
     def pip_words(self) -> list[str]:
-        """What has pip choose wheels for that machine instead of this one."""
+        """Options that make pip choose wheels for that machine instead of this one."""
         machine = self.platform.partition("-")[2]
         tags = [f"manylinux_2_{minor}_{machine}" for minor in range(NEWEST_GLIBC, 4, -1)]
         tags += [f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")] + [f"linux_{machine}"]
@@ -60,15 +60,15 @@ class Target:
 
 
 def this_machine() -> str:
-    """The name of this machine's platform, or of the most usual one."""
+    """This machine's platform, or the most common one if it is not supported."""
     here = (platform.system(), platform.machine())
     return next((name for name, machine in MACHINES.items() if machine == here), "linux-x86_64")
 
 
 def fill(folder: Path, target: Target) -> None:
-    """Put all wheels, and pins.txt with their versions, into the new `folder`.
+    """Write all wheels, and pins.txt with their versions, to the new `folder`.
 
-    UserError where pip is missing here, or finds no wheel for the target.
+    UserError if pip is missing here or finds no wheel for the target.
     """
     if importlib.util.find_spec("pip") is None:
         raise UserError(
@@ -95,7 +95,7 @@ def fill(folder: Path, target: Target) -> None:
 
 
 def known_versions() -> dict[str, str]:
-    """The version of every package: as constraints.txt of the checkout pins it, else as it is installed here."""
+    """The version of every package: as pinned in the checkout's constraints.txt, else as installed here."""
     top = checkout()
     installed: dict[str, str] = {
         canonicalize_name(each.name): each.version.partition("+")[0]
@@ -110,7 +110,7 @@ def known_versions() -> dict[str, str]:
 
 
 def oldest_torch(own: Path) -> str:
-    """The version of torch that our wheel needs at least."""
+    """The minimum version of torch that our wheel needs."""
     with zipfile.ZipFile(own) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         lines = archive.read(name).decode().splitlines()
@@ -120,7 +120,7 @@ def oldest_torch(own: Path) -> str:
 
 
 def _stand_in(folder: Path, name: str, version: str) -> None:
-    """Write a wheel without content."""
+    """Write an empty wheel."""
     place = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{place}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
@@ -132,4 +132,4 @@ def _download(folder: Path, words: list[str]) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
     done = subprocess.run([*pip, "--dest", str(folder), *words], capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"the bundle's wheels cannot be had: {last_error(done.stderr)}")
+        raise UserError(f"the bundle's wheels are not available: {last_error(done.stderr)}")

@@ -1,1 +1,1 @@
-"""The command line: one module a group of commands, and what a person sees while a study runs."""
+"""The command line: one module per group of commands, and the output shown while a study runs."""

@@ -2,7 +2,7 @@
 `show | export-onnx` a trial; `submit | jobs | logs | stop` on a cluster, `bundle | adopt` for one without a network;
 `init | schema | data | list | doctor | bench`.
 
-Commands import what they need when they run: plotting needs no torch, and only Ray's own commands need Ray.
+Commands import their dependencies when they run: plotting needs no torch, and only the Ray commands need Ray.
 """
 
 import inspect
@@ -53,11 +53,11 @@ Version = Annotated[
 
 @app.callback()
 def before_commands(version: Version = False) -> None:
-    """Options of `lrlc` itself."""
+    """Options of `lrlc` that precede a command."""
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Prepare `command` for typer: a parameter that is a dataclass of options, as StudyOptions, becomes its fields."""
+    """Prepare `command` for typer: a parameter that is a dataclass of options becomes one parameter per field."""
     own = inspect.signature(command).parameters
     groups: dict[str, Any] = {
         name: each.annotation for name, each in own.items() if is_dataclass(each.annotation)
@@ -76,7 +76,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _options(parameter: inspect.Parameter, group: Any) -> list[inspect.Parameter]:
-    """The options of a parameter: the fields of its dataclass, or the parameter itself."""
+    """The options that a parameter stands for: the fields of its dataclass, or the parameter itself."""
     if group is None:
         return [parameter.replace(kind=parameter.KEYWORD_ONLY)]
     hints = get_type_hints(group, include_extras=True)
@@ -96,7 +96,7 @@ for command in (plan, run, retry, status):
 app.command(name="list")(installation.list_names)
 app.command()(installation.doctor)
 study_files.register(app)
-results_cli.register(app)  # after the commands that train, as --help lists them
+results_cli.register(app)  # after the commands that train, so that --help lists them in this order
 show_cli.register(app)
 onnx_cli.register(app)
 jobs_cli.register(app)
@@ -104,7 +104,7 @@ bundle_cli.register(app)
 
 
 def main() -> None:
-    """Run the command. What is the user's to mend is one line and exit code 2; our own fault keeps its traceback."""
+    """Run the command. User errors are printed in one line with exit code 2; bugs keep their traceback."""
     in_utf8()
     try:
         code = app(prog_name="lrlc", standalone_mode=False)

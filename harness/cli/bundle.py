@@ -1,4 +1,4 @@
-"""The commands about machines without a network: `lrlc bundle | adopt`."""
+"""The commands for machines without a network: `lrlc bundle | adopt`."""
 
 import re
 import sys
@@ -45,11 +45,11 @@ def bundle(
         bool, typer.Option("--without-ray", help="Leave out Ray, which run.sh does not need.")
     ] = False,
     without_torch: Annotated[
-        bool, typer.Option("--without-torch", help="Leave out torch, and use that of the Python there.")
+        bool, typer.Option("--without-torch", help="Leave out torch, and use the one installed there.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write studies, their data and all they need into a folder that runs on a machine without a network."""
+    """Write studies with their data and dependencies into a folder that runs on a machine without a network."""
     from lrlc.harness.bundle.build import SCRIPT, size, write_bundle
     from lrlc.harness.bundle.bundled_studies import needed_extras, open_all
     from lrlc.harness.bundle.wheels import Target, this_machine
@@ -77,7 +77,7 @@ def adopt(
     results: ResultsDir = RESULTS,
     as_json: AsJson = False,
 ) -> None:
-    """Join tables that were made elsewhere to those here; exit code 1 where some there are damaged."""
+    """Merge tables made elsewhere with those here; exit code 1 if some of them are damaged."""
     from lrlc.harness.bundle.adoption import adopt_folder
     from lrlc.harness.named_store import place_to_write
 
@@ -101,9 +101,9 @@ def _show(adopted: "Adopted") -> None:
     known = f", {adopted.known} known already" if adopted.known else ""
     show(f"{adopted.target.root}: {counted(len(adopted.joined), 'trial')} joined{known}")
     for each in adopted.damaged:
-        say(f"damaged, not joined: {each}; bring it again, or train its trials here")
+        say(f"damaged, not merged: {each}; copy it again, or train its trials here")
     for profile in adopted.kept_plans:
-        say(f"profile {profile}: planned otherwise there; the plan that is here stays")
+        say(f"profile {profile}: planned differently there; the plan here is kept")
 
 
 def _as_dict(adopted: "Adopted") -> dict[str, object]:

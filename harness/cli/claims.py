@@ -16,7 +16,7 @@ def as_json(judged: Sequence[Judged]) -> list[dict[str, object]]:
 
 
 def by_dataset(judged: Sequence[Judged]) -> list[str]:
-    """Lines: a verdict for each claim on each data set, and what the correction was made over."""
+    """Lines with a verdict for each claim on each data set, and the scope of the correction."""
     rows = [
         (claim.name if at == 0 else "", where, verdict)
         for claim in judged
@@ -31,7 +31,7 @@ def by_dataset(judged: Sequence[Judged]) -> list[str]:
 
 
 def shown(judged: Sequence[Judged]) -> list[str]:
-    """Lines: a claim, its tests in columns below, and why they are not decided."""
+    """Lines with a claim, its tests in columns, and the reasons for undecided ones."""
     columns = aligned([HEAD, *(_cells(finding) for claim in judged for finding in claim.findings)])
     table = iter(columns[1:])
     lines = ["  " + columns[0]]

@@ -22,14 +22,14 @@ HEAD = ("data set", "layer", "rank", "replaced", "A, %", "B, %", "A minus B, poi
 
 @dataclass(frozen=True)
 class ResultSet:
-    """Rows, and what is known of the regime of their cells."""
+    """Rows, and a function that gives the regime of their cells."""
 
     rows: pd.DataFrame
     regimes: Regimes = unknown
 
 
 def result_set(named: str, results: str) -> ResultSet:
-    """That of a study's folder, of a study under `results`, or of a CSV file; UserError if there is none."""
+    """The result set of a study's folder, a study under `results`, or a CSV file; UserError if there is none."""
     if named.endswith(".csv"):
         return ResultSet(read_csv(locate(named)))
     for place in (locate(named), locate(results) / named):
@@ -42,7 +42,7 @@ def result_set(named: str, results: str) -> ResultSet:
 
 
 def shown(compared: Sequence[ComparedCell], first: pd.DataFrame, second: pd.DataFrame) -> list[str]:
-    """A line for each cell; what else tells cells apart stands in columns of its own where it differs."""
+    """A line for each cell; other settings that distinguish cells get their own columns if they differ."""
     varying = _varying(compared)
     head = [*HEAD[:4], *(name.replace("_", " ") for name in varying), *HEAD[4:]]
     lines = aligned([head, *(_line(each, varying) for each in compared)])

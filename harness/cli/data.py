@@ -14,7 +14,7 @@ data_app = typer.Typer(help="List, check and fetch data sets.", no_args_is_help=
 
 @data_app.command("list")
 def data_list(data: DataDir = None, as_json: AsJson = False) -> None:
-    """List the known data sets and which are at hand."""
+    """List the known data sets and which are available here."""
     from lrlc.harness.data import describe_datasets
 
     found = describe_datasets(data)
@@ -27,7 +27,7 @@ def data_list(data: DataDir = None, as_json: AsJson = False) -> None:
 
 @data_app.command("check")
 def data_check(name: Annotated[str, typer.Argument(metavar="NAME")], data: DataDir = None) -> None:
-    """Decode a data set whole and report its counts, balance and digest."""
+    """Decode a whole data set and report its counts, balance and digest."""
     from lrlc.harness.data import check
 
     show(check(name, data))
@@ -48,13 +48,13 @@ def data_pack(
     study: StudyName,
     out: Annotated[
         Path,
-        typer.Option("--out", callback=as_written, help="The folder to write; name it with --data there."),
+        typer.Option("--out", callback=as_written, help="The folder to write; pass it as --data there."),
     ],
     overrides: Overrides = None,
     profile: ProfileName = None,
     data: DataDir = None,
 ) -> None:
-    """Write a study's data sets, decoded, into a folder for a machine that has not their files."""
+    """Write a study's data sets, decoded, into a folder for a machine without the original files."""
     from lrlc.harness.data import pack_dataset
     from lrlc.harness.plan.catalogue import open_study
     from lrlc.harness.plan.planning import studied_datasets

@@ -1,4 +1,4 @@
-"""What a run needs from this machine, looked at one by one."""
+"""Checks of what a run needs from this machine."""
 
 import importlib.metadata
 import importlib.util
@@ -18,12 +18,12 @@ from lrlc.harness.data.cache import cache_dir
 
 PRECISION_SECONDS, IMAGE, BATCH = 2.0, 16, 64
 WORTH_IT = 1.15
-"""How many times as fast bfloat16 must be to be worth its rounding."""
+"""The speed-up of bfloat16 over float32 from which it is worth its rounding errors."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`ok` is False where something is missing; `blocking` where no trial can run without it."""
+    """`ok` is False if something is missing, `blocking` is True if no trial can run without it."""
 
     what: str
     found: str
@@ -35,7 +35,7 @@ class Finding:
 
 
 def examine(data_dir: Path | None) -> list[Finding]:
-    """Look at packages, devices, Ray, data, cache and disk."""
+    """Check packages, devices, Ray, data, cache and disk."""
     return [
         _python(),
         *_packages(),
@@ -78,7 +78,7 @@ def _compiler() -> Finding:
 
 
 def _precision() -> Finding:
-    """Which precision trains faster, by two seconds of training steps of a typical network on one thread."""
+    """Which precision trains faster, according to two seconds of training a typical network on one thread."""
     if torch.cuda.is_available():
         return Finding("precision", "bfloat16 on the GPU, which train.precision: auto chooses")
     device, threads = torch.device("cpu"), torch.get_num_threads()
@@ -93,7 +93,7 @@ def _precision() -> Finding:
 
 
 def advised(gain: float) -> str:
-    """Which precision to set where bfloat16 trains at `gain` times the speed of float32."""
+    """Which precision to set if bfloat16 trains at `gain` times the speed of float32."""
     advice = "leave train.precision at auto, which is float32 here"
     if gain >= WORTH_IT:
         advice = "set train.precision to bfloat16 to use it"
@@ -118,7 +118,7 @@ def _data(data_dir: Path | None) -> list[Finding]:
     if data_dir is None:
         return [Finding("data", "no folder given (--data or LRLC_DATA); only digits can be used", ok=False)]
     if not data_dir.is_dir():
-        return [Finding("data", f"{data_dir} is no folder", ok=False)]
+        return [Finding("data", f"{data_dir} is not a folder", ok=False)]
     here = [entry.name for entry in describe_datasets(data_dir) if entry.present]
     return [Finding("data", f"{data_dir}: {', '.join(here)}", bool(here))]
 

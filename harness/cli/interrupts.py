@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a study runs: the first ends it after a commit, the second ends it at once."""
+"""Ctrl-C and SIGTERM while a study runs: the first one ends it after a commit, the second one immediately."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ ECHO_SECONDS = 0.1
 
 
 class Stopped(KeyboardInterrupt):
-    """The run was asked to stop; `exit_code` is the shell's, 128 and the signal's number."""
+    """The run was asked to stop; `exit_code` follows the shell's convention, 128 plus the signal number."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -28,8 +28,8 @@ class Stopped(KeyboardInterrupt):
 class Interrupts:
     """SIGINT and SIGTERM, which end a run by raising Stopped where its driver waits.
 
-    The driver is only ever left there, where it holds no result that is neither handled nor committed. A remote
-    wait ends within its timeout; one that trains in this process (`in_process`) is left at once.
+    The driver only stops there, where it holds no result that is neither handled nor committed. A remote
+    wait ends within its timeout; one that trains in this process (`in_process`) ends immediately.
     """
 
     def __init__(self, *, in_process: bool) -> None:
@@ -40,7 +40,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def may_stop(self) -> Iterator[None]:
-        """Surrounds a wait; raises Stopped once a signal has come."""
+        """Context for a wait; raises Stopped once a signal has arrived."""
         self._waiting = True
         try:
             if self._signum is not None:
@@ -59,7 +59,7 @@ class Interrupts:
             if now - self._asked_at > ECHO_SECONDS:
                 ray_watch.end_silently()
                 _write("stopped at once; rows committed so far are kept")
-                os._exit(128 + signum)  # Ray's processes on this machine end with their driver
+                os._exit(128 + signum)  # Ray's processes on this machine end with their driver.
             return
         self._signum, self._asked_at = signum, now
         again = "; Ctrl-C again stops at once" if signum == signal.SIGINT else ""
@@ -70,10 +70,10 @@ class Interrupts:
 
 @contextlib.contextmanager
 def stoppable(*, in_process: bool) -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
-    """What surrounds each wait of a driver that SIGINT and SIGTERM stop; the former handlers are back afterwards.
+    """The context for each wait of a driver that SIGINT and SIGTERM stop; restores the former handlers afterwards.
 
-    After a signal they are not: a second one still ends at once what is left to do, such as Ray's own end.
-    A signal that was ignored before, as SIGINT is in a shell's background, stays so.
+    After a signal they are not restored: a second one still ends the remaining work, such as stopping Ray, immediately.
+    A signal that was ignored before, such as SIGINT in a shell's background job, stays ignored.
     """
     interrupts = Interrupts(in_process=in_process)
     if threading.current_thread() is not threading.main_thread():
@@ -92,7 +92,7 @@ def stoppable(*, in_process: bool) -> Iterator[Callable[[], contextlib.AbstractC
 
 
 def _write(line: str) -> None:
-    """Straight to standard error: a signal may have come in the middle of a buffered write."""
-    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a live bar hides it
+    """Write directly to standard error: the signal may have interrupted a buffered write."""
+    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a live progress bar hides it
     with contextlib.suppress(OSError):
         os.write(2, f"{show_cursor}{line}\n".encode())

@@ -1,4 +1,4 @@
-"""The commands about jobs on a Ray cluster: `lrlc submit | jobs | logs | stop`."""
+"""The commands for jobs on a Ray cluster: `lrlc submit | jobs | logs | stop`."""
 
 import sys
 from functools import partial
@@ -51,7 +51,7 @@ def submit(
         str | None, typer.Option(help="An absolute folder on the cluster, or a URI such as s3://bucket/runs.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="The folder of data sets on the nodes; else their LRLC_DATA.")
+        str | None, typer.Option(help="The folder of data sets on the nodes; their LRLC_DATA by default.")
     ] = None,
     max_in_flight: MaxInFlight = None,
     follow: Annotated[
@@ -117,7 +117,7 @@ def logs(
     ] = None,
     results: ResultsDir = RESULTS,
 ) -> None:
-    """Show what a job has said or, with --trial, what one of a study's trials has printed."""
+    """Show a job's log or, with --trial, what one of a study's trials printed."""
     if trial is not None:
         show(trial_log(name, trial, results))
         return
@@ -133,7 +133,7 @@ def logs(
 
 
 def stop(name: JobName, address: Dashboard = DASHBOARD) -> None:
-    """Stop a job: what has finished is committed, and the same submission goes on from there."""
+    """Stop a job: finished trials are committed, and submitting it again resumes from there."""
     ray_setup.prepare(joins_cluster=True)
     from lrlc.harness.cluster.jobs import all_jobs, cluster, find
     from lrlc.harness.cluster.jobs import stop as stop_job
@@ -153,14 +153,14 @@ def register(app: typer.Typer) -> None:
 
 
 def _follow(job_id: str, address: str, *, log_to_stderr: bool = False) -> None:
-    """Show the log to the job's end; exit code 1 unless it succeeded. Ctrl-C leaves the job alone."""
+    """Follow the log until the job ends; exit code 1 unless it succeeded. Ctrl-C does not stop the job."""
     from lrlc.harness.cluster.jobs import cluster, follow
 
     try:
         with cluster(address) as client:
             job = follow(client, job_id, partial(pass_on, to=sys.stderr) if log_to_stderr else pass_on)
     except KeyboardInterrupt:
-        say(f"the job goes on; `lrlc logs {job_id} -f` shows it again, `lrlc stop {job_id}` ends it")
+        say(f"the job continues; `lrlc logs {job_id} -f` shows it again, `lrlc stop {job_id}` ends it")
         raise typer.Exit(130) from None
     say(f"{job.id}: {_ending(job)}")
     if job.status != "succeeded":

@@ -10,18 +10,16 @@ from lrlc.harness.text import show
 
 
 def export_onnx(
-    trial: Annotated[
-        str, typer.Argument(metavar="TRIAL", help="A trial's id, or as much of it as is unique.")
-    ],
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial's id, or a unique beginning of it.")],
     results: ResultsDir = RESULTS,
     best: Annotated[
         bool, typer.Option("--best", help="The weights of the best epoch rather than the last.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write; TRIAL.onnx if not said.")
+        Path | None, typer.Option(metavar="FILE", help="The file to write; TRIAL.onnx by default.")
     ] = None,
 ) -> None:
-    """Write a trained network as ONNX, compared with what it answers here; its study has to keep weights."""
+    """Write a trained network as ONNX, checked against its output here; its study must keep weights."""
     from lrlc import layers
     from lrlc.harness.api.trial import find_trial
     from lrlc.harness.run.kept_models import kept_model

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from lrlc.results import RESULTS as RESULTS  # the commands find it here, beside its option
+from lrlc.results import RESULTS as RESULTS  # re-exported for the commands, beside its option
 from lrlc.studies.paths import absolute, expanded
 
 
 def on_this_machine(path: Path | None) -> Path | None:
-    """Of an option whose folder workers elsewhere, or later commands, must find: `~` expanded, absolute."""
+    """Callback for a folder that remote workers or later commands must find: expands `~` and makes it absolute."""
     return path if path is None else absolute(path)
 
 
 def as_written(path: Path | None) -> Path | None:
-    """Of an option that this command alone reads: `~` expanded, else as the user will see it said."""
+    """Callback for an option that only this command reads: expands `~` and otherwise keeps the user's spelling."""
     return path if path is None else expanded(path)
 
 
@@ -35,7 +35,9 @@ LogTargets = Annotated[
         help="Log to tensorboard:FOLDER, mlflow:URI or wandb:PROJECT too; repeatable.",
     ),
 ]
-MaxInFlight = Annotated[int | None, typer.Option("--max-in-flight", min=1, help="Trials at once, at most.")]
+MaxInFlight = Annotated[
+    int | None, typer.Option("--max-in-flight", min=1, help="Upper bound on simultaneous trials.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option("--data", envvar="LRLC_DATA", callback=on_this_machine, help="The folder of data sets."),
@@ -48,7 +50,7 @@ OutDir = Annotated[
     typer.Option(
         "--out",
         callback=as_written,
-        help="Where to write; beside the tables by default, or in runs/STUDY where these are not local.",
+        help="Where to write; by default beside the tables, or in runs/STUDY if these are not local.",
     ),
 ]
 
@@ -66,7 +68,7 @@ class StudyOptions:
 
 @dataclass(frozen=True)
 class SlotOptions:
-    """Where trials run, and how many at a time."""
+    """Where trials run, and how many at once."""
 
     serial: Annotated[bool, typer.Option("--serial", help="In this process, one at a time, without Ray.")] = (
         False

@@ -1,4 +1,4 @@
-"""The frame around every command: the encoding it runs in, and the line that says what is the user's to mend."""
+"""Code around every command: the encoding it runs in, and one-line messages for user errors."""
 
 import errno
 import io
@@ -25,9 +25,9 @@ REFUSED = {
 
 
 def in_utf8() -> None:
-    """Files, names and what we say are UTF-8, whatever the locale; a letter that a terminal lacks is shown as `?`.
+    """Use UTF-8 for files, names and output in any locale; a character that the terminal lacks is shown as `?`.
 
-    Python chooses the encoding of file names once, when it starts: in another locale it is started again.
+    Python chooses the encoding of file names at startup, so it is restarted if the locale is not UTF-8.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     if sys.getfilesystemencoding().lower() not in ("utf-8", "utf8") and os.environ.get("PYTHONUTF8") != "1":
@@ -39,7 +39,7 @@ def in_utf8() -> None:
 
 
 def explained(error: Exception) -> str | None:
-    """What the user can mend, in one line; None for a fault of our own."""
+    """A user error in one line; None for a bug."""
     if isinstance(error, UserError | StoreError | StudyError) or _is_of_layers(error):
         return one_line(str(error))
     if isinstance(error, OSError):
@@ -48,16 +48,16 @@ def explained(error: Exception) -> str | None:
 
 
 def _is_of_layers(error: Exception) -> bool:
-    """Without importing the layers, and with them torch, for a command that needs neither."""
+    """Tests for a LayerError without importing the layers, and thus torch, for a command that needs neither."""
     layers = sys.modules.get("lrlc.layers")
     return layers is not None and isinstance(error, layers.LayerError)
 
 
 def _of_the_system(error: OSError) -> str | None:
-    """A path that the system refuses, or a full disk."""
+    """The message for a path that the system refuses, or for a full disk."""
     if error.errno in REFUSED and error.filename:
         return f"{error.filename}: {error.strerror}"
     if error.errno not in DISK_FULL:
         return plugins.blamed(error)
     where = f" at {error.filename}" if error.filename else ""
-    return f"the disk is full{where} ({error.strerror}); what was committed is kept, the same command goes on"
+    return f"the disk is full{where} ({error.strerror}); committed trials are kept, the same command resumes"

@@ -1,4 +1,4 @@
-"""`lrlc plan`: what a run would train, and how long that will take."""
+"""`lrlc plan`: what a run would train, and how long it would take."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def plan(
     asked: StudyOptions,
     probe: Annotated[
-        bool, typer.Option(help="Time a few batches here where no earlier row gives a time.")
+        bool, typer.Option(help="Time a few batches here if no earlier row gives a time.")
     ] = False,
     on: Annotated[
         str | None,
@@ -25,7 +25,7 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run would train, what is done, and how long the rest will take."""
+    """Show what a run would train, what is already done, and how long the rest will take."""
     from lrlc.harness.named_store import file_or_recorded, place_of_results
     from lrlc.harness.plan.catalogue import open_study
     from lrlc.harness.plan.machine import machine_at_hand, named_machine

@@ -1,4 +1,4 @@
-"""The commands about a study's tables: `lrlc plot | report | claims | compare | export`, without torch or Ray."""
+"""The commands for a study's tables: `lrlc plot | report | claims | compare | export`, without torch or Ray."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -30,12 +30,15 @@ def plot(
         typer.Option(metavar="PATTERN", help="Only these cells: 'LRLC*' or kind=lrlc,rank=4; repeatable."),
     ] = None,
     names: Annotated[
-        bool, typer.Option("--list", help="Print the figures' names, those of the study's plugins too.")
+        bool,
+        typer.Option(
+            "--list", help="Print the names of all figures, including those of the study's plugins."
+        ),
     ] = False,
 ) -> None:
-    """Draw every figure again from the tables alone; given its file, a study's plugins draw theirs.
+    """Draw all figures from the tables; given the study's file, also the figures of its plugins.
 
-    The exit code is 1 where a plugin's figure fails.
+    The exit code is 1 if a plugin's figure fails.
     """
     from lrlc.harness.named_store import beside, load_plugins, store_with_rows
     from lrlc.harness.plugins import load_of
@@ -94,9 +97,9 @@ def claims(
     profile: ProfileName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge studies' claims, as they were last run: supported, contradicted, undecided or out of regime, and why.
+    """Judge the claims of studies as last run: supported, contradicted, undecided or out of regime, and why.
 
-    Those of several studies share one correction, and a table of verdicts by data set stands first.
+    Claims of several studies share one correction; a table of verdicts by data set comes first.
     """
     from lrlc.harness.cli import claims as claims_cli
     from lrlc.harness.named_store import existing_store, stores_of
@@ -116,7 +119,7 @@ def claims(
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="A study's folder or name, or a CSV file.")],
     second: Annotated[
-        str, typer.Argument(metavar="B", help="Another, such as published numbers in a CSV file.")
+        str, typer.Argument(metavar="B", help="Another one, such as published numbers in a CSV file.")
     ],
     results: ResultsDir = RESULTS,
     margin: Annotated[
@@ -124,11 +127,11 @@ def compare(
         typer.Option(min=0, callback=finite, help="Points of accuracy that do not count in practice."),
     ] = None,
     any_regime: Annotated[
-        bool, typer.Option("--any-regime", help="Also judge networks that are known to be out of regime.")
+        bool, typer.Option("--any-regime", help="Also judge networks known to be out of regime.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set two result sets side by side, cell by cell: two commits, two machines, ours and published numbers."""
+    """Compare two result sets cell by cell: two commits, two machines, or yours and published numbers."""
     from lrlc.harness.cli import compare as compare_cli
     from lrlc.results.claims.compare import compare as compare_sets
     from lrlc.results.claims.compare import unknown

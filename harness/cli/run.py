@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lrlc.harness.run.slots import Slots
     from lrlc.results.schema import TrialStatus
 
-Verbose = Annotated[bool, typer.Option("--verbose", help="A line for every epoch of every trial.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print a line for every epoch of every trial.")]
 
 
 def run(
@@ -29,7 +29,7 @@ def run(
     budget_hours: Annotated[
         float | None,
         typer.Option(
-            min=0, callback=finite, help="With --until-decided: start no further look after this long."
+            min=0, callback=finite, help="With --until-decided: start no new look after this many hours."
         ),
     ] = None,
     verbose: Verbose = False,
@@ -52,7 +52,7 @@ def run(
 def retry(
     asked: StudyOptions,
     on: SlotOptions,
-    failed: Annotated[bool, typer.Option("--failed", help="Trials that an error stopped.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Trials stopped by an error.")] = False,
     timed_out: Annotated[
         bool, typer.Option("--timed-out", help="Trials that reached their time limit.")
     ] = False,
@@ -63,7 +63,7 @@ def retry(
     log: LogTargets = None,
     as_json: AsJson = False,
 ) -> None:
-    """Like run, and train again the trials that failed: all of them, or those that ended as the options say."""
+    """Like run, but also retrain failed trials: all of them, or those with the statuses in the options."""
     from lrlc.harness.run.phases import phases
     from lrlc.results.schema import BROKEN, TrialStatus
 
@@ -99,7 +99,7 @@ def _slots(on: SlotOptions) -> "Slots":
 
 
 def _watcher(verbose: bool, log: Sequence[str] | None) -> "Watcher":
-    """Shows the progress, and logs it to the trackers that are named; UserError for one that cannot be."""
+    """Shows the progress and logs it to the named trackers; UserError for an unusable tracker."""
     from lrlc.harness.loggers import logged, trackers
     from lrlc.harness.run.display import Display
 
@@ -107,9 +107,9 @@ def _watcher(verbose: bool, log: Sequence[str] | None) -> "Watcher":
 
 
 def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", watcher: "Watcher", as_json: bool) -> None:
-    """Run each to its end or to Ctrl-C or SIGTERM (exit code 130 or 143), then say what the table holds.
+    """Run each session until it ends or is stopped by Ctrl-C or SIGTERM (exit code 130 or 143), then print its counts.
 
-    The exit code is 1 where a trial of the plan has failed.
+    The exit code is 1 if a planned trial failed.
     """
     from lrlc.results.store import DEFAULT_PROFILE
 
@@ -121,7 +121,7 @@ def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", watcher: "Watcher"
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
         show(f"{session.store.root}: {listed or 'no rows'}")
     if exit_code:
-        say("stopped; finished trials are kept, the same command goes on")
+        say("stopped; finished trials are kept, the same command resumes")
         raise typer.Exit(exit_code)
     if failed := len(session.store.broken_trials(session.profile or DEFAULT_PROFILE)):
         say(f"{counted(failed, 'trial')} failed: `lrlc status` shows why, `lrlc retry` trains them again")
@@ -129,7 +129,7 @@ def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", watcher: "Watcher"
 
 
 def _train(sessions: "Iterator[RunSession]", slots: "Slots", watcher: "Watcher") -> "tuple[RunSession, int]":
-    """Run the sessions; the last one that was begun, and the exit code if a signal stopped it, else 0."""
+    """Run the sessions; returns the last one started, and the exit code if a signal stopped it, else 0."""
     from lrlc.harness.cli.interrupts import Stopped, stoppable
     from lrlc.harness.run.plan_summary import outlook_lines
     from lrlc.harness.run.slots import make_executor

@@ -1,4 +1,4 @@
-"""`lrlc status`: a study's rows, failures and damage, who runs it, and a search's best suggestions."""
+"""`lrlc status`: a study's rows, failures and damage, its running driver, and a search's best suggestions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,9 +32,9 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Keep updating until nothing is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a study's rows by status, its failures, damaged parts, who runs it and a search's best suggestions.
+    """Show a study's rows by status, failures, damaged parts, its running driver and a search's best suggestions.
 
-    With --watch [SECONDS] it goes on until nothing is missing, then shows them.
+    With --watch [SECONDS], follow the progress until nothing is missing, then show them.
     """
     from lrlc.harness.api.status import status_of
     from lrlc.harness.named_store import existing_store
@@ -61,7 +61,7 @@ def _show(study: str, store: "Store", found: "StudyStatus") -> None:
         show("  these are pilots; the grid's trials are planned when they have ended")
     show(f"  running: {found.driver}" if found.driver else "  no driver is running")
     if found.stale:
-        show(f"  {counted(len(found.stale), 'row')} of trials that no plan asks for any more")
+        show(f"  {counted(len(found.stale), 'row')} of trials that are no longer in any plan")
     for failure in found.failures:
         ending = failure.status.replace("_", " ")
         show(f"  {ending} {failure.trial_id}: {last_line(str(failure.error))}")
@@ -74,7 +74,7 @@ def _show(study: str, store: "Store", found: "StudyStatus") -> None:
 
 
 def _watch(study: str, results: str, seconds: float) -> None:
-    """Show the study's progress until nothing is missing; one that has no tables yet is waited for."""
+    """Show the study's progress until nothing is missing; waits for a study that has no tables yet."""
     from rich.console import Console
 
     from lrlc.harness.cli.watch import watch
@@ -88,7 +88,7 @@ def _watch(study: str, results: str, seconds: float) -> None:
 
 def _print_best(best: Sequence[dict[str, Any]]) -> None:
     if not best:
-        show("search: no suggestion with all its seeds finished keeps the constraints yet")
+        show("search: no complete suggestion satisfies the constraints yet")
         return
     show("search: the best suggestion" if len(best) == 1 else "search: no other suggestion beats these")
     lines = [[name.replace("_", " ") for name in best[0]]]

@@ -1,4 +1,4 @@
-"""The commands for whoever writes a study file: `lrlc init | schema`."""
+"""The commands for writing study files: `lrlc init | schema`."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def init(
         str, typer.Argument(metavar="NAME", help="The study's name; its file is NAME.yaml here.")
     ],
 ) -> None:
-    """Write a commented study to start from; it runs as it is, on digits, in under a minute."""
+    """Write a commented study to start from, which runs on digits in under a minute."""
     from lrlc.studies import shipped_studies
 
     name = name.removesuffix(".yaml")
@@ -33,12 +33,12 @@ def init(
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE.read_text("utf-8").replace("NAME", name))
     except FileExistsError:
-        raise UserError(f"{path}: exists already, and stays as it is; choose another name") from None
-    show(f"{path}: `lrlc run {path}` trains it, `lrlc report {path}` writes what came out")
+        raise UserError(f"{path}: already exists; choose another name") from None
+    show(f"{path}: `lrlc run {path}` trains it, `lrlc report {path}` writes its report")
 
 
 def schema() -> None:
-    """Print the JSON schema of study files, with which an editor completes and checks them."""
+    """Print the JSON schema of study files, for completion and checks in editors."""
     from lrlc.harness.plan.catalogue import catalogue
     from lrlc.studies.json_schema import json_schema
 

@@ -6,7 +6,7 @@ from lrlc.harness.text import counted
 
 
 def trial_log(study: str, prefix: str, results: str) -> str:
-    """All attempts of the trial whose id begins so; UserError where there is none, or where it printed nothing."""
+    """The output of all attempts of the trial whose id begins with `prefix`; UserError if there is none."""
     from lrlc.harness.named_store import existing_store
 
     store = existing_store(study, results)

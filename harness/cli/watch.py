@@ -1,4 +1,4 @@
-"""`lrlc status --watch`: a study's progress, read from its tables alone, so any machine that sees them can watch."""
+"""`lrlc status --watch`: a study's progress, read from its tables alone, so it works on any machine with access."""
 
 import contextlib
 import time
@@ -17,17 +17,17 @@ from lrlc.results.store import Store
 from lrlc.studies.lines import masked, printable
 
 WINDOWS = (timedelta(minutes=5), timedelta(hours=1))
-"""The rate is that of the last minutes, or of the last hour where those hold fewer rows than FEW_ROWS."""
+"""Windows for the rate: the last minutes, or the last hour if those have fewer rows than FEW_ROWS."""
 
 FEW_ROWS = 3
 
 SETTLED_SECONDS = 10.0
-"""A search plans its next trials when one ends: only after this long without any missing is it over."""
+"""A search plans its next trials when one ends, so it is over only if nothing has been missing for this long."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What the tables say now; `missing` is None where no plan was written yet."""
+    """The current state of the tables; `missing` is None if no plan has been written yet."""
 
     counts: dict[str, int]
     done: int
@@ -35,7 +35,7 @@ class View:
     rows_per_minute: float | None
     last_error: str | None
     is_of_pilots: bool = False
-    """Whether the grid is still to be planned, once its pilots have ended."""
+    """Whether the grid will only be planned once its pilots have ended."""
 
     @property
     def line(self) -> str:
@@ -76,7 +76,7 @@ def look(store: Store, now: datetime) -> View:
 
 
 def _rate(rows: pd.DataFrame, now: datetime) -> float | None:
-    """Rows a minute, from when they ended; over less than the window where the first trial began within it."""
+    """Rows per minute by their end times; over less than the window if the first trial began within it."""
     for window in WINDOWS:
         recent = rows[rows["ended_at"] > now - window]
         if len(recent) >= FEW_ROWS:
@@ -86,7 +86,7 @@ def _rate(rows: pd.DataFrame, now: datetime) -> float | None:
 
 
 def watch(store: Store, seconds: float, console: Console) -> None:
-    """Show the study every `seconds` until nothing is missing: in place in a terminal, else as lines that differ."""
+    """Show the study every `seconds` until nothing is missing: in place in a terminal, else a line per change."""
     shown: set[str] = set()
     settled_at: float | None = None
     with (

@@ -1,1 +1,1 @@
-"""A Ray cluster seen from outside: jobs, what they ship, what their nodes need."""
+"""Ray clusters as seen by a client: jobs, the files they ship and the environment of their nodes."""

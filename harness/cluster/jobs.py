@@ -1,6 +1,6 @@
-"""lrlc's jobs on a Ray cluster: reach the cluster, list its jobs, find one, follow its log, stop it.
+"""lrlc's jobs on a Ray cluster: connect, list jobs, find one, follow its log, stop it.
 
-It imports Ray: call `ray_setup.prepare` first.
+Imports Ray, so call `ray_setup.prepare` first.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ STUDY_KEY = "lrlc_study"
 """The entry of a Ray job's metadata that makes it one of ours."""
 
 STOP_SECONDS = 60
-"""How long a stopped driver has for its last commit before Ray kills it (3 s unless told)."""
+"""How long a stopped driver has for its last commit before Ray kills it (Ray's default is 3 s)."""
 
 ANSWER_SECONDS = 10
 
@@ -40,7 +40,7 @@ TALKATIVE = (
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
-"""Loggers of Ray that would mix lines of their own with ours."""
+"""Ray's loggers whose output would mix with ours."""
 
 SECONDS_BETWEEN_LOOKS = 0.3
 
@@ -82,8 +82,8 @@ def is_local(address: str) -> bool:
 
 @contextlib.contextmanager
 def cluster(address: str) -> Iterator[JobSubmissionClient]:
-    """A client of the cluster whose dashboard is at `address`; what goes wrong with it is a UserError of one line."""
-    # Ray obeys these two before the address it is given.
+    """A client for the cluster whose dashboard is at `address`; its errors are raised as one-line UserErrors."""
+    # Ray gives these two precedence over the address passed to it.
     for variable in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):
         os.environ.pop(variable, None)
     for name in TALKATIVE:
@@ -105,7 +105,7 @@ def cluster(address: str) -> Iterator[JobSubmissionClient]:
 
 
 def _reach_directly(url: str) -> None:
-    """No proxy for an address on this machine: it would look for the dashboard on its own."""
+    """Bypass proxies for an address on this machine: a proxy would look for the dashboard on itself."""
     if is_local(url):
         for name in ("no_proxy", "NO_PROXY"):
             hosts = [host for host in os.environ.get(name, "").split(",") if host]
@@ -113,7 +113,7 @@ def _reach_directly(url: str) -> None:
 
 
 def _through_proxy(url: str) -> str:
-    """What a line says of an address that was asked through a proxy."""
+    """The note in an error message about an address reached through a proxy."""
     parts = urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy is None or urllib.request.proxy_bypass(str(parts.hostname)):
@@ -127,11 +127,11 @@ def _url(address: str) -> str:
 
 
 def _look(url: str) -> None:
-    """Refuse an address where nothing answers in time: Ray's client would wait for minutes."""
+    """Refuse an address that does not answer in time: Ray's client would wait for minutes."""
     try:
         urllib.request.urlopen(f"{url}/api/version", timeout=ANSWER_SECONDS).close()
     except urllib.error.HTTPError:
-        return  # it answered; a token is checked by the client
+        return  # it answered; the client checks the token
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise UserError(
@@ -141,15 +141,15 @@ def _look(url: str) -> None:
 
 
 def all_jobs(client: JobSubmissionClient) -> list[Job]:
-    """Every job that `lrlc submit` made on the cluster, the latest last."""
+    """All jobs that `lrlc submit` created on the cluster, the latest last."""
     found = [_job(details) for details in client.list_jobs() if STUDY_KEY in (details.metadata or {})]
     return sorted(found, key=lambda job: (job.started_at or datetime.now(UTC), job.id))
 
 
 def find(jobs: list[Job], name: str, *, running_only: bool = False) -> Job:
-    """The job with this id, or the running, else the latest, job of this study.
+    """The job with this id, or else the study's running job, or else its latest one.
 
-    UserError where there is none, or where several run and only one can be meant.
+    UserError if there is none, or if several are running and the name is ambiguous.
     """
     for job in jobs:
         if job.id == name:
@@ -172,7 +172,7 @@ def look_up(client: JobSubmissionClient, job_id: str) -> Job:
 
 
 def follow(client: JobSubmissionClient, job_id: str, write: Callable[[str], object]) -> Job:
-    """Write the job's log as it grows; returns how the job ended. A broken connection is taken up again."""
+    """Write the job's log as it grows and return how the job ended; reconnects if the connection breaks."""
     shown = 0
     while True:
         try:
@@ -187,7 +187,7 @@ def follow(client: JobSubmissionClient, job_id: str, write: Callable[[str], obje
 
 
 async def _tail(client: JobSubmissionClient, job_id: str, shown: int, write: Callable[[str], object]) -> int:
-    """Write the log beyond its first `shown` characters; returns how many are written at the end."""
+    """Write the log after its first `shown` characters and return how many have been written in total."""
     read = 0
     async for text in client.tail_job_logs(job_id):
         write(text[max(0, shown - read) :])
@@ -196,7 +196,7 @@ async def _tail(client: JobSubmissionClient, job_id: str, shown: int, write: Cal
 
 
 def stop(client: JobSubmissionClient, job: Job) -> Job:
-    """Ask the driver to commit and end, and wait until it has; a job that has ended is returned as it is."""
+    """Ask the driver to commit and end, and wait for it; a job that has already ended is returned unchanged."""
     if not job.ended:
         client.stop_job(job.id)
     deadline = time.monotonic() + STOP_SECONDS + 30

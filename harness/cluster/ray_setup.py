@@ -1,4 +1,4 @@
-"""Ray's environment, set before Ray is imported: it reads these variables once, at import."""
+"""Ray's environment variables, set before Ray is imported, as it reads them only then."""
 
 import contextlib
 import importlib.util
@@ -17,17 +17,17 @@ NO_TOKEN = f"no Ray token found; {HOW_TO_GET_A_TOKEN}"
 
 
 KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "10000", "RAY_grpc_client_keepalive_timeout_ms": "20000"}
-"""A worker behind a link that fell over is noticed after half a minute; Ray's own are 5 and 2 minutes (Ray 2.60)."""
+"""Detect a worker behind a broken link after half a minute; Ray's defaults are 5 and 2 minutes (Ray 2.60)."""
 
 SHORT_FOLDER = "/tmp"
-"""Where Ray keeps its files if the folder for temporary files is too long for them."""
+"""Ray's folder if the path of the temporary folder is too long for its sockets."""
 
 SOCKET = "/ray/session_2026-11-26_14-20-21_925156_4194304/sockets/plasma_store"
 MOST_BYTES_OF_A_SOCKET = 107
 
 
 def token_source() -> str | None:
-    """Where Ray finds its token: RAY_AUTH_TOKEN, the file of RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token."""
+    """Where Ray reads its token: RAY_AUTH_TOKEN, the file in RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return "RAY_AUTH_TOKEN"
     path = Path(os.path.expanduser(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"))
@@ -35,14 +35,14 @@ def token_source() -> str | None:
 
 
 def wrong_token() -> str:
-    """What to say where the cluster knows another token than ours."""
+    """The error message if the cluster has a different token than ours."""
     return f"the cluster has another token than the one in {token_source()}; {HOW_TO_GET_A_TOKEN}"
 
 
 def prepare(*, joins_cluster: bool) -> None:
-    """Choose token authentication as `ray start` does, and send no usage reports unless asked to.
+    """Turn on token authentication as `ray start` does, and usage reports off unless they are requested.
 
-    `ray start` turns token authentication on where a token exists; a driver does not by itself (Ray 2.60).
+    `ray start` turns token authentication on if a token exists; a driver does not do so by itself (Ray 2.60).
     Raises UserError where Ray is not installed or authentication is on and no token is found.
     """
     if importlib.util.find_spec("ray") is None:
@@ -60,16 +60,16 @@ def prepare(*, joins_cluster: bool) -> None:
 
 
 def _prepare_own() -> None:
-    """A Ray of our own listens on loopback alone, and has a token that no file holds.
+    """Make the Ray that we start listen on loopback only, with a token that is in no file.
 
-    It has no dashboard, and so collects no metrics: it would keep series for each trial's name.
+    It has no dashboard and thus collects no metrics: these would keep a series per trial name.
     """
     os.environ.setdefault("RAY_enable_metrics_collection", "0")
     os.environ.setdefault(
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"
-    )  # its name for loopback (Ray 2.60), on Linux too
+    )  # Ray's name for loopback (2.60), also on Linux
     if not token_source():
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would write one that all users can read
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would write a file that all users can read
     if "RAY_TMPDIR" not in os.environ and not _fits_a_socket(tempfile.gettempdir()):
         os.environ["RAY_TMPDIR"] = SHORT_FOLDER
     if not _fits_a_socket(folder := os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()):
@@ -83,7 +83,7 @@ def _fits_a_socket(folder: str) -> bool:
 
 
 def _keep_to_oneself(source: str | None) -> None:
-    """Ray lets all users read a token file that it makes."""
+    """Restrict the token file: Ray creates it readable by all users."""
     if source is None or source == "RAY_AUTH_TOKEN":
         return
     with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""The file of `--runtime-env`: what the nodes need beyond their own Python, in Ray's own words.
+"""The file of `--runtime-env`: what the nodes need beyond their own Python, in Ray's format.
 
-It imports Ray: call `ray_setup.prepare` first.
+Imports Ray, so call `ray_setup.prepare` first.
 """
 
 from pathlib import Path
@@ -15,17 +15,17 @@ from lrlc.studies.yaml_text import YamlError, read_yaml_file
 FIELDS = sorted(field for field in RuntimeEnv.known_fields if not field.startswith("_"))
 
 LISTS = ("py_modules", "excludes")
-"""Lists of texts that ours are put before."""
+"""Lists of strings to which ours are prepended."""
 
 
 def read_runtime_env(file: Path) -> dict[str, Any]:
-    """The runtime environment in `file`; UserError, of one line, for what Ray would refuse or not look at."""
+    """The runtime environment in `file`; a one-line UserError for anything that Ray would refuse or ignore."""
     given = _mapping(file)
     for field in given:
         if field not in FIELDS:
             raise UserError(f"--runtime-env {file}: {field}: unknown key; {nearest(str(field), FIELDS)}")
     if isinstance(variables := given.get("env_vars"), dict):
-        # Ray takes texts alone, and a file says OMP_NUM_THREADS: 2.
+        # Ray only accepts strings, but a file may have OMP_NUM_THREADS: 2.
         given["env_vars"] = {name: _text(value) for name, value in variables.items()}
     for name in LISTS:
         if not _is_list_of_texts(given.get(name, [])):

@@ -1,6 +1,6 @@
-"""What Ray sends of a working folder, found by Ray's own rules before anything is sent.
+"""The files of a working folder that Ray would send, determined by Ray's rules before anything is sent.
 
-It imports Ray: call `ray_setup.prepare` first.
+Imports Ray, so call `ray_setup.prepare` first.
 """
 
 import logging
@@ -16,11 +16,11 @@ from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted, say
 
 _QUIET = logging.getLogger("lrlc.shipped")
-"""Ray's own would say at each look which ignore files it read."""
+"""Replaces Ray's logger, which would report the ignore files it read each time."""
 
 
 def check_sent(files: Sequence[Path], working_dir: Path, excludes: Sequence[str]) -> None:
-    """UserError for a file of the working folder that `excludes`, .gitignore or .rayignore keep from being sent."""
+    """UserError for a file in the working folder that `excludes`, .gitignore or .rayignore exclude."""
     if not files:
         return
     sent = {path.resolve() for path in _sent(working_dir, excludes)}
@@ -33,7 +33,7 @@ def check_sent(files: Sequence[Path], working_dir: Path, excludes: Sequence[str]
 
 
 def not_files(working_dir: Path, excludes: Sequence[str]) -> list[str]:
-    """Patterns for what would be sent and is neither file nor folder: a pipe would be read for ever."""
+    """Patterns that exclude anything other than files and folders: reading a pipe would never end."""
     special = [path for path in _sent(working_dir, excludes) if _is_special(path)]
     if special:
         say(f"not sent: {counted(len(special), 'pipe or socket')} in {working_dir}, {special[0].name} first")
@@ -52,11 +52,11 @@ def _sent(working_dir: Path, excludes: Sequence[str]) -> list[Path]:
 def _is_special(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
-    except OSError:  # a link that leads nowhere
+    except OSError:  # a dangling link
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _literal(path: str) -> str:
-    """The path as a pattern that matches it alone."""
+    """The path as a pattern that matches only this path."""
     return "".join(f"\\{letter}" if letter in "\\*?[]! #" else letter for letter in path)

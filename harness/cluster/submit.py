@@ -1,4 +1,4 @@
-"""Send a study to a Ray cluster as a job: the laptop can be closed."""
+"""Send a study to a Ray cluster as a job, which runs without the submitting machine."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ EXCLUDED = [".git", ".venv", ".data", "runs", "**/__pycache__"]
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked of the cluster. `path` is the study as the driver names it, `name` the study's own name."""
+    """A request to the cluster. `path` is the study as the driver names it, `name` the study's own name."""
 
     path: str
     name: str
@@ -45,7 +45,7 @@ class Order:
 
     @property
     def job_id(self) -> str:
-        """'lrlc-quickstart-1a2b3c4d': the same for the same study, profile, overrides and results."""
+        """'lrlc-quickstart-1a2b3c4d': determined by the study, profile, overrides and results folder."""
         overrides = sorted(self.overrides, key=lambda override: override.partition("=")[0])
         identity = json.dumps([self.path, self.name, self.profile, overrides, self.results])
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
@@ -53,7 +53,7 @@ class Order:
 
     @property
     def words(self) -> list[str]:
-        """The words of `lrlc run` on the cluster."""
+        """The arguments of `lrlc run` on the cluster."""
         words = ["run", self.path, *self.overrides, "--address", "auto", "--results", self.results]
         words += ["--profile", self.profile] if self.profile else []
         words += ["--data", self.data] if self.data else []
@@ -62,14 +62,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Submission:
-    """The order's job on the cluster; `attached` if it ran there already."""
+    """The order's job on the cluster; `attached` if it was already running."""
 
     job: Job
     attached: bool
 
 
 def refuse_secrets(overrides: Sequence[str]) -> None:
-    """UserError for a password among the overrides: all who reach the dashboard can read a job's command."""
+    """UserError for a password in the overrides: anyone with access to the dashboard can read a job's command."""
     for override in overrides:
         if holds_secret(override):
             raise UserError(
@@ -92,7 +92,7 @@ def submit_study(
     """Submit an opened study as a job, or attach to its job if that is running.
 
     `name_or_path` is how the study was named. Raises UserError, before anything is sent, if the nodes could not read
-    the study or its places, and if the cluster refuses the job.
+    the study or its folders, or if the cluster refuses the job.
     """
     refuse_secrets(opened.overrides)
     results, data = on_nodes(results, data, address)
@@ -109,7 +109,7 @@ def submit_study(
 
 
 def _submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: Path | None) -> Submission:
-    """Start the order's job, or find it running. UserError where the cluster does not answer or refuses."""
+    """Start the order's job, or find it running. UserError if the cluster does not answer or refuses it."""
     runtime_env = _runtime_env(working_dir, runtime_env_file)
     deadline = time.monotonic() + READY_SECONDS
     with cluster(address) as client:
@@ -121,7 +121,7 @@ def _submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: 
             try:
                 _start(client, job_id, order, runtime_env)
             except (RuntimeError, ValueError) as error:
-                # Another submit was faster, or the head node has only just started.
+                # Another submission was faster, or the head node has only just started.
                 soon = any(words in str(error) for words in ("already", "try again later"))
                 if not soon or time.monotonic() > deadline:
                     raise UserError(_refusal(error, address, working_dir)) from error
@@ -133,7 +133,7 @@ def _submit(order: Order, *, address: str, working_dir: Path, runtime_env_file: 
 def shipped_path(
     name: str, plugin_files: Sequence[Plugin], working_dir: Path, runtime_env_file: Path | None = None
 ) -> str:
-    """The study's name on the cluster: its file and its plugins must lie in the folder that is shipped, and be sent."""
+    """The study's name on the cluster: its file and plugins must be in the shipped folder and not be excluded."""
     path, shipped = Path(name), working_dir.resolve()
     if not path.is_file():
         return name
@@ -149,10 +149,10 @@ def shipped_path(
 
 
 def on_nodes(results_place: str | None, data: str | None, address: str) -> tuple[str, str | None]:
-    """Where the job's tables and data lie: places on the nodes, or URIs, which are left as they are.
+    """Where the job's tables and data are: folders on the nodes, or URIs, which are passed on unchanged.
 
-    A relative folder would lie in the copy of the working folder that Ray deletes. A cluster on this machine is
-    given ./runs and LRLC_DATA where nothing else is said.
+    A relative folder would be in the copy of the working folder that Ray deletes. A cluster on this machine is
+    given ./runs and LRLC_DATA by default.
     """
     if is_local(address):
         results_place = results_place or _absolute("runs")
@@ -164,7 +164,7 @@ def on_nodes(results_place: str | None, data: str | None, address: str) -> tuple
     for option, place in (("--results", results_place), ("--data", data)):
         if place and "://" not in place and not Path(place).is_absolute():
             raise UserError(
-                f"{option} {place}: a relative folder would lie in the job's temporary folder on the node; "
+                f"{option} {place}: a relative folder would be in the job's temporary folder on the node; "
                 f"give an absolute one{' or a URI such as s3://bucket/runs' if option == '--results' else ''}"
             )
     return results_place, data
@@ -175,7 +175,7 @@ def _absolute(folder: str | None) -> str | None:
 
 
 def _start(client: JobSubmissionClient, job_id: str, order: Order, runtime_env: Mapping[str, object]) -> None:
-    """A job reserves nothing: its driver waits more than it computes, and the head node may have no GPU."""
+    """Let the job reserve nothing: its driver mostly waits, and the head node may have no GPU."""
     client.submit_job(
         entrypoint=_entrypoint(order.words),
         submission_id=job_id,
@@ -200,14 +200,14 @@ def _is_run_of(order: Order, job_id: str) -> bool:
 
 
 def _next_id(order: Order, taken: Collection[str]) -> str:
-    """Ray never takes an id twice, not even a deleted one's: the second run of an order is called ...-2."""
+    """Ray never accepts an id twice, even after its job is deleted, so the second run of an order is called ...-2."""
     last = max((int(job_id.removeprefix(order.job_id).strip("-") or 1) for job_id in taken), default=0)
     return order.job_id if not last else f"{order.job_id}-{last + 1}"
 
 
 def _entrypoint(words: Sequence[str]) -> str:
-    """Run with the node's `python3` if that can, else with the interpreter that we run under, which a node with
-    the same layout has: Ray does not put the environment that it was started from on a job's PATH."""
+    """Run with the node's `python3` if it has the packages, else with our own interpreter's path, which a node with
+    the same layout also has. Ray does not add the environment that it was started from to a job's PATH."""
     pythons = " ".join(dict.fromkeys(["python3", shlex.quote(sys.executable)]))
     return (
         f"for python in {pythons}; do "
@@ -219,7 +219,7 @@ def _entrypoint(words: Sequence[str]) -> str:
 
 
 def _runtime_env(working_dir: Path, file: Path | None) -> dict[str, object]:
-    """The user's runtime environment with the code, its commit and the time to end in added."""
+    """The user's runtime environment plus the code, its commit and the time allowed for ending."""
     given: dict[str, Any] = read_runtime_env(file) if file else {}
     variables = {
         "LRLC_GIT": provenance.code().as_variable(),
@@ -235,12 +235,12 @@ def _runtime_env(working_dir: Path, file: Path | None) -> dict[str, object]:
 
 
 def _excludes(runtime_env: Mapping[str, Any]) -> list[str]:
-    """Patterns of what is not sent, beside those of .gitignore and .rayignore."""
+    """Patterns of files not to send, besides those in .gitignore and .rayignore."""
     return [*EXCLUDED, *runtime_env.get("excludes", [])]
 
 
 def _packages(working_dir: Path) -> list[str]:
-    """The folder of our own code, unless the working folder is a checkout that holds it."""
+    """The folder of our own code, unless the working folder is a checkout that contains it."""
     if (working_dir / "lrlc" / "__init__.py").is_file():
         return []
     return [str(Path(lrlc.__path__[0]))]

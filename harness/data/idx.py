@@ -49,7 +49,7 @@ def read_idx_splits(files: Mapping[str, tuple[Path, Path]]) -> dict[str, RawSpli
 
 def _unpacked(path: Path) -> bytes:
     if not path.is_file():
-        raise DataError(f"{path}: is no regular file")
+        raise DataError(f"{path}: is not a regular file")
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         content = file.read(MOST_IDX_BYTES + 1)
     if len(content) > MOST_IDX_BYTES:

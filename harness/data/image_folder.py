@@ -39,7 +39,7 @@ OTHER_PICTURES = {
 
 
 def image_folders(folder: Path) -> dict[str, list[Path]]:
-    """The class folders of each split, in the order of their names; DataError where a split stands twice."""
+    """The class folders of each split, in the order of their names; DataError where a split appears twice."""
     found: dict[str, list[Path]] = {}
     for name, split in SPLITS.items():
         classes = _classes(folder / name) if (folder / name).is_dir() else []

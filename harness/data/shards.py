@@ -131,7 +131,7 @@ def _check_one_word(members: Sequence[Shard]) -> None:
     if len(first) > 1:
         one, other, *_ = first.values()
         raise DataError(
-            f"{other}: beside {one} the {members[0].split} split stands twice; take one of them away"
+            f"{other}: beside {one} the {members[0].split} split appears twice; take one of them away"
         )
 
 

@@ -37,10 +37,10 @@ def check_distinct(paths: Iterable[Path]) -> None:
 
 
 def encoded_bytes(path: Path) -> bytes:
-    """The content of an image file; DataError where it cannot be read or is no regular file of a sensible size."""
+    """The content of an image file; DataError where it cannot be read or is not a regular file of a sensible size."""
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise DataError(f"{path}: is no regular file")
+            raise DataError(f"{path}: is not a regular file")
         if path.stat().st_size > MOST_ENCODED_BYTES:
             raise DataError(
                 f"{path}: is larger than {MOST_ENCODED_BYTES >> 20} MiB, the most of an image file"

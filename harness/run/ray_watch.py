@@ -12,7 +12,7 @@ import sys
 from typing import IO
 
 LAST_WORD = (
-    "lrlc: the run died, killed or with Ray's processes; committed rows are kept, the same command goes on"
+    "lrlc: the run died, killed or with Ray's processes; committed rows are kept, the same command resumes"
 )
 GRACE_SECONDS = 1.0
 """Ray's own words come first."""

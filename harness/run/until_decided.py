@@ -38,7 +38,7 @@ def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator
         if not still_open or following is None:
             return
         if budget_hours is not None and time.monotonic() - began > 3600 * budget_hours:
-            say(f"the budget of {budget_hours:g} h is spent; the same command goes on")
+            say(f"the budget of {budget_hours:g} h is spent; the same command resumes")
             return
         more = session.planner.grid(seed_order(study.seeds, following)[look:])
         trials = tuple({trial.id: trial for trial in [*trials, *concerned(more, still_open)]}.values())

@@ -83,7 +83,7 @@ def _fault(journal: Path) -> str | None:
             if checksum and zlib.crc32(line[: checksum.start()], crc) != int(checksum[1]):
                 return f"line {number} or one before it is not what was written"
             if not _is_object(line):
-                return f"line {number} is no JSON object"
+                return f"line {number} is not a JSON object"
             crc = zlib.crc32(line, crc)
     return None
 
@@ -129,5 +129,5 @@ def _one_line(doing: str, path: str | Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StoreError(
-            f"cannot {doing} {path}: {reason}; committed rows are kept, the same command goes on"
+            f"cannot {doing} {path}: {reason}; committed rows are kept, the same command resumes"
         ) from error

@@ -1,4 +1,4 @@
-"""What a bundle carries to run itself: the standard library alone, until it has installed the rest.
+"""The code that runs a bundle. It uses only the standard library until it has installed the rest.
 
-Its files are copied into the bundle as they are, so they import one another by relative names.
+Its files are copied into the bundle unchanged, so they import one another by relative names.
 """

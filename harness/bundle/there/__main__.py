@@ -1,4 +1,4 @@
-"""`sh run.sh`: install the bundle, test the kernels, measure, and run its studies until they or the time have ended."""
+"""`sh run.sh`: install the bundle, test the kernels, run benchmarks, and run its studies until they or the time end."""
 
 import argparse
 import shutil
@@ -15,13 +15,13 @@ from .stages import HOME, Limit, machine, measure, slots, test_kernels, train
 
 ENDINGS = {
     0: "all studies have ended",
-    1: "all studies have ended, with trials that failed: home/ tells which",
-    3: "the time is over; the same command goes on",
+    1: "all studies have ended, with trials that failed: see home/",
+    3: "the time has run out; the same command resumes",
 }
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 1 or 3 as ENDINGS says, 2 for what is the user's to mend."""
+    """The exit code: 0, 1 or 3 as in ENDINGS, 2 for user errors."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     asked = _arguments(words)
     try:
@@ -33,7 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"run.sh: {error.filename or 'the disk'}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("run.sh: stopped; the same command goes on", file=sys.stderr)
+        print("run.sh: stopped; the same command resumes", file=sys.stderr)
         return 130
 
 
@@ -49,22 +49,20 @@ def _run(folder: Path, asked: argparse.Namespace) -> int:
     if asked.benchmarks:
         measure(on, limit)
     ending = train(on, facts.studies, slots(on, asked.processes), limit)
-    print(f"{ENDINGS[ending]}; bring {folder / HOME} home, where `lrlc adopt` takes it", flush=True)
+    print(f"{ENDINGS[ending]}; copy {folder / HOME} to your machine and run `lrlc adopt` on it", flush=True)
     return ending
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sh run.sh", description=__doc__)
+    parser.add_argument("--minutes", type=_positive, help="end within this time, keeping finished trials")
     parser.add_argument(
-        "--minutes", type=_positive, help="end, with all that is finished kept, within this time"
+        "--processes", type=int, help="simultaneous trials; by default chosen by cores and GPUs"
     )
-    parser.add_argument("--processes", type=int, help="trials at once; by default by cores and GPUs")
     parser.add_argument(
         "--torch", choices=["system", "bundled"], help="system: the torch of the Python that runs this"
     )
-    parser.add_argument(
-        "--no-tests", dest="tests", action="store_false", help="do not test the kernels first"
-    )
+    parser.add_argument("--no-tests", dest="tests", action="store_false", help="skip the test of the kernels")
     parser.add_argument("--no-benchmarks", dest="benchmarks", action="store_false", help="studies alone")
     asked = parser.parse_args(words)
     if asked.processes is not None and asked.processes < 1:

@@ -1,4 +1,4 @@
-"""What a bundle says of itself, in bundle.json, and the one error that is the user's to mend."""
+"""A bundle's description in bundle.json, and the error type for user errors."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,12 +10,12 @@ FORMAT = 1
 
 
 class BundleError(Exception):
-    """What is wrong and what to do, on one line."""
+    """A user error; its message says in one line what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
 class BundledStudy:
-    """A study by its file, relative to the bundle, and how it is to be run."""
+    """A study's file, relative to the bundle, with its profile and overrides."""
 
     name: str
     file: str
@@ -24,16 +24,16 @@ class BundledStudy:
 
     @property
     def words(self) -> list[str]:
-        """The words of `lrlc run` that name it."""
+        """The arguments of `lrlc run` that name it."""
         return [self.file, *self.overrides, *(["--profile", self.profile] if self.profile else [])]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The bundle's contents and what they need; `files` and `parts` are SHA-256 sums by relative path.
+    """The bundle's contents and requirements; `files` and `parts` are SHA-256 sums by relative path.
 
-    `git` is what LRLC_GIT takes: the commit and whether its checkout was clean. `torch` is the version that is needed
-    at least, `brings_torch` whether its wheels are here.
+    `git` is what LRLC_GIT takes: the commit and whether its checkout was clean. `torch` is the minimum version
+    needed, `brings_torch` whether its wheels are included.
     """
 
     version: str
@@ -52,7 +52,7 @@ class Facts:
 
 
 def read(folder: Path) -> Facts:
-    """The facts of the bundle in `folder`; BundleError where there are none that can be read."""
+    """The facts of the bundle in `folder`; BundleError if they cannot be read."""
     path = folder / FILE
     try:
         told: dict[str, Any] = json.loads(path.read_text("utf-8"))

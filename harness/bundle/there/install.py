@@ -1,4 +1,4 @@
-"""A virtual environment of the bundle's own, filled from its wheels; no index is asked."""
+"""The bundle's own virtual environment, installed from its wheels without using an index."""
 
 import os
 import platform
@@ -12,14 +12,14 @@ from .facts import BundleError, Facts
 
 MACHINES = {"linux-x86_64": ("Linux", "x86_64"), "linux-aarch64": ("Linux", "aarch64")}
 PINS = "pins.txt"
-"""Beside the wheels: a line name==version for each."""
+"""The file beside the wheels with a line name==version for each."""
 
 LOCAL = "system.pth"
-"""The file that adds the folders of this machine's packages behind the environment's own."""
+"""The file that adds the folders of this machine's packages after the environment's own."""
 
 
 def check_machine(facts: Facts) -> None:
-    """BundleError where this is not the machine or the Python that the bundle was made for."""
+    """BundleError unless this machine and Python are those that the bundle was made for."""
     here = (platform.system(), platform.machine())
     if here != MACHINES[facts.platform]:
         raise BundleError(f"this is {' '.join(here)}, the bundle is for {facts.platform}; make one for this")
@@ -32,7 +32,7 @@ def check_machine(facts: Facts) -> None:
 
 
 def environment(folder: Path, facts: Facts, torch: str) -> Path:
-    """The interpreter of the bundle's environment, which is made where it is not yet; `torch` is system or bundled."""
+    """The interpreter of the bundle's environment, which is created if needed; `torch` is system or bundled."""
     place, done = folder / "venv", folder / "venv" / "installed"
     python = place / "bin" / "python"
     wanted = f"{sys.executable} {torch} {facts.version} {facts.git}"
@@ -50,7 +50,7 @@ def environment(folder: Path, facts: Facts, torch: str) -> Path:
 
 
 def chosen_torch(facts: Facts, asked: str | None) -> str:
-    """Where torch comes from: as asked, else the bundle's if it brings one."""
+    """Where torch comes from: as requested, else from the bundle if it includes one."""
     if asked == "bundled" and not facts.brings_torch:
         raise BundleError(
             "--torch bundled: this bundle brings no torch; leave it out, or make one with torch"
@@ -59,9 +59,9 @@ def chosen_torch(facts: Facts, asked: str | None) -> str:
 
 
 def _install(folder: Path, python: Path) -> None:
-    """Run the pip that the bundle brings, as a Debian python3 has none of its own, on exactly the bundle's wheels.
+    """Install exactly the bundle's wheels with the bundled pip, as a Debian python3 has none.
 
-    What they need was settled when they were fetched; what this machine's torch says that it needs is its own affair.
+    Dependencies were resolved when the wheels were fetched; those of this machine's torch are not checked.
     """
     wheels = folder / "wheels"
     (pip,) = wheels.glob("pip-*.whl")
@@ -77,14 +77,14 @@ def _install(folder: Path, python: Path) -> None:
 
 
 def _without_pip_settings() -> dict[str, str]:
-    """This environment without what would send pip elsewhere or read packages of others."""
+    """The environment variables, without those that redirect pip or add other packages."""
     left_out = ("PIP_", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "PYTHONNOUSERSITE": "1"}
 
 
 def _packages_with_torch(facts: Facts) -> list[str]:
-    """The folders of packages that this Python sees, of which one has torch; BundleError where it lacks one."""
+    """This Python's package folders, one of which has torch; BundleError if none has a suitable one."""
     asked = "import torch; print(torch.__version__)"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""A bundle's files, whole or cut into parts: cut, checked by their sums, and put together again."""
+"""A bundle's files, whole or in parts: cutting them, checking their sums and reassembling them."""
 
 import hashlib
 import tarfile
@@ -19,13 +19,13 @@ def checksum(path: Path) -> str:
 
 
 def checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """By path relative to `folder`, of every file in these folders of it."""
+    """The SHA-256 sum of every file in these subfolders, by path relative to `folder`."""
     files = sorted(path for name in names for path in (folder / name).rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): checksum(path) for path in files}
 
 
 def faults(folder: Path, sums: Mapping[str, str]) -> Iterator[str]:
-    """What is missing or is not what was written, each in a few words."""
+    """Files that are missing or damaged, each in a few words."""
     for name, expected in sums.items():
         path = folder / name
         if not path.is_file():
@@ -35,13 +35,13 @@ def faults(folder: Path, sums: Mapping[str, str]) -> Iterator[str]:
 
 
 def check(folder: Path, sums: Mapping[str, str], what: str) -> None:
-    """BundleError that names every file at fault."""
+    """A BundleError that names every faulty file."""
     if found := list(faults(folder, sums)):
         raise BundleError(f"{folder}: {', '.join(found)}; copy {what} here again")
 
 
 class _Cut:
-    """A file for writing that goes on in the next part where one is full."""
+    """A file for writing that continues in the next part when one is full."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self._folder, self._most, self._left = folder, most_bytes, 0
@@ -70,7 +70,7 @@ class _Cut:
 
 
 class _Joined:
-    """The parts, read as the one file that they were cut from."""
+    """The parts, read as the single file they were cut from."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = iter(paths)
@@ -91,7 +91,7 @@ class _Joined:
 
 
 def cut(folder: Path, names: Sequence[str], most_bytes: int) -> list[str]:
-    """Move these folders of `folder` into parts of at most `most_bytes`; returns the parts' names."""
+    """Move these subfolders of `folder` into parts of at most `most_bytes`; returns the names of the parts."""
     into = _Cut(folder, most_bytes)
     try:
         with tarfile.open(fileobj=into, mode="w|", bufsize=BLOCK) as archive:  # type: ignore[call-overload]
@@ -103,7 +103,7 @@ def cut(folder: Path, names: Sequence[str], most_bytes: int) -> list[str]:
 
 
 def join(folder: Path, parts: Sequence[str]) -> None:
-    """Put the files back that were cut into `parts`."""
+    """Restore the files that were cut into `parts`."""
     source = _Joined([folder / name for name in parts])
     try:
         with tarfile.open(fileobj=source, mode="r|", bufsize=BLOCK) as archive:  # type: ignore[call-overload]
@@ -113,9 +113,9 @@ def join(folder: Path, parts: Sequence[str]) -> None:
 
 
 def restore(folder: Path, files: Mapping[str, str], parts: Mapping[str, str]) -> None:
-    """Have every file of the bundle in place, from its parts where it was cut; BundleError names what is at fault.
+    """Ensure that all files of the bundle are in place, from parts if it was cut; BundleError names faulty files.
 
-    The parts may be deleted once their files are there.
+    The parts may be deleted once their files have been restored.
     """
     if parts and any(faults(folder, files)):
         check(folder, parts, "these parts")

@@ -1,6 +1,6 @@
-"""What a bundle does once it is installed: kernels are tested, then measured, then the studies run, until time is over.
+"""The stages of an installed bundle: test the kernels, run benchmarks, run the studies, until the time runs out.
 
-What has been done is kept in home/ and not done again; a study goes on from its tables.
+Finished stages are recorded in home/ and not repeated; a study resumes from its tables.
 """
 
 import json
@@ -15,16 +15,16 @@ from pathlib import Path
 from .facts import BundledStudy, BundleError, Facts
 
 HOME = "home"
-"""The folder to bring home: tables below results/, what was measured below bench/."""
+"""The folder to copy back: tables in results/, measurements in bench/."""
 
 SECONDS_TO_END = 60.0
-"""A command may take this long to end once it was asked to; then it is killed."""
+"""Seconds a command may take to end after it was asked to, before it is killed."""
 
 SPARED = 0.05, 30.0
-"""Commands are asked to end so much of the limit, and at most so many seconds, before it."""
+"""Commands are asked to end before the limit, by this share of it but at most this many seconds."""
 
 BENCHMARKS_SHARE = 0.25
-"""Of the time that is left once the kernels were tested, benchmarks take no more than this."""
+"""Upper bound on the benchmarks' share of the time left after the kernel test."""
 
 TEST = ("kernels", ("-m", "lrlc", "bench", "check"))
 AS_GOOD = 0.97
@@ -44,7 +44,7 @@ ON_A_CPU = {
 
 @dataclass(frozen=True)
 class Limit:
-    """When all must have ended, by `time.monotonic`."""
+    """The time by which everything must have ended, as `time.monotonic` counts."""
 
     at: float
 
@@ -72,7 +72,7 @@ class Machine:
     variables: Mapping[str, str]
 
     def run(self, words: Sequence[str], limit: Limit, output: Path | None = None) -> int | None:
-        """The exit code of the interpreter with these words; None where the limit ended it."""
+        """The exit code of the interpreter with these arguments; None if the limit ended it."""
         with open(output or os.devnull, "wb") as file:
             process = subprocess.Popen(
                 [str(self.python), *words],
@@ -87,7 +87,7 @@ class Machine:
                 _end(process)
                 return None
             except BaseException as stop:
-                _end(process, asked=isinstance(stop, KeyboardInterrupt))  # Ctrl-C reaches the command too
+                _end(process, asked=isinstance(stop, KeyboardInterrupt))  # Ctrl-C also reaches the command
                 raise
 
     def gpus(self) -> int:
@@ -101,7 +101,7 @@ class Machine:
 
 
 def machine(folder: Path, python: Path, facts: Facts) -> Machine:
-    """Commands write to the bundle's folder alone, and their rows name the commit that it was made of."""
+    """Environment variables that make commands write only to the bundle's folder and rows name the bundle's commit."""
     left_out = ("PYTHON", "LRLC_DATA", "LRLC_CACHE", "LRLC_GIT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     own = {
@@ -114,17 +114,17 @@ def machine(folder: Path, python: Path, facts: Facts) -> Machine:
 
 
 def test_kernels(on: Machine, limit: Limit) -> None:
-    """BundleError where a kernel is wrong here: nothing is trained with it."""
+    """BundleError if a kernel is wrong here, so that nothing is trained with it."""
     name, words = TEST
     if (code := _once(on, name, words, limit)) not in (0, None):
         raise BundleError(
             f"kernels failed their test (exit code {code}), see {HOME}/bench/{name}.log; "
-            "--no-tests goes on all the same, LRLC_BACKEND=portable does without them"
+            "--no-tests continues anyway, LRLC_BACKEND=portable runs without them"
         )
 
 
 def measure(on: Machine, limit: Limit) -> None:
-    """Benchmarks that have no result yet; one that fails, or takes too long, is said and left."""
+    """Run the benchmarks that have no result yet; one that fails or takes too long is reported and skipped."""
     limit = limit.share(BENCHMARKS_SHARE)
     for name, words in (ON_A_GPU if on.gpus() else ON_A_CPU).items():
         if limit.left and _once(on, name, words, limit) not in (0, None):
@@ -132,7 +132,7 @@ def measure(on: Machine, limit: Limit) -> None:
 
 
 def train(on: Machine, studies: Sequence[BundledStudy], processes: int, limit: Limit) -> int:
-    """Run the studies, one after the other; 0 if all have ended, 1 if some trials failed, else 3: the time is over."""
+    """Run the studies, one after the other; 0 if all have ended, 1 if some trials failed, 3 if the time ran out."""
     codes = []
     for study in studies:
         if not limit.left:
@@ -148,9 +148,9 @@ def train(on: Machine, studies: Sequence[BundledStudy], processes: int, limit: L
 
 
 def slots(on: Machine, asked: int | None) -> int:
-    """Trials at once: as asked, else a core each; on GPUs as many on each as was measured best, else 15.
+    """Simultaneous trials: as requested, else one per core; per GPU, the fastest number measured, else 15.
 
-    There a core is left to the driver. 15 small networks at once were the fastest on an H100 with 16 cores.
+    With GPUs one core is left to the driver. 15 small networks at once were the fastest on an H100 with 16 cores.
     """
     cores, gpus = os.cpu_count() or 1, on.gpus()
     if asked or not gpus:
@@ -159,10 +159,10 @@ def slots(on: Machine, asked: int | None) -> int:
 
 
 def _measured_best(on: Machine) -> int | None:
-    """The fewest processes that train within a few per cent as fast as any number that was measured."""
+    """The smallest number of processes within a few per cent of the fastest measured."""
     try:
         text = (on.folder / HOME / "bench" / "together.txt").read_text("utf-8")
-        told, _ = json.JSONDecoder().raw_decode(text, text.index("{\n"))  # behind libraries' warnings
+        told, _ = json.JSONDecoder().raw_decode(text, text.index("{\n"))  # after warnings of libraries
         rates = {int(each["processes"]): float(each["images_per_second"]) for each in told["results"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -170,7 +170,7 @@ def _measured_best(on: Machine) -> int | None:
 
 
 def _once(on: Machine, name: str, words: Sequence[str], limit: Limit) -> int | None:
-    """The command's exit code, its output kept where it succeeds; 0 where it did before, None if time is over."""
+    """The command's exit code, keeping its output if it succeeds; 0 if it already has, None if the time ran out."""
     kept = on.folder / HOME / "bench" / f"{name}.txt"
     if kept.exists():
         return 0
@@ -181,13 +181,13 @@ def _once(on: Machine, name: str, words: Sequence[str], limit: Limit) -> int | N
     code = on.run(words, limit, writing)
     if code == 0:
         writing.rename(kept)
-    told = "the time for it is over" if code is None else f"{time.monotonic() - started:.0f} s"
+    told = "its time ran out" if code is None else f"{time.monotonic() - started:.0f} s"
     print(f"{name}: {told}", flush=True)
     return code
 
 
 def _end(process: "subprocess.Popen[bytes]", *, asked: bool = False) -> None:
-    """Ask the process to end, unless it was asked, as a run does with a commit, and see that it has."""
+    """Ask the process to end, unless it already was, which a run does after a commit, and make sure that it does."""
     if not asked:
         process.send_signal(signal.SIGTERM)
     try:
