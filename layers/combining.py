@@ -1,6 +1,6 @@
 """Combining weights: how much of each filter bank is used at each position.
 
-Either learned once for all images (fixed) or made by a small network from the layer's own input
+Either learned once for all images (fixed) or computed by a small network from the layer's own input
 (input-dependent). Both give maps (1 or N, K, H', W'), normalised over the K banks.
 """
 
@@ -16,14 +16,14 @@ SHARES = ("both", "rows", "columns", "none")
 NORMALIZATIONS = ("softmax", "l2", "none")
 DILATIONS = (1, 2, 4, 8)
 RANDOM_LOGITS_STD = 0.1
-"""Of the logits in a random start; the softmax weights of 4 banks then vary by about 0.02 over positions."""
+"""Standard deviation of random initial logits; softmax weights of 4 banks then vary by about 0.02 over positions."""
 
 
 def normalize_weights(logits: Tensor, normalize: str) -> Tensor:
     """Normalise (N, K, H', W') over K: 'softmax' sums to 1, 'l2' has unit norm, 'none' leaves as is.
 
-    Where the squared norm is under 1e-12 'l2' divides by 1e-6, as tf.math.l2_normalize does. LayerError for complex
-    logits, which neither norm is defined for.
+    If the squared norm is under 1e-12, 'l2' divides by 1e-6, as tf.math.l2_normalize does. LayerError for complex
+    logits, for which neither norm is defined.
     """
     if logits.is_complex() and normalize != "none":
         raise InputError(f"combining weights normalised by {normalize} must be real, not complex")
@@ -43,15 +43,15 @@ class FixedCombiningWeights(nn.Module):
     output_size: (H', W').
     share: 'both', row (K, H') + column (K, W'); 'rows', row only; 'columns', column only; 'none', table (K, H', W').
     normalize: over the banks, 'softmax', 'l2' or 'none'.
-    start: what the logits start at, 1 / sqrt(K) by default: constant, so that the layer starts as a convolution.
-    start_std: standard deviation of normal deviations from it, 0 by default.
+    start: initial value of the logits, 1 / sqrt(K) by default; it is constant, so the layer starts as a convolution.
+    start_std: standard deviation of normal noise added to it, 0 by default.
     learning_rate_factor: multiplies the learning rate of the logits (see `parameter_groups`), 1 by default.
 
     Raises LayerError for an unknown share or normalize.
     """
 
     no_weight_decay = True
-    """Decay would pull the weights towards equal shares, and the layer towards a convolution."""
+    """Weight decay would pull the weights towards equal shares, and thus the layer towards a convolution."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class FixedCombiningWeights(nn.Module):
                 nn.init.constant_(factor, start / count)
 
     def forward(self, x: Tensor | None = None) -> Tensor:
-        """The maps (1, K, H', W'); `x` is not looked at."""
+        """The maps (1, K, H', W'); `x` is ignored."""
         return normalize_weights(self._logits()[None], self.normalize)
 
     def extra_repr(self) -> str:
@@ -135,7 +135,7 @@ class InputDependentCombiningWeights(nn.Module):
         self.rank, self.output_size, self.normalize = rank, output_size, normalize
         self.learning_rate_factor = learning_rate_factor
         kept = [r for r in DILATIONS if r <= (min(input_size) - 1) // 2]
-        wide = (len(DILATIONS) + 2) * rank  # does not shrink with the branches that are kept
+        wide = (len(DILATIONS) + 2) * rank  # the same if branches are left out
         self.dim_reduction = GlorotConv2d(in_channels, rank, 1)
         self.multiscale = nn.ModuleDict(
             {str(r): GlorotConv2d(rank, rank, 3, dilation=r, groups=rank) for r in kept}
@@ -158,7 +158,7 @@ class InputDependentCombiningWeights(nn.Module):
 
 
 class GlorotConv2d(nn.Conv2d):
-    """A convolution that starts as Keras's does: Glorot uniform, zero bias (the authors' choice here)."""
+    """A convolution initialised as in Keras: Glorot uniform, zero bias (the authors' choice here)."""
 
     def reset_parameters(self) -> None:
         area = self.weight[0, 0].numel()
@@ -184,7 +184,7 @@ def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _interpolation(size: int, to: int, like: Tensor) -> Tensor:
-    """(to, size): each target's weights of its two neighbours; first and last centres coincide."""
+    """(to, size): the weights of each target's two neighbours; the first and last centres coincide."""
     sources = torch.arange(size, dtype=torch.float64, device=like.device)
     targets = torch.linspace(0, size - 1, to, dtype=torch.float64, device=like.device)
     weights = 1 - (targets[:, None] - sources).abs()

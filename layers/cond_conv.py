@@ -5,8 +5,8 @@ https://arxiv.org/abs/1904.04971.
 
     y[n] = x[n] conv (sum_k r_k(n) * F_k),   r(n) = sigmoid(A * mean over positions of x[n] + a)
 
-The counterpart of input-dependent LRLC that leaves spatial invariance whole: what depends on the input is the image's
-filter, never the position's. The filters are mixed before they are applied, so an image costs one convolution.
+The spatially invariant counterpart of input-dependent LRLC: the filter depends on the image, but never on the
+position. The filters are mixed before they are applied, so an image costs one convolution.
 """
 
 import torch
@@ -82,7 +82,7 @@ class CondConv2d(nn.Module):
         return enter(self, x)
 
     def of_images(self, x: Tensor) -> Tensor:
-        """forward of a batch that fits."""
+        """The forward pass of a checked batch."""
         y = self._convolve(*autocast(x, self.mixed_filters(x))) if _grouping(x) else self._by_bank(x)
         return y if self.bias is None else y + self.bias[:, None, None].to(y.dtype)
 
@@ -96,7 +96,7 @@ class CondConv2d(nn.Module):
         return (self.routing_weights(x) @ banks).view(x.shape[0], self.out_channels, *self.basis.shape[1:])
 
     def _convolve(self, x: Tensor, filters: Tensor) -> Tensor:
-        """Each image with its own filter: one convolution with as many groups as there are images.
+        """Apply each image's own filter: one convolution with as many groups as there are images.
 
         On a CPU, 64 to 64 channels, it takes a half (12x12) to a quarter (30x30) of the time of K convolutions.
         """
@@ -104,7 +104,8 @@ class CondConv2d(nn.Module):
         stacked = g.pad(x).flatten(0, 1)[None]  # (1, N*C_in, H, W)
         y = F.conv2d(stacked, filters.flatten(0, 1), None, g.stride, 0, g.dilation, groups=x.shape[0])
         images_nchw = y.view(-1, self.out_channels, *self.output_size)
-        return images_nchw.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # vmap knows no channels_last
+        # vmap does not support channels_last
+        return images_nchw.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
     def _by_bank(self, x: Tensor) -> Tensor:
         """A convolution with each bank, weighted and added up."""
@@ -121,7 +122,7 @@ class CondConv2d(nn.Module):
 
 
 def _grouping(x: Tensor) -> bool:
-    """Whether the images can be groups: a traced or exported graph has a fixed number, and no image makes none."""
+    """Whether the images can be groups: not in a traced or exported graph with a fixed number, nor without images."""
     return not jit_tracing() and not torch.compiler.is_exporting() and x.shape[0] > 0
 
 

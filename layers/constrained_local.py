@@ -1,4 +1,4 @@
-"""The constrained locally connected layer: a filter for every position, held near those of its neighbours.
+"""The constrained locally connected layer: a filter for every position, penalised for differing from its neighbours.
 
 Wang, Walters, Yu: "Approximately Equivariant Networks for Imperfectly Symmetric Dynamics", ICML 2022,
 https://arxiv.org/abs/2201.11969; their baseline for relaxed convolution (see relaxed.py).
@@ -24,7 +24,7 @@ from lrlc.layers.penalty import neighbour_differences
 from lrlc.layers.registry import layer_kind
 
 PENALTY = 0.01
-"""Assumed: no script of the authors that could be found trains this layer."""
+"""An assumption: no public script of the authors trains this layer."""
 
 
 class ConstrainedLocallyConnected2d(LocallyConnected2d):

@@ -1,7 +1,7 @@
 """A network of ConvNeXt-like blocks (Liu et al. 2022, https://arxiv.org/abs/2201.03545) with dense 3x3 layers.
 
-ConvNeXt mixes positions with a depthwise 7x7 convolution. The layer kinds here mix channels too, so the blocks have
-a dense 3x3 layer in its place; all else is as in the paper, at the sizes of small images.
+ConvNeXt mixes positions with a depthwise 7x7 convolution. The layer kinds here also mix channels, so the blocks have
+a dense 3x3 layer instead; everything else is as in the paper, sized for small images.
 """
 
 import torch
@@ -14,12 +14,12 @@ from lrlc.layers.networks import Classifier, ImageShape, LayerFactory
 from lrlc.layers.registry import network
 
 WIDTHS = (48, 96, 192)
-"""Of the three stages, each of BLOCKS blocks and each at half the resolution of what is before it."""
+"""Widths of the three stages, each with BLOCKS blocks and at half the resolution of the previous one."""
 
 BLOCKS = 2
 EXPANSION = 4
 SCALE = 1e-6
-"""Where the scale of each block's branch starts (section A.1 of the paper)."""
+"""Initial scale of each block's branch (section A.1 of the paper)."""
 
 
 class ConvNeXtLike(nn.Module):
@@ -27,7 +27,7 @@ class ConvNeXtLike(nn.Module):
 
     image_shape: (C, H, W) of the images.
     num_classes: how many classes there are.
-    layer: makes what stands at a place (see `LayerFactory`).
+    layer: builds the layer at a place (see `LayerFactory`).
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, layer: LayerFactory) -> None:
@@ -35,7 +35,7 @@ class ConvNeXtLike(nn.Module):
         channels, height, width = image_shape
         size = (height, width)
         for position, out in enumerate(WIDTHS, 1):
-            # No normalisation before the stem, and one after it: the paper's 'patchify' and its downsampling layers.
+            # Normalisation after the stem but not before it, as in the paper's 'patchify' and downsampling layers.
             halving = Convolution2d(channels, out, 2, stride=2)
             before = ChannelNorm(channels) if position > 1 else nn.Identity()
             after = ChannelNorm(out) if position == 1 else nn.Identity()

@@ -51,7 +51,7 @@ class Convolution2d(nn.Module):
         check_counts(in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
-        self._large = self._geometry((1 << 20, 1 << 20))  # an image into which every kernel fits
+        self._large = self._geometry((1 << 20, 1 << 20))  # an image large enough for every kernel
         kh, kw = self._large.kernel_size
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kh, kw))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
@@ -66,7 +66,7 @@ class Convolution2d(nn.Module):
         return enter(self, x)
 
     def of_images(self, x: Tensor) -> Tensor:
-        """forward of a batch that fits."""
+        """The forward pass of a checked batch."""
         if symbolic():
             return self._of_symbolic_size(x)
         geometry = self._geometry((x.shape[-2], x.shape[-1]))
@@ -85,7 +85,7 @@ class Convolution2d(nn.Module):
         return F.conv2d(x, self.weight, self.bias, g.stride, padding, g.dilation)
 
     def _of_symbolic_size(self, x: Tensor) -> Tensor:
-        """forward, without a decision that would tie a traced graph to this input's size."""
+        """The forward pass without size-dependent branches, so that a traced graph works for other sizes."""
         g = self._large
         by_size = self.padding == "same" and g.stride != (1, 1)
         if not by_size and g.symmetric:

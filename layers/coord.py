@@ -1,4 +1,4 @@
-"""CoordConv: a convolution that also sees where it is (Liu et al. 2018, arXiv 1807.03247)."""
+"""CoordConv: a convolution that also receives its coordinates (Liu et al. 2018, arXiv 1807.03247)."""
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class CoordConv2d(nn.Module):
 
     @torch.no_grad()
     def start_from_conv(self, conv: nn.Conv2d | Convolution2d) -> None:
-        """Compute what `conv` does: its filter, and zero weights for the coordinates."""
+        """Take over the filter of `conv`, with zero weights for the coordinates."""
         weight, bias = as_plain_conv(conv)
         self.convolution.weight.zero_()[:, : self.in_channels] = weight
         if self.convolution.bias is not None:
@@ -71,8 +71,9 @@ class CoordConv2d(nn.Module):
         return enter(self, x)
 
     def of_images(self, x: Tensor) -> Tensor:
-        """forward of a batch that fits."""
-        if x.dtype in (torch.float16, torch.bfloat16):  # under autocast, cat refuses those of another half
+        """The forward pass of a checked batch."""
+        # Under autocast, cat refuses the other half-precision dtype.
+        if x.dtype in (torch.float16, torch.bfloat16):
             x = x.to(computed_in(x))
         return self.convolution(torch.cat((x, coordinates(x)), 1))  # type: ignore[no-any-return]
 
@@ -88,7 +89,7 @@ def _line(size: int, like: Tensor) -> Tensor:
     """`size` numbers from -1 to 1."""
     if not symbolic():
         return torch.linspace(-1, 1, size, dtype=like.dtype, device=like.device)
-    # A traced linspace would be of this size for ever.
+    # A traced linspace would be fixed to this size.
     exact = torch.promote_types(like.dtype, torch.float32)
     steps = like.new_ones(size, dtype=exact).cumsum(0) - 1
     return (2 * steps / steps[-1:].clamp_min(1) - 1).to(like.dtype)

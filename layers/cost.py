@@ -1,4 +1,4 @@
-"""What a layer or network costs: parameters, and FLOPs by torch's own counter."""
+"""The cost of a layer or network: parameters, and FLOPs as counted by torch."""
 
 import copy
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Cost:
     """Trainable `parameters`, and FLOPs of a forward pass: `flops_per_image` for each image, `flops_per_batch` once.
 
     One multiply-add is 2 FLOPs; convolutions and matrix products count, element-wise work does not, except for what
-    a module's method `uncounted_flops_per_image()` says that it does in place of a matrix product. A fixed
+    a module's method `uncounted_flops_per_image()` reports in place of a matrix product. A fixed
     LRLC layer costs an image one convolution; forming its filters, K multiply-adds per filter element and
-    position, is done once a batch. Input-dependent LRLC costs K convolutions and its weights' network.
+    position, is done once per batch. Input-dependent LRLC costs K convolutions and its weights' network.
     """
 
     parameters: int
@@ -31,16 +31,15 @@ def cost(module: nn.Module, input_size: tuple[int, int, int]) -> Cost:
     """
     # The counter of torch 2.13 fails on a module that returns a view of a parameter with gradients.
     shadow = copy.deepcopy(module).to("meta").eval().requires_grad_(False)
-    two, three = (
-        _flops(shadow, (images, *input_size)) for images in (2, 3)
-    )  # one image could be either kind of work
+    # The difference between two batches separates the work per image from that per batch.
+    two, three = (_flops(shadow, (images, *input_size)) for images in (2, 3))
     per_image = three - two
     parameters = sum(p.numel() for p in module.parameters())
     return Cost(parameters, per_image + _uncounted(module), two - 2 * per_image)
 
 
 def activation_bytes(module: nn.Module, input_size: tuple[int, int, int]) -> int:
-    """Bytes that each further image (C, H, W) of a batch adds to the tensors kept for the backward pass.
+    """Bytes that each additional image (C, H, W) of a batch adds to the tensors kept for the backward pass.
 
     Counted in training mode on the meta device; memory that several tensors share counts once. Raises what the module
     raises for such images.

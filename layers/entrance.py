@@ -1,6 +1,6 @@
-"""The one entrance to the layers and their kernels: what is no image of the right size, device and dtype is refused.
+"""Input checks of the layers and kernels: anything but an image of the right size, device and dtype is refused.
 
-A layer answers as nn.Conv2d does: its forward is `enter`. The operators (ops.py) check what they are given with
+A layer behaves like nn.Conv2d: its forward is `enter`. The operators (ops.py) check their arguments with
 `check_combined` and `check_local`, before a kernel in C++ or Triton sees an address.
 """
 
@@ -16,15 +16,15 @@ from lrlc.layers.errors import InputError, InputTypeError
 from lrlc.layers.geometry import Geometry
 
 KERNEL_DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-"""What the kernels compute in; other dtypes go through torch's own operators (see functional.py)."""
+"""Dtypes that the kernels support; others go through torch's own operators (see functional.py)."""
 
 
 def enter(layer: Any, x: Tensor) -> Tensor:
-    """The answer of `layer`, a module with `in_channels` and a method `of_images`, as nn.Conv2d would give it.
+    """The output of `layer`, a module with `in_channels` and a method `of_images`, for the inputs that nn.Conv2d takes.
 
-    `of_images` sees only x (N, C_in, H, W) of the layer's device and dtype, and of its `input_size` if it has one. An
-    image alone (C_in, H, W) gives its output alone, (C_out, H', W'). InputError, a RuntimeError as nn.Conv2d's, for
-    another number of channels, size, device or dtype; a TypeError too for what is no tensor.
+    `of_images` only gets x (N, C_in, H, W) of the layer's device and dtype, and of its `input_size` if it has one. A
+    single image (C_in, H, W) gives a single output (C_out, H', W'). InputError, a RuntimeError as nn.Conv2d's, for
+    another number of channels, size, device or dtype; also a TypeError if x is not a tensor.
     """
     if _asks_for_shape(layer, x):
         shadows = {name: tensor.to("meta") for name, tensor in _tensors(layer)}
@@ -35,7 +35,7 @@ def enter(layer: Any, x: Tensor) -> Tensor:
 
 
 def _asks_for_shape(layer: nn.Module, x: Tensor) -> bool:
-    """Whether `x` is on the meta device and the layer is not: as from nn.Conv2d, the answer is there too."""
+    """Whether `x` is on the meta device and the layer is not; the output is then on it too, as with nn.Conv2d."""
     return getattr(x, "is_meta", False) and not all(tensor.is_meta for _, tensor in _tensors(layer))
 
 
@@ -66,22 +66,22 @@ def check_input(layer: nn.Module, x: Tensor) -> None:
 
 
 def _own(layer: nn.Module) -> list[nn.Parameter]:
-    """The layer's parameters; of one that only holds other layers, their first."""
+    """The layer's first parameter, or that of the layers it contains."""
     return list(layer.parameters(recurse=False)) or list(itertools.islice(layer.parameters(), 1))
 
 
 def jit_tracing() -> bool:
-    """Whether torch.jit.trace records: sizes are then tensors, and whatever is decided by them stays so."""
+    """Whether torch.jit.trace is recording: sizes are then tensors, and branches that depend on them are fixed."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def symbolic() -> bool:
-    """Whether a graph is made that is to serve inputs of other sizes too."""
+    """Whether a graph is being recorded that must also work for inputs of other sizes."""
     return torch.compiler.is_compiling() or jit_tracing()
 
 
 def fixed_sizes(x: Tensor) -> tuple[Any, ...]:
-    """The shape of `x` in ints; under torch.jit.trace, which hands out tensors, without its warning."""
+    """The shape of `x` as ints, without the warning of torch.jit.trace, under which sizes are tensors."""
     if not jit_tracing():
         return tuple(x.shape)
     with warnings.catch_warnings():
@@ -90,7 +90,7 @@ def fixed_sizes(x: Tensor) -> tuple[Any, ...]:
 
 
 def check_alike(x: Tensor, parameter: Tensor, name: str = "the layer's parameters") -> None:
-    """InputError unless a convolution would take both: one device, and one floating dtype after autocast."""
+    """InputError unless a convolution would accept both: one device, and one floating dtype after autocast."""
     if x.device != parameter.device:
         raise InputError(f"the input is on {x.device}, but {name} are on {parameter.device}")
     given, own = computed_in(x), computed_in(parameter)
@@ -99,7 +99,7 @@ def check_alike(x: Tensor, parameter: Tensor, name: str = "the layer's parameter
 
 
 def computed_in(tensor: Tensor) -> torch.dtype:
-    """The dtype in which a convolution takes `tensor`: under autocast its dtype, except for float64 and integers."""
+    """The dtype a convolution would use for `tensor`: autocast's, if on, except for float64 and integers."""
     kind = tensor.device.type
     if tensor.dtype == torch.float64 or not tensor.dtype.is_floating_point:
         return tensor.dtype
@@ -147,7 +147,7 @@ def check_local(x: Tensor, filters: Tensor, geometry: Geometry) -> None:
 
 
 def check_kernel_input(x: Tensor, **others: Tensor) -> None:
-    """InputError unless all have 4 dimensions, and x a dtype that the kernels compute in."""
+    """InputError unless all have 4 dimensions and the kernels support the dtype of x."""
     for name, tensor in {"x": x, **others}.items():
         if tensor.ndim != 4:
             raise InputError(f"{name} must have 4 dimensions, not {tensor.ndim}")

@@ -1,4 +1,4 @@
-"""What a wrong use of the layers raises: one line that names what was given and what was expected."""
+"""Errors raised by the layers: one line that names what was given and what was expected."""
 
 import operator
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ class InputError(LayerError, RuntimeError):
 
 
 class InputTypeError(LayerError, TypeError):
-    """An input that is no tensor; a TypeError too, as nn.Conv2d's."""
+    """An input that is not a tensor; a TypeError too, as nn.Conv2d's."""
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> LayerError:
-    """The error for a name that is not among `known`, with the nearest one that is."""
+    """The error for a name that is not in `known`, with the nearest known name."""
     names = sorted(known)
     near = get_close_matches(given, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
@@ -28,7 +28,7 @@ def unknown(what: str, given: str, known: Iterable[str]) -> LayerError:
 
 
 def check_flag(name: str, given: object) -> None:
-    """LayerError unless `given` is True or False; any other value would silently count as one of them."""
+    """LayerError unless `given` is True or False; any other value would silently be treated as one of them."""
     if not isinstance(given, bool):
         raise LayerError(f"{name} must be true or false, not {given!r}")
 
@@ -46,19 +46,19 @@ def check_strength(name: str, given: object) -> None:
 
 
 def as_int(given: object) -> int | None:
-    """`given` as an int where it is one, NumPy's or torch's too; None for all else, True and False among it."""
+    """`given` as an int if it is one, including NumPy's and torch's; None for anything else, including booleans."""
     if isinstance(given, bool) or not isinstance(given, SupportsIndex):
         return None
     if isinstance(given, int):
         return given
     try:
         return operator.index(given)
-    except TypeError:  # an array of several
+    except TypeError:  # an array with several elements
         return None
 
 
 def check_counts(**counts: object) -> None:
-    """LayerError unless each argument, by its name, is an int of at least 1."""
+    """LayerError unless each argument is an int of at least 1; keywords are the names in the message."""
     for name, value in counts.items():
         if (count := as_int(value)) is None or count < 1:
             raise LayerError(f"{name} must be an int of at least 1, not {value!r}")

@@ -24,8 +24,8 @@ def lrlc_conv2d(
 
     x (N, C_in, H, W), or one image (C_in, H, W); basis (K*C_out, C_in, kh, kw), K outermost; weights (K, H', W')
     for all images or (N, K, H', W'), already normalised; y (N, C_out, H', W') in channels_last layout. Only the three
-    inputs are kept for the backward pass, and on a GPU that was measured to be faster so 256 MB of the banks' outputs.
-    LayerError where shapes, devices or the dtypes of x and basis do not fit.
+    inputs are kept for the backward pass, plus up to 256 MB of the banks' outputs on a GPU that was measured to be
+    faster with them. LayerError if shapes, devices or the dtypes of x and basis do not match.
     """
     for name, given in (("x", x), ("basis", basis), ("weights", weights)):
         if not isinstance(given, Tensor):
@@ -44,7 +44,7 @@ def lrlc_conv2d(
 def combine(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
     """lrlc_conv2d of weights (1 or N, K, H', W')."""
     x, basis = autocast(x, basis)
-    # Inductor fuses each bank's weighting into one pass; the operator would be opaque to it.
+    # Inductor fuses each bank's weighting into one pass, but could not see into the operator.
     fuses = torch.compiler.is_compiling() and weights.shape[0] != 1
     if fuses or _transforming() or x.dtype not in KERNEL_DTYPES:
         check_combined(x, basis, weights, geometry)
@@ -70,7 +70,7 @@ def local_conv2d(x: Tensor, filters: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _transforming() -> bool:
-    """Inside torch.func's grad or vmap, or a level of forward-mode derivatives, which all refuse operators with
+    """Whether this is inside torch.func's grad or vmap, or forward-mode differentiation, which refuse operators with
     `register_autograd` (torch 2.13).
     """
     if torch.compiler.is_compiling():
@@ -79,5 +79,5 @@ def _transforming() -> bool:
 
 
 def autocast(x: Tensor, parameter: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in the autocast dtype, as a convolution would take them, or unchanged outside autocast."""
+    """Both in the autocast dtype, as a convolution would cast them; unchanged outside autocast."""
     return x.to(computed_in(x)), parameter.to(computed_in(parameter))

@@ -1,4 +1,4 @@
-"""Where a filter meets the input: kernel size, stride, padding dilation, and the output size they give."""
+"""The geometry of a convolution: kernel size, stride, padding, dilation, and the resulting output size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Geometry:
 
     @property
     def extent(self) -> tuple[int, int]:
-        """Height and width of the kernel with its dilation."""
+        """Height and width covered by the dilated kernel."""
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
         return (kh - 1) * dh + 1, (kw - 1) * dw + 1
 
@@ -43,12 +43,12 @@ class Geometry:
 
     @property
     def symmetric(self) -> bool:
-        """Whether an ordinary convolution can pad so by itself."""
+        """Whether an ordinary convolution supports this padding by itself."""
         top, bottom, left, right = self.padding
         return top == bottom and left == right
 
     def pad(self, x: Tensor) -> Tensor:
-        """`x` (..., H, W) with the zeros around it."""
+        """`x` (..., H, W) padded with zeros."""
         top, bottom, left, right = self.padding
         return F.pad(x, (left, right, top, bottom)) if any(self.padding) else x
 
@@ -59,8 +59,8 @@ def make_geometry(
     """Check the arguments and resolve `padding`.
 
     `padding` is 'valid', 'same' (as TensorFlow pads: output ceil(size / stride), the odd zero at the bottom
-    and right), an int, a (vertical, horizontal) pair, or (top, bottom, left, right). LayerError where the
-    kernel does not fit the padded input.
+    and right), an int, a (vertical, horizontal) pair, or (top, bottom, left, right). LayerError if the
+    kernel does not fit into the padded input.
     """
     size, kernel = pair(input_size, "input_size"), pair(kernel_size, "kernel_size")
     steps, spread = pair(stride, "stride"), pair(dilation, "dilation")
@@ -106,7 +106,7 @@ def _resolve(
 def same_padding(
     size: tuple[Any, Any], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> tuple[Any, Any, Any, Any]:
-    """(top, bottom, left, right) of padding 'same'; of symbols where `size` is of symbols, as in torch.export."""
+    """(top, bottom, left, right) of padding 'same'; symbolic if `size` is symbolic, as in torch.export."""
     top, bottom = _same(size[0], kernel[0], stride[0], dilation[0])
     left, right = _same(size[1], kernel[1], stride[1], dilation[1])
     return top, bottom, left, right
@@ -115,6 +115,6 @@ def same_padding(
 def _same(size: Any, kernel: int, stride: int, dilation: int) -> tuple[Any, Any]:
     output = -(-size // stride)
     total = (output - 1) * stride + (kernel - 1) * dilation + 1 - size
-    # torch.jit.trace hands out sizes as tensors
+    # under torch.jit.trace sizes are tensors
     total = total.clamp_min(0) if isinstance(total, Tensor) else torch.sym_max(total, 0)  # type: ignore[no-untyped-call]
     return total // 2, total - total // 2

@@ -1,6 +1,6 @@
 """Layers from the authors' TensorFlow parameters (google-research, low_rank_local_connectivity/layers.py).
 
-Facts of that layer that the axes below rest on: `kernel_bases` (kh, kw, C_in, K*C_out) holds bank k in
+The axes below rely on these facts about that layer: `kernel_bases` (kh, kw, C_in, K*C_out) holds bank k in
 channels k*C_out to (k+1)*C_out - 1; 'SAME' puts the odd zero at the end; logits, not normalised weights, are
 stored.
 """
@@ -47,8 +47,8 @@ def import_tf(
     kernel_bases (kh, kw, C_in, K*C_out); combining_weights_row (H', K) and/or combining_weights_col (W', K),
     or combining_weights (H', W', K); bias_row (H'), bias_col (W') or spatial_bias (H', W'), bias_channels
     (C_out), each with or without axes of size 1. Input-dependent: dim_reduction, multiscale_1, _2, _4, _8,
-    squeeze, excite and proj, each with /kernel (kh, kw, in, out; depthwise (3, 3, K, 1)) and /bias. Biases
-    that are not there are left out of the layer. LayerError for names and shapes that do not fit; dtype as
+    squeeze, excite and proj, each with /kernel (kh, kw, in, out; depthwise (3, 3, K, 1)) and /bias. Missing
+    biases are left out of the layer. LayerError for names and shapes that do not fit. The dtype is that of
     kernel_bases.
     """
     values = {name: _tensor(value) for name, value in arrays.items()}
@@ -103,7 +103,7 @@ def _fill(layer: LowRankLocallyConnected2d, values: Mapping[str, Tensor]) -> Non
             )
         with torch.no_grad():
             parameter.copy_(value.reshape(parameter.shape))
-    unused = [name for name in left if not name.startswith("multiscale_")]  # a small input drops dilations
+    unused = [name for name in left if not name.startswith("multiscale_")]  # small inputs leave out dilations
     if unused:
         raise LayerError(f"arrays hold {', '.join(sorted(unused))}, which this layer has no place for")
 

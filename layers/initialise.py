@@ -1,4 +1,4 @@
-"""Seeded initialisation in which networks that share a layer share its start (paired seeds)."""
+"""Seeded initialisation in which networks that share a layer also share its initial values (paired seeds)."""
 
 import hashlib
 
@@ -9,8 +9,8 @@ from torch import nn
 def initialise(model: nn.Module, seed: int) -> None:
     """Reset every module that has `reset_parameters`, each from a generator seeded by (seed, its name).
 
-    Layers that two networks have in common therefore start equal, whatever the other layers are; the global random
-    state is left unchanged.
+    Layers that two networks have in common thus start with the same values regardless of the other layers; the global
+    random state is left unchanged.
     """
     with torch.random.fork_rng():
         for name, module in model.named_modules():
@@ -21,5 +21,5 @@ def initialise(model: nn.Module, seed: int) -> None:
 
 
 def module_seed(seed: int, name: str) -> int:
-    """The seed of the module `name` in a network that is seeded by `seed`."""
+    """The seed of the module `name` in a network with seed `seed`."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""Involution: a kernel per position, made from the input there and shared over the channels of a group.
+"""Involution: a kernel per position, computed from the input there and shared by the channels of a group.
 
 Li et al.: "Involution: Inverting the Inherence of Convolution for Visual Recognition", CVPR 2021,
 https://arxiv.org/abs/2103.06255. With t running over the kernel's taps and g(c) the group of channel c,
@@ -7,8 +7,8 @@ https://arxiv.org/abs/2103.06255. With t running over the kernel's taps and g(c)
     kernel[n,:,:,i,j] = expand(relu(norm(reduce(x at the centre of (i,j)))))
 
 where reduce and expand are 1x1 convolutions with a batch norm between them. v is x, or a 1x1 convolution of x where
-C_out differs from C_in, as in the authors' package. Departures: they know 'same' padding alone, so that the centre
-of (i,j) is there the pixel (i,j); with a stride it is the mean of the pixels that the stride steps over, here as there.
+C_out differs from C_in, as in the authors' package. Departure: they only support 'same' padding, so their centre of
+(i,j) is the pixel (i,j). With a stride, both take the mean of the pixels that the stride steps over.
 """
 
 from typing import Annotated
@@ -41,9 +41,9 @@ class Involution2d(nn.Module):
         default.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
     bias: whether each output channel has a bias, zero at the start; True by default.
-    group_channels: channels that share a kernel; all of them where C_out is less, else a divisor of C_out; 16 by
+    group_channels: channels that share a kernel: a divisor of C_out, or all channels if C_out is smaller; 16 by
         default.
-    reduction: the kernels are made from C_out // reduction channels, at least one; 4 by default.
+    reduction: the kernels are computed from C_out // reduction channels, at least one; 4 by default.
 
     Parts: value (1x1 from C_in to C_out, or nothing), reduce (1x1, no bias), norm (batch norm), expand (1x1 to
     kh * kw kernels of each group, with a bias); bias (C_out) or None.
@@ -82,7 +82,7 @@ class Involution2d(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The bias to zero; the parts reset themselves."""
+        """Set the bias to zero; the parts reset themselves."""
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
@@ -90,7 +90,7 @@ class Involution2d(nn.Module):
         return enter(self, x)
 
     def of_images(self, x: Tensor) -> Tensor:
-        """forward of a batch that fits."""
+        """The forward pass of a checked batch."""
         y = apply_kernels(*autocast(self.value(x), self.kernels(x)), self.geometry)
         return y if self.bias is None else y + self.bias[:, None, None].to(y.dtype)
 
@@ -102,7 +102,7 @@ class Involution2d(nn.Module):
         return self.expand(hidden).view(shape)  # type: ignore[no-any-return]
 
     def uncounted_flops_per_image(self) -> int:
-        """The kernels' multiply-adds, which torch's counter takes for element-wise work (see cost.py)."""
+        """The kernels' multiply-adds, which torch's counter treats as element-wise work (see cost.py)."""
         (H, W), (kh, kw) = self.output_size, self.geometry.kernel_size
         return 2 * self.out_channels * kh * kw * H * W
 
@@ -118,8 +118,8 @@ class Involution2d(nn.Module):
 def apply_kernels(values: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
     """y[n,c,i,j] = sum_t kernels[n,g(c),t,i,j] * values[n,c, tap t of (i,j)], tap by tap.
 
-    values (N, C, H, W); kernels (N, G, kh*kw, H', W'), G a divisor of C; y (N, C, H', W'). On a CPU a third of
-    the time of unfolding and a product of matrices.
+    values (N, C, H, W); kernels (N, G, kh*kw, H', W'), G a divisor of C; y (N, C, H', W'). On a CPU this takes
+    a third of the time of unfolding and a matrix product.
     """
     (N, C), G = values.shape[:2], kernels.shape[1]
     padded = geometry.pad(values).view(N, G, C // G, *geometry.padded_size)
@@ -135,10 +135,9 @@ def apply_kernels(values: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor
 
 
 def centres(x: Tensor, geometry: Geometry) -> Tensor:
-    """What stands at the centre of each output position, (N, C, H', W').
+    """The input at the centre of each output position, (N, C, H', W').
 
-    With a stride it is the mean of the image's pixels that the stride steps over from there on; zero where there are
-    none.
+    With a stride it is the mean of the pixels that the stride steps over from the centre on; zero outside the image.
     """
     strides = geometry.stride
     starts = [(extent - 1) // 2 - geometry.padding[2 * axis] for axis, extent in enumerate(geometry.extent)]
@@ -151,7 +150,7 @@ def centres(x: Tensor, geometry: Geometry) -> Tensor:
     margins = (-starts[1], ends[1], -starts[0], ends[0])  # negative padding crops
     if strides == (1, 1):
         return F.pad(x, margins)
-    # Means of means rather than sums over counts: torch's ONNX exporter passes over a pool's divisor_override.
+    # Means of means rather than sums over counts: torch's ONNX exporter ignores a pool's divisor_override.
     means = F.avg_pool2d(F.pad(x, margins), strides)
     seen = F.avg_pool2d(F.pad(x.new_ones(1, 1, *geometry.input_size), margins), strides)
     return means / seen.clamp_min(1 / (strides[0] * strides[1]))

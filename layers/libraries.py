@@ -1,6 +1,6 @@
-"""The networks of torchvision and timm, with layers in the place of their 3x3 convolutions.
+"""The networks of torchvision and timm, with layers in place of their 3x3 convolutions.
 
-They come as their library builds them, without its weights. Nothing here is imported before such a network is named.
+They are built by their library, without pretrained weights. The libraries are imported only when a network needs them.
 """
 
 import copy
@@ -23,7 +23,7 @@ RGB = 3
 
 
 class _Library(NamedTuple):
-    """How a library lists its classifiers and builds one for so many classes."""
+    """How a library lists its classifiers and builds one for a number of classes."""
 
     names: Callable[[Any], Iterable[str]]
     build: Callable[[Any, str, int], nn.Module]
@@ -83,7 +83,7 @@ def _with_layers(
 
 
 def _untrained(name: str, num_classes: int) -> nn.Module:
-    """As the library builds it, on torch's default device; what it draws depends on the name alone."""
+    """The network as the library builds it, on torch's default device; its random numbers depend only on the name."""
     title, _, model = name.partition("/")
     if title not in LIBRARIES:
         raise unknown("library of networks", title, LIBRARIES)
@@ -92,9 +92,9 @@ def _untrained(name: str, num_classes: int) -> nn.Module:
     if model not in known:
         raise unknown(f"network of {title}", model, known)
     device = torch.get_default_device()
-    # Not every builder can do without numbers: on the meta device some fail.
+    # Not on the meta device, where some builders fail.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of builders whose initialisation is to change
+        warnings.simplefilter("ignore", FutureWarning)  # about future changes of initialisation
         torch.manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"))
         try:
             return of.build(library, model, num_classes).to(device)
@@ -112,7 +112,7 @@ def _imported(library: str) -> Any:
         raise LayerError(
             f"{library}'s networks need {missing}: pip install 'lrlc-bench[{library}]'"
         ) from None
-    except (ImportError, RuntimeError) as error:  # torchvision's operators of another build of torch
+    except (ImportError, RuntimeError) as error:  # torchvision's operators were built for another torch
         raise LayerError(
             f"{library} cannot be imported beside torch {torch.__version__}: {_first_line(error)}; "
             "install the torchvision that was built for this torch"
@@ -120,7 +120,7 @@ def _imported(library: str) -> Any:
 
 
 def _take_channels(model: nn.Module, channels: int) -> None:
-    """Let the first convolution of an RGB network take images of so many channels."""
+    """Adapt the first convolution of an RGB network to this number of channels."""
     name, conv = next((name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d))
     if channels == conv.in_channels or conv.in_channels != RGB:
         return
@@ -136,7 +136,7 @@ def _input_sizes(
     image_shape: tuple[int, int, int],
     num_classes: int,
 ) -> dict[str, Size]:
-    """(H, W) of what each place is given, found by one batch on the meta device."""
+    """(H, W) of the input of each place, determined with one batch on the meta device."""
     shadow, sizes = copy.deepcopy(model).to("meta").train(), dict[str, Size]()
     for place in places:
         shadow.get_submodule(place).register_forward_pre_hook(_noting(sizes, place))

@@ -1,4 +1,4 @@
-"""The locally connected layer: a filter of its own for every output position, no sharing."""
+"""The locally connected layer: a separate filter for every output position, without sharing."""
 
 from typing import Annotated, Self
 
@@ -30,11 +30,11 @@ class LocallyConnected2d(nn.Module):
     bias: whether each position has a bias of its own for every channel, zero at the start; True by default.
     start: how the filters start, each uniform on +-bound; 'he' by default.
         'he': every position its own, bound sqrt(6 / (kh * kw * C_in)).
-        'keras': every position its own, as in the authors' network. Keras takes the kernel (H'*W', kh*kw*C_in,
-        C_out) of its LocallyConnected2D for a convolution's, so that He's fan_in counts the positions too:
+        'keras': every position its own, as in the authors' network. Keras treats the kernel (H'*W', kh*kw*C_in,
+        C_out) of its LocallyConnected2D as a convolution's, so He's fan_in includes the positions:
         bound sqrt(6 / (H' * W' * kh * kw * C_in)).
-        'shared': every position the same filter, 'he'; the one that `Convolution2d` draws from the same seed, so
-        that the layer starts as that convolution.
+        'shared': every position the same filter, 'he', which is the one that `Convolution2d` draws from the same seed;
+        the layer thus starts as that convolution.
 
     Parameters: filters (H'*W', kh*kw*C_in, C_out), three dimensions in the order the kernels read; bias
     (C_out, H', W') or None.
@@ -86,7 +86,7 @@ class LocallyConnected2d(nn.Module):
         return enter(self, x)
 
     def of_images(self, x: Tensor) -> Tensor:
-        """forward of a batch that fits."""
+        """The forward pass of a checked batch."""
         y = local_conv2d(x, self.filters, self.geometry)
         return y if self.bias is None else y + self.bias.to(y.dtype)
 

@@ -1,7 +1,7 @@
 """Low-rank locally connected layers: between convolution (rank 1) and local connectivity.
 
 Elsayed, Ramachandran, Shlens, Kornblith: "Revisiting Spatial Invariance with Low-Rank Local Connectivity",
-ICML 2020, https://arxiv.org/abs/2002.02959. A layer holds K filter banks and combines them anew at every
+ICML 2020, https://arxiv.org/abs/2002.02959. A layer has K filter banks and combines them separately at every
 output position (docs/science.md, "The layer").
 """
 
@@ -32,8 +32,8 @@ Banks = int | tuple[int, int] | Sequence[int | tuple[int, int]]
 """A kernel size or dilation: an int or a tuple for all banks, a list with one entry per bank."""
 LOGIT_STARTS = ("constant", "random")
 SPREAD = 1.0
-"""How far banks that start from one filter lie apart, in standard deviations of that filter; about as far as banks that
-start at random. With 0.1 they hardly separate in training: what the logits learn from is the banks' difference."""
+"""How far apart banks start that share an initial filter, in standard deviations of that filter; about as far as random
+banks. With 0.1 they hardly separate in training, as the logits learn from the difference between banks."""
 
 
 class LowRankLocallyConnected2d(nn.Module):
@@ -137,7 +137,7 @@ class LowRankLocallyConnected2d(nn.Module):
         return enter(self, x)
 
     def of_images(self, x: Tensor) -> Tensor:
-        """forward of a batch that fits."""
+        """The forward pass of a checked batch."""
         weights = self.combining(x)
         banks = self._bank_parameters()
         if self.varied:
@@ -162,7 +162,7 @@ class LowRankLocallyConnected2d(nn.Module):
     def local_filters(self, x: Tensor | None = None) -> Tensor:
         """The filter at each position, (H', W', C_out, C_in, kh, kw); (N, H', ...) where it depends on `x`.
 
-        Banks that vary are laid into one undilated kernel that holds them all.
+        Banks of different geometry are embedded in one undilated kernel that covers them all.
         """
         weights = self.combining_weights(x)
         filters = torch.einsum("nkij,koabc->nijoabc", weights, self._common_banks())
@@ -211,11 +211,11 @@ class LowRankLocallyConnected2d(nn.Module):
 
     @torch.no_grad()
     def start_from_conv(self, conv: nn.Conv2d | Convolution2d, *, spread: float = SPREAD) -> None:
-        """Compute what `conv` does, with banks that training can tell apart.
+        """Start as `conv`, with banks that training can separate.
 
-        Equal banks under constant weights would get equal gradients, and their logits none, for ever. So the banks
-        differ from the filter by normal deviations of `spread` times its standard deviation that cancel in their
-        average: under constant weights the output is that of `conv`. The network of input-dependent weights starts
+        Equal banks with constant weights would always get equal gradients, and their logits none. The banks therefore
+        differ from the filter by normal noise of `spread` times its standard deviation, which cancels in their
+        average: with constant weights the output is that of `conv`. The network of input-dependent weights starts
         with constant output. LayerError where banks vary.
         """
         weight, bias = as_plain_conv(conv)
@@ -224,7 +224,7 @@ class LowRankLocallyConnected2d(nn.Module):
         self._start_constant_network()
         assert isinstance(self.basis, Tensor)
         share = 1 / self.rank if self.combining.normalize == "softmax" else self.rank**-0.5
-        # Drawn on the CPU: a trial's numbers do not depend on the device's generator.
+        # Drawn on the CPU, so that a trial's numbers do not depend on the device's generator.
         noise = torch.randn(self.rank, *weight.shape, dtype=weight.dtype, device="cpu").to(weight.device)
         noise = (noise - noise.mean(0)) * (spread * weight.std())
         self.basis.copy_((weight / (share * self.rank) + noise).flatten(0, 1))

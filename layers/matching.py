@@ -1,4 +1,4 @@
-"""The width at which a network costs what another does, for kinds that are matched to another kind."""
+"""The width at which a network has the same cost as another, for kinds matched to another kind."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from lrlc.layers.options import Option
 from lrlc.layers.registry import LayerKind, find_kind
 
 MATCHES = ("parameters", "flops", "train_seconds")
-"""What a matched kind is matched by. Seconds are measured, not counted: whoever builds the network gives the width."""
+"""The costs that kinds can be matched by. Seconds are measured, so the caller gives the width."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """How a layer of a matched kind gets its width; `options` are the rest, those of the kind it is matched `to`."""
+    """How a layer of a matched kind gets its width; `options` are the others, of the kind it is matched `to`."""
 
     to: LayerKind
     by: str
@@ -22,7 +22,7 @@ class Match:
 
 
 def match_options(kind: LayerKind) -> dict[str, Option]:
-    """The options that a matched kind has of its own, by name."""
+    """A matched kind's own options, by name."""
     own = (
         Option("what the width matches", MATCHES, name="match", value_type=str, default=MATCHES[0]),
         Option("the kind that it is matched to", name="matched_to", value_type=str, default=kind.matched_to),
@@ -38,7 +38,7 @@ def match_options(kind: LayerKind) -> dict[str, Option]:
 
 
 def match_of(kind: LayerKind, options: Mapping[str, object]) -> Match:
-    """How the options of a matched kind say that it is matched; LayerError for values that they cannot have."""
+    """Parse the matching options of a matched kind; LayerError for invalid values."""
     own = {name: options.get(name, option.default) for name, option in match_options(kind).items()}
     to, width = find_kind(str(own["matched_to"])), own["width"]
     check_choice("match", str(own["match"]), MATCHES)

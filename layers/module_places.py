@@ -1,4 +1,4 @@
-"""The places of a network that we did not write: its 3x3 convolutions, by module name."""
+"""The places of a library's network: its 3x3 convolutions, by module name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from lrlc.layers.errors import LayerError
 class ModulePlaces:
     """`convolutions` are the modules that a layer can replace, in the network's order.
 
-    A module that holds some of them names all of those: `layer1` is every 3x3 convolution in `layer1`. `unfit` says
-    of the network's other convolutions why no layer replaces them.
+    A module that contains some of them stands for all of these: `layer1` is every 3x3 convolution in `layer1`. `unfit`
+    says why the network's other convolutions cannot be replaced.
     """
 
     network: str
@@ -23,7 +23,7 @@ class ModulePlaces:
 
     @staticmethod
     def of(network: str, model: nn.Module) -> "ModulePlaces":
-        """The places of `model`; LayerError where it has none."""
+        """The places of `model`; LayerError if it has none."""
         named = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
         faults = {name: fault for name, module in named if (fault := _fault(module))}
         fit = tuple(name for name, _ in named if name not in faults)
@@ -36,11 +36,11 @@ class ModulePlaces:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every place, by the fewest names: `layer1`, `layer2`, ..."""
+        """Every place, with the fewest names: `layer1`, `layer2`, ..."""
         return self.canonical(self.convolutions)
 
     def canonical(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The same places by the fewest names, in the network's order; LayerError for a name that is no place."""
+        """The same places with the fewest names, in the network's order; LayerError for a name that is not a place."""
         chosen = dict.fromkeys(self.within(names))
         return tuple(dict.fromkeys(self._widest(name, chosen) for name in chosen))
 
@@ -80,7 +80,7 @@ def _is_within(conv: str, name: str) -> bool:
 
 
 def _fault(conv: nn.Conv2d) -> str | None:
-    """What a layer kind cannot take over from a convolution."""
+    """Why no layer kind can replace this convolution."""
     height, width = conv.kernel_size
     if type(conv) is not nn.Conv2d:
         return f"is a {type(conv).__name__}"

@@ -56,10 +56,10 @@ def build_network(
 
     image_shape (C, H, W); `rank` for ranked kinds and for kinds matched to one; `options` go to the layers'
     builder (for a matched kind: to the kind it is matched to). A matched kind's placed layers are widened by
-    one common factor, so that the network's parameter count is as near as whole channels allow to that of the
-    other kind; its options also have `matched_to`, another kind than usual; `match`: 'parameters', 'flops' (of the
-    forward pass, per image) or 'train_seconds'; and `width`, the channels of the narrowest placed layer, with which
-    nothing is matched and which 'train_seconds' needs.
+    one common factor, so that the network's parameter count is as close as whole channels allow to that of the
+    other kind. Its options also include `matched_to`, to choose the other kind; `match`: 'parameters', 'flops' (of the
+    forward pass, per image) or 'train_seconds'; and `width`, the channels of the narrowest placed layer, which
+    replaces matching and is required for 'train_seconds'.
     LayerError for unknown names, a rank that is missing or under 1, and places that the network does not have.
     """
     entry, layer = find_network(name), find_kind(kind)
@@ -86,7 +86,7 @@ def _places(network: Network, placement: Sequence[Place] | None) -> tuple[Place,
 
 @dataclass(frozen=True)
 class _Plan:
-    """All that defines a network; `widths` of the placed layers are multiplied by `width` / `base_width`."""
+    """Everything that defines a network; `widths` of the placed layers are multiplied by `width` / `base_width`."""
 
     network: Network
     image_shape: ImageShape
@@ -102,7 +102,7 @@ class _Plan:
         return self.network.build(self.image_shape, self.num_classes, self.layer)
 
     def cost(self, match: str) -> int:
-        """Parameters, or FLOPs of an image."""
+        """Parameters, or FLOPs per image."""
         with torch.device("meta"):
             model = self.build()
         if match == "flops":
@@ -112,7 +112,7 @@ class _Plan:
     def layer(
         self, position: Place, in_channels: int, out_channels: int, kernel_size: int, **arguments: Any
     ) -> nn.Module:
-        """What stands at a place of the network, for `placed_layers` to find."""
+        """Builds the layer at a place of the network and marks it for `placed_layers`."""
         built = self._built(position, in_channels, out_channels, kernel_size, **arguments)
         place = {name: arguments[name] for name in ("input_size", "stride", "padding") if name in arguments}
         return mark_placed(built, make_geometry(kernel_size=kernel_size, **place))
@@ -174,7 +174,7 @@ def _check(plan: _Plan) -> None:
 
 
 def check_widths(network: Network, kind: LayerKind) -> None:
-    """LayerError where layers of `kind` have another width than the network can take."""
+    """LayerError if layers of `kind` have a width that the network does not accept."""
     if network.modules is not None and kind.matched_to is not None:
         raise LayerError(
             f"{kind.name} is widened, but the layers after it in {network.name} take the width that they have; "
@@ -194,7 +194,7 @@ def check_options(kind: LayerKind, options: Mapping[str, object]) -> None:
 
 
 class Classifier(nn.Linear):
-    """A linear layer that starts as the authors' does: Glorot uniform, zero bias."""
+    """A linear layer initialised like the authors': Glorot uniform, zero bias."""
 
     def reset_parameters(self) -> None:
         with torch.no_grad():
@@ -208,7 +208,7 @@ class ThreeLayer(nn.Module):
 
     image_shape: (C, H, W) of the images.
     num_classes: how many classes there are.
-    layer: makes what stands at a place (see `LayerFactory`).
+    layer: builds the layer at a place (see `LayerFactory`).
     width: channels of each layer; 64 by default.
     """
 

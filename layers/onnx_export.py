@@ -1,4 +1,4 @@
-"""Networks and layers as ONNX files, for batches of any number of images, compared with what they compute here."""
+"""Networks and layers as ONNX files, for batches of any size, checked against their own output."""
 
 import importlib.util
 import logging
@@ -17,20 +17,20 @@ from lrlc.layers.kernels.ops import Ints, geometry_of
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-3
-"""Of the largest output: more than rounding, in float32, and less than any operator that is left out."""
+"""Tolerance as a share of the largest output: above float32 rounding, below the effect of a missing operator."""
 
 
 def export_onnx(model: nn.Module, path: str | Path, image_shape: tuple[int, int, int]) -> Path:
-    """Write `model`, a network or a layer, for images (N, C, H, W) of this shape (C, H, W), as it evaluates.
+    """Write `model`, a network or a layer in evaluation mode, for images (N, C, H, W) of this shape (C, H, W).
 
-    The input is called `images`, the output `output`; N is free. What onnxruntime makes of the file has been compared
-    with the model's own answer before `path` is written. LayerError where a package is missing, an operator has no
-    counterpart in ONNX, or the answers differ.
+    The input is called `images`, the output `output`; N is free. The output of onnxruntime is compared with the
+    model's before `path` is written. LayerError if a package is missing, an operator has no counterpart in ONNX, or
+    the outputs differ.
     """
     _need(PACKAGES)
     example = _images(model, 2, image_shape)
     with evaluating(model), _quiet(), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's, about itself
+        warnings.simplefilter("ignore")  # the exporter's own warnings
         content = _content(model, example)
         for count in (1, 3):
             _compare(model, content, _images(model, count, image_shape))
@@ -40,7 +40,7 @@ def export_onnx(model: nn.Module, path: str | Path, image_shape: tuple[int, int,
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """All its modules in evaluation mode, and afterwards as they were."""
+    """Put all its modules in evaluation mode, and restore their modes afterwards."""
     before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -52,7 +52,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the lines that the exporter and its packages log of what they leave as it is."""
+    """Suppress log lines of the exporter and its packages about optimisations that they skip."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -87,7 +87,7 @@ def _content(model: nn.Module, example: Tensor) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause's first line: the exporter wraps it in pages of its own."""
+    """The first line of the innermost cause, which the exporter wraps in pages of text."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).partition("\n")[0]
@@ -102,12 +102,12 @@ def _compare(model: nn.Module, content: bytes, images: Tensor) -> None:
     error = float((torch.from_numpy(answer) - expected).abs().max())
     if not error <= TOLERANCE * max(1.0, float(expected.abs().max())):
         raise LayerError(
-            f"{type(model).__name__} as ONNX answers otherwise than here, by up to {error:.3g}; nothing is written"
+            f"{type(model).__name__} as ONNX gives different outputs, by up to {error:.3g}; nothing is written"
         )
 
 
 def _images(model: nn.Module, count: int, shape: tuple[int, int, int]) -> Tensor:
-    """The same each time, where the model is."""
+    """The same images each time, on the model's device."""
     parameter = next(model.parameters(), torch.empty(0))
     random = torch.Generator().manual_seed(count)
     return torch.randn(count, *shape, generator=random).to(parameter)
@@ -129,4 +129,4 @@ _PLAIN: Mapping[Any, Callable[..., Tensor]] = {
     torch.ops.lrlc.combined.default: _combined,
     torch.ops.lrlc.local.default: _local,
 }
-"""Our operators in those of torch, which the exporter knows."""
+"""Our operators expressed in torch's, which the exporter supports."""

@@ -2,7 +2,7 @@
 
     share: Annotated[str, Option("what logits share", choices=("both", "rows"))] = "both"
 
-declares `layer.share` of a study. An option without a declaration is known by its name and default alone.
+declares `layer.share` of a study. Of an option without a declaration, only the name and default are known.
 """
 
 import inspect
@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 from lrlc.layers.errors import LayerError, as_int, check_choice, check_flag
 
 PASSED_BY_NETWORKS = frozenset({"input_size", "stride", "padding", "rank"})
-"""Keywords of every builder that no study sets."""
+"""Keywords of every builder that studies cannot set."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Option:
     """An option of a layer kind, and the values that it takes.
 
     description: what it changes, for `lrlc list` and editors.
-    choices: the words it may be; () where it is no word.
+    choices: the allowed words; () if it is not a word.
     at_least, above, below: bounds of a number.
-    learning: whether it changes how a layer starts or learns but neither its size nor its cost; a kind that is matched
-        to this one does not take it.
+    learning: whether it changes how a layer starts or learns but neither its size nor its cost; kinds matched to this
+        one do not take it.
     optional: whether it may be None.
 
     `name`, `value_type` (bool, int, float, str; None if undeclared) and `default` come from the builder's signature.
@@ -43,7 +43,7 @@ class Option:
     default: object = None
 
     def check(self, given: object) -> None:
-        """LayerError unless the option may have this value; what is undeclared may have any."""
+        """LayerError unless the option accepts this value; undeclared options accept any."""
         if self.value_type is None or (self.optional and given is None):
             return
         if self.choices:
@@ -67,12 +67,12 @@ class Option:
         return " ".join(["an int" if self.value_type is int else "a number", " and ".join(named)]).strip()
 
     def json_schema(self) -> dict[str, Any]:
-        """What editors need to know of it (JSON Schema, draft 2020-12)."""
+        """The option's JSON schema for editors (draft 2020-12)."""
         schema: dict[str, Any] = {"default": self.default}
         if self.description:
             schema["description"] = self.description
         if self.choices:
-            # Other words are allowed: a plugin's kind may take an option of the same name.
+            # Other words are also allowed: a plugin's kind may have an option of the same name.
             return {**schema, "anyOf": [{"enum": list(self.choices)}, {"type": "string"}]}
         if self.value_type is not None:
             name = {bool: "boolean", int: "integer", float: "number", str: "string"}[self.value_type]
@@ -82,12 +82,12 @@ class Option:
 
 
 def takes_any(build: Callable[..., Any]) -> bool:
-    """Whether a builder takes other keywords than those it names (`**options`)."""
+    """Whether a builder takes keywords beyond those it names (`**options`)."""
     return any(each.kind is each.VAR_KEYWORD for each in inspect.signature(build).parameters.values())
 
 
 def declared(build: Callable[..., Any], learning: Iterable[str] = ()) -> Mapping[str, Option]:
-    """The options that a builder names, in its order."""
+    """The options that a builder names, in order."""
     hints, options = _hints(build), {}
     for each in inspect.signature(build).parameters.values():
         if each.kind is each.KEYWORD_ONLY and each.name not in PASSED_BY_NETWORKS:
@@ -102,7 +102,7 @@ def declared(build: Callable[..., Any], learning: Iterable[str] = ()) -> Mapping
 
 
 def _hints(build: Callable[..., Any]) -> Mapping[str, Any]:
-    """The annotations; none where a plugin's name something that cannot be looked up."""
+    """The annotations; none if a plugin's annotations cannot be resolved."""
     try:
         function = build.__init__ if isinstance(build, type) else build  # type: ignore[misc]
         return get_type_hints(function, include_extras=True)

@@ -1,4 +1,4 @@
-"""Parameters by the factor on their learning rate and by their weight decay, as an optimizer takes them."""
+"""Parameter groups for an optimizer, by learning rate factor and weight decay."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from torch import nn
 def parameter_groups(model: nn.Module, *, weight_decay: float = 0.0) -> list[dict[str, Any]]:
     """Groups {"params": [...], "factor": f, "weight_decay": d} that hold each parameter once, in the model's order.
 
-    A module's attribute `learning_rate_factor` (1 where it has none) counts for all parameters in it; factors of
-    modules in modules multiply. Whoever sets a learning rate multiplies it by the group's factor. Weights alone decay:
-    vectors (of norms), parameters called bias... and all in a module with the attribute `no_weight_decay` do not.
+    A module's attribute `learning_rate_factor` (1 by default) applies to all parameters in it; factors of nested
+    modules multiply. The caller multiplies the learning rate by the group's factor. Only weights decay: vectors (of
+    norms), parameters called bias... and those in a module with the attribute `no_weight_decay` do not.
     """
     factors = dict.fromkeys(model.parameters(), 1.0)
     for module in model.modules():

@@ -1,6 +1,6 @@
-"""Penalties: what a layer adds to the training loss. A layer with one has a method `penalty() -> Tensor`.
+"""Penalties that layers add to the training loss. A layer with a penalty has a method `penalty() -> Tensor`.
 
-Most layers have none, and nothing is added then.
+Most layers have none; nothing is then added.
 """
 
 from typing import Any
@@ -21,18 +21,18 @@ def penalty(model: nn.Module) -> Tensor | None:
 
 
 def neighbour_differences(values: Tensor) -> Tensor:
-    """How far apart the `values` (H', W', ...) of neighbouring positions are, a scalar.
+    """The difference between the `values` (H', W', ...) of neighbouring positions, a scalar.
 
-    The sum of absolute differences of two neighbours, as a mean over the pairs above each other plus a mean over
-    the pairs beside each other; 0 along an axis of one position.
+    The sum of absolute differences of two neighbours, averaged over vertical pairs plus averaged over horizontal
+    pairs; 0 along an axis with one position.
     """
     return _NeighbourDifferences.apply(values)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _NeighbourDifferences(torch.autograd.Function):
-    """Row by row: the differences of a locally connected layer's filters would not fit the cache.
+    """Computed row by row, as the differences of a locally connected layer's filters would not fit in the cache.
 
-    At 10x10 positions and 64 to 64 channels it takes half the time of the same in differentiable operations.
+    At 10x10 positions and 64 to 64 channels this takes half the time of differentiable operations.
     """
 
     @staticmethod
@@ -64,6 +64,6 @@ class _NeighbourDifferences(torch.autograd.Function):
 
 
 def _pairs(values: Tensor) -> tuple[int, int]:
-    """How many pairs of positions are above and beside each other, at least 1."""
+    """The numbers of vertical and horizontal pairs of positions, at least 1."""
     H, W = values.shape[:2]
     return max(1, (H - 1) * W), max(1, H * (W - 1))

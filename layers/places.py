@@ -1,4 +1,4 @@
-"""Which modules of a network stand at its places, and how their filters meet their inputs."""
+"""The modules at a network's places, and the geometry of their inputs."""
 
 from torch import nn
 
@@ -8,12 +8,12 @@ _GEOMETRY = "geometry_of_place"
 
 
 def mark_placed(layer: nn.Module, geometry: Geometry) -> nn.Module:
-    """Note that `layer` stands at a place of a network which gives it this geometry; returns it."""
+    """Record that `layer` is at a place of a network with this geometry; returns the layer."""
     setattr(layer, _GEOMETRY, geometry)
     return layer
 
 
 def placed_layers(model: nn.Module) -> dict[str, Geometry]:
-    """The geometry of each module at a place of the network, whatever its kind, by module name."""
+    """The geometry of each module at a place of the network, of any kind, by module name."""
     marked = ((name, getattr(module, _GEOMETRY, None)) for name, module in model.named_modules())
     return {name: geometry for name, geometry in marked if geometry is not None}

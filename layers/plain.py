@@ -53,7 +53,7 @@ def split_banks(basis: Tensor, rank: int) -> Tensor:
 
 
 def conv_input(x: Tensor, geometry: Geometry) -> tuple[Tensor, tuple[int, int]]:
-    """`x`, padded here where a convolution could not do it, and the padding left for the convolution."""
+    """`x`, padded here if a convolution cannot do it, and the padding left to the convolution."""
     if geometry.symmetric:
         return x, (geometry.padding[0], geometry.padding[2])
     return geometry.pad(x), (0, 0)

@@ -3,8 +3,8 @@
     y[n,c,i,j] = (x conv F)[n,c,i,j] + m[c,i,j]
 
 The map is to a convolution what an absolute position embedding is to attention (Gehring et al., "Convolutional Sequence
-to Sequence Learning", ICML 2017, add one to a convolutional network's input). Filters stay the same everywhere; only
-what is added to their answer depends on the position.
+to Sequence Learning", ICML 2017, add one to a convolutional network's input). Filters are the same everywhere; only
+the map added to their output depends on the position.
 """
 
 import torch
@@ -16,7 +16,7 @@ from lrlc.layers.registry import layer_kind
 
 
 class PositionMap(nn.Module):
-    """y (N, C, H', W') -> y + values; values (C, H', W') are learned, and zero at first.
+    """y (N, C, H', W') -> y + values; values (C, H', W') are learned and start at zero.
 
     channels: C.
     size: (H', W').
@@ -49,8 +49,8 @@ class PositionMapConv2d(Convolution2d):
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
     bias: whether each output channel has a bias, zero at the start; True by default.
 
-    Parameters: those of `Convolution2d`, and map.values (C_out, H', W'), zero at first: the layer starts as the
-    convolution of its seed.
+    Parameters: those of `Convolution2d`, and map.values (C_out, H', W'), which start at zero: the layer starts as the
+    convolution with its seed.
 
     Raises LayerError for an argument that cannot be, InputError for an input of another shape.
     """
@@ -81,7 +81,7 @@ class PositionMapConv2d(Convolution2d):
         self.map = PositionMap(out_channels, self.output_size)
 
     def of_images(self, x: Tensor) -> Tensor:
-        """forward of a batch that fits."""
+        """The forward pass of a checked batch."""
         return self.map(super().of_images(x))  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:

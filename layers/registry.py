@@ -1,4 +1,4 @@
-"""Layer kinds and networks by name. A new one is one function and one decorator line, in any file."""
+"""Layer kinds and networks by name. Adding one takes a function and a decorator, in any file."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -17,12 +17,12 @@ Decorated = TypeVar("Decorated", bound=Builder)
 
 @dataclass(frozen=True)
 class LayerKind:
-    """What can stand at a network's placements.
+    """A kind of layer for a network's places.
 
     `build(in_channels, out_channels, kernel_size, *, input_size, stride=1, padding=0, bias=False, **options)`
-    makes the layer; a `ranked` kind is also given `rank`. The module it returns has `out_channels`. A kind
-    `matched_to` another is widened to what that one costs (see `build_network`). `options` are those that a study may
-    set; a builder that `takes_any` is given others too. A layer of a `from_conv` kind has
+    makes the layer; a `ranked` kind also gets `rank`. The module it returns has `out_channels`. A kind
+    `matched_to` another is widened to the cost of that one (see `build_network`). `options` are those that a study may
+    set; a builder that `takes_any` also gets others. A layer of a `from_conv` kind has
     `start_from_conv(conv: Convolution2d)` (see `take_over`). `source` is the file that registers it.
     """
 
@@ -49,7 +49,7 @@ class Network:
     """`build(image_shape (C, H, W), num_classes, layer)` makes the network.
 
     It calls `layer(position, in_channels, out_channels, kernel_size, input_size=..., stride=...,
-    padding=...)` wherever a kind may stand; `position` is 1..`placements`, and the next layer takes the
+    padding=...)` at each place; `position` is 1..`placements`, and the next layer takes the
     result's `out_channels`. `source` is the file that registers it. A network of a library has `modules`: its
     positions are module names, and the next layer takes the channels that the library gave it.
     """
@@ -75,8 +75,8 @@ def layer_kind(
 ) -> Callable[[Decorated], Decorated]:
     """Register a builder (a function or a class) as the layer kind `name`.
 
-    Its keywords beyond those of every builder are the kind's options; `Annotated[type, Option(...)]` says which values
-    they take. `learning_options` names those that change neither size nor cost, where no `Option` says so.
+    Its keywords beyond those of every builder are the kind's options; `Annotated[type, Option(...)]` declares their
+    values. `learning_options` names undeclared options that change neither size nor cost.
     """
 
     def register(build: Decorated) -> Decorated:

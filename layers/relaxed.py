@@ -5,13 +5,13 @@ https://arxiv.org/abs/2201.11969.
 
     y[n,:,i,j] = sum_k w[k,i,j] * (x conv F_k)[n,:,i,j]
 
-Against LRLC's fixed weights: one table (K, H', W'), shared along no axis and not normalised, which starts at 1/K, and
-a penalty on differences between neighbouring positions, with means over the pairs of neighbours:
+Unlike LRLC's fixed weights, it has one table (K, H', W'), neither shared along an axis nor normalised, which starts at
+1/K, and a penalty on differences between neighbouring positions, with means over the pairs of neighbours:
 
     penalty * (mean sum_k |w[k,i+1,j] - w[k,i,j]| + mean sum_k |w[k,i,j+1] - w[k,i,j]|)
 
-The authors' code takes means over k and over the network's layers too, so that their alpha is K times this strength in
-a network of one such layer, and squares the term before it is added to the loss, which the paper's formula does not.
+The authors' code also averages over k and over the network's layers, so their alpha is K times this strength in a
+network with one such layer; unlike the paper's formula, it squares the term before adding it to the loss.
 """
 
 from typing import Annotated
@@ -31,7 +31,7 @@ from lrlc.layers.plain import split_banks
 from lrlc.layers.registry import layer_kind
 
 PENALTY = 0.01
-"""Assumed. The authors' scripts use 0 for translation, 1e-5 for rotation and 1e-6 for scale, with Adam."""
+"""An assumption: the authors' scripts use 0 for translation, 1e-5 for rotation and 1e-6 for scale, with Adam."""
 
 
 class RelaxedConv2d(nn.Module):
@@ -91,7 +91,7 @@ class RelaxedConv2d(nn.Module):
         return enter(self, x)
 
     def of_images(self, x: Tensor) -> Tensor:
-        """forward of a batch that fits."""
+        """The forward pass of a checked batch."""
         y = combine(x, self.basis, self.combining(), self.geometry)
         return y if self.bias is None else y + self.bias[:, None, None].to(y.dtype)
 

@@ -1,13 +1,13 @@
-"""The residual pathway prior: a convolution beside a path without sharing, which a stronger prior holds near zero.
+"""The residual pathway prior: a convolution plus an unshared path, which a stronger prior keeps near zero.
 
 Finzi, Benton, Wilson: "Residual Pathway Priors for Soft Equivariance Constraints", NeurIPS 2021,
 https://arxiv.org/abs/2112.01388.
 
     y = x conv F + x local G,   penalty = conv_penalty * sum F^2 + local_penalty * sum G^2
 
-The penalties are Gaussian priors: the smaller variance of G says that the layer is a convolution unless the data speak
-against it. The paper's free path is a dense layer; here it is a locally connected one, which differs from the
-convolution in sharing alone (and whose parameters fit into memory at these sizes).
+The penalties are Gaussian priors: the smaller variance of G makes the layer a convolution unless the data contradict
+this. The paper's free path is a dense layer; here it is a locally connected one, which differs from the convolution
+only in sharing (and whose parameters fit into memory at these sizes).
 """
 
 from typing import Annotated
@@ -24,7 +24,7 @@ from lrlc.layers.options import Option
 from lrlc.layers.registry import layer_kind
 
 CONV_PENALTY, LOCAL_PENALTY = 1e-4, 1e-2
-"""As in the authors' experiments on CIFAR-10 (conv_wd, basic_wd), which are of SGD, momentum .9 and cosine decay."""
+"""As in the authors' experiments on CIFAR-10 (conv_wd, basic_wd), which use SGD, momentum .9 and cosine decay."""
 
 
 class ResidualPathway2d(nn.Module):
@@ -42,7 +42,7 @@ class ResidualPathway2d(nn.Module):
     conv_penalty: cost of a squared parameter of the convolution, at least 0; 1e-4 by default.
     local_penalty: cost of a squared parameter of the locally connected path, at least 0; 1e-2 by default.
 
-    Parameters: `convolution` with a bias, if there is one, and `local` without. Both start He uniform and so
+    Parameters: `convolution`, with the bias if there is one, and `local`, without. Both start He uniform and thus
     equally strong, as in the authors' code.
 
     Raises LayerError for an argument that cannot be, InputError for an input of another shape.
@@ -92,7 +92,7 @@ class ResidualPathway2d(nn.Module):
         return enter(self, x)
 
     def of_images(self, x: Tensor) -> Tensor:
-        """forward of a batch that fits."""
+        """The forward pass of a checked batch."""
         return self.local(x) + self.convolution(x)  # type: ignore[no-any-return]
 
     def penalty(self) -> Tensor:

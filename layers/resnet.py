@@ -20,7 +20,7 @@ class ResNet50(nn.Module):
 
     image_shape: (C, H, W) of the images.
     num_classes: how many classes there are.
-    layer: makes what stands at a place (see `LayerFactory`).
+    layer: builds the layer at a place (see `LayerFactory`).
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, layer: LayerFactory) -> None:

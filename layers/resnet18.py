@@ -9,17 +9,17 @@ from lrlc.layers.registry import network
 from lrlc.layers.resnet import shortcut
 
 WIDTHS = (64, 128, 256, 512)
-"""Of the four stages (He et al. 2016, table 1), each of two blocks; all but the first halve the image."""
+"""Widths of the four stages (He et al. 2016, table 1), each with two blocks; all but the first halve the image."""
 
 
 class ResNet18(nn.Module):
     """Four stages of basic blocks; a place is a stage, with the 3x3 convolutions of its blocks.
 
-    11,173,962 parameters for RGB images of 10 classes. A stage is as wide as its layers turn out to be.
+    11,173,962 parameters for RGB images of 10 classes. The width of a stage is that of its layers.
 
     image_shape: (C, H, W) of the images.
     num_classes: how many classes there are.
-    layer: makes what stands at a place (see `LayerFactory`).
+    layer: builds the layer at a place (see `LayerFactory`).
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, layer: LayerFactory) -> None:

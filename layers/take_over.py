@@ -1,4 +1,4 @@
-"""From a trained convolutional network to the same network with layers of another kind in it."""
+"""Turn a trained convolutional network into the same network with layers of another kind."""
 
 import torch
 from torch import nn
@@ -11,9 +11,9 @@ from lrlc.layers.initialise import module_seed
 def take_over(model: nn.Module, trained: nn.Module, seed: int) -> list[str]:
     """Initialise `model` from `trained`, the same network with plain convolutions in its places.
 
-    A placed layer starts from the convolution in its place by its own `start_from_conv(conv)`; everything else,
-    batch norms with their statistics too, is copied. What a layer draws depends on (seed, its name) alone. Returns
-    the names of the parameters that were copied. LayerError where a layer cannot start from its convolution.
+    A placed layer starts from the convolution in its place through its `start_from_conv(conv)`; everything else,
+    including the statistics of batch norms, is copied. A layer's random numbers depend only on (seed, its name).
+    Returns the names of the copied parameters. LayerError if a layer cannot start from its convolution.
     """
     placed = [name for name, conv in _convolutions(trained) if not _alike(model.get_submodule(name), conv)]
     state = {name: value for name, value in trained.state_dict().items() if not _within(name, placed)}

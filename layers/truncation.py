@@ -1,6 +1,6 @@
-"""How far a layer's filters are of low rank: the (positions x filter) matrix, and the layer truncated to a rank.
+"""How close a layer's filters are to low rank: the (positions x filter) matrix, and the layer truncated to a rank.
 
-Row p of the matrix X (P, D) is all that is used at output position p: P = H'*W', D = C_out*C_in*kh*kw. With the left
+Row p of the matrix X (P, D) is the filter used at output position p: P = H'*W', D = C_out*C_in*kh*kw. With the left
 singular vectors U_R of its R largest singular values the nearest matrix of rank R is U_R U_R^T X (Eckart and Young
 1936). Relaxed convolution's X is a product W B of its weights W (P, K) and banks B; there U_R U_R^T W is as good.
 """
@@ -16,10 +16,10 @@ from lrlc.layers.local import LocallyConnected2d
 from lrlc.layers.relaxed import RelaxedConv2d
 
 LocalLayer = LocallyConnected2d | RelaxedConv2d
-"""Layers whose filters may differ freely from position to position, the latter's within the span of its banks."""
+"""Layers whose filters may differ freely between positions; those of the latter within the span of its banks."""
 
 _COLUMNS_AT_ONCE = 4096
-"""Columns of X that are turned to float64 together."""
+"""Columns of X that are converted to float64 at once."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def filter_spectrum(layer: LocalLayer) -> FilterSpectrum:
 
 @contextmanager
 def truncated(layer: LocalLayer, spectrum: FilterSpectrum, rank: int) -> Iterator[None]:
-    """A context within which the layer's filters are replaced by their best approximation of the given rank.
+    """A context in which the layer's filters are replaced by their best approximation of the given rank.
 
-    `spectrum` is that of the layer (see `filter_spectrum`); a `rank` of min(P, D) or more changes nothing but rounding.
+    `spectrum` is that of the layer (see `filter_spectrum`); a `rank` of min(P, D) or more only changes rounding.
     Source: Eckart and Young, "The approximation of one matrix by another of lower rank", 1936.
     """
     left = spectrum.left[:, :rank]
@@ -80,14 +80,14 @@ def _projected(left: Tensor, values: Tensor, positions_last: bool) -> Tensor:
 
 
 def _filters(layer: LocalLayer) -> Tensor:
-    """X (P, D), its columns in any order."""
+    """X (P, D), with columns in any order."""
     if isinstance(layer, RelaxedConv2d):
         return layer.local_filters().flatten(0, 1).flatten(1)
     return layer.filters.flatten(1)
 
 
 def _gram(rows: Tensor) -> Tensor:
-    """X X^T in float64, without a whole copy of X in that type."""
+    """X X^T in float64, without copying all of X to that type."""
     blocks = (block.double() for block in torch.split(rows, _COLUMNS_AT_ONCE, 1))
     return sum(
         (block @ block.T for block in blocks), torch.zeros((), dtype=torch.float64, device=rows.device)

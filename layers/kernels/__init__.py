@@ -1,1 +1,1 @@
-"""How local filters are applied: C++ on a CPU, Triton on a GPU, and torch alone anywhere."""
+"""Kernels that apply local filters: C++ on a CPU, Triton on a GPU, and plain torch anywhere."""

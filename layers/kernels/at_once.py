@@ -1,6 +1,6 @@
 """Low-rank local connectivity as its authors wrote it: one convolution to K * C_out channels, then a weighted sum.
 
-It keeps the K-fold activation for the backward pass, where the other kernels keep their inputs alone: on a GPU it can
+It keeps the K-fold activation for the backward pass, whereas the other kernels keep only their inputs; on a GPU it can
 be the fastest for small batches. As a kernel of ops.combined, which keeps nothing, it convolves again.
 """
 
@@ -15,11 +15,11 @@ from lrlc.layers.geometry import Geometry
 from lrlc.layers.kernels import portable
 
 MOST_BYTES = 2**28
-"""Of the K-fold activation of a layer: where it is larger the authors' way is neither measured nor taken by itself."""
+"""Bytes of a layer's K-fold activation above which the authors' way is neither measured nor chosen automatically."""
 
 
 def activation_bytes(x: Tensor, basis: Tensor, geometry: Geometry) -> int:
-    """What the banks' outputs take."""
+    """Bytes of the banks' outputs."""
     height, width = geometry.output_size
     return x.element_size() * x.shape[0] * basis.shape[0] * height * width
 
@@ -49,7 +49,7 @@ def combined_backward(
 
 
 def forward_backward(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> tuple[Tensor, ...]:
-    """What `keep` and its gradients compute, with the output for its gradient: the work that is measured."""
+    """The work that is measured: `keep` and its gradients, with the output in place of its gradient."""
     banks = _banks(x, basis, geometry)
     y = _sum(banks, weights)
     return _gradients(y, x, basis, weights, banks, geometry, (True, True, True))

@@ -1,7 +1,7 @@
 """Compile the C++ kernels on first use, for this machine's processor, and keep them in a cache.
 
-The library's name holds a hash of its source, the compiler and the processor's features, so a cache that
-machines share serves each with its own. It is compiled to a private name and then renamed: any number of
+The library's name contains a hash of its source, the compiler and the processor's features, so machines that
+share a cache each use their own library. It is compiled to a private name and then renamed, so any number of
 processes may do so at once. Without a working compiler `library()` is None, and one log line says what to
 install.
 """
@@ -23,14 +23,14 @@ from lrlc.layers.cache import cache_dir
 SOURCE = Path(__file__).with_name("cpp") / "local_filters.cpp"
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
 FOR_THIS_PROCESSOR = (("-march=native",), ("-mcpu=native",), ())
-"""Tried in turn: x86, Arm, whatever compiles."""
+"""Compiler flags to try in turn: x86, Arm, any."""
 
 log = logging.getLogger("layers")
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels, or None where they cannot be had."""
+    """The compiled kernels, or None if they are not available."""
     compiler = _compiler()
     if compiler is None:
         log.warning("no C++ compiler (set CXX, or install g++): layers use their slower portable kernels")
@@ -67,7 +67,7 @@ def _key(compiler: str) -> str:
 
 
 def _features() -> str:
-    """What the processor can do: its flags on Linux, else its name."""
+    """The processor's features: its flags on Linux, else its name."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -16,7 +16,7 @@ NAMES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bf
 
 
 def available(x: Tensor) -> bool:
-    """Whether these kernels can serve `x` here; compiles them at the first call."""
+    """Whether these kernels can be used for `x` here; compiles them at the first call."""
     return x.device.type == "cpu" and x.dtype in NAMES and library() is not None
 
 
@@ -140,7 +140,7 @@ def _function(name: str, dtype: torch.dtype) -> Callable[..., None]:
 
 
 def _address(tensor: Tensor | None, dtype: torch.dtype) -> ctypes.c_void_p:
-    """Where C++ finds the values; null for no tensor. InputError for what it would read wrongly."""
+    """The address of the values for C++; null for no tensor. InputError for a tensor that it would misread."""
     if tensor is None:
         return ctypes.c_void_p(None)
     if tensor.device.type != "cpu" or tensor.dtype != dtype or not tensor.is_contiguous():
@@ -179,5 +179,5 @@ def _division(rows: int) -> tuple[ctypes.c_int64, ctypes.c_int64]:
 
 
 def _parts(rows: int) -> int:
-    """Runs of rows that threads take one after the other: enough to share evenly, long enough to reuse rows."""
+    """Runs of rows that threads take in turn: enough to share the work evenly, long enough to reuse rows."""
     return min(rows, max(8, 2 * torch.get_num_threads()))

@@ -1,7 +1,7 @@
-"""Which kernel computes an operator: the one place that decides, per device and shape.
+"""Choice of the kernel that computes an operator, per device and shape.
 
-On a CPU by rule; on a GPU by measurement at a shape's first call (measured.py). LRLC_BACKEND forces a family where it
-can serve the call: portable (pure torch), cpp (the C++ kernels), triton, banks (K convolutions, one after the other),
+On a CPU by rule; on a GPU by measurement at a shape's first call (measured.py). LRLC_BACKEND forces a family if it
+supports the call: portable (pure torch), cpp (the C++ kernels), triton, banks (K convolutions, one after the other),
 authors (a K-fold convolution and a weighted sum, the paper's way), filters (each position's filter written to memory,
 then local connectivity), or auto (the default).
 """
@@ -32,7 +32,7 @@ LocalBackward = Callable[[Tensor, Tensor, Tensor, Geometry, Needs], tuple[Tensor
 TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 TRITON_RANKS = 16
-"""The kernels unroll their loops over the banks: with more, compiling takes long and registers spill."""
+"""The kernels unroll their loops over the banks; with more banks, compiling takes long and registers spill."""
 
 LARGEST_IMAGE = 2**31 // 256
 """Elements of an image and of its output: the kernels' offsets inside a block of images have 32 bits."""
@@ -44,7 +44,7 @@ BACKENDS = ("auto", "portable", "cpp", "triton", "banks", "authors", "filters")
 
 
 def backend() -> str:
-    """The family that LRLC_BACKEND names; LayerError for another name."""
+    """The family named by LRLC_BACKEND; LayerError for an unknown name."""
     name = os.environ.get("LRLC_BACKEND") or "auto"
     if name not in BACKENDS:
         raise unknown("LRLC_BACKEND", name, BACKENDS)
@@ -52,9 +52,9 @@ def backend() -> str:
 
 
 FORMING_PAYS = {"cpp": 32, "portable": 192}
-"""From this many images times banks it pays to form each position's filter rather than to run K convolutions.
+"""From this product of images and banks on, forming each position's filter is faster than running K convolutions.
 
-Measured on 2 cores with AVX2, 64 channels at 30x30 and 256 at 14x14: at half of it the two are about as fast.
+Measured on 2 cores with AVX2, 64 channels at 30x30 and 256 at 14x14; at half of it the two are about equally fast.
 """
 
 
@@ -69,7 +69,7 @@ def combined_backward(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geome
 
 
 def may_keep_banks(x: Tensor) -> bool:
-    """Whether `keeps_banks` is a question for this input: tracing compilers and other devices never do."""
+    """Whether `keeps_banks` can be true for this input: never under tracing compilers or on other devices."""
     tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     if torch.compiler.is_compiling() or tracing or not len(x):
         return False
@@ -116,9 +116,9 @@ def _local_family(name: str) -> tuple[Local, LocalBackward]:
 
 
 def _family(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> str:
-    """One of "triton", "cpp" and "portable", which form local filters; "filters", which keeps them; "banks"; "authors".
+    """One of "triton", "cpp" and "portable", forming local filters; "filters", storing them; "banks"; "authors".
 
-    Local filters need weights that the whole batch shares, more than one bank, and enough images to pay for them.
+    Local filters need weights shared by the whole batch, more than one bank, and enough images to be worthwhile.
     """
     wanted, forms = backend(), weights.shape[0] == 1 and weights.shape[1] > 1
     if wanted in ("banks", "authors"):
@@ -157,14 +157,14 @@ def _fastest(
     tensors: tuple[Tensor, ...],
     geometry: Geometry,
 ) -> str:
-    """The family, of `names`, that takes least time for a forward and a backward pass of these tensors."""
+    """The family in `names` that is fastest for a forward and a backward pass of these tensors."""
 
     def work(name: str) -> Callable[[], object]:
         if name == "authors":
             x, basis, weights = tensors
             return lambda: at_once.forward_backward(x, basis, weights, geometry)
         forward, backward = family(name)
-        # The output stands for its gradient: drawing one would move the random numbers of the run.
+        # The output is used as its gradient: drawing one would change the run's random numbers.
         return lambda: backward(forward(*tensors, geometry), *tensors, geometry, (True,) * len(tensors))
 
     candidates = {name: work(name) for name in names}
@@ -173,7 +173,7 @@ def _fastest(
 
 
 def _question(operator: str, names: tuple[str, ...], tensors: tuple[Tensor, ...], g: Geometry) -> str:
-    """All that a choice depends on, in words."""
+    """A text with everything that a choice depends on."""
     x = tensors[0]
     shapes = ", ".join("x".join(map(str, tensor.shape)) for tensor in tensors)
     tf32 = " in TF32" if x.dtype == torch.float32 and torch.backends.cudnn.allow_tf32 else ""
@@ -223,7 +223,7 @@ def _triton(x: Tensor, out_channels: int, geometry: Geometry, filters: Tensor) -
 
 @cache
 def _kernels_version() -> str:
-    """Changes with Triton and with the kernels, and so with their times."""
+    """A version that changes with Triton and with the kernels, and thus with their times."""
     here = Path(__file__).parent
     triton = version("triton") if find_spec("triton") else ""
     texts = [triton, *(path.read_text("utf-8") for path in sorted(here.glob("triton_*.py")))]
@@ -232,5 +232,5 @@ def _kernels_version() -> str:
 
 @cache
 def _triton_kernels() -> Any:
-    """Imported only where it is used: Triton is not on every machine."""
+    """Imported only when used, as not every machine has Triton."""
     return import_module("lrlc.layers.kernels.triton_kernels")

@@ -1,7 +1,7 @@
 """The fastest of several kernels on a device, measured at a shape's first call and remembered.
 
-A choice is kept in the process and as a small file in the cache, so that every process of this machine, and every later
-run, makes the same one: of several that measure at once, the first to write its file decides.
+A choice is kept in the process and as a small file in the cache, so that all processes on this machine, and later runs,
+make the same one. If several processes measure at once, the first to write its file decides.
 """
 
 import hashlib
@@ -26,18 +26,18 @@ MILLISECONDS = 3.0
 ROUNDS = 3
 
 log = logging.getLogger("layers")
-_lock = RLock()  # a candidate may ask for a choice of its own
+_lock = RLock()  # a candidate may itself need a choice
 _choices: dict[str, str] = {}
 _recorded: dict[str, str] = {}
 
 
 def chosen_backends() -> dict[str, str]:
-    """The kernels that this process chose by measurement, by what was asked: operator, dtype, shapes and device."""
+    """The kernels that this process chose by measurement, by question: operator, dtype, shapes and device."""
     return dict(_choices)
 
 
 def record_choices() -> dict[str, str]:
-    """A mapping to which every choice that is used from now on is added, until this is called again."""
+    """A mapping that collects every choice used from now on, until this is called again."""
     global _recorded
     _recorded = {}
     return _recorded
@@ -46,8 +46,8 @@ def record_choices() -> dict[str, str]:
 def choose(question: str, candidates: Mapping[str, Work], device: torch.device, default: str) -> str:
     """The name of the fastest candidate for `question`, measured unless remembered.
 
-    While the stream is captured into a graph, or under torch.compile's tracing, nothing can be measured: what is not
-    remembered is then answered with `default`, and asked again later.
+    While the stream is captured into a graph, or under torch.compile's tracing, nothing can be measured: without a
+    remembered choice `default` is then returned, and the question is asked again later.
     """
     with _lock:
         if question not in _choices:
@@ -65,14 +65,14 @@ def _capturing(device: torch.device) -> bool:
 
 
 def _measure(candidates: Mapping[str, Work], device: torch.device) -> dict[str, float]:
-    """Milliseconds of each candidate that works here, the fastest first: the best of the rounds."""
+    """Milliseconds of each candidate that works here, the fastest first; each is the best of its rounds."""
     repeats: dict[str, int] = {}
     failure: Exception | None = None
     for name, work in candidates.items():
         try:
             work()  # compiles
             repeats[name] = max(1, min(50, int(MILLISECONDS / max(1e-3, _milliseconds(work, 1, device)))))
-        except Exception as problem:  # out of memory, or of what a block may take: a candidate less
+        except Exception as problem:  # out of memory or of resources per block: skip this candidate
             log.warning(
                 "%s kernels not used: %s", name, (str(problem) or type(problem).__name__).splitlines()[0]
             )
@@ -104,7 +104,7 @@ def _milliseconds(work: Work, count: int, device: torch.device) -> float:
 
 
 def _remember(question: str, milliseconds: dict[str, float]) -> str:
-    """Keep the fastest on disk, unless another process was first: then its choice counts."""
+    """Save the fastest to disk, unless another process was first; then use its choice."""
     choice = next(iter(milliseconds))
     text = json.dumps({"question": question, "choice": choice, "milliseconds": milliseconds}, indent=1)
     log.info("%s: %s", question, ", ".join(f"{name} {ms:.3f} ms" for name, ms in milliseconds.items()))
@@ -119,7 +119,7 @@ def _remember(question: str, milliseconds: dict[str, float]) -> str:
         except FileExistsError:
             if (first := _recall(question, milliseconds)) is not None:
                 return first
-            os.replace(private, path)  # damaged, or of candidates that are no more
+            os.replace(private, path)  # damaged, or naming candidates that no longer exist
         finally:
             Path(private).unlink(missing_ok=True)
     except OSError as problem:

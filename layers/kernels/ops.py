@@ -1,8 +1,8 @@
-"""The operators as torch sees them: forward, backward, shapes and FLOP count.
+"""The operators as registered with torch: forward, backward, shapes and FLOP count.
 
 `lrlc::combined(x, basis, weights, ...)` is low-rank local connectivity, `lrlc::local(x, filters, ...)` local
-connectivity. Each keeps only its inputs for the backward pass, so no K-fold activation is ever stored. Which
-kernel runs is chosen in dispatch.py at each call, so it may differ between machines but never changes what is
+connectivity. Each keeps only its inputs for the backward pass, so no K-fold activation is ever stored. The
+kernel is chosen in dispatch.py at each call, so it may differ between machines but never changes what is
 computed.
 """
 
@@ -32,7 +32,7 @@ def geometry_of(x: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilat
 def _fitting(
     x: Tensor, basis: Tensor, weights: Tensor, stride: Ints, padding: Ints, dilation: Ints
 ) -> Geometry:
-    """The geometry of `combined`, all of whose arguments fit; InputError where they do not."""
+    """The geometry of `combined`; InputError if its arguments do not fit together."""
     check_kernel_input(x, basis=basis, weights=weights)
     geometry = geometry_of(x, basis.shape[2:], stride, padding, dilation)
     check_combined(x, basis, weights, geometry)
@@ -42,7 +42,7 @@ def _fitting(
 def _locally_fitting(
     x: Tensor, filters: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints
 ) -> Geometry:
-    """The geometry of `local`, all of whose arguments fit; InputError where they do not."""
+    """The geometry of `local`; InputError if its arguments do not fit together."""
     check_kernel_input(x)
     geometry = geometry_of(x, kernel_size, stride, padding, dilation)
     check_local(x, filters, geometry)
@@ -120,7 +120,7 @@ def _of_no_images(tensor: Tensor, needed: bool) -> Tensor:
 
 
 def _promised(images: Tensor) -> Tensor:
-    """In the layout that the shape functions below promise; an empty stand-in as it is."""
+    """The tensor in the layout promised by the shape functions below; an empty placeholder is returned unchanged."""
     return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
 
@@ -160,7 +160,7 @@ def _channels_last(x: Tensor, channels: int, height: int, width: int) -> Tensor:
     return x.new_empty(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
 
 
-# Gradients. A gradient of the gradient goes through the plain formulation.
+# Gradients. Second-order gradients use the plain formulation.
 
 
 def _setup_combined(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

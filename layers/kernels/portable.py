@@ -15,10 +15,10 @@ from lrlc.layers.geometry import Geometry, make_geometry
 from lrlc.layers.plain import conv_input, split_banks
 
 WIDE_SEGMENT = 32
-"""From so many contiguous inputs a patch's row is multiplied in place; shorter patches are gathered first."""
+"""Minimum number of contiguous inputs for multiplying a patch's row in place; shorter patches are gathered first."""
 
 GROUP = 32
-"""Images whose banks are convolved at a time."""
+"""Number of images whose banks are convolved at once."""
 
 
 def combined(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
@@ -86,7 +86,7 @@ def local_backward(
 
 
 def dependent(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
-    """ops.combined for weights of any batch size: K convolutions, weighted and added as they come."""
+    """ops.combined for weights of any batch size: K convolutions, weighted and added one by one."""
     if len(groups := _groups(x)) == 1:
         return _dependent(x, basis, weights, geometry)
     y = x.new_empty(x.shape[0], *geometry.output_size, basis.shape[0] // weights.shape[1]).permute(0, 3, 1, 2)
@@ -173,7 +173,7 @@ def _sparse_backward(
     geometry: Geometry,
     needs: tuple[bool, ...],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """1x1 filters that step over pixels: from the pixels that they see, alone.
+    """1x1 filters with a stride: convolve only the pixels that they read.
 
     oneDNN's weight gradient of such a convolution writes past its workspace (torch 2.13, oneDNN issue 6035).
     """
@@ -189,7 +189,7 @@ def _sparse_backward(
 
 
 def _groups(x: Tensor) -> list[slice]:
-    """The images in groups, so that what each bank needs for a while stays small; a GPU takes all at once."""
+    """The images in groups, which keeps each bank's temporary memory small; a GPU takes all at once."""
     if x.device.type != "cpu":
         return [slice(None)]
     return [slice(start, start + GROUP) for start in range(0, x.shape[0], GROUP)] or [slice(None)]
@@ -234,7 +234,7 @@ class _Rows:
         return torch.cat(products, 1).flatten(1)
 
     def add_input_gradient(self, i: int, grad: Tensor, filters: Tensor) -> None:
-        """Add what output row i gives to the input's gradient; filters (W', kh*kw*C_in*C_out)."""
+        """Add the contribution of output row i to the input's gradient; filters (W', kh*kw*C_in*C_out)."""
         g = self.geometry
         if self.grad_x is None:
             self.grad_x = torch.zeros_like(self.x, dtype=self.dtype)

@@ -59,7 +59,7 @@ def form_filters_backward(
 
 
 def _patches(padded: Tensor, geometry: Geometry) -> Tensor:
-    """(P, N, kh * kw * C) from x (N, C, H, W), which is padded already."""
+    """(P, N, kh * kw * C) from x (N, C, H, W), which is already padded."""
     pixels = padded.permute(0, 2, 3, 1).contiguous()
     (kh, kw), (sh, sw), (dh, dw) = geometry.kernel_size, geometry.stride, geometry.dilation
     image, row, column, channel = pixels.stride()
