@@ -1,4 +1,4 @@
-"""The studies: what one is (schema), how its file is read (loading), which trials it stands for (expand)."""
+"""Studies: their schema (schema), reading their files (loading), and expanding them into trials (expand)."""
 
 from lrlc.studies.errors import StudyError
 from lrlc.studies.expand import Grid, expand, has_places, suggested_configs, trial_id

@@ -1,4 +1,4 @@
-"""What a study claims: statements that its rows can support or contradict. See docs/claims.md."""
+"""A study's claims: statements that its rows can support or contradict. See docs/claims.md."""
 
 from typing import Annotated, Literal
 
@@ -12,11 +12,11 @@ Direction = Literal["higher", "lower", "not_lower", "equal"]
 
 MOST_TIMES = 1e9
 COSTS = ("parameters", "flops_per_image", "train_seconds", "peak_memory_bytes")
-"""The columns that a claim of cost may look at."""
+"""The columns that a claim of cost may use."""
 
 
 class Cells(Model):
-    """Cells of the grid; if there are several, the one that the first seeds choose on validation represents them."""
+    """Cells of the grid; several are represented by the one that the first seeds choose on validation."""
 
     kind: str
     rank: Annotated[list[Rank], Listed] = []
@@ -31,14 +31,14 @@ class Cells(Model):
 
 class _Claim(Model):
     name: str
-    """Claims of one name end together: supported if all of them are."""
+    """Claims with the same name share a verdict: supported if all of them are."""
     says: str = ""
-    """The statement, for the table of verdicts; the first claim of a name is enough."""
+    """The statement, for the table of verdicts; only needed for the first claim of a name."""
     ours: Cells
 
     @property
     def expects(self) -> Direction:
-        """Where the effect lies if the claim is right."""
+        """The range of the effect if the claim is true."""
         return "higher"
 
     @property
@@ -48,17 +48,17 @@ class _Claim(Model):
 
     @property
     def sides(self) -> dict[str, Cells]:
-        """`ours`, and `theirs` where the claim compares."""
+        """`ours`, and `theirs` if the claim compares."""
         return {"ours": self.ours}
 
 
 class _Compared(_Claim):
     theirs: Cells
     matched: bool = False
-    """Theirs has the rank and placement of ours."""
+    """Theirs has the same rank and placement as ours."""
     direction: Direction = "higher"
     margin: Annotated[Real, Field(gt=0, le=100)] | None = None
-    """In points of accuracy: differences within it do not count in practice."""
+    """In points of accuracy: differences within it are irrelevant in practice."""
 
     @model_validator(mode="after")
     def _has_margin(self) -> "_Compared":
@@ -85,11 +85,11 @@ class Difference(_Compared):
     test: Literal["difference"] = "difference"
     datasets: Names = []
     metric: Name | None = None
-    """Of a plugin; in its units, as is the margin. None is test accuracy in points."""
+    """A plugin's metric, in its own units, as is the margin. None is test accuracy in points."""
 
 
 class Change(_Compared):
-    """The difference on `after` against that on `before`: pair by pair if as many, else all pairs."""
+    """The difference on `after` against that on `before`: pair by pair if their numbers match, else all pairs."""
 
     test: Literal["change"] = "change"
     before: Names
@@ -132,7 +132,7 @@ class Smooth(_Claim):
 
 
 class Cost(_Claim):
-    """What ours costs as a multiple of theirs."""
+    """The cost of ours as a multiple of theirs."""
 
     test: Literal["cost"] = "cost"
     theirs: Cells
@@ -170,7 +170,7 @@ DATASET_KEYS = ("datasets", "before", "after", "higher_on", "than_on")
 
 
 SMALLEST_ALPHA = 1e-6
-"""What 21 seeds could show; of much less, the quantiles of t distributions are no longer known."""
+"""The level that 21 seeds can reach; far below it, quantiles of t distributions become inaccurate."""
 
 
 class Decision(Model):

@@ -1,4 +1,4 @@
-"""What is wrong with a study, in one line."""
+"""One-line errors about studies."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,21 +11,21 @@ from lrlc.studies.lines import one_line, shown
 
 
 class StudyError(ValueError):
-    """The file, the key's path, what was given, and what is allowed, on one line."""
+    """An error in a study: the file, the key's path, the given value and what is allowed, in one line."""
 
     def __init__(self, line: str) -> None:
         super().__init__(one_line(line))
 
 
 def nearest(given: object, allowed: Iterable[str]) -> str:
-    """'did you mean X?' where a name is near, else the names."""
+    """'did you mean X?' if a name is similar, else the known names."""
     names = sorted(allowed)
     close = get_close_matches(str(given), names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
 
 
 def first_fault(error: ValidationError, model: type[BaseModel], where: str = "") -> StudyError:
-    """The line for pydantic's findings about `model` at the path `where`: an unknown key before all else."""
+    """The line for pydantic's errors about `model` at the path `where`; an unknown key takes precedence."""
     first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     given, message = first["input"], first["msg"].removeprefix("Value error, ")
     location = tuple(part for number, part in enumerate(first["loc"]) if not _is_tag(first["loc"], number))
@@ -52,14 +52,14 @@ def first_fault(error: ValidationError, model: type[BaseModel], where: str = "")
 
 
 def _is_tag(location: tuple[int | str, ...], number: int) -> bool:
-    """Whether this part of a path is pydantic's own: what kind of claim or axis it took the value for."""
+    """Whether this part of a path was added by pydantic: the kind of claim or axis that it assumed."""
     if str(location[number]).startswith("<"):
         return True
     return number == 2 and location[0] == "claims" and len(location) > 3
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:
-    """The keys that the mapping around `location` may have; list indices and free names are passed over."""
+    """The keys allowed in the mapping around `location`; skips list indices and free names."""
     for part in location[:-1]:
         if part in model.model_fields:
             model = next(_models_in(model.model_fields[str(part)].annotation), model)

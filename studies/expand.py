@@ -1,4 +1,4 @@
-"""A checked study's trials: the grid cell by cell, and the cells a search suggests."""
+"""A checked study's trials: those of the grid's cells, and of the cells that a search suggests."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class GridCell:
-    """A cell of the grid, its seed still open (0): the axes of its block, and what they make of the study."""
+    """A cell of the grid without a seed (0): the axes of its block, and the resulting configuration."""
 
     config: TrialConfig
     settings: Mapping[str, Any]
@@ -40,21 +40,21 @@ class GridCell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A checked study with the cells of its grid. A command expands it once, when it opens the study."""
+    """A checked study with the cells of its grid. A command expands it once, on opening the study."""
 
     study: Study
     catalogue: Catalogue
     cells: tuple[GridCell, ...]
-    """Those of all blocks, in order; a cell that is in two blocks is listed twice."""
+    """The cells of all blocks, in order; a cell in two blocks is listed twice."""
 
     def trials(
         self,
         seeds: Sequence[int] | None = None,
         config_of: Callable[[GridCell], TrialConfig] = attrgetter("config"),
     ) -> list[TrialConfig]:
-        """Every trial once: all cells with the first seed, then with the second, and so on.
+        """Every trial once: all cells with the first seed, then all with the second, and so on.
 
-        So an interrupted study is balanced over its cells. `seeds` are the study's if None; `config_of` may change a
+        An interrupted study is thus balanced over its cells. `seeds` are the study's if None; `config_of` may change a
         cell, as tuning does.
         """
         cells = dict.fromkeys(map(config_of, self.cells))
@@ -63,7 +63,7 @@ class Grid:
 
 
 def expand(study: Study, catalogue: Catalogue) -> Grid:
-    """List the cells of the study's grid; StudyError names the key that is wrong."""
+    """List the cells of the study's grid; a StudyError names the wrong key."""
     blocks = (
         _block_cells(study, block, f"grid[{number}]", catalogue) for number, block in enumerate(study.grid)
     )
@@ -71,14 +71,14 @@ def expand(study: Study, catalogue: Catalogue) -> Grid:
 
 
 def with_settings(grid: Grid, cell: GridCell, changes: Mapping[str, Any]) -> TrialConfig:
-    """A cell of the grid with some axes set otherwise, such as `train.learning_rate`."""
+    """A cell of the grid with some axes changed, such as `train.learning_rate`."""
     return _config(grid.study, {**cell.settings, **changes}, cell.where, grid.catalogue)
 
 
 def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, Any]) -> list[TrialConfig]:
-    """The trials (one a seed) that a search's suggestion stands for.
+    """The trials of a search's suggestion, one per seed.
 
-    `values` has `kind`, `placement` ('1+3') and `rank` where the kind has them, and `train.KEY` where searched.
+    `values` has `kind`, `placement` ('1+3') and `rank` if the kind has them, and `train.KEY` if searched.
     """
     if study.search is None:
         raise StudyError(f"study {study.name!r} has no search")
@@ -95,16 +95,16 @@ def suggested_configs(study: Study, catalogue: Catalogue, values: Mapping[str, A
 
 
 def has_places(kind: str) -> bool:
-    """Whether placement matters for the kind: all other layers are plain convolutions anyway."""
+    """Whether placement matters for the kind; it does not for plain convolutions, as all other layers are such."""
     return kind != "conv"
 
 
 def trial_id(
     config: TrialConfig, *, data_digest: str, code_epoch: int, plugin_digest: str | None = None
 ) -> str:
-    """16 hexadecimal digits: a hash of everything that defines a trial, but not of where or how fast it runs."""
+    """16 hexadecimal digits: a hash of everything that defines a trial, excluding where or how fast it runs."""
     identity: dict[str, Any] = {"config": config.canonical(), "data": data_digest, "code_epoch": code_epoch}
-    identity["config"]["dataset"].pop("path")  # the digest says what the data are, wherever they lie
+    identity["config"]["dataset"].pop("path")  # the digest identifies the data, wherever they are stored
     if plugin_digest is not None:
         identity["plugins"] = plugin_digest
     text = _IDENTITY_TEXT.encode(identity)
@@ -153,7 +153,7 @@ def _block_cells(
 
 
 def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Catalogue) -> TrialConfig:
-    """One cell with the seed still open (0); keys that cannot change its result are set to nothing."""
+    """One cell without a seed (0); keys that cannot change its result are removed."""
     kind = str(settings["kind"])
     network = settings.get("network", study.network)
     places = check_network(network, f"{where}.network", catalogue)
@@ -165,7 +165,7 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     except ValueError as error:
         raise StudyError(f"{where}.placement: {error}") from None
     given = {**study.layer, **dict(_group(settings, "layer"))}
-    taken = catalogue.options.get(kind, {})  # a default written out is the same trial
+    taken = catalogue.options.get(kind, {})  # an explicit default gives the same trial
     options = {name: value for name, value in given.items() if name in taken and value != taken[name].default}
     dataset = dataset_spec(settings["dataset"], f"{where}.dataset", catalogue)
     dataset = _limited(dataset, study)
@@ -192,7 +192,7 @@ def _check_rank(rank: object, kind: str, where: str) -> None:
 
 
 def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec:
-    """A name, a path of a folder (it holds a '/'), or a mapping; StudyError for an unknown name."""
+    """A name, a folder's path (with a '/'), or a mapping; StudyError for an unknown name."""
     if isinstance(given, DatasetSpec):
         spec = given
     else:
@@ -212,7 +212,7 @@ def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec
 
 
 def _limited(dataset: DatasetSpec, study: Study) -> DatasetSpec:
-    """The study's limits, size and draw where the data set has none of its own."""
+    """Apply the study's limits, size and draw if the data set sets none."""
     limits = {key: getattr(study, key) for key in ("train_images", "evaluation_images", "size")}
     taken_over = {key: limit for key, limit in limits.items() if limit and getattr(dataset, key) is None}
     if "draw" not in dataset.model_fields_set and study.draw != dataset.draw:
@@ -238,7 +238,7 @@ def with_seed(cell: TrialConfig, seed: int) -> TrialConfig:
 
 def _check_axis(axis: str, where: str, catalogue: Catalogue) -> None:
     group, dot, key = axis.partition(".")
-    if axis in AXES or (group == "layer" and key):  # which kinds take the option is checked with them
+    if axis in AXES or (group == "layer" and key):  # the kinds check which of them take the option
         return
     if dot and group in GROUPS:
         if key not in GROUPS[group]:
@@ -250,7 +250,7 @@ def _check_axis(axis: str, where: str, catalogue: Catalogue) -> None:
 
 
 def _check_values(given: object, axis: str, where: str) -> None:
-    """Only names and numbers; data sets, sizes and placements are checked where they are read."""
+    """Accept only names and numbers; data sets, sizes and placements are checked when they are parsed."""
     if axis in ("dataset", "dataset.size", "placement"):
         return
     for value in _values(given):
@@ -270,14 +270,14 @@ def _check_values(given: object, axis: str, where: str) -> None:
 
 
 def _check_count(axes: Mapping[str, Sequence[Any]], block: Mapping[str, Any], where: str) -> None:
-    """StudyError for a block with so many cells that listing them would take minutes."""
+    """StudyError for a block with too many cells, which would take minutes to list."""
     cells = prod(map(len, axes.values())) * len(_values(block.get("placement", "all")))
     if cells > MOST_CELLS:
         raise StudyError(f"{where}: {cells:,} cells; a block has at most {MOST_CELLS:,}")
 
 
 def check_network(network: object, where: str, catalogue: Catalogue) -> Places:
-    """The network's places; StudyError if there is none of that name."""
+    """The network's places; StudyError for an unknown network."""
     try:
         return catalogue.places(str(network))
     except KeyError:
@@ -311,7 +311,7 @@ def _changed(model: Model, changes: Changes) -> Model:
 
 @lru_cache(maxsize=4096)
 def _checked(model: BaseModel, changes: Changes) -> BaseModel:
-    """The model with the changes, checked; remembered, as the cells of a large grid share them."""
+    """The model with the changes, validated; cached, as the cells of a large grid share them."""
     return type(model).model_validate({**model.model_dump(), **dict(changes)})
 
 

@@ -1,4 +1,4 @@
-"""Kinds of values that the keys of a study take."""
+"""Types for the values of a study's keys."""
 
 import re
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from pydantic_core import CoreSchema, core_schema
 from lrlc.studies.lines import shown
 
 INT32, INT64 = 2**31 - 1, 2**63 - 1
-"""What the tables' columns hold at most."""
+"""Upper bounds of the tables' columns."""
 
-# Bounds of sense, far beyond what anybody trained with and well within the columns: a slip of the pen, refused.
+# Plausibility bounds, far above any real setting and well within the columns, to refuse typing errors.
 MOST_EPOCHS = 1_000_000
 MOST_IMAGES = 1_000_000_000
 MOST_SEEDS = 1_000_000
@@ -45,7 +45,7 @@ def _no_flag(value: object) -> object:
 
 
 def sensible(value: object) -> object:
-    """An option of a layer, sampler or plugin: its own reader knows more, but not every reader checks."""
+    """An option of a layer, sampler or plugin, whose reader may know stricter bounds but need not check them."""
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         raise ValueError(f"a text of {len(value):,} characters; at most {LONGEST_TEXT:,}")
     if isinstance(value, int | float) and not abs(value) <= MOST_OF_AN_OPTION:  # NaN is not either
@@ -59,7 +59,7 @@ def _listed(value: object) -> object:
 
 @dataclass(frozen=True)
 class _Listed:
-    """Makes a single value a list of one, and says so in the JSON schema."""
+    """Turns a single value into a list of one, also in the JSON schema."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(_listed, handler(source))
@@ -96,7 +96,7 @@ SeedCount = Annotated[Whole, Field(ge=1, le=MOST_SEEDS)]
 Minutes = Annotated[Real, Field(ge=0, le=MOST_MINUTES)]
 _STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 StudyName = Annotated[str, Field(pattern=_STUDY_NAME, max_length=LONGEST_NAME)]
-"""The folder of its results is called so."""
+"""The name is also that of its results folder."""
 
 
 def is_study_name(text: str) -> bool:

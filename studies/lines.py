@@ -1,4 +1,4 @@
-"""What a message may contain: one line, no terminal control characters, no password; things counted."""
+"""Text for messages: one line, no terminal control characters, no passwords; counts of things."""
 
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -15,7 +15,7 @@ _IN_WORDS = re.compile(r"(\b(?:password|passwd|pwd)\s*=\s*)[^\s&;'\",)]+", re.IG
 
 
 def printable(text: str) -> str:
-    r"""The text with each control character but line feed and tab as its escape: `\x1b` for what begins colours."""
+    r"""The text with control characters except line feed and tab escaped: `\x1b` for the start of colour codes."""
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
@@ -25,13 +25,13 @@ def counted(number: int, thing: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text on one line, printable, and cut in its middle where it is very long."""
+    """The text on one line, printable, and shortened in the middle if it is very long."""
     line = printable(" ".join(str(text).split()))
     return _cut(line, MOST_CHARACTERS)
 
 
 def shown(value: object) -> str:
-    """`repr` for an error line; a long value is cut in its middle."""
+    """`repr` for an error line; a long value is shortened in the middle."""
     return _cut(repr(value), MOST_OF_A_VALUE)
 
 
@@ -42,19 +42,19 @@ def masked(text: str) -> str:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether `masked` has something to hide in it."""
+    """Whether `masked` would hide anything in it."""
     return masked(text) != text
 
 
 def without_secrets_of(url: str, text: str) -> str:
-    """`masked`, and the secrets of `url` hidden wherever they stand in the text, as a driver's error repeats them."""
+    """`masked`, and with the secrets of `url` hidden anywhere in the text, as errors of drivers may repeat them."""
     for secret in _secrets(url):
         text = text.replace(secret, MASK)
     return masked(text)
 
 
 def _secrets(url: str) -> set[str]:
-    """As they are written, and as they are meant: percent-encoded or not."""
+    """The secrets as written and decoded, as they may be percent-encoded."""
     try:
         parts = urlsplit(url)
         found = [parts.password or ""]

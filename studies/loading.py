@@ -30,7 +30,7 @@ def shipped_studies() -> dict[str, Path]:
 
 
 def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
-    """The unchecked mapping of a study file, or of a shipped study by its name, and the file's path.
+    """The unchecked mapping of a study file or of a named shipped study, and the file's path.
 
     Raises StudyError if there is no such file, or if it is not a readable YAML mapping.
     """
@@ -65,7 +65,7 @@ def study_name(name_or_path: str) -> str:
 
 
 def study_title(path: Path) -> str:
-    """The title that a study file gives, '' without one; StudyError if the file cannot be read."""
+    """A study file's title, '' without one; StudyError if the file cannot be read."""
     return str(read_study(str(path))[0].get("title", ""))
 
 
@@ -79,7 +79,7 @@ def checked_grid(
 ) -> Grid:
     """Apply the profile, then the overrides (`train.epochs=2`), check everything and list the grid's cells.
 
-    StudyError: the source, the key's path, what was given and what is allowed.
+    StudyError names the source, the key's path, the given value and what is allowed.
     """
     try:
         study = _validate(merge(raw, profile, overrides), catalogue)
@@ -139,7 +139,7 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
 
 
 def _full_search(search: dict[str, Any], study: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
-    """The search with its short forms written out, and with the study's network where it names none."""
+    """The search with its short forms expanded, and with the study's network if it names none."""
     full = {"network": study.get("network", "three_layer"), **search}
     if "seeds" in full:
         full["seeds"] = _seeds(full["seeds"], "search.seeds")
@@ -161,7 +161,7 @@ def _seeds(given: object, where: str) -> object:
 
 def _check_once(seeds: Sequence[int], where: str) -> None:
     if len(set(seeds)) < len(seeds):
-        raise StudyError(f"{where}: {list(seeds)} names a seed twice")
+        raise StudyError(f"{where}: {list(seeds)} lists a seed twice")
 
 
 def _check_layer(study: Study, catalogue: Catalogue) -> None:

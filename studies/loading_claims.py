@@ -1,4 +1,4 @@
-"""A study's claims as its file has them: names checked, placements written as in the tables."""
+"""Read a study's claims: check names, and write placements as in the tables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,7 +52,7 @@ def _cells(given: object, where: str, places: Places, catalogue: Catalogue) -> o
 
 
 def _options(given: object, where: str, kind: str, catalogue: Catalogue) -> dict[str, Any]:
-    """`layer` and `defaults`: a trial's row holds those of its options alone that are not at their default."""
+    """Fill `layer` and `defaults`, as a trial's row only has options that are not at their default."""
     if not isinstance(given, dict):
         raise StudyError(f"{where}: expected a mapping, got {shown(given)}")
     taken = catalogue.options.get(kind, {})

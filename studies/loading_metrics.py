@@ -1,4 +1,4 @@
-"""The metrics that a study names: columns of the trials table, and those that plugins define."""
+"""The metrics in a study: columns of the trials table, and those defined by plugins."""
 
 from collections.abc import Collection
 
@@ -8,11 +8,11 @@ from lrlc.studies.lines import shown
 from lrlc.studies.schema import SEARCHED_COLUMNS, Catalogue, Study
 
 CHOOSING = "validation"
-"""The split that a search may look at."""
+"""The split that a search may use."""
 
 
 def check_metrics(study: Study, catalogue: Catalogue) -> None:
-    """StudyError for a metric that nobody defines, or that a search would choose by the test set with."""
+    """StudyError for an undefined metric, or one with which a search would choose on the test set."""
     for number, name in enumerate(study.measure.metrics):
         _check(name, catalogue.metrics, f"measure.metrics[{number}]")
     if study.search is not None:

@@ -1,4 +1,4 @@
-"""A search's space, checked: every value that it can suggest must be one that a study may have."""
+"""Check a search's space: every value that it can suggest must be valid in a study."""
 
 from collections.abc import Iterable
 from typing import Any, get_args
@@ -14,11 +14,11 @@ from lrlc.studies.space import Interval
 from lrlc.studies.training import Training, check_names, check_training
 
 FIXED = ("epochs",)
-"""Keys of `train` that a search leaves alone: the pruner and the budget rest on them."""
+"""Keys of `train` that a search cannot vary, as the pruner and the budget depend on them."""
 
 
 def check_space(study: Study, search: Search, catalogue: Catalogue) -> None:
-    """StudyError for an unknown kind, key or option, and for a value that it may not have."""
+    """StudyError for an unknown kind, key or option, and for an invalid value."""
     places = check_network(search.network, "search.network", catalogue)
     space = search.space
     for kind in space.kind:
@@ -67,7 +67,7 @@ def _checked(key: str, value: object, where: str, catalogue: Catalogue) -> Any:
 def _check_option(
     option: str, axis: Interval | list[Any], kinds: Iterable[str], catalogue: Catalogue
 ) -> None:
-    """The layers themselves know which values it takes; they are asked once the study is opened."""
+    """Check that a kind takes the option; the layers check its values when the study is opened."""
     where = f"search.space.layer.{option}"
     taken = {name: known.default for kind in kinds for name, known in catalogue.options.get(kind, {}).items()}
     if option not in taken:
@@ -81,7 +81,7 @@ def _check_option(
 def _check_once(values: list[Any], where: str) -> None:
     for number, value in enumerate(values):
         if value in values[:number]:
-            raise StudyError(f"{where}: names {shown(value)} twice")
+            raise StudyError(f"{where}: lists {shown(value)} twice")
 
 
 def _given(axis: Interval | list[Any] | None) -> list[Any]:
@@ -89,12 +89,12 @@ def _given(axis: Interval | list[Any] | None) -> list[Any]:
 
 
 def is_number(key: str) -> bool:
-    """Whether a key of `train` takes numbers, be they whole or not."""
+    """Whether a key of `train` takes numbers, integers or not."""
     return bool(_types(key) & {int, float})
 
 
 def is_whole(key: str) -> bool:
-    """Whether a key of `train` takes whole numbers alone."""
+    """Whether a key of `train` takes only integers."""
     return int in _types(key)
 
 

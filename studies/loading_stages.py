@@ -1,4 +1,4 @@
-"""A study's `tune` and `length_check` as its file has them, checked against the grid and the layers' options."""
+"""Read and check a study's `tune` and `length_check` against its grid and the layers' options."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +14,11 @@ from lrlc.studies.training import Training
 
 DEFAULT_PILOT_SEEDS = 2
 FIXED = ("dataset", "network", "kind", "rank", "placement")
-"""Axes that say what is compared, or on what."""
+"""Axes that define what is compared, or on which data."""
 
 
 def full_tune(given: object, study: Mapping[str, Any]) -> object:
-    """`tune` with its short forms written out; the study's mapping has its seeds as a list."""
+    """`tune` with its short forms expanded; the study's mapping has its seeds as a list."""
     if not isinstance(given, dict):
         return given
     full = {"seeds": DEFAULT_PILOT_SEEDS, **given}
@@ -31,7 +31,7 @@ def full_tune(given: object, study: Mapping[str, Any]) -> object:
 
 
 def check_stages(grid: Grid) -> None:
-    """StudyError for what the models cannot know: axes, values, seeds, and trials that would not be shorter."""
+    """StudyError for what the models cannot check: axes, values, seeds, and trials that would not be shorter."""
     study = grid.study
     stages = {"tune": study.tune, "length_check": study.length_check}
     for key in [key for key, stage in stages.items() if stage is not None and not study.grid]:
@@ -47,7 +47,7 @@ def _check_tune(grid: Grid) -> None:
     assert study.tune is not None
     seeds = study.tune.seeds
     if len(set(seeds)) < len(seeds):
-        raise StudyError(f"tune.seeds: {seeds} names a seed twice")
+        raise StudyError(f"tune.seeds: {seeds} lists a seed twice")
     if met := sorted(set(seeds) & set(_reached(study.model_dump()))):
         raise StudyError(
             f"tune.seeds: {met[0]} is a seed of the study too; pilots need seeds of their own, such as a number"
@@ -84,7 +84,7 @@ def _check_values(axis: str, values: Sequence[object]) -> None:
         raise StudyError(f"{where}: {list(values)} leaves nothing to choose; give two values or more")
     for number, value in enumerate(values):
         if value in values[:number]:
-            raise StudyError(f"{where}: {list(values)} names a value twice")
+            raise StudyError(f"{where}: {list(values)} lists a value twice")
         if group == "train":
             try:
                 Training.model_validate({key: value})
@@ -103,7 +103,7 @@ def _check_shorter(epochs: int | str, cells: Sequence[GridCell]) -> None:
 
 
 def _reached(study: Mapping[str, Any]) -> list[int]:
-    """The seeds that a study's grid, looks and search train with; what is no seed is refused elsewhere."""
+    """The seeds of a study's grid, looks and search; invalid seeds are refused elsewhere."""
     seeds = [seed for seed in study["seeds"] if isinstance(seed, int)]
     decision, search = study.get("decision") or {}, study.get("search") or {}
     looks = decision.get("looks") if isinstance(decision, dict) else None

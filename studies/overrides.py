@@ -60,7 +60,7 @@ def _put_below(raw: Any, names: Sequence[str], value: object, where: str) -> Non
     for parent in parents:
         raw = raw[_place(raw, parent, where)] if isinstance(raw, list) else raw.setdefault(parent, {})
         if not isinstance(raw, dict | list):
-            raise StudyError(f"{where}: {parent} is no mapping")
+            raise StudyError(f"{where}: {parent} is not a mapping")
     if isinstance(raw, list):
         raw[_place(raw, last, where)] = value
     elif isinstance(value, dict) and isinstance(raw.get(last), dict) and last != "grid":
@@ -85,7 +85,7 @@ def _put_in_grid(study: dict[str, Any], names: Sequence[str], value: object, whe
     elif isinstance(blocks[number], dict):
         blocks[number][axis] = value
     else:
-        raise StudyError(f"{where}: block {number} of the grid is no mapping")
+        raise StudyError(f"{where}: block {number} of the grid is not a mapping")
     study["grid"] = blocks
 
 

@@ -1,4 +1,4 @@
-"""The one place where a path that a user wrote becomes a path of this machine: `~` expanded, absolute, and possible."""
+"""Turn a user's path into a path of this machine: `~` expanded, absolute, and valid."""
 
 import errno
 import os
@@ -8,18 +8,18 @@ from pathlib import Path
 from lrlc.studies.errors import StudyError
 
 MOST_BYTES, MOST_BYTES_OF_A_NAME = 4095, 255
-"""Linux's limits on a path, and on a name in it."""
+"""Linux's limits on a path and on each name in it."""
 
 
 def expanded(written: str | Path) -> Path:
-    """The path with `~` expanded; StudyError, of one line, for one that no file can have."""
+    """The path with `~` expanded; a one-line StudyError for an impossible path."""
     text = os.fspath(written)
     try:
         encoded = text.encode()
     except UnicodeEncodeError:
         raise StudyError(f"{text}: a path that is not UTF-8; rename it") from None
     if "\0" in text:
-        raise StudyError(f"{text}: no path has a null character")
+        raise StudyError(f"{text}: a path cannot contain a null character")
     if len(encoded) > MOST_BYTES or any(len(name) > MOST_BYTES_OF_A_NAME for name in encoded.split(b"/")):
         raise StudyError(
             f"{text}: too long for a path: at most {MOST_BYTES_OF_A_NAME} bytes a name, {MOST_BYTES} in all"
@@ -31,7 +31,7 @@ def expanded(written: str | Path) -> Path:
 
 
 def absolute(written: str | Path) -> Path:
-    """`expanded`, below the folder that the program was started in where it is relative."""
+    """`expanded`, made absolute with the folder that the program was started in."""
     path = expanded(written)
     try:
         return path.absolute()
@@ -42,6 +42,6 @@ def absolute(written: str | Path) -> Path:
 
 
 def check_regular(path: str | Path) -> None:
-    """OSError for something that exists but is not a file: a folder, a pipe that would block, an endless device."""
+    """OSError for an existing path that is not a file: a folder, a pipe that would block, an endless device."""
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(errno.EINVAL, "is no regular file", os.fspath(path))
+        raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))

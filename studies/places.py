@@ -22,17 +22,17 @@ class ModuleNames(Protocol):
     def all(self) -> tuple[str, ...]: ...
 
     def canonical(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The same places by the fewest names, in the network's order; ValueError for a name that is no place."""
+        """The same places with the fewest names, in the network's order; ValueError for a name that is not a place."""
 
 
 Places = int | ModuleNames
-"""A network's places: so many positions, or modules."""
+"""A network's places: a number of positions, or modules."""
 
 
 def placements(given: object, places: Places) -> list[Placement]:
     """`all`, `subsets`, a place, a list of places (one placement) or a list of those (several).
 
-    Raises ValueError where a place is none of the network's.
+    Raises ValueError for a place that the network does not have.
     """
     if given == "all":
         return [_all(places)]
@@ -48,12 +48,12 @@ def placements(given: object, places: Places) -> list[Placement]:
 
 
 def placement_text(placement: Iterable[Place]) -> str:
-    """As tables have it: '1+3', 'layer1+layer2.0.conv1'."""
+    """The placement as in the tables: '1+3', 'layer1+layer2.0.conv1'."""
     return "+".join(map(str, placement))
 
 
 def placement_of(text: str) -> list[Any]:
-    """The places that a table's text names."""
+    """The places in a table's text."""
     return [int(place) if place.isdecimal() else place for place in text.split("+")]
 
 
@@ -83,6 +83,6 @@ def _modules(given: Sequence[object], places: ModuleNames) -> Placement:
     for place in given:
         if not isinstance(place, str):
             raise ValueError(
-                f"{shown(place)} is no module of {places.network}; its places: {', '.join(places.all)}"
+                f"{shown(place)} is not a module of {places.network}; its places: {', '.join(places.all)}"
             )
     return places.canonical(map(str, given))

@@ -1,4 +1,4 @@
-"""Read back a study that was recorded in a results folder, by this version or an earlier one."""
+"""Read a study recorded in a results folder by this or an earlier version."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from lrlc.studies.schema import Study
 
 
 def recorded_study(described: Mapping[str, Any]) -> Study:
-    """The study that `Study.described` described. Keys that this version does not know are left out.
+    """The study written by `Study.described`. Keys unknown to this version are left out.
 
-    Raises StudyError for values that it does not know, such as a claim's test.
+    Raises StudyError for unknown values, such as a claim's test.
     """
     known: Any = dict(described)
     while True:
@@ -32,7 +32,7 @@ def recorded_study(described: Mapping[str, Any]) -> Study:
 
 
 def _without(value: Any, place: tuple[int | str, ...]) -> Any:
-    """`value` without the key at `place`; steps that pydantic adds, such as a claim's test, are passed over."""
+    """`value` without the key at `place`; skips steps that pydantic adds, such as a claim's test."""
     step, *rest = place
     if isinstance(value, Mapping) and step in value:
         kept = {key: each for key, each in value.items() if key != step}

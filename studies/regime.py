@@ -1,4 +1,4 @@
-"""When a comparison counts: its networks are trained, long enough, and their combining weights moved."""
+"""The regime in which a comparison counts: networks trained well and long enough, and combining weights that moved."""
 
 from typing import Annotated, Literal
 
@@ -11,15 +11,15 @@ ANY = "any"
 
 
 class Regime(Model):
-    """Conditions that both sides of a comparison must meet, on each of its data sets, or it is out of regime."""
+    """Conditions that both sides of a comparison must meet on each of its data sets; otherwise it is out of regime."""
 
     linear: bool = True
     """Mean test accuracy above that of multinomial logistic regression on the same training pixels."""
     length: bool = True
-    """With the length check's fewer epochs the effect changes by less than the margin, or half its interval's width."""
+    """With the length check's fewer epochs, the effect changes by less than the margin or half its interval's width."""
     weights_std: Annotated[Real, Field(ge=0, le=1e6)] = 0.05
-    """The least standard deviation of combining weights over positions, within a bank, and of input-dependent ones
-    over images too; 0 asks for none."""
+    """The minimum standard deviation of combining weights over positions, within a bank, and for input-dependent ones
+    also over images; 0 disables this."""
 
     @property
     def is_any(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a study is: the declarative form that a YAML file must have. See docs/studies.md."""
+"""The schema of a study: the declarative form of its YAML file. See docs/studies.md."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ from lrlc.studies.training import SHIPPED, Names, Training
 
 @dataclass(frozen=True)
 class KindOption:
-    """An option of a layer kind: what stands where a study does not set it, and its JSON schema for editors."""
+    """An option of a layer kind: its default, and its JSON schema for editors."""
 
     default: object
     schema: Mapping[str, Any] = field(default_factory=dict)
@@ -53,13 +53,13 @@ class Catalogue:
     matched: Mapping[str, str] = field(default_factory=dict)
     """Layer kind -> the kind whose parameter count it is widened to."""
     options: Mapping[str, Mapping[str, KindOption]] = field(default_factory=dict)
-    """Layer kind -> the options (`layer.share`) that it takes."""
+    """Layer kind -> its options (`layer.share`)."""
     training: Names = field(default_factory=lambda: SHIPPED)
-    """The registered names that keys of `train` take."""
+    """The registered names for keys of `train`."""
     metrics: Mapping[str, str] = field(default_factory=dict)
-    """Metric of a plugin -> the split that it is of."""
+    """Metric of a plugin -> the split it is measured on."""
     library: Callable[[str], ModuleNames] | None = None
-    """The places of a library's network ('timm/resnet18'); ValueError where there is none of that name."""
+    """The places of a library's network ('timm/resnet18'); ValueError for an unknown network."""
 
     def places(self, network: str) -> Places:
         """KeyError for an unknown network, ValueError for one of a library."""
@@ -72,7 +72,7 @@ Draw = Literal["first", "seed"]
 
 
 class DatasetSpec(Model):
-    """A data set by its name or by the path of a Parquet folder, and what is done to it."""
+    """A data set, by its name or the path of a folder, and how it is modified."""
 
     name: str | None = None
     path: str | None = None
@@ -81,15 +81,15 @@ class DatasetSpec(Model):
     image: str | None = None
     """The column of images, if the user's folder has several."""
     train_images: Images | None = None
-    """How many training images to use, after validation is held out; `draw` says which."""
+    """How many training images to use, after holding out validation; `draw` chooses which."""
     evaluation_images: Images | None = None
-    """How many validation and how many test images to use, from the first."""
+    """How many validation and test images to use, counted from the first."""
     size: Size | None = None
-    """(H, W) that images are shrunk to when they are decoded; None leaves them as the data set has them."""
+    """(H, W) to shrink images to when decoding; None keeps their size."""
     draw: Draw = "first"
-    """The first `train_images`, or as many drawn anew for each seed, stratified by label."""
+    """Use the first `train_images`, or draw as many for each seed, stratified by label."""
     shuffle_labels: bool = False
-    """Training and validation labels are permuted by seed (a null); test labels stay."""
+    """Permute training and validation labels by seed (as a null); test labels are unchanged."""
 
     @model_validator(mode="after")
     def _is_one(self) -> "DatasetSpec":
@@ -101,11 +101,11 @@ class DatasetSpec(Model):
 
     @property
     def title(self) -> str:
-        """How tables and figures call it: 'mnist', 'celeba:Smiling', 'mnist@14+t2'."""
+        """Its name in tables and figures: 'mnist', 'celeba:Smiling', 'mnist@14+t2'."""
         return str(Title.of(dict(self)))
 
     def identity(self) -> dict[str, Any]:
-        """JSON-able; a key that came later is left out at its default, so that ids from before it stay."""
+        """JSON-able; newer keys are left out at their default, so that earlier ids stay the same."""
         fields = type(self).model_fields
         return {
             key: value
@@ -118,21 +118,21 @@ _LATER_KEYS = ("size", "draw", "shuffle_labels", "image")
 
 
 class Resources(Model):
-    """The resources that a trial holds while it runs; never part of its identity."""
+    """The resources reserved for a trial while it runs; never part of its identity."""
 
     cpus: Annotated[Real, Field(ge=LEAST_SHARE, le=MOST_CPUS)] = 1
     gpus: Annotated[Real, Field(ge=0)] | None = None
-    """None: where there are GPUs, as large a share of one as the trial's memory asks for. A fraction lets trials
+    """None: if there are GPUs, a share of one that fits the trial's memory. A fraction lets trials
     share one."""
     accelerator_type: str | None = None
     trials_per_gpu: Annotated[Whole, Field(ge=1, le=1_000)] = 4
-    """The most that share a GPU where `gpus` is None."""
+    """Upper bound on the trials that share a GPU if `gpus` is None."""
     time_limit_minutes: Annotated[Minutes, Field(gt=0)] | None = None
     """A trial that runs longer is stopped and ends as timed_out."""
     checkpoint_minutes: Minutes = 10
-    """A trial is saved at the end of an epoch this often, to go on from there when its worker or driver dies."""
+    """Interval at which a trial is saved at the end of an epoch, to resume from there if its worker or driver dies."""
     max_attempts: Annotated[Whole, Field(ge=1, le=1_000)] = 3
-    """A trial whose worker died this often ends as failed; the loss of a whole node does not count."""
+    """A trial whose worker died this many times ends as failed; losing a whole node does not count."""
 
     @field_validator("gpus", "cpus")
     @classmethod
@@ -154,12 +154,12 @@ class Resources(Model):
 
 
 class Measure(Model):
-    """What is measured of each trained network besides its accuracy; never part of a trial's identity."""
+    """Measurements of each trained network besides its accuracy; never part of a trial's identity."""
 
     shifts: Annotated[tuple[Pixels, ...], Listed] = ()
-    """Distances in pixels by which test images, and the inputs of each placed layer, are moved."""
+    """Distances in pixels by which test images and the inputs of each placed layer are shifted."""
     effective_rank: bool = False
-    """Singular values of locally connected layers' filters, and accuracy with the filters truncated."""
+    """Singular values of locally connected layers' filters, and accuracy with truncated filters."""
 
     metrics: Annotated[tuple[Name, ...], Listed] = ()
     """Numbers that plugins define."""
@@ -168,19 +168,19 @@ class Measure(Model):
     @classmethod
     def _each_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(value)) < len(value):
-            raise ValueError(f"{list(value)} names a distance twice")
+            raise ValueError(f"{list(value)} lists a distance twice")
         return value
 
 
 Kept = Literal["weights", "best_weights"]
-"""Of a trained network, its weights after the last epoch, or after that of the best validation accuracy."""
+"""A trained network's weights after the last epoch, or after the one with the best validation accuracy."""
 
 SEARCHED_COLUMNS = ("validation_accuracy", "validation_loss", "parameters", "flops_per_image")
-"""The columns of the trials table that a search may look at; the test set is not among them."""
+"""The columns of the trials table that a search may use, which exclude those of the test set."""
 
 
 class Objective(Model):
-    """A column of the trials table, or a metric of a plugin, and which way is better."""
+    """A column of the trials table or a plugin's metric, and its direction."""
 
     metric: Name
     direction: Literal["maximize", "minimize"]
@@ -203,7 +203,7 @@ class Constraint(Model):
 
 
 class Search(Model):
-    """An Optuna search. `trials` is the study's total of suggestions, across all its runs."""
+    """An Optuna search. `trials` is the study's total number of suggestions over all its runs."""
 
     trials: SeedCount
     space: Space
@@ -224,7 +224,7 @@ class Search(Model):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """All that it looks at."""
+        """All metrics that it uses."""
         wanted, kept = (each.metric for each in self.objectives), (each.metric for each in self.constraints)
         return tuple(dict.fromkeys([*wanted, *kept]))
 
@@ -258,7 +258,7 @@ class Search(Model):
 
 
 class Study(Model):
-    """A question, the trials that answer it and how they are trained."""
+    """A study: a question, the trials that answer it and how they are trained."""
 
     name: StudyName
     title: str = ""
@@ -269,7 +269,7 @@ class Study(Model):
     evaluation_images: Images | None = None
     size: Size | None = None
     draw: Draw = "first"
-    """Limits, size and draw for every data set that has none of its own."""
+    """Limits, size and draw for every data set that sets none."""
     network: str = "three_layer"
     layer: dict[str, OptionValue] = {}
     grid: list[dict[str, Any]] = []
@@ -284,20 +284,20 @@ class Study(Model):
     resources: Resources = Resources()
     measure: Measure = Measure()
     keep: Annotated[tuple[Kept, ...], Listed] = ()
-    """What trials leave of their networks beside their rows; never part of their identity."""
+    """Weights that trials keep besides their rows; never part of their identity."""
     keep_gb: Annotated[Real, Field(gt=0)] = 10
-    """Once the kept files of the study are as large, no more is kept."""
+    """Once the study's kept files reach this size, no more are kept."""
     profiles: dict[str, dict[str, Any]] = {}
 
     @field_validator("keep")
     @classmethod
     def _keeps_each_once(cls, value: tuple[Kept, ...]) -> tuple[Kept, ...]:
         if len(set(value)) < len(value):
-            raise ValueError(f"{list(value)} names one twice")
+            raise ValueError(f"{list(value)} lists one twice")
         return value
 
     def described(self) -> dict[str, Any]:
-        """JSON-able: the study as it was run, for `recorded_study`; without the password of a search's storage."""
+        """JSON-able: the study as run, for `recorded_study`, without the password of a search's storage."""
         described = self.model_dump(mode="json", exclude={"profiles"})
         if self.search is not None and self.search.storage is not None:
             described["search"]["storage"] = masked(self.search.storage)
@@ -305,7 +305,7 @@ class Study(Model):
 
     @property
     def measured(self) -> Measure:
-        """What `measure` names, and the plugins' metrics that the search and the claims look at."""
+        """The measurements in `measure`, plus the plugins' metrics used by the search and the claims."""
         searched = self.search.metrics if self.search else ()
         claimed = [getattr(claim, "metric", None) for claim in self.claims]
         named = [*self.measure.metrics, *searched, *filter(None, claimed)]
@@ -314,7 +314,7 @@ class Study(Model):
 
     @property
     def trained_on(self) -> frozenset[str]:
-        """The names of all data sets of grid and search, without what is done to them: 'celeba'."""
+        """The names of all data sets in grid and search, without modifications: 'celeba'."""
         specs = [*self.datasets, *([self.search.dataset] if self.search else [])]
         given: list[Any] = [dict(spec) for spec in specs]
         for block in self.grid:
@@ -339,7 +339,7 @@ class TrialConfig:
     seed: int
 
     def canonical(self) -> dict[str, Any]:
-        """JSON-able, with every default filled in, so that its hash is an identity."""
+        """JSON-able, with all defaults filled in, so that its hash is an identity."""
         return {
             "dataset": self.dataset.identity(),
             "network": self.network,
@@ -353,7 +353,7 @@ class TrialConfig:
 
     @staticmethod
     def of_canonical(given: Mapping[str, Any]) -> "TrialConfig":
-        """What `canonical` described, in this version or an earlier one; else pydantic's ValidationError."""
+        """The configuration written by `canonical` of this or an earlier version; raises pydantic's ValidationError."""
         return TrialConfig(
             dataset=DatasetSpec.model_validate(given["dataset"]),
             network=given["network"],

@@ -1,4 +1,4 @@
-"""What a search chooses from: lists of values and intervals, for kinds, ranks, places, training and layer options."""
+"""A search's space: lists of values and intervals, for kinds, ranks, placements, training and layer options."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ Axis = Annotated[
 
 
 class Space(Model):
-    """What the search chooses from; a rank or an option is asked only where the chosen kind has it."""
+    """The search's choices; a rank or an option is only suggested if the chosen kind has it."""
 
     kind: Annotated[list[str], Field(min_length=1), Listed]
     rank: Annotated[list[Rank], Listed] = []

@@ -1,4 +1,4 @@
-"""Stages of a study beside its grid: pilots that tune settings for each kind, and shorter trials of the grid's cells.
+"""A study's stages besides its grid: pilots that tune settings for each kind, and shorter trials of the grid's cells.
 
 Both are ordinary trials of the study. See docs/studies.md, "Tuning by kind" and "Length check".
 """
@@ -14,7 +14,7 @@ from lrlc.studies.lines import shown
 
 SHARES = {"full": 1, "half": 2, "third": 3}
 PILOT_SEED = 1_000_000
-"""The first pilot seed where the study's own seeds end below it; a study counts its seeds up to here at most."""
+"""The first pilot seed if the study's own seeds are below it; also the upper bound on a study's number of seeds."""
 
 
 def _epochs(value: object) -> object:
@@ -35,14 +35,14 @@ Epochs = Annotated[
         json_schema_input_type=Annotated[int, Field(ge=1, le=MOST_EPOCHS)] | Literal["full", "half", "third"],
     ),
 ]
-"""A number of epochs, or a share of those that the study trains, rounded up."""
+"""A number of epochs, or a share of the study's epochs, rounded up."""
 
 
 class Tune(Model):
-    """Pilots: each setting of `grid` for each kind on each data set; the best mean validation accuracy is chosen."""
+    """Pilots: each setting in `grid` for each kind on each data set; the best mean validation accuracy is chosen."""
 
     grid: dict[str, list[OptionValue]]
-    """By axis, the values to try; all their combinations are tried."""
+    """The values to try by axis; all combinations are tried."""
     seeds: list[Seed]
     epochs: Epochs = "third"
 
@@ -55,12 +55,12 @@ class LengthCheck(Model):
 
 
 def share_of_epochs(asked: int | str, full: int) -> int:
-    """The epochs that 'half' or a number stands for, where the grid trains `full`: half of 5 is 3."""
+    """The epochs meant by 'half' or a number if the grid trains `full` epochs: half of 5 is 3."""
     return asked if isinstance(asked, int) else -(-full // SHARES[asked])
 
 
 def pilot_seeds(given: object, reached: Sequence[int]) -> object:
-    """A number n means the n seeds from 1,000,000 on, or from the first above those that the study reaches."""
+    """A number n means n seeds from 1,000,000 on, or from the first one above the study's seeds."""
     if not isinstance(given, int) or isinstance(given, bool):
         return given
     if given > MOST_SEEDS:

@@ -14,13 +14,13 @@ _GRAMMAR = re.compile(
 
 @dataclass(frozen=True)
 class Title:
-    """What tells data sets apart: 'celeba:Smiling@16+t8' is CelebA's Smiling at 16x16, shifted by up to 8 pixels."""
+    """The parts of a title: 'celeba:Smiling@16+t8' is CelebA's Smiling at 16x16, shifted by up to 8 pixels."""
 
     name: str
     """The data set's name, or the path of a folder."""
     label: str | None = None
     size: tuple[int, int] | None = None
-    """(H, W) that the images are shrunk to; None where they are as the data set has them."""
+    """(H, W) that the images are shrunk to; None for the original size."""
     translate: int = 0
     shuffled: bool = False
     """Whether training and validation labels are permuted."""
@@ -36,9 +36,9 @@ class Title:
 
     @staticmethod
     def parse(text: str) -> "Title":
-        """The title that `text` is; whatever has none of the endings is a name."""
+        """Parse a title; a text without any of the suffixes is a name."""
         found = _GRAMMAR.fullmatch(text)
-        if found is None:  # a name of several lines
+        if found is None:  # a name with several lines
             return Title(text)
         size = None
         if found["height"]:
@@ -54,7 +54,7 @@ class Title:
 
     @staticmethod
     def of(spec: Mapping[str, Any]) -> "Title":
-        """The title of a data set as study.json writes it; files of older versions lack some keys."""
+        """The title of a data set in study.json; files of older versions lack some keys."""
         size = spec.get("size")
         return Title(
             str(spec.get("name") or spec.get("path")),

@@ -1,4 +1,4 @@
-"""How a study trains: every key of `train`, its bounds and its default. See docs/studies.md, "Training"."""
+"""A study's training settings: every key of `train`, its bounds and default. See docs/studies.md, "Training"."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
@@ -21,7 +21,7 @@ from lrlc.studies.fields import (
 from lrlc.studies.lines import shown
 
 Names = Mapping[str, Collection[str]]
-"""For each key of `train` that names something registered, the names that there are."""
+"""The registered names for each key of `train` that refers to one."""
 SHIPPED: Names = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("cosine", "constant", "step"),
@@ -37,7 +37,7 @@ SCHEDULES_WITHOUT_STEPS = ("cosine", "constant")
 
 
 def _augmentations(value: object) -> object:
-    """'flip+crop', as the tables write it, is [flip, crop]; 'none' is []."""
+    """'flip+crop', as in the tables, is [flip, crop]; 'none' is []."""
     return augment_of("none" if value is None else value) if isinstance(value, str | None) else value
 
 
@@ -55,9 +55,9 @@ Recipe = Annotated[Name | None, BeforeValidator(_recipe, json_schema_input_type=
 
 
 class Training(Model):
-    """How a trial is trained: by default with SGD, Nesterov momentum, linear warm-up and cosine decay, and no more.
+    """How a trial is trained; by default only with SGD, Nesterov momentum, linear warm-up and cosine decay.
 
-    Names of optimizers, schedules and augmentations are checked with the study, when those of plugins are known.
+    Names of optimizers, schedules and augmentations are checked with the study, when plugins are loaded.
     """
 
     epochs: Epochs = 10
@@ -69,29 +69,29 @@ class Training(Model):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     optimizer: Name = "sgd"
     weight_decay: Annotated[Real, Field(ge=0, le=MOST_DECAY)] = 0.0
-    """Of weights alone: neither biases nor norms nor combining weights decay."""
+    """Only weights decay, but not biases, norms or combining weights."""
     schedule: Name = "cosine"
     """How the learning rate falls after the warm-up."""
     decay_epochs: Annotated[Real, Field(gt=0, le=MOST_EPOCHS)] | None = None
     """Epochs between the steps of schedule step, from the start of training."""
     decay_rate: Annotated[Real, Field(gt=0, le=1)] = 0.1
-    """What each of these steps multiplies the learning rate by."""
+    """The factor on the learning rate at each of these steps."""
     label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     gradient_clipping: Annotated[Real, Field(gt=0, le=MOST_RATE)] | None = None
-    """The most that the norm of all gradients together may be."""
+    """Upper bound on the norm of all gradients together."""
     augment: Augment = ()
-    """What is done to training images, in this order."""
+    """Augmentations of training images, in this order."""
     crop_padding: Annotated[Pixels, Field(ge=1)] | None = None
     """Pixels of black around an image that crop cuts from; None is an eighth of its height."""
     mixup_alpha: Annotated[Real, Field(gt=0, le=MOST_DECAY)] = 0.2
     """Both parameters of the Beta distribution that mixup's share is drawn from."""
     ema: Annotated[Real, Field(gt=0, lt=1)] | None = None
-    """Decay of the moving average of the weights, which is evaluated in their place."""
+    """Decay of the moving average of the weights, which is evaluated instead of the weights."""
     recipe: Recipe = None
-    """A plugin's, of what a step minimises; None is the cross-entropy, written `cross_entropy` or `none`."""
+    """A plugin's: what a step minimises. None is the cross-entropy, written `cross_entropy` or `none`."""
 
     def identity(self) -> dict[str, Any]:
-        """JSON-able; a key that came later is left out at its default, so that ids from before it stay."""
+        """JSON-able; newer keys are left out at their default, so that earlier ids stay the same."""
         fields = type(self).model_fields
         return {
             key: value
@@ -100,7 +100,7 @@ class Training(Model):
         }
 
     def without_unused(self) -> "Training":
-        """The same training, with the keys that cannot change it at their defaults."""
+        """The same training, with keys that have no effect at their defaults."""
         unused = {
             key for key in unused_keys(self.schedule, self.augment) if getattr(self, key) != _default(key)
         }
@@ -111,11 +111,11 @@ _FIRST_KEYS = ("epochs", "batch_size", "learning_rate", "momentum", "warmup_epoc
 
 
 LATER_KEYS = tuple(key for key in Training.model_fields if key not in _FIRST_KEYS)
-"""The keys that came later; in the tables each is null at its default, as in rows from before it."""
+"""The newer keys; in the tables each is null at its default, as in rows written before it existed."""
 
 
 def as_columns(training: Training) -> dict[str, Any]:
-    """The later keys as the tables have them: null at the default, augmentations as 'flip+crop'."""
+    """The newer keys as in the tables: null at the default, augmentations as 'flip+crop'."""
     values = {key: getattr(training, key) for key in LATER_KEYS}
     return {
         key: None if value == _default(key) else "+".join(value) if isinstance(value, tuple) else value
@@ -129,12 +129,12 @@ def augment_text(augment: Iterable[str]) -> str:
 
 
 def augment_of(text: str) -> list[str]:
-    """The augmentations that such a text names."""
+    """The augmentations in such a text."""
     return [] if text == "none" else text.split("+")
 
 
 def usual(key: str) -> Any:
-    """What a null in the column of a later key stands for; None for a key without one."""
+    """The value of a null in the column of a newer key; None for other keys."""
     return _default(key) if key in LATER_KEYS else None
 
 
@@ -143,7 +143,7 @@ def _default(key: str) -> Any:
 
 
 def unused_keys(schedule: str, augment: Collection[str]) -> set[str]:
-    """The keys of `train` that neither this schedule nor these augmentations look at; a plugin's may look at all."""
+    """The keys of `train` that neither this schedule nor these augmentations use; a plugin's may use all."""
     unused = {"decay_epochs", "decay_rate"} if schedule in SCHEDULES_WITHOUT_STEPS else set()
     if set(augment) <= set(SHIPPED["augment"]):
         unused |= {key for key, name in AUGMENT_KEYS.items() if name not in augment}
@@ -151,7 +151,7 @@ def unused_keys(schedule: str, augment: Collection[str]) -> set[str]:
 
 
 def check_names(training: Training, known: Names, where: str) -> None:
-    """StudyError where what a key names is not registered."""
+    """StudyError if the name given by a key is not registered."""
     for key, names in known.items():
         value = getattr(training, key)
         for given in value if isinstance(value, tuple) else (value,):
@@ -160,11 +160,11 @@ def check_names(training: Training, known: Names, where: str) -> None:
                     f"{where}.{key}: unknown {NOUNS.get(key, key)} {shown(given)}; {nearest(given, names)}"
                 )
         if isinstance(value, tuple) and len(set(value)) < len(value):
-            raise StudyError(f"{where}.{key}: {'+'.join(value)} names one twice")
+            raise StudyError(f"{where}.{key}: {'+'.join(value)} lists one twice")
 
 
 def check_training(training: Training, known: Names, where: str) -> None:
-    """StudyError where a name is not registered, or a key lacks another that it needs."""
+    """StudyError if a name is not registered, or a key lacks another that it needs."""
     check_names(training, known, where)
     if training.schedule == "step" and training.decay_epochs is None:
         raise StudyError(f"{where}.decay_epochs: schedule 'step' needs it, the epochs between its steps")

@@ -1,7 +1,7 @@
-"""The one reader of YAML: its numbers are those of YAML 1.2, and what would hang or crash is refused in one line.
+"""The YAML reader: numbers are those of YAML 1.2, and input that would hang or crash is refused in one line.
 
-A study file, the value of an override and a runtime environment come through here. Keys are text as they are written,
-and stand once. Dates, sexagesimal and octal-looking numbers of YAML 1.1 are text or decimal: `1:30` and `2024-02-30`
+Used for study files, values of overrides and runtime environments. Keys are text as written, and must be
+unique. Dates, sexagesimal and octal-looking numbers of YAML 1.1 are text or decimal: `1:30` and `2024-02-30`
 are text, `010` is 10, `1e-2` is 0.01.
 """
 
@@ -18,7 +18,7 @@ from lrlc.studies.paths import check_regular
 MOST_BYTES = 256_000
 MOST_LEVELS = 30
 MOST_VALUES = 50_000
-"""Values of a document after each alias is written out."""
+"""Upper bound on a document's values after expanding its aliases."""
 
 MOST_DIGITS = 40
 
@@ -38,7 +38,7 @@ _BOOL = re.compile(r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On
 
 
 class YamlError(ValueError):
-    """Where the text is no YAML that we read, and why, on one line."""
+    """The text is not valid or supported YAML; the line says where and why."""
 
 
 def read_yaml(text: str) -> Any:
@@ -99,20 +99,20 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """YAML keeps the last of two equal keys; a second `grid:` would silently replace the first."""
+        """Refuse duplicate keys: YAML keeps the last, so a second `grid:` would silently replace the first."""
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _fault(key, "a key must be text")
             if key.value in seen:
-                raise _fault(key, f"the key {shown(key.value)} stands twice")
+                raise _fault(key, f"the key {shown(key.value)} appears twice")
             seen.add(key.value)
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         if type(node) is not _NODES.get(node.tag.removeprefix(_PREFIX)):
-            raise _fault(node, f"the tag {node.tag.replace(_PREFIX, '!!')} is not known here")
+            raise _fault(node, f"the tag {node.tag.replace(_PREFIX, '!!')} is not supported")
         return super().construct_object(node, deep)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -120,14 +120,14 @@ class _Loader(yaml.SafeLoader):
         return {self.text(key): self.construct_object(value, deep) for key, value in node.value}
 
     def text(self, node: yaml.ScalarNode) -> str:
-        """An emoji may be written as JSON does, in two halves; what a terminal obeys does not belong in a study."""
+        """Join emoji written in two halves as in JSON; refuse control characters that a terminal would obey."""
         whole: str = node.value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if found := _CONTROL.search(whole):
             raise _fault(node, f"a text with the control character {found[0]!a}")
         return whole
 
     def number(self, node: yaml.ScalarNode) -> int | float:
-        """An int is exact, and so has a limit; a float that is too large for one is infinite."""
+        """An int is exact, so its digits are limited; a float that is too large becomes infinite."""
         text = node.value
         if _INT.fullmatch(text):
             if len(text) > MOST_DIGITS:
@@ -135,7 +135,7 @@ class _Loader(yaml.SafeLoader):
             return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
         if _FLOAT.fullmatch(text):
             return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-        raise _fault(node, f"{shown(text)} is no number")
+        raise _fault(node, f"{shown(text)} is not a number")
 
     def boolean(self, node: yaml.ScalarNode) -> bool:
         if not _BOOL.fullmatch(node.value):
@@ -144,9 +144,9 @@ class _Loader(yaml.SafeLoader):
 
 
 def _weigh(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
-    """(values, levels) below and with the node, each alias counted as what it stands for; YamlError beyond the limits.
+    """(values, levels) of the node and everything below it, with aliases expanded; YamlError beyond the limits.
 
-    `known` holds None for a node that is being weighed: an alias that leads there would never end.
+    `known` holds None for a node being counted: an alias to it would never end.
     """
     if id(node) in known:
         weight = known[id(node)]
@@ -167,7 +167,7 @@ def _weigh(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[i
 
 
 def _unshared(value: Any) -> Any:
-    """Each alias a copy: an override of what one of them stands for leaves the others alone."""
+    """Copy each alias, so that overriding one does not change the others."""
     if isinstance(value, dict):
         return {key: _unshared(each) for key, each in value.items()}
     return [_unshared(each) for each in value] if isinstance(value, list) else value
@@ -190,7 +190,7 @@ def _in_line(error: yaml.MarkedYAMLError) -> str:
 
 
 def _set_up() -> None:
-    """Which plain scalars are what; the first that fits counts."""
+    """The types of plain scalars by pattern; the first match counts."""
     for name, pattern, first in (
         ("null", _NULL, ["~", "n", "N", ""]),
         ("bool", _BOOL, list("yYnNtTfFoO")),
@@ -198,7 +198,7 @@ def _set_up() -> None:
         ("float", _FLOAT, list("-+.0123456789")),
         ("merge", re.compile("<<"), ["<"]),
     ):
-        # PyYAML uses `match`, ours must fit whole.
+        # PyYAML uses `match`, but ours must match the whole scalar.
         _Loader.add_implicit_resolver(_PREFIX + name, re.compile(f"(?:{pattern.pattern})$"), first)
     for name in ("int", "float"):
         _Loader.add_constructor(_PREFIX + name, _Loader.number)
@@ -206,7 +206,7 @@ def _set_up() -> None:
     for name, construct in (
         ("null", yaml.SafeLoader.construct_yaml_null),
         ("str", _Loader.text),
-        ("merge", yaml.SafeLoader.construct_yaml_str),  # `<<` where no key stands
+        ("merge", yaml.SafeLoader.construct_yaml_str),  # `<<` that is not a key
         ("seq", yaml.SafeLoader.construct_yaml_seq),
         ("map", yaml.SafeLoader.construct_yaml_map),
     ):
