@@ -1,4 +1,4 @@
-"""The results room: the tables, and the statistics, figures and report that are made from them alone."""
+"""Results: the tables, and the statistics, figures and report made from them alone."""
 
 RESULTS = "runs"
 """The default folder of results, relative to the working folder."""

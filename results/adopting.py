@@ -1,4 +1,4 @@
-"""Join the tables of a study that was run elsewhere to those here, without duplicating a trial."""
+"""Merge the tables of a study run elsewhere with those here, without duplicating trials."""
 
 import json
 from collections.abc import Collection
@@ -29,17 +29,17 @@ class Adopted:
     source: Store
     target: Store
     joined: frozenset[str]
-    """Trials whose rows came over."""
+    """Trials whose rows were copied."""
     known: int
-    """Trials that have as good a row here."""
+    """Trials that already have an equally good row here."""
     damaged: tuple[Damage, ...]
-    """Files there that are damaged; of damaged parts no row came over."""
+    """Damaged files at the source; no row of a damaged part was copied."""
     kept_plans: tuple[str, ...]
-    """Profiles that are planned otherwise here: their plans stay as they are."""
+    """Profiles with a different plan here, which is kept."""
 
 
 def check(source: Store, target: Store, code_epoch: int, version: str) -> None:
-    """StoreError, of one line, where the rows at `source` are of another code, or its widths of other trials."""
+    """A one-line StoreError if the rows at `source` are of other code, or its measured widths differ."""
     rows = source.trials(["code_epoch", "versions"])
     for epoch in sorted(set(rows["code_epoch"]) - {code_epoch}):
         raise StoreError(
@@ -55,10 +55,10 @@ def check(source: Store, target: Store, code_epoch: int, version: str) -> None:
 
 
 def adopt(source: Store, target: Store) -> Adopted:
-    """Copy the rows that `target` lacks, as one part, and what is noted of the study. Call `check` first.
+    """Copy the rows that `target` lacks, as one part, and the study's documents. Call `check` first.
 
-    A finished row is copied where the one that is here is not finished. A plan, and the study it belongs to, is taken
-    over where it is not here or holds every trial of the one that is here.
+    A finished row is copied if the one here is not finished. A plan, and the study it belongs to, is copied if there is
+    none here or if it has every trial of the one here.
     """
     damaged = aside.damaged(source.root)
     theirs = _whole_rows(source, damaged)
@@ -85,7 +85,7 @@ def _check_widths(source: Store, target: Store) -> None:
 
 
 def _whole_rows(source: Store, damaged: Collection[Damage]) -> pd.DataFrame:
-    """Trial ids and statuses of parts of which no file is damaged."""
+    """Trial ids and statuses of parts without damaged files."""
     of_parts = {part_name(each.path) for each in damaged if each.path.parent.name in SCHEMAS}
     rows = parts.load(source.root, "trials", ["trial_id", "status"]).table.to_pandas()
     part = rows[FILE].str.rpartition("/")[2].str.removesuffix(".parquet") if len(rows) else rows[FILE]
@@ -94,7 +94,7 @@ def _whole_rows(source: Store, damaged: Collection[Damage]) -> pd.DataFrame:
 
 
 def _better(theirs: pd.DataFrame, ours: pd.DataFrame) -> set[str]:
-    """The trials without a row here, and those that finished there alone."""
+    """The trials without a row here, and those that only finished there."""
 
     def finished(rows: pd.DataFrame) -> set[str]:
         return set(rows.loc[rows["status"] == TrialStatus.FINISHED, "trial_id"])
@@ -103,7 +103,7 @@ def _better(theirs: pd.DataFrame, ours: pd.DataFrame) -> set[str]:
 
 
 def _join_documents(source: Store, target: Store) -> list[str]:
-    """Take over what is noted per profile and per data set; returns the profiles that stay as they are here."""
+    """Copy documents per profile and per data set; returns the profiles whose plans here are kept."""
     found = sorted(plans.read_all(source.root).values(), key=lambda file: file.written_ns)
     kept = [file.profile for file in found if not _take_profile(source, target, file.profile, file.plan())]
     here = target.datasets()
@@ -115,7 +115,7 @@ def _join_documents(source: Store, target: Store) -> list[str]:
 
 
 def _take_profile(source: Store, target: Store, profile: str, plan: StagedPlan) -> bool:
-    """Whether the profile's plan, and what belongs to it, is that of `source` now."""
+    """Copy the profile's plan and its documents; returns False if the plan here is kept."""
     present = plans.read_all(target.root).get(profile)
     if present is not None and not present.plan().trial_ids <= plan.trial_ids:
         return False
@@ -128,7 +128,7 @@ def _take_profile(source: Store, target: Store, profile: str, plan: StagedPlan) 
 
 
 def _copy_models(source: Store, target: Store) -> None:
-    """Kept weights of trials that have a row here, and left none here."""
+    """Copy kept weights of trials that have a row here but no weights."""
     rows = set(target.trials(["trial_id"])["trial_id"])
     for what in get_args(Kept):
         for trial_id in (source.kept_models(what) - target.kept_models(what)) & rows:
@@ -137,7 +137,7 @@ def _copy_models(source: Store, target: Store) -> None:
 
 
 def _joined_summary(here: DatasetSummary | None, there: DatasetSummary) -> DatasetSummary:
-    """The summary that is here with the baselines of both; another data set of that title stays as it is here."""
+    """The summary here with the baselines of both; a different data set with the same title is kept as it is here."""
     if here is None or here.data_digest != there.data_digest:
         return here or there
     known = {(each.train_images, each.test_images) for each in here.baselines}

@@ -1,4 +1,4 @@
-"""All that is damaged below a study's folder, and moving it out of the way of a run."""
+"""List all damage below a study's folder, and move it out of the way of a run."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ DOCUMENTS = (profiles.STUDY, profiles.IMPORTANCE, profiles.TUNING)
 
 
 def damaged(root: Location) -> list[Damage]:
-    """Every damaged file, by path: of parts, plans, data sets' summaries and what is noted beside them."""
+    """Every damaged file, by path: of parts, plans, summaries of data sets and documents beside them."""
     return sorted([*_of_parts(root), *_of_documents(root)], key=lambda each: str(each.path))
 
 
 def move_damaged(root: Location, before_writing: Callable[[], object]) -> list[Location]:
-    """Move damaged files, of parts all their files, to `damaged/`; returns where they are now.
+    """Move damaged files, and all files of damaged parts, to `damaged/`; returns their new paths.
 
-    A part's trials file goes first: a part of which the rest stays behind, should this be killed, is none.
+    A part's trials file is moved first: if this is killed, the remaining files do not form a part.
     """
     moved = []
     for name in sorted({part_name(each.path) for each in _of_parts(root)}):
@@ -54,7 +54,7 @@ def _of_parts(root: Location) -> list[Damage]:
             content_damage(root, table, part.name, part.rows[table]) for table in SCHEMAS if part.rows[table]
         ]
         found += [one for one in each if one is not None]
-    after = snapshot(root)  # a part that was merged meanwhile has gone, and is not damaged
+    after = snapshot(root)  # a part that was merged meanwhile is gone, but not damaged
     there = {part.name for part in after.parts} | {part_name(each.path) for each in after.damaged}
     return [each for each in found if part_name(each.path) in there]
 

@@ -1,7 +1,7 @@
-"""The checksum in every Parquet file of the results: of its content, and of the place it was written for.
+"""The checksum in every Parquet file of the results, which covers its content and its intended place.
 
-Parquet's own page checksums leave out footers, and no file knows its name. With this one a flipped bit shows wherever
-it is, and so does a file in another's place. Files of earlier versions have none.
+Parquet's own page checksums leave out footers and file names. This one detects a flipped bit anywhere, and a file in
+another's place. Files of earlier versions have none.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ CHUNK_BYTES = 4 * 2**20
 WRONG = "its checksum is not that of its content and name"
 
 _BLANK = b"0" * 64
-"""What stands in place of the checksum while it is computed."""
+"""The placeholder for the checksum while it is computed."""
 _MARK = KEY + b"\x18\x40"
 """The key as Thrift's compact protocol writes it, then the type and the length of its value."""
 _END = b"PAR1"
@@ -27,7 +27,7 @@ _END = b"PAR1"
 def write_parquet(
     file: IO[bytes], place: str, schema: pa.Schema, groups: Iterable[pa.Table], **encoding: Any
 ) -> int:
-    """Write the groups of rows with their checksum and return the number of rows; `file` is read again for it.
+    """Write the groups of rows with their checksum and return the number of rows; reads `file` again to compute it.
 
     `place` is the path below the study's folder, without a suffix: 'trials/<part>'.
     """
@@ -59,9 +59,9 @@ def parquet_table(content: bytes, place: str, *, read_dictionary: Sequence[str] 
 
 
 def is_as_written(file: IO[bytes] | pa.NativeFile, place: str) -> bool | None:
-    """Whether a file that was read from `place` is what was written there; None where it carries no checksum.
+    """Whether a file read from `place` is what was written there; None if it has no checksum.
 
-    ValueError for what is no Parquet file.
+    ValueError if it is not a Parquet file.
     """
     at = _find(file)
     if at is None:
@@ -71,17 +71,17 @@ def is_as_written(file: IO[bytes] | pa.NativeFile, place: str) -> bool | None:
 
 
 def fault(file: IO[bytes] | pa.NativeFile, place: str) -> str | None:
-    """What is wrong with the file, in a few words; None if it is as it was written, or carries no checksum."""
+    """What is wrong with the file, in a few words; None if it is unchanged or has no checksum."""
     return WRONG if is_as_written(file, place) is False else None
 
 
 def has_checksum(file: IO[bytes] | pa.NativeFile) -> bool:
-    """Whether the file carries a checksum, right or wrong."""
+    """Whether the file has a checksum, right or wrong."""
     return _find(file) is not None
 
 
 def _find(file: IO[bytes] | pa.NativeFile) -> int | None:
-    """Where the checksum stands; None where there is none. ValueError for what is no Parquet file."""
+    """The offset of the checksum; None if there is none. ValueError if it is not a Parquet file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - 8))
     length, end = int.from_bytes(file.read(4), "little"), file.read(4)
@@ -94,7 +94,7 @@ def _find(file: IO[bytes] | pa.NativeFile) -> int | None:
 
 
 def _checksum(file: IO[bytes] | pa.NativeFile, at: int, place: str) -> bytes:
-    """SHA-256 of the place and of the file with a blank at `at`, in hexadecimal digits."""
+    """SHA-256 of the place and of the file with the placeholder at `at`, in hexadecimal digits."""
     digest = hashlib.sha256(place.encode() + b"\n")
     file.seek(0)
     _add(digest, file, at)
@@ -105,7 +105,7 @@ def _checksum(file: IO[bytes] | pa.NativeFile, at: int, place: str) -> bytes:
 
 
 def _add(digest: "hashlib._Hash", file: IO[bytes] | pa.NativeFile, count: int | None) -> None:
-    """Read `count` bytes, or all that are left, into the digest."""
+    """Read `count` bytes, or all remaining ones, into the digest."""
     while count is None or count > 0:
         chunk = file.read(CHUNK_BYTES if count is None else min(count, CHUNK_BYTES))
         if not chunk:

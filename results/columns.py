@@ -23,7 +23,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Companion:
-    """Marks a field whose items are the rows of a table of their own, and says what a row of it is."""
+    """Marks a field whose items are the rows of a separate table, and describes its rows."""
 
     table: str
     meaning: str
@@ -49,12 +49,12 @@ _ARROW_TYPES = {
     bytes: pa.binary(),
     datetime: pa.timestamp("us", tz="UTC"),
 }
-"""Looked through in this order: a bool is an int too."""
+"""Searched in this order, as a bool is also an int."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table, as docs/schema.md describes it; `unit` is '' where it has none."""
+    """A column of a table, as described in docs/schema.md; `unit` is '' if it has none."""
 
     name: str
     type: pa.DataType
@@ -65,7 +65,7 @@ class Column:
 
 @dataclass(frozen=True)
 class CompanionTable:
-    """A table with the rows that `field` of a trial's result holds; their class is `record`."""
+    """A table of the rows in `field` of a trial's result; their class is `record`."""
 
     field: str
     record: type
@@ -73,12 +73,12 @@ class CompanionTable:
 
 
 def columns_of(record: type) -> tuple[Column, ...]:
-    """The columns of a dataclass, in the order of its fields; fields that are tables of their own are left out."""
+    """The columns of a dataclass, in the order of its fields; fields that are separate tables are left out."""
     return tuple(_column(each.name, each.type) for each in fields(record) if not _companions(each.type))
 
 
 def companions_of(record: type) -> dict[str, CompanionTable]:
-    """The tables that fields of a dataclass hold, by name."""
+    """The tables in fields of a dataclass, by name."""
     return {
         mark.table: CompanionTable(each.name, get_args(get_args(each.type)[0])[0], mark.meaning)
         for each in fields(record)
@@ -115,7 +115,7 @@ def _companions(annotated: Any) -> list[Companion]:
 
 
 def _parts(annotated: Any) -> Iterator[Any]:
-    """The classes and marks of an annotation, however deep they are nested."""
+    """The classes and marks of an annotation, at any depth."""
     if get_origin(annotated) is Annotated:
         yield from annotated.__metadata__
         yield from _parts(annotated.__origin__)

@@ -1,8 +1,8 @@
-"""Merging parts: one-row parts cost 12 KB each, and 20,000 of them take 23 s to read.
+"""Merging parts: one-row parts take 12 KB each, and reading 20,000 of them takes 23 s.
 
-The merged part appears like any commit, its trials file last, and names the parts it replaces: from then on
-readers skip those, and only now are they deleted. Killed before, nothing has happened; killed after, the next
-compaction deletes the rest.
+The merged part appears like any commit, with its trials file last, and names the parts it replaces. Readers then skip
+those, and only then are they deleted. If killed earlier, nothing has changed; if killed later, the next compaction
+deletes the rest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,24 +28,24 @@ from lrlc.results.parts import discard, has_later_tables, load, merged_name, sna
 from lrlc.results.schema import COMPANIONS, SCHEMAS
 
 LARGE_PART_ROWS = 100_000
-"""Parts with at least this many trials are left alone: merging is for small ones."""
+"""Parts with at least this many trials are not merged."""
 
 ROW_GROUP_BYTES = 32 * 2**20
 OUTPUTS = ("export", "figures")
-"""Folders that commands write beside the tables if not told otherwise."""
+"""Folders that commands write beside the tables by default."""
 
 ABANDONED_AFTER_SECONDS = 24 * 3600.0
-"""Files of an unfinished commit are deleted after this time; no commit takes that long."""
+"""Files of an unfinished commit are deleted after this time; no commit takes as long."""
 
 
 def compact(root: Location) -> None:
-    """Merge the small intact parts into one and delete what merged parts have replaced."""
+    """Merge the small intact parts into one and delete replaced parts."""
     try:
         _merge_small_parts(root)
     except FileNotFoundError:
         return  # another process merged them first
     for name in _still_there(root, snapshot(root).replaced):
-        for table in SCHEMAS:  # the trials file last: while it stands, the next compaction finds the rest
+        for table in SCHEMAS:  # the trials file last: while it exists, the next compaction finds the rest
             part_path(root, table, name).remove()
     if (root / "trials").is_folder():
         _remove_abandoned(root, (root / "trials").clock())
@@ -61,7 +61,7 @@ def _merge_small_parts(root: Location) -> None:
     try:
         unnamed = Part(name, {}, frozenset())
         rows = {table: _write_merged(root, table, unnamed, small, kept) for table in COMPANIONS}
-        # Parts that one of these replaced may still lie there: they stay replaced.
+        # Parts replaced by one of these may still exist; they stay replaced.
         replaces = frozenset(part.name for part in small).union(_still_there(root, now.replaced))
         _write_merged(root, "trials", Part(name, rows, replaces), small, kept)
     except StoreError:
@@ -74,7 +74,7 @@ def _still_there(root: Location, replaced: frozenset[str]) -> list[str]:
 
 
 def _is_whole(root: Location, part: Part) -> bool:
-    """Whether merging the part would lose nothing."""
+    """Whether the part can be merged without loss."""
     if has_later_tables(part):
         return False
     return all(
@@ -86,7 +86,7 @@ def _is_whole(root: Location, part: Part) -> bool:
 
 
 def _kept_ids(root: Location) -> dict[str, pa.Array]:
-    """By part: the trials whose row stands there."""
+    """The trials whose current row is in each part."""
     rows = load(root, "trials", ["trial_id"]).table
     kept: dict[str, list[str]] = {}
     for path, trial_id in zip(rows[FILE].to_pylist(), rows["trial_id"].to_pylist(), strict=True):
@@ -105,7 +105,7 @@ def _write_merged(
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
-    """Numbers of maps by their bytes' places, which takes two fifths off weights; Parquet's own elsewhere."""
+    """Byte-stream-split encoding for maps, which saves two fifths for weights; Parquet's defaults elsewhere."""
     lists = [field.name for field in schema if pa.types.is_list(field.type)]
     if not lists:
         return {}
@@ -130,7 +130,7 @@ def _row_groups(
 
 
 def _remove_abandoned(root: Location, now: float) -> None:
-    """Delete what a killed writer left: hidden files, and rows of companion tables that no trials file joined."""
+    """Delete leftovers of killed writers: hidden files, and files of companion tables without a trials file."""
     for table in SCHEMAS:
         (root / table).remove_abandoned(ABANDONED_AFTER_SECONDS, now)
     root.remove_abandoned(ABANDONED_AFTER_SECONDS, now)

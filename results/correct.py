@@ -1,4 +1,4 @@
-"""Which test images each trial classified right, as a matrix."""
+"""Which test images each trial classified correctly, as a matrix."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,10 +8,10 @@ from lrlc.results.errors import StoreError
 
 
 def correct_matrix(correct: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """(rows of `correct`, images): whether image j was classified right in row i's trial.
+    """(rows of `correct`, images): whether image j was classified correctly in row i's trial.
 
-    `correct` is what Store.correct returns, its rows in any order. StoreError where rows differ in their number of
-    images: they were not tested on the same ones.
+    `correct` is the result of Store.correct, with rows in any order. StoreError if rows differ in their number of
+    images, as they were then not tested on the same ones.
     """
     counts = sorted(set(correct["images"]))
     if len(counts) > 1:

@@ -1,7 +1,7 @@
-"""The one judge of damage below a study's folder.
+"""Detection of damage below a study's folder.
 
-What cannot be read, or is not what was written there, is damage: readers leave it out, name it once in one line, and
-leave it where it is; the next run moves it to `damaged/`. A place that refuses to be read is a StoreError instead.
+Content that is unreadable or not what was written is damage: readers skip it, report it once in one line, and leave
+it in place; the next run moves it to `damaged/`. A refused access is a StoreError instead.
 """
 
 import logging
@@ -14,7 +14,7 @@ from lrlc.results.files import Location
 from lrlc.studies.lines import printable
 
 FOLDER = "damaged"
-NO_FILE = "no regular file"
+NO_FILE = "not a regular file"
 
 _log = logging.getLogger(__name__)
 _named: set[str] = set()
@@ -34,9 +34,9 @@ class Damage:
 
 
 def judge(path: Location, read: Callable[[bytes], T]) -> T | Damage | None:
-    """What `read` makes of the file's content; None where there is no file.
+    """The result of `read` for the file's content; None if there is no file.
 
-    Whatever `read` raises is damage, a StoreError apart.
+    Anything raised by `read` except a StoreError is damage.
     """
     try:
         return read(path.read())
@@ -46,12 +46,12 @@ def judge(path: Location, read: Callable[[bytes], T]) -> T | Damage | None:
         return Damage(path, NO_FILE)
     except (StoreError, MemoryError):
         raise
-    except Exception as error:  # damaged content fails anywhere in the library that reads it
+    except Exception as error:  # damaged content can raise anything in the library that reads it
         return Damage(path, one_line(error))
 
 
 def kept(found: T | Damage | None) -> T | None:
-    """What was read, if it could be; damage is named."""
+    """The content if it was readable; damage is reported."""
     if isinstance(found, Damage):
         name(found)
         return None
@@ -59,7 +59,7 @@ def kept(found: T | Damage | None) -> T | None:
 
 
 def name(damage: Damage) -> None:
-    """Say, once, that a file is left out."""
+    """Report once that a file is left out."""
     line = f"damaged and left out: {damage}"
     if line not in _named:
         _named.add(line)
@@ -67,13 +67,13 @@ def name(damage: Damage) -> None:
 
 
 def make_way(root: Location, found: object) -> None:
-    """Move the file aside if it is damaged: another will be written in its place."""
+    """Move the file aside if it is damaged, before another is written in its place."""
     if isinstance(found, Damage):
         found.path.move_to(aside(root, found.path))
 
 
 def aside(root: Location, path: Location) -> Location:
-    """Where a damaged file is moved to: below `damaged/`, under a name that is not taken."""
+    """The destination of a damaged file: in `damaged/`, under an unused name."""
     wanted = root / FOLDER / path.relative_to(root)
     there = set(wanted.parent.names(""))
     free = (f"{wanted.name}.{number}" if number else wanted.name for number in range(len(there) + 1))
@@ -81,7 +81,7 @@ def aside(root: Location, path: Location) -> Location:
 
 
 def one_line(error: Exception) -> str:
-    """An error's message, as far as it fits into a line."""
+    """An error's message, cut to one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = f"it lacks {text}" if isinstance(error, KeyError) else text
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -1,8 +1,8 @@
-"""What is known of a study's images: how aligned they are, their mean, how far a linear classifier gets on them, and
-those that weight maps were made for.
+"""Summaries of a study's images: their alignment, their mean, a linear classifier's accuracy on them, and the images
+that weight maps were made for.
 
-<root>/datasets/<title>.parquet holds one row, written when a run starts; its baselines are added when the run ends. A
-store without it draws all the rest.
+<root>/datasets/<title>.parquet has one row, written when a run starts; its baselines are added when the run ends.
+Without it, only the figures that need it are missing.
 """
 
 from collections.abc import Mapping
@@ -25,18 +25,18 @@ FOLDER = "datasets"
 
 @dataclass(frozen=True)
 class Baseline:
-    """How far one subset of a data set goes without a trained network: its test accuracies, as fractions.
+    """Test accuracies on one subset of a data set without a trained network, as fractions.
 
-    lrlc.harness.data.baselines measures them on the images as trials of the summary's seed see them.
+    lrlc.harness.data.baselines measures them on the images as seen by trials with the summary's seed.
     """
 
     train_images: int
     test_images: int
-    """What trials train and test on: the columns of the same names of the trials table."""
+    """The images used by trials, as in the columns of the same names in the trials table."""
     linear_accuracy: float | None
-    """Multinomial logistic regression on the pixels, its C chosen on validation; None where it would be too large."""
+    """Multinomial logistic regression on the pixels, with C chosen on validation; None if it would be too large."""
     linear_images: int
-    """Training images that it was fitted to: of very many, as many as its limits allow."""
+    """Training images that it was fitted to, up to its limits."""
     linear_c: float | None
     probe_accuracy: float | None
     """Logistic regression on the pooled features of frozen random convolutions; None for images under 7x7."""
@@ -44,11 +44,11 @@ class Baseline:
     """Training images that it was fitted to."""
     height: int
     width: int
-    """The size that images were shrunk to for both, where theirs holds too many values."""
+    """The size that images were shrunk to for both, if they have too many values."""
 
     @property
     def value_of_position(self) -> float | None:
-        """What pixels' positions tell of the label: the linear classifier's accuracy minus the probe's, a fraction."""
+        """The value of position for the label: the linear classifier's accuracy minus the probe's, a fraction."""
         if self.linear_accuracy is None or self.probe_accuracy is None:
             return None
         return self.linear_accuracy - self.probe_accuracy
@@ -61,18 +61,18 @@ class DatasetSummary:
     dataset: str
     data_digest: str
     seed: int
-    """The seed whose shifts were applied, where images are shifted."""
+    """The seed whose shifts were applied, if images are shifted."""
     alignment: float
     """Mean correlation of two training images; harness.data.alignment defines it."""
     mean_image: npt.NDArray[np.float32]
     """(H, W, C), 0..255, of the training images."""
     examples: npt.NDArray[np.uint8]
-    """(N, H, W, C): the first test images, in the order in which weight maps count them."""
+    """(N, H, W, C): the first test images, numbered as in weight maps."""
     baselines: tuple[Baseline, ...] = ()
-    """One for each subset that was trained on; none in the tables of earlier versions."""
+    """One for each subset trained on; none in tables of earlier versions."""
 
     def baseline(self, train_images: int | None = None, test_images: int | None = None) -> Baseline | None:
-        """That of trials with these numbers of images (None: any), the largest of several; None where there is none."""
+        """The baseline of trials with these numbers of images (None: any), of several the largest, or None."""
         fitting = [
             each
             for each in self.baselines
@@ -100,8 +100,8 @@ class DatasetSummary:
 
 
 VERSION = {b"lrlc.datasets_version": b"1"}
-"""Raised when a column changes, not when one is added that may be missing; files of another version are left out, and
-the next run writes them again."""
+"""Raised when a column changes, but not when an optional one is added; files of another version are left out, and the
+next run writes them again."""
 
 BASELINE = pa.struct(
     [
@@ -133,7 +133,7 @@ SCHEMA = pa.schema(
 
 
 def write(root: Location, summary: DatasetSummary) -> None:
-    """Keep the summary in place of an earlier one of its data set."""
+    """Save the summary, replacing an earlier one of its data set."""
     told = {field.name: getattr(summary, field.name) for field in fields(summary)}
     row = {**told, "mean_image": summary.mean_image.ravel(), "examples": summary.examples.ravel()}
     row["shape"] = list(summary.mean_image.shape)
@@ -144,7 +144,7 @@ def write(root: Location, summary: DatasetSummary) -> None:
 
 
 def read(root: Location) -> dict[str, DatasetSummary]:
-    """By title, those that can be read."""
+    """The readable summaries, by title."""
     found = [kept for path in _paths(root) if (kept := damage.kept(_read(path))) is not None]
     return {summary.dataset: summary for summary in found}
 

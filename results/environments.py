@@ -1,4 +1,4 @@
-"""The software and machine of a run's driver: `environments/<time>.json`, written where it differs from the last."""
+"""The software and machine of a run's driver: `environments/<time>.json`, written if it differs from the last."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ class Environment:
     """All installed packages, as `pip freeze` names them, and what they ran on."""
 
     since: datetime
-    """When a run first had it, in UTC."""
+    """When a run first used it, in UTC."""
     host: str
     platform: str
     python: str
@@ -44,7 +44,7 @@ _ENVIRONMENT = TypeAdapter(Environment)
 
 
 def write(root: Location, now: Environment) -> None:
-    """Keep the environment, unless the last run had the same."""
+    """Save the environment, unless the last run had the same."""
     last = next(reversed(read_all(root)), None)
     if last is None or replace(last, since=now.since) != now:
         name = f"{now.since:%Y%m%dT%H%M%S.%fZ}"

@@ -1,4 +1,4 @@
-"""What a wrong use or an unwritable place raises: one line for the user."""
+"""Errors for wrong use or places that cannot be written, with one line for the user."""
 
 from lrlc.studies.lines import one_line
 
@@ -11,4 +11,4 @@ class StoreError(ValueError):
 
 
 class NoFileError(StoreError):
-    """A folder, pipe, device or loop of links where a file should be: damage, not a place that refuses."""
+    """A folder, pipe, device or link loop where a file should be; this is damage, not a refused access."""

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 DATABASE = "lrlc.duckdb"
 PLANNED = "planned"
-"""A column that exported trials have besides: false where no plan asks for the trial any more, since its settings, data
-or code have changed."""
+"""An extra column of exported trials: false if the trial is no longer in any plan because its settings, data or code
+have changed."""
 
 
 def export_tables(store: Store, out: Path, to: str = "csv") -> list[Path]:
     """Write the tables in the format `to`, whole, and return the paths: `out/trials`, `curves` and so on, or one
-    database `out/lrlc.duckdb` with all of them. With them goes `plans`, which says what each trial was trained for.
+    database `out/lrlc.duckdb` with all of them. The table `plans` says what each trial was trained for.
 
-    In CSV a map of weights is a JSON list, bits are hexadecimal digits, and a text that a spreadsheet would compute has
-    an apostrophe before it. Raises StoreError for an unknown format
+    In CSV a map of weights is a JSON list, bits are hexadecimal digits, and a text that a spreadsheet would evaluate is
+    prefixed with an apostrophe. Raises StoreError for an unknown format
     or one that is not installed.
     """
     if to not in FORMATS:
@@ -47,7 +47,7 @@ def _files(to: str, write: Callable[[pa.Table, BinaryIO], None], store: Store, o
 
 
 def _tables(store: Store) -> Iterator[tuple[str, pa.Table]]:
-    """The trials first, with a mark for those that a plan asks for."""
+    """The tables, trials first, with a column for those that are in a plan."""
     for name in reversed(TABLES):
         table = store.table(name)
         yield name, _marked(table, store) if name == "trials" else table
@@ -73,7 +73,7 @@ def _write_csv(table: pa.Table, file: BinaryIO) -> None:
 
 
 def _no_formulas(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A text that a spreadsheet would compute (`=...`) gets an apostrophe, which spreadsheets do not show."""
+    """Prefix a text that a spreadsheet would evaluate (`=...`) with an apostrophe, which spreadsheets do not show."""
     return pc.replace_substring_regex(texts, r"\A([=+\-@\t\r])", r"'\1")
 
 
@@ -82,7 +82,7 @@ def _write_parquet(table: pa.Table, file: BinaryIO) -> None:
 
 
 def _database(store: Store, out: Path) -> list[Path]:
-    """DuckDB wants a path: the file is made in a hidden folder beside its place, and moved there when it is whole."""
+    """DuckDB needs a path: the file is created in a hidden folder beside its destination, and moved when complete."""
     try:
         import duckdb
     except ImportError:
@@ -95,7 +95,7 @@ def _database(store: Store, out: Path) -> list[Path]:
             with duckdb.connect(f"{hidden}/{DATABASE}") as database:
                 for name, table in _tables(store):
                     _add_table(database, name, table)
-                database.execute("CHECKPOINT")  # closing writes the file too, but keeps a full disk to itself
+                database.execute("CHECKPOINT")  # closing also writes, but does not report a full disk
             locate(f"{hidden}/{DATABASE}").move_to(locate(path))
     except (duckdb.Error, OSError) as error:
         reason = str(error).partition("\n")[0]

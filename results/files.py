@@ -1,6 +1,6 @@
-"""Where the tables lie: the only file access of this room, on the local disk or in an object store.
+"""File access of the results, on the local disk or in an object store.
 
-A file appears under its name whole or not at all, whatever kills its writer.
+A file appears under its name complete or not at all, even if its writer is killed.
 """
 
 import time
@@ -39,14 +39,14 @@ class Location:
 
     @property
     def local(self) -> Path | None:
-        """The path on this machine's disk; None in an object store."""
+        """The path on this machine's disk; None for an object store."""
         return Path(self.path) if isinstance(self.files.arrow, fs.LocalFileSystem) else None
 
     def relative_to(self, folder: "Location") -> str:
         return self.path.removeprefix(f"{folder.path}/")
 
     def names(self, suffix: str) -> list[str]:
-        """Sorted names, without `suffix`, of the visible entries of this folder; none if it does not exist."""
+        """Sorted names, without `suffix`, of the folder's visible entries; empty if it does not exist."""
         found = self.files.names(self.path)
         return sorted(
             name.removesuffix(suffix) for name in found if name.endswith(suffix) and name[0] not in "._"
@@ -59,14 +59,14 @@ class Location:
         return self.files.read(self.path)
 
     def publish(self, write: Write) -> None:
-        """Write a new file that readers see whole or not at all.
+        """Write a new file that readers see complete or not at all.
 
         Raises StoreError if the name is taken or the file cannot be written; nothing is then left behind.
         """
         self.files.write(self.path, write, replace=False)
 
     def replace(self, write: Write) -> None:
-        """Like `publish`, but takes the place of what is there."""
+        """Like `publish`, but replaces an existing file."""
         self.files.write(self.path, write, replace=True)
 
     def remove(self) -> None:
@@ -79,9 +79,9 @@ class Location:
         return self.files.modified_at(self.path)
 
     def clock(self) -> float:
-        """Now by the clock of the disk or bucket that keeps this folder, in seconds since the epoch.
+        """The current time by the clock of this folder's disk or bucket, in seconds since the epoch.
 
-        It is the time of a hidden file, which is written and removed: StoreError where nothing can be written.
+        It is the time of a hidden file that is written and removed; StoreError if nothing can be written.
         """
         probe = self / f".clock.{uuid.uuid4().hex[:8]}.writing"
         probe.replace(lambda file: file.write(b"?"))
@@ -95,11 +95,11 @@ class Location:
 
 
 OUTPUT_ABANDONED_SECONDS = 60.0
-"""What a command left that was killed while it wrote its output; no write pauses for so long."""
+"""The age at which unfinished output of a killed command is deleted; no write pauses this long."""
 
 
 def write_output(path: Path, write: Write) -> None:
-    """Write what a command makes of the tables (a figure, an export), in place of an earlier one."""
+    """Write a command's output (a figure, an export), replacing an earlier one."""
     place = locate(path)
     place.replace(write)
     place.parent.remove_abandoned(OUTPUT_ABANDONED_SECONDS, place.modified_at() or 0.0)
@@ -108,8 +108,8 @@ def write_output(path: Path, write: Write) -> None:
 def locate(where: "str | Path | Location") -> Location:
     """The folder or file that a path, `file://...` or `s3://bucket/prefix` names; it need not exist.
 
-    A path is made absolute here, and shown as it was written. Raises StudyError for a path that no file can have,
-    StoreError for another scheme or an option the place does not know.
+    A path is made absolute, but shown as written. Raises StudyError for an impossible path, StoreError for an unknown
+    scheme or option.
     """
     if isinstance(where, Location):
         return where

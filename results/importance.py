@@ -1,4 +1,4 @@
-"""How much a search's parameters mattered: what the harness works out with Optuna, kept for the figures."""
+"""How much a search's parameters mattered, computed by the harness with Optuna and saved for the figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Importance:
     """For one objective of a search, each parameter's share of the importance of all; the shares add up to 1.
 
-    `suggestions` were complete when it was worked out.
+    `suggestions` is the number of complete suggestions it was computed from.
     """
 
     metric: str

@@ -1,7 +1,7 @@
-"""Files on this machine's disk, or on one that it has mounted.
+"""Files on this machine's disk, or on a mounted one.
 
-A file is written under a hidden name, which readers skip, synced, and only then linked. SIGKILL while writing to
-the final name left an unreadable file in 12 of 12 tries, this way in none.
+A file is written under a hidden name, which readers skip, synced, and only then linked. SIGKILL while writing directly
+to the final name left an unreadable file in 12 of 12 tries; this way, in none.
 """
 
 import errno
@@ -30,7 +30,7 @@ class LocalFiles:
     """The local disk as a place for results (see results.places.Files)."""
 
     root: str = ""
-    """The folder or file that was asked for, absolute, and as the user wrote it."""
+    """The requested folder or file, absolute and as written by the user."""
     written: str = ""
     parallel_reads: int = 1
 
@@ -100,12 +100,12 @@ class LocalFiles:
 
     def modified_at(self, path: str) -> float | None:
         try:
-            return os.lstat(path).st_mtime  # of a link itself: one that leads nowhere is there, too
+            return os.lstat(path).st_mtime  # of the link itself, so that a dangling link exists too
         except FileNotFoundError:
             return None
 
     def signature(self, path: str) -> object | None:
-        """None for a file of the last seconds: within a tick of the clock it may change and look the same."""
+        """None for a file changed in the last seconds, which may change again within a clock tick and look the same."""
         _check_file(path)
         found = os.stat(path)
         if time.time() - found.st_ctime < SURE_SECONDS:
@@ -127,14 +127,14 @@ class LocalFiles:
         return max((moment for moment in moments if moment is not None), default=None)
 
     def refusal(self, error: Exception) -> str | None:
-        """A damaged content is an OSError of pyarrow's without errno; a file that is gone was merged."""
+        """Damaged content raises pyarrow's OSError without errno; a missing file was merged."""
         if isinstance(error, OSError) and error.errno and not isinstance(error, FileNotFoundError):
             return error.strerror or str(error)
         return None
 
 
 def _check_file(path: str) -> None:
-    """NoFileError for something that has a file's name but is not a regular file."""
+    """NoFileError for a path that exists but is not a regular file."""
     try:
         check_regular(path)
     except OSError as error:
@@ -144,7 +144,7 @@ def _check_file(path: str) -> None:
 
 
 def _link(hidden: str, path: str) -> None:
-    """Give the file its name; of several writers exactly one wins (os.replace would let them all win)."""
+    """Give the file its name; exactly one of several writers wins (with os.replace all would)."""
     try:
         os.link(hidden, path)
     except OSError as error:
@@ -154,8 +154,8 @@ def _link(hidden: str, path: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the new name survive a power failure."""
-    if os.name == "nt":  # folders cannot be opened there
+    """Make the new name survive power failures."""
+    if os.name == "nt":  # folders cannot be opened on this system
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

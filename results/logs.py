@@ -1,4 +1,4 @@
-"""What trials printed: a text for each that printed anything, `logs/<trial>.txt`, of bounded length."""
+"""Output of trials: a text of bounded length per trial that printed anything, `logs/<trial>.txt`."""
 
 import re
 
@@ -7,11 +7,11 @@ from lrlc.results.files import Location
 FOLDER = "logs"
 _SUFFIX = ".txt"
 HEAD_CHARACTERS, TAIL_CHARACTERS = 16_000, 48_000
-"""Of a longer text its beginning and its end are kept."""
+"""Longer texts are reduced to their beginning and end."""
 
 
 class BoundedText:
-    """A text that grows: of a long one its beginning and its end are kept."""
+    """A growing text, of which only the beginning and the end are kept if it is long."""
 
     def __init__(self, text: str = "") -> None:
         self._head = self._tail = ""
@@ -35,7 +35,7 @@ def path(root: Location, trial_id: str) -> Location:
 
 
 def read(root: Location, trial_id: str) -> str:
-    """All attempts, each under a line that says how it ended; '' for a trial that printed nothing."""
+    """The output of all attempts, each under a line that says how it ended; '' if the trial printed nothing."""
     try:
         return path(root, trial_id).read().decode(errors="replace")
     except FileNotFoundError:
@@ -46,7 +46,7 @@ _HEADING = re.compile(r"^== attempt (\d+), ", re.MULTILINE)
 
 
 def add(root: Location, trial_id: str, attempt: int, ending: str, text: str) -> None:
-    """Add what an attempt printed to what earlier ones did; a retry counts anew, here it takes the next number."""
+    """Append an attempt's output to earlier ones, with the next number, as a retry counts attempts from 1 again."""
     before = read(root, trial_id)
     number = max([attempt, *(int(found) + 1 for found in _HEADING.findall(before))])
     whole = str(BoundedText(f"{before}== attempt {number}, {ending} ==\n{text.rstrip()}\n"))
@@ -54,11 +54,11 @@ def add(root: Location, trial_id: str, attempt: int, ending: str, text: str) -> 
 
 
 def copy(root: Location, trial_id: str, to: Location) -> None:
-    """Take over what a trial printed in another study's run, in place of what is there."""
+    """Copy a trial's output from another study's run, replacing what is there."""
     text = read(root, trial_id)
     path(to, trial_id).replace(lambda file: file.write(text.encode(errors="replace")))
 
 
 def trials(root: Location) -> set[str]:
-    """The trials that printed something."""
+    """The trials that printed anything."""
     return set((root / FOLDER).names(_SUFFIX))

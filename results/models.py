@@ -1,4 +1,4 @@
-"""Kept weights of trained networks: a file of safetensors for a trial, `models/<trial>.<what>.safetensors`."""
+"""Kept weights of trained networks: a safetensors file per trial, `models/<trial>.<what>.safetensors`."""
 
 from pyarrow import fs
 
@@ -14,12 +14,12 @@ def path(root: Location, trial_id: str, what: str) -> Location:
 
 
 def kept(root: Location, what: str) -> set[str]:
-    """The trials of which there is such a file."""
+    """The trials that have such a file."""
     return set((root / FOLDER).names(f".{what}{_SUFFIX}"))
 
 
 def total_bytes(root: Location) -> int:
-    """What all of them take."""
+    """Total bytes of all of them."""
     folder = root / FOLDER
     found = folder.files.arrow.get_file_info(fs.FileSelector(folder.path, allow_not_found=True))
     return sum(each.size or 0 for each in found)

@@ -1,4 +1,4 @@
-"""What tables call things, in words for a reader."""
+"""Readable names for values in the tables."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -54,7 +54,7 @@ METRICS = {
     "parameters": "parameters",
     "flops_per_image": "FLOPs per image",
 }
-"""What a search may ask for."""
+"""Metrics that a search may use."""
 
 
 def kind_name(kind: str) -> str:
@@ -66,13 +66,13 @@ def short_kind_name(kind: str) -> str:
 
 
 Layer = tuple[str, str, str]
-"""Kind, placement and options, as tables have them."""
+"""Kind, placement and options, as in the tables."""
 
 
 def layer_names(layers: Collection[Layer], *, brief: bool = False) -> Mapping[Layer, str]:
-    """'LRLC (3)' for each; with the options in which another layer of its kind and placement differs.
+    """'LRLC (3)' for each layer, plus the options in which another layer of its kind and placement differs.
 
-    `brief` leaves the names of options out: 'LRLC (3, rows)'.
+    `brief` leaves out the names of options: 'LRLC (3, rows)'.
     """
     return {layer: _layer_name(layer, layers, brief) for layer in layers}
 
@@ -96,12 +96,12 @@ def varying_options(layer: Layer, others: Iterable[Layer]) -> list[str]:
 
 
 def options_name(options: str) -> str:
-    """'share rows, start keras'; '' where a layer is as it comes."""
+    """'share rows, start keras'; '' for default options."""
     return ", ".join(f"{name} {value}" for name, value in json.loads(options).items())
 
 
 def cell_label(kind: str, rank: float, placement: str, told: Iterable[str] = ()) -> str:
-    """'LRLC rank 4, layers 1+3', and what else is told of it; a rank of NaN is none."""
+    """'LRLC rank 4, layers 1+3', plus given details; a rank of NaN means none."""
     name = short_kind_name(kind) + ("" if rank != rank else f" rank {rank:.0f}")
     return ", ".join(filter(None, [name, layers_name(placement), *told]))
 
@@ -116,7 +116,7 @@ def layers_name(placement: str) -> str:
 
 
 def kinds_in_order(kinds: Iterable[str]) -> list[str]:
-    """Each once, as every legend names them: low-rank layers first, kinds from plug-ins last."""
+    """Each once, in the order of all legends: low-rank layers first, kinds from plugins last."""
     given = set(kinds)
     return [kind for kind in reversed(KIND_NAMES) if kind in given] + sorted(given - set(KIND_NAMES))
 
@@ -129,20 +129,20 @@ ABSENT = {
     "decay_epochs": "no steps",
     "crop_padding": "crop padding of an eighth",
 }
-"""What the nulls of settings are called that have no number or name where they are left out."""
+"""Names for null settings whose default is neither a number nor a name."""
 SETTING_NAMES = {"ema": "EMA"}
 NULLS = {"recipe": "cross-entropy", "crop_padding": "an eighth"}
 """What nulls of settings are called in a list of values; others are 'none'."""
 
 
 def setting_value(name: str, value: Any) -> Any:
-    """A setting of training as a study would write it: a null of a later key is its default."""
+    """A training setting as in a study: a null in a newer key is its default."""
     is_null = value is None or value != value
     return usual(name) if is_null else value
 
 
 def setting_name(name: str, value: object) -> str:
-    """A setting of training that tells panels apart: 'learning rate 0.1', 'images drawn by seed', 'no EMA'."""
+    """A training setting that distinguishes panels: 'learning rate 0.1', 'images drawn by seed', 'no EMA'."""
     if name == "draw":
         return "images drawn by seed" if value == "seed" else "first images"
     if name in ABSENT and setting_value(name, value) in (None, (), [], "none"):
@@ -161,7 +161,7 @@ def value_name(name: str, value: object) -> str:
 
 
 def varying_settings(row: "pd.Series[Any]", others: "pd.DataFrame") -> list[str]:
-    """'optimizer adamw': the later settings of training in which other rows differ from this one."""
+    """'optimizer adamw': the newer training settings in which other rows differ from this one."""
     varying = [name for name in LATER_KEYS if others[name].nunique(dropna=False) > 1]
     return [setting_name(name, row[name]) for name in varying]
 
@@ -177,7 +177,7 @@ def dataset_name(name: str) -> str:
 
 
 def seeds_name(seeds: Iterable[int]) -> str:
-    """'3 to 8', or '0, 2, 5'; of many only the ends of each run: '0 to 4, 7'."""
+    """'3 to 8', or '0, 2, 5'; runs of many seeds are abbreviated: '0 to 4, 7'."""
     runs: list[list[int]] = []
     for seed in sorted({int(seed) for seed in seeds}):
         if runs and seed == runs[-1][-1] + 1:

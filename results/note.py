@@ -1,4 +1,4 @@
-"""What stands beside the parts for whoever reads them without this code."""
+"""The README beside the parts, for reading them without this code."""
 
 from lrlc.results.files import Location
 
@@ -19,7 +19,7 @@ trial, kept weights and what it printed. They are there where a run left somethi
 
 
 def write(root: Location) -> None:
-    """Leave the note where there is none."""
+    """Write the note if there is none."""
     place = root / FILE
     if place.modified_at() is None:
         place.replace(lambda file: file.write(HOW_TO_READ.encode()))

@@ -1,7 +1,7 @@
-"""Files in an S3 bucket: an object appears whole when its upload ends, and listings know of it at once.
+"""Files in an S3 bucket: an object appears complete when its upload ends, and immediately in listings.
 
-S3 has no rename and pyarrow no conditional put, so a name that is taken would be overwritten: names of parts are
-unique. What is to be written is gathered first, so that a writer's error never completes half an upload.
+S3 has no rename and pyarrow no conditional put, so an existing name would be overwritten; names of parts are therefore
+unique. Output is buffered first, so that a writer's error never completes a partial upload.
 """
 
 import re
@@ -20,12 +20,12 @@ from lrlc.results.errors import StoreError
 from lrlc.results.places import Write
 
 SPOOL_BYTES = 64 * 2**20
-"""What is written beyond this goes to a temporary file before its upload."""
+"""Output larger than this goes to a temporary file before its upload."""
 
 CHUNK_BYTES = 4 * 2**20
 READS = 3
 BROKEN_OFF = "Failed to flush response stream"
-"""What the AWS SDK says of a transfer whose object has changed."""
+"""The AWS SDK's message for a transfer whose object has changed."""
 
 _AWS_ERROR = re.compile(
     r"AWS Error (\w+)(?: \(.*?\))? during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL
@@ -80,13 +80,13 @@ class ObjectStore:
             return cast(bytes, file.read())
 
     def write(self, path: str, write: Write, *, replace: bool) -> None:
-        """Replaces in any case: what must not be replaced has a name of its own."""
+        """Always replaces; files that must not be replaced have unique names."""
         with self._told(path, "write"), tempfile.SpooledTemporaryFile(SPOOL_BYTES) as gathered:
             write(cast(BinaryIO, gathered))
             gathered.seek(0)
             with ThreadPoolExecutor(
                 1
-            ) as thread:  # where no Ctrl-C can end an upload half-way, as if it was whole
+            ) as thread:  # where Ctrl-C cannot end an upload half-way as if it were complete
                 thread.submit(self._upload, gathered, path).result()
 
     def remove(self, path: str) -> None:
@@ -103,7 +103,7 @@ class ObjectStore:
         return found.mtime.timestamp() if found.mtime else None
 
     def signature(self, path: str) -> object | None:
-        """Its name: an object under a given name is written only once, and the bucket guards its content."""
+        """The name: an object is written only once under a given name, and the bucket protects its content."""
         return path
 
     def remove_abandoned(self, folder: str, older_than_seconds: float, now: float) -> None:
@@ -128,9 +128,9 @@ class ObjectStore:
 
 
 def open_s3(uri: str) -> tuple[ObjectStore, str]:
-    """The bucket that `s3://bucket/prefix?option=value` names, with pyarrow's options, and the path in it."""
+    """The bucket in `s3://bucket/prefix?option=value`, with pyarrow's options, and the path in it."""
     one_put = "" if "allow_delayed_open=" in uri else ("&" if "?" in uri else "?") + "allow_delayed_open=true"
-    try:  # opened late, a small object is one request instead of three
+    try:  # with late opening, a small object takes one request instead of three
         filesystem, path = fs.FileSystem.from_uri(uri + one_put)
     except (pa.ArrowException, OSError) as error:
         reason = _refusal(error) or " ".join(str(error).split())
@@ -145,7 +145,7 @@ def _without_secrets(uri: str) -> str:
 
 
 def _refusal(error: Exception) -> str | None:
-    """What S3 answered, in one line; None where the error is not S3's."""
+    """S3's error in one line; None if the error is not from S3."""
     told = _AWS_ERROR.search(str(error))
     if told is None:
         return None

@@ -1,7 +1,7 @@
-"""The files of a part: where they lie, whether they are what was written there, and their rows.
+"""The files of a part: their location, integrity and rows.
 
-A file is judged before it is read: by its checksum, or, where an earlier version wrote it without one, by what the
-table's schema requires of it.
+A file is checked before it is read: by its checksum, or, if an earlier version wrote it without one, against the
+table's schema.
 """
 
 import json
@@ -29,24 +29,24 @@ FILE = "__filename"
 _CHECKED = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 _CATEGORY = pa.dictionary(pa.int32(), pa.string())
 _THREADS = 2
-"""For files of the local disk: SHA-256 takes 1.4 ns a byte, and leaves other threads alone."""
+"""Threads for files on the local disk: SHA-256 takes 1.4 ns per byte and does not block other threads."""
 
 T = TypeVar("T")
 
 _sound: dict[str, object] = {}
-"""Files found to be intact, with their signatures at the time."""
+"""Files checked to be intact, with their signatures at the time."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One committed part: its rows per table, and the parts whose rows it took over."""
+    """One committed part: its numbers of rows by table, and the parts that it replaces."""
 
     name: str
     rows: dict[str, int]
     replaces: frozenset[str]
 
     def metadata(self) -> dict[bytes, bytes]:
-        """What the trials file says of its part."""
+        """The information about a part in its trials file."""
         return {PART_KEY: json.dumps({"rows": self.rows, "replaces": sorted(self.replaces)}).encode()}
 
 
@@ -72,18 +72,18 @@ def publish(root: Location, table: str, part: Part, groups: Iterable[pa.Table], 
 
 
 def read_parts(root: Location, names: Sequence[str]) -> list[Part | Damage]:
-    """What the trials files say of their parts. StoreError for one that a later version wrote."""
+    """The information about parts in their trials files. StoreError for one written by a later version."""
     return _on_each(root, partial(_read_part, root), names)
 
 
 def damaged_files(root: Location, table: str, rows: Mapping[str, int | None]) -> dict[str, Damage]:
-    """By part, the damaged ones among the files of a table; `rows` tells of each part how many it should hold."""
+    """The damaged files of a table, by part; `rows` has the expected number of rows of each part."""
     found = _on_each(root, lambda name: file_damage(root, table, name, rows[name]), list(rows))
     return {name: each for name, each in zip(rows, found, strict=True) if each is not None}
 
 
 def file_damage(root: Location, table: str, name: str, rows: int | None = None) -> Damage | None:
-    """What is wrong with a part's file, as far as its checksum or its footer tells."""
+    """What is wrong with a part's file, according to its checksum or its footer."""
     path = part_path(root, table, name)
     try:
         signature = path.files.signature(path.path)
@@ -102,7 +102,7 @@ def file_damage(root: Location, table: str, name: str, rows: int | None = None) 
 
 
 def content_damage(root: Location, table: str, name: str, rows: int | None = None) -> Damage | None:
-    """`file_damage`, and every page and value of a file that carries no checksum."""
+    """`file_damage`, plus a check of every page and value of a file without a checksum."""
     if (found := file_damage(root, table, name, rows)) is not None:
         return found
     path = part_path(root, table, name)
@@ -116,7 +116,7 @@ def content_damage(root: Location, table: str, name: str, rows: int | None = Non
 
 
 def null_damage(path: Location, table: str, rows: pa.Table) -> Damage | None:
-    """Damage, where a value is missing in a column that allows no nulls."""
+    """Damage if a value is missing in a column that allows no nulls."""
     for field in SCHEMAS[table]:
         if not field.nullable and field.name in rows.column_names and rows[field.name].null_count:
             return Damage(path, f"values are missing in the column {field.name}")
@@ -124,7 +124,7 @@ def null_damage(path: Location, table: str, rows: pa.Table) -> Damage | None:
 
 
 def damage_of(error: Exception, path: Location) -> Damage:
-    """An unreadable content is damage, as is a file that is gone; a place that refuses is a StoreError."""
+    """Unreadable content and missing files are damage; a refused access is a StoreError."""
     if isinstance(error, NoFileError):
         return Damage(path, damage.NO_FILE)
     if isinstance(error, StoreError | MemoryError):
@@ -135,13 +135,13 @@ def damage_of(error: Exception, path: Location) -> Damage:
 
 
 def has_later_columns(path: Location, table: str) -> bool:
-    """Whether the file has columns that this code does not know; to write its rows again would lose them."""
+    """Whether the file has columns unknown to this code, which rewriting its rows would lose."""
     schema = pq.read_schema(path.path, filesystem=path.files.arrow)
     return not set(schema.names) <= set(SCHEMAS[table].names)
 
 
 def read_file(path: Location, table: str) -> pa.Table:
-    """A whole file, with the columns that the table has today."""
+    """A whole file, with the table's current columns."""
     return _dataset(path, [path], SCHEMAS[table]).to_table()
 
 
@@ -153,7 +153,7 @@ def scan(
     chosen: ds.Expression | None,
     categories: Collection[str],
 ) -> pa.Table:
-    """The chosen rows of these files, with the file that each comes from."""
+    """The chosen rows of these files, with their source file."""
     rows = _dataset(root, paths, SCHEMAS[table], categories)
     return rows.to_table(columns=[*columns, FILE], filter=chosen).unify_dictionaries()
 
@@ -172,7 +172,7 @@ def _fault(path: Location, table: str, name: str, rows: int | None) -> str | Non
 
 
 def _schema_fault(path: Location, footer: pq.FileMetaData, table: str, rows: int | None) -> str | None:
-    """Columns that every version has written and that the footer lacks."""
+    """Columns written by every version that are missing from the footer."""
     check_version(footer.metadata, str(path))
     written, told = footer.schema.to_arrow_schema(), footer.metadata or {}
     if VERSION_KEY not in told or (table == "trials" and PART_KEY not in told):
@@ -190,7 +190,7 @@ def _read_part(root: Location, name: str) -> Part | Damage:
         return found
     try:
         footer = pq.read_metadata(path.path, filesystem=path.files.arrow)
-        check_version(footer.metadata, str(path))  # of a file with a checksum it is not known yet
+        check_version(footer.metadata, str(path))  # not yet known for a file with a checksum
         told = json.loads(footer.metadata[PART_KEY])
         rows = {**dict.fromkeys(COMPANIONS, 0), **told["rows"], "trials": footer.num_rows}
         return Part(name, rows, frozenset(told["replaces"]))

@@ -1,8 +1,8 @@
-"""Reading the tables: which parts count, which are damaged, and which of two rows of one trial stands.
+"""Reading the tables: which parts count, which are damaged, and which of a trial's rows is used.
 
-A part is one file in `trials/`, and under the same name one in each companion table in which its trials have rows;
-it exists once its trials file does. A merged part names in its metadata the parts that it replaces, and readers then
-skip those.
+A part is a file in `trials/`, plus files of the same name in each companion table in which its trials have rows; it
+exists once its trials file does. A merged part lists the parts that it replaces in its metadata, and readers skip
+those.
 """
 
 import time
@@ -28,7 +28,7 @@ _RETRIES = 20
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The parts that count at one moment, oldest first; what they replace; files that cannot be read."""
+    """The parts that count at one moment, oldest first; the parts they replace; and unreadable files."""
 
     parts: tuple[Part, ...]
     replaced: frozenset[str]
@@ -37,14 +37,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Rows with the file each comes from (in column FILE), and the files that had to be left out."""
+    """Rows with their source file (in column FILE), and the files that had to be left out."""
 
     table: pa.Table
     damaged: tuple[Damage, ...]
 
 
 def discard(root: Location, name: str) -> None:
-    """Delete a part, its trials file first, so that no reader sees a part of it."""
+    """Delete a part, starting with its trials file, so that no reader sees it incomplete."""
     for table in reversed(SCHEMAS):
         part_path(root, table, name).remove()
 
@@ -56,15 +56,15 @@ def new_name(root: Location) -> str:
 
 
 def merged_name(last_replaced: str) -> str:
-    """A name that stands where the last of the replaced parts stood in the order of parts."""
+    """A name with the same position in the order of parts as the last replaced part."""
     return _name(_moment(last_replaced))
 
 
 def snapshot(root: Location) -> Snapshot:
     """Determine which parts count now; raises StoreError if one was written by a later schema.
 
-    A listing may miss a merged part that appears while it is made, and then also the parts it replaced:
-    it is made again until it brings no new merged part.
+    A listing may miss a merged part that appears meanwhile, and then also the parts it replaced, so
+    listing is repeated until there is no new merged part.
     """
     parts: dict[str, Part | Damage] = {}
     merging = True
@@ -88,15 +88,15 @@ def load(
     trial_ids: Collection[str] | None = None,
     categories: Collection[str] = (),
 ) -> Loaded:
-    """Read a table, each trial once, oldest part first, without what is damaged, which is named.
+    """Read a table, each trial once, oldest part first; damaged files are left out and named.
 
-    `columns` None reads all of them; `trial_ids` None, all trials. Text columns among `categories` come as
-    dictionaries, which Parquet stores them as: a fifth of the time and memory where few values differ.
+    `columns` None reads all of them; `trial_ids` None, all trials. Text columns in `categories` are read as
+    dictionaries, as stored by Parquet: a fifth of the time and memory if there are few distinct values.
     """
     for _ in range(_RETRIES):
         now = snapshot(root)
         loaded = _load_from(root, now, table, columns, trial_ids, categories)
-        # A file may have gone because its part was merged meanwhile: then it is in the next snapshot.
+        # A file may be gone because its part was merged meanwhile; the next snapshot then has the merged part.
         if not loaded.damaged or _names(snapshot(root)) == _names(now):
             for each in loaded.damaged:
                 damage.name(each)
@@ -105,14 +105,14 @@ def load(
 
 
 def has_later_tables(part: Part) -> bool:
-    """Whether the part has rows in tables that this code does not know; to merge it would lose them."""
+    """Whether the part has rows in tables unknown to this code, which merging would lose."""
     return any(rows for table, rows in part.rows.items() if table not in SCHEMAS)
 
 
 def superseded(trials: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Positions of the rows that another row of the same trial replaces; `trials` is oldest first.
+    """Positions of rows replaced by another row of the same trial; `trials` is oldest first.
 
-    A finished row stands before any other; among equals the later one does.
+    A finished row takes precedence, then the later one.
     """
     if all_different(trials["trial_id"]):
         return np.empty(0, dtype=np.int64)
@@ -167,9 +167,9 @@ def _read(
     trial_ids: Collection[str] | None,
     categories: Collection[str],
 ) -> Loaded:
-    """Read the sound files at once, or one by one where one of them turns out to be damaged all the same."""
+    """Read the intact files at once, or one by one if one of them turns out to be damaged after all."""
     chosen = None if trial_ids is None else ds.field("trial_id").isin(pa.array(trial_ids, pa.string()))
-    # Trials files were judged when the snapshot was made.
+    # Trials files were checked for the snapshot.
     rows = {part.name: part.rows[table] for part in parts if table != "trials"}
     damaged = part_files.damaged_files(root, table, rows)
     paths = [part_path(root, table, part.name) for part in parts if part.name not in damaged]
@@ -179,7 +179,7 @@ def _read(
         try:
             found = part_files.scan(root, of, table, columns, chosen, categories)
             return part_files.null_damage(where, table, found) or found
-        except Exception as error:  # damaged content fails anywhere in pyarrow
+        except Exception as error:  # damaged content can raise anything in pyarrow
             return part_files.damage_of(error, where)
 
     found = scanned(*paths)

@@ -1,4 +1,4 @@
-"""What a place must offer to hold results: a disk, or a bucket."""
+"""The interface of a place for results: a disk or a bucket."""
 
 from collections.abc import Callable
 from typing import BinaryIO, Protocol
@@ -9,44 +9,44 @@ Write = Callable[[BinaryIO], object]
 
 
 class Files(Protocol):
-    """What a place must offer; every path is one that its `arrow` file system takes."""
+    """The operations of a place for results; paths are those of its `arrow` file system."""
 
     @property
     def arrow(self) -> fs.FileSystem: ...
 
     @property
     def parallel_reads(self) -> int:
-        """How many files to open at once: a bucket is slow to answer, but answers many requests at a time."""
+        """How many files to open at once: a bucket has a high latency, but serves many requests at once."""
 
     def shown(self, path: str) -> str:
-        """The path as the user writes it."""
+        """The path as written by the user."""
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder, in any order; none if it does not exist."""
+        """The names in a folder, in any order; empty if it does not exist."""
 
     def has(self, folder: str) -> bool:
-        """Whether there is such a folder."""
+        """Whether the folder exists."""
 
     def read(self, path: str) -> bytes:
-        """Raises FileNotFoundError, or StoreError where the place refuses."""
+        """Raises FileNotFoundError, or StoreError if access is refused."""
 
     def write(self, path: str, write: Write, *, replace: bool) -> None:
-        """Show the file whole or not at all; without `replace`, StoreError if the name is taken."""
+        """Make the complete file appear at once; without `replace`, StoreError if the name is taken."""
 
     def remove(self, path: str) -> None:
-        """Delete a file that may be gone already."""
+        """Delete a file, which may already be gone."""
 
     def move(self, path: str, to: str) -> None:
-        """Give a file another name; nothing happens if it is gone."""
+        """Rename a file; does nothing if it is gone."""
 
     def modified_at(self, path: str) -> float | None:
         """Seconds since the epoch by the clock of the place; None for a file that is gone."""
 
     def signature(self, path: str) -> object | None:
-        """What changes whenever a file's content does; None where that cannot be told of it."""
+        """A value that changes whenever a file's content does; None if there is none for it."""
 
     def remove_abandoned(self, folder: str, older_than_seconds: float, now: float) -> None:
-        """Delete what a writer that was killed in the middle of a file left in `folder`."""
+        """Delete unfinished files in `folder` left by killed writers."""
 
     def refusal(self, error: Exception) -> str | None:
-        """Why the place refused a read, in one line; None if what was read is damaged or gone."""
+        """Why a read was refused, in one line; None if the file is damaged or gone."""

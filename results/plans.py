@@ -1,4 +1,4 @@
-"""A profile's plan: the trials that it consists of, each with the stage of the study that asks for it.
+"""A profile's plan: its trials, each with the stage of the study that it belongs to.
 
 A plan's columns are `trial_id`; `stage`, which files of earlier versions lack: all their trials are the grid's; and
 `tuned`, the training settings of the trial, separated by commas, that its kind's pilots chose, or null: in rows that
@@ -25,26 +25,26 @@ from lrlc.results.part_files import SUFFIX
 
 FOLDER = "plans"
 TUNED = "tuned"
-"""What stands in place of a training setting that was tuned, in rows that are compared."""
+"""The value of a tuned training setting in rows that are compared."""
 
 _PLAN_KEY = b"lrlc.plan"
 _SCHEMA = pa.schema([("trial_id", pa.string()), ("stage", pa.string()), ("tuned", pa.string())])
 
 
 class Stage(StrEnum):
-    """What a study trains a trial for."""
+    """The purpose for which a study trains a trial."""
 
     GRID = "grid"
-    """A cell of the grid, or a suggestion of the search: what is compared."""
+    """A trial of the grid or a search's suggestion, which are compared."""
     TUNE = "tune"
-    """A pilot: a setting that is tried for a kind, with a seed of its own."""
+    """A pilot: a trial of a setting for a kind, with a separate seed."""
     LENGTH = "length"
-    """A cell of the grid with fewer epochs."""
+    """A trial of the grid with fewer epochs."""
 
 
 @dataclass(frozen=True)
 class StagedPlan:
-    """The trials of a profile, by stage, and of some the training settings that were tuned."""
+    """The trials of a profile by stage, and the tuned training settings of those that have any."""
 
     stages: Mapping[Stage, Collection[str]]
     tuned: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class StagedPlan:
 
     @property
     def is_of_pilots(self) -> bool:
-        """Whether the trials are pilots alone: the grid is planned once they have ended."""
+        """Whether the plan only has pilots; the grid is planned once they have ended."""
         return {stage for stage, ids in self.stages.items() if ids} == {Stage.TUNE}
 
     def of_stage(self, stage: Stage) -> set[str]:
@@ -65,19 +65,19 @@ class StagedPlan:
 
 @dataclass(frozen=True)
 class PlanFile:
-    """A plan as it was read: whose it is, when it was written, in ns, and its table with all columns."""
+    """A plan as read: its profile, the time it was written, in ns, and its table with all columns."""
 
     profile: str
     written_ns: int
     table: pa.Table
 
     def trial_ids(self, stage: Stage | None = None) -> pa.ChunkedArray:
-        """Of a stage, or (None) of all."""
+        """Trial ids of a stage, or of all stages (None)."""
         table = self._of(stage)
         return table["trial_id"]
 
     def tuned(self, stage: Stage) -> "pd.Series[str]":
-        """By trial id, the tuned settings of those of the stage's trials that have some."""
+        """The tuned settings of the stage's trials that have any, by trial id."""
         table = self._of(stage)
         if table["tuned"].null_count == len(table):
             return pd.Series(dtype="object")
@@ -102,7 +102,7 @@ class PlanFile:
 
 
 def write(root: Location, profile: str, plan: StagedPlan) -> None:
-    """Keep the plan in place of the profile's earlier one."""
+    """Save the plan, replacing the profile's earlier one."""
     told = json.dumps({"profile": profile, "written_ns": time.time_ns()}).encode()
     of_stages = [_of_stage(stage, sorted(set(ids)), plan.tuned) for stage, ids in plan.stages.items()]
     place = _place(_file_name(profile))
@@ -112,7 +112,7 @@ def write(root: Location, profile: str, plan: StagedPlan) -> None:
 
 
 def read_all(root: Location) -> dict[str, PlanFile]:
-    """By profile; a file that is damaged is left out, and the next run writes it again."""
+    """The plans by profile; a damaged file is left out, and the next run writes it again."""
     plans = [kept for path in _paths(root) if (kept := damage.kept(_read(root, path))) is not None]
     return {plan.profile: plan for plan in plans}
 
@@ -166,7 +166,7 @@ def _place(name: str) -> str:
 
 
 def joined(read: Mapping[str, PlanFile]) -> pa.Table:
-    """One table of these plans, with the column `profile` before theirs."""
+    """One table of these plans, with `profile` as its first column."""
     tables = [pa.schema([("profile", pa.string()), *_SCHEMA]).empty_table()]
     for profile, file in sorted(read.items()):
         names = pa.array([profile] * len(file.table), pa.string())
@@ -176,7 +176,7 @@ def joined(read: Mapping[str, PlanFile]) -> pa.Table:
 
 
 def mask(rows: pd.DataFrame, tuned: "pd.Series[str]") -> pd.DataFrame:
-    """The rows with TUNED in place of the settings that were tuned; `rows` have a column `trial_id`."""
+    """The rows with TUNED in place of tuned settings; `rows` have a column `trial_id`."""
     of_row = rows["trial_id"].map(tuned).fillna("")
     for name in sorted({name for names in tuned.unique() for name in names.split(",")} & set(rows.columns)):
         is_tuned = of_row.map(lambda names, name=name: name in names.split(","))
@@ -193,7 +193,7 @@ def _of_stage(stage: str, ids: Sequence[str], tuned: Mapping[str, Collection[str
 
 
 def _filled(table: pa.Table) -> pa.Table:
-    """With the columns that files of earlier versions lack."""
+    """The table with the columns that files of earlier versions lack."""
     ids = table["trial_id"]
     if "stage" not in table.column_names:
         table = table.append_column("stage", pa.array([str(Stage.GRID)] * len(ids), pa.string()))

@@ -1,4 +1,4 @@
-"""What is noted per profile, in JSON files beside the tables: what the study asked, and what came of its stages."""
+"""Documents per profile, in JSON files beside the tables: the study as run, and the results of its stages."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study as it was last run with a profile, and the overrides it was run with."""
+    """A study as last run with a profile, and its overrides."""
 
     profile: str
     study: Study
@@ -44,18 +44,18 @@ class StudyRecord:
 
 @dataclass(frozen=True)
 class ProfileFile(Generic[T]):
-    """A JSON file with an entry for each profile, the one written last at its end."""
+    """A JSON file with an entry for each profile, the latest last."""
 
     name: str
     of_entry: Callable[[str, Mapping[str, Any]], T]
     as_entry: Callable[[T], dict[str, Any]]
 
     def read(self, root: Location) -> dict[str, T]:
-        """By profile; none where the file is missing or damaged."""
+        """The entries by profile; none if the file is missing or damaged."""
         return damage.kept(self._read(root)) or {}
 
     def write(self, root: Location, profile: str, value: T) -> None:
-        """Keep the value in place of the profile's earlier one; a damaged file is moved to `damaged/` first."""
+        """Save the value, replacing the profile's earlier one; a damaged file is first moved to `damaged/`."""
         found = self._read(root)
         damage.make_way(root, found)
         others = found if isinstance(found, dict) else {}

@@ -95,7 +95,7 @@ def _plans() -> str:
     columns = (plans.__doc__ or "").partition("\n\n")[2].strip()
     exported = (
         "`lrlc export` writes the plans of all profiles as one table, `plans`, with a column `profile`. Its\n"
-        "`trials` have one column more, `planned`: false where no plan asks for the trial any more, because its\n"
+        "`trials` have one column more, `planned`: false if the trial is no longer in any plan, because its\n"
         "settings, data or code have changed since."
     )
     return f"{columns}\n\n{_words('stage', plans.Stage)}\n{exported}\n"

@@ -1,4 +1,4 @@
-"""One study's results: rows are committed once, read as pandas frames, and never rewritten in place.
+"""The results of a study: rows are committed once, read as pandas frames, and never rewritten in place.
 
 <root>/<table>/<part>.parquet    the tables, trials and its companions: one file per table and commit
 <root>/plans/<profile>.parquet   the trials that a profile of the study consists of, by stage
@@ -58,8 +58,8 @@ __all__ = ["DEFAULT_PROFILE", "Store", "StoreError", "StudyRecord"]
 class Store:
     """The tables of one study, under `root` (`<results>/<study name>`), which need not exist before a commit.
 
-    One process commits; any number may read meanwhile, and see whole parts only. Damaged parts are left out.
-    Integer columns that allow nulls read as float64, null as NaN. `before_writing` is called before anything
+    One process commits; any number may read meanwhile, and only see complete parts. Damaged parts are left out.
+    Nullable integer columns are read as float64, with null as NaN. `before_writing` is called before anything
     appears in the store, and may raise.
     """
 
@@ -70,9 +70,9 @@ class Store:
         self._before_writing = before_writing
 
     def commit(self, results: Sequence[TrialResult]) -> None:
-        """Add rows as one part: all of them, with their rows in companion tables, or, killed at any moment, none.
+        """Add rows as one part: either all of them, with their rows in companion tables, or, if killed, none.
 
-        Of two results of one trial the later is kept. Raises StoreError if the disk refuses; nothing of the
+        Of two results of one trial, the later is kept. Raises StoreError if writing fails; nothing of the
         part is then left.
         """
         latest = list({result.trial_id: result for result in results}.values())
@@ -81,7 +81,7 @@ class Store:
         commit(self.root, to_tables(latest), self._before_writing)
 
     def copy_from(self, other: "Store", trial_ids: Collection[str]) -> None:
-        """Add the rows that another study has of these trials, as one part like any commit, and what they printed."""
+        """Copy another study's rows of these trials, as one part like any commit, and the trials' output."""
         tables = {
             table: load(other.root, table, trial_ids=trial_ids).table.select(schema.names).cast(schema)
             for table, schema in SCHEMAS.items()
@@ -96,21 +96,21 @@ class Store:
     ) -> pd.DataFrame:
         """One row per trial, oldest commit first; `columns` None reads all.
 
-        Where a trial was committed more than once a finished row stands before any other, then the latest.
-        Text columns among `categories` are read as pandas categories, in alphabetical order.
+        If a trial was committed more than once, a finished row takes precedence, then the latest.
+        Text columns in `categories` are read as pandas categories, in alphabetical order.
         """
         return frames.read(self.root, "trials", columns, categories=categories)
 
     def curves(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
-        """One row per epoch of the committed trials, or of `trial_ids` alone."""
+        """One row per epoch of the committed trials, or only of `trial_ids`."""
         return self.companion("curves", trial_ids)
 
     def weights(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
-        """One row per map of combining weights of the committed trials, or of `trial_ids` alone."""
+        """One row per map of combining weights of the committed trials, or only of `trial_ids`."""
         return self.companion("weights", trial_ids)
 
     def correct(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
-        """Which test images each trial classified right; `results.correct.correct_matrix` unpacks the bits."""
+        """Which test images each trial classified correctly; `results.correct.correct_matrix` unpacks the bits."""
         return self.companion("correct", trial_ids)
 
     def spectra(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
@@ -118,19 +118,19 @@ class Store:
         return self.companion("spectra", trial_ids)
 
     def shifts(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
-        """One row per distance by which a trial's test images were moved."""
+        """One row per distance by which a trial's test images were shifted."""
         return self.companion("shifts", trial_ids)
 
     def equivariance(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
-        """One row per layer and distance by which its input was moved."""
+        """One row per layer and distance by which its input was shifted."""
         return self.companion("equivariance", trial_ids)
 
     def metrics(self, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
-        """What plugins' metrics gave, optionally of some trials."""
+        """The values of plugins' metrics, optionally only of some trials."""
         return self.companion("metrics", trial_ids)
 
     def with_metrics(self, rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-        """Rows of trials with a column for each of these metrics that is no column yet; NaN where it has no value."""
+        """Rows of trials with a column for each of these metrics that is not one yet; NaN if it has no value."""
         new = [name for name in dict.fromkeys(names) if name not in rows.columns]
         if not new:
             return rows
@@ -145,22 +145,22 @@ class Store:
         return load(self.root, name).table.select(SCHEMAS[name].names).cast(SCHEMAS[name])
 
     def counts(self) -> dict[str, int]:
-        """Number of trials by status, in the order of TrialStatus; without those that do not occur."""
+        """Number of trials by status, in the order of TrialStatus, without unused ones."""
         found = self.trials(["status"])["status"].value_counts()
         order = [*(str(status) for status in TrialStatus), *sorted(found.index)]
         return {status: int(found[status]) for status in dict.fromkeys(order) if status in found.index}
 
     def unplanned(self) -> set[str]:
-        """Trials with a row that no profile's plan asks for any more: settings, data or code have changed since.
+        """Trials with a row that are no longer in any profile's plan: settings, data or code have changed since.
 
-        None where no plan was ever written.
+        None if no plan was ever written.
         """
         plans = self.plans()
         rows = set(self.trials(["trial_id"])["trial_id"])
         return rows - set(plans["trial_id"].to_pylist()) if len(plans) else set()
 
     def broken_trials(self, profile: str | None = None) -> set[str]:
-        """The trials of a profile's plan (None: the latest) whose row says that they did not end well (see BROKEN)."""
+        """The trials of a profile's plan (None: the latest) whose row has a failed status (see BROKEN)."""
         rows = self.trials(["trial_id", "status"])
         ended = rows.loc[rows["status"].isin([str(ending) for ending in BROKEN]), "trial_id"]
         planned = self.plan(profile)
@@ -173,10 +173,10 @@ class Store:
         categories: Collection[str] = (),
         stage: str = Stage.GRID,
     ) -> pd.DataFrame:
-        """The rows of a profile's plan (None: the latest plan); every row where no plan was ever written.
+        """The rows of a profile's plan (None: the latest plan); every row if no plan was ever written.
 
-        `columns` and `categories` are those of `trials`; `stage` is one of results.plans.Stage. A training setting
-        that was tuned reads 'tuned': each kind has its own best, and is compared at that.
+        `columns` and `categories` are those of `trials`; `stage` is one of results.plans.Stage. A tuned training
+        setting reads 'tuned': each kind is compared at its own best value.
         """
         planned = plans.of_profile(self.root, profile)
         if planned is None:
@@ -185,22 +185,22 @@ class Store:
         return frames.read_planned(self.root, planned, Stage(stage), columns, categories)
 
     def damaged(self) -> list[Damage]:
-        """Files that cannot be read, are not what was written there, or are gone; reads go on without them."""
+        """Files that are unreadable, altered or missing; reads continue without them."""
         return aside.damaged(self.root)
 
     def set_damaged_aside(self) -> list[Location]:
-        """Move damaged files, and all files of damaged parts, to `damaged/`; returns where they are now.
+        """Move damaged files, and all files of damaged parts, to `damaged/`; returns their new paths.
 
-        The trials of such a part have no row then.
+        The trials of such a part then have no row.
         """
         return aside.move_damaged(self.root, self._before_writing)
 
     def set_aside(self) -> list[Location]:
-        """The files that runs have moved to `damaged/`."""
+        """The files that runs moved to `damaged/`."""
         return aside.moved(self.root)
 
     def compact(self) -> None:
-        """Merge small parts into one. If killed at any moment, it neither loses nor duplicates a row."""
+        """Merge small parts into one. If killed at any moment, no row is lost or duplicated."""
         self._before_writing()
         compaction.compact(self.root)
 
@@ -213,7 +213,7 @@ class Store:
         return checkpoints.read(self.root, trial_id)
 
     def save_checkpoint(self, trial_id: str, content: bytes) -> None:
-        """Keep a trial's checkpoint in place of its earlier one."""
+        """Save a trial's checkpoint, replacing its earlier one."""
         self._before_writing()
         checkpoints.write(self.root, trial_id, content)
 
@@ -222,16 +222,16 @@ class Store:
         checkpoints.path(self.root, trial_id).remove()
 
     def keep_model(self, trial_id: str, what: str, content: bytes) -> None:
-        """Keep a trained network's weights, a file of safetensors, in place of an earlier one of the trial."""
+        """Save a trained network's weights, a safetensors file, replacing an earlier one of the trial."""
         self._before_writing()
         models.path(self.root, trial_id, what).replace(lambda file: file.write(content))
 
     def kept_models(self, what: str) -> set[str]:
-        """The trials that left `weights` or `best_weights`."""
+        """The trials that have kept `weights` or `best_weights`."""
         return models.kept(self.root, what)
 
     def model(self, trial_id: str, what: str) -> bytes | None:
-        """The file of safetensors that `keep_model` wrote; None where there is none."""
+        """The safetensors file written by `keep_model`; None if there is none."""
         try:
             return models.path(self.root, trial_id, what).read()
         except FileNotFoundError:
@@ -243,26 +243,26 @@ class Store:
         environments.write(self.root, now)
 
     def environments(self) -> list[Environment]:
-        """Those of the runs, the oldest first; runs of earlier versions noted none."""
+        """The environments of the runs, the oldest first; runs of earlier versions recorded none."""
         return environments.read_all(self.root)
 
     def add_log(self, trial_id: str, attempt: int, ending: str, text: str) -> None:
-        """Add what an attempt of the trial printed to what earlier attempts did, under a heading: when, and its end."""
+        """Append the output of an attempt of the trial, under a heading with its number and ending."""
         self._before_writing()
         logs.add(self.root, trial_id, attempt, ending, text)
 
     def log(self, trial_id: str) -> str:
-        """What the trial printed; '' for one that printed nothing."""
+        """The trial's output; '' if it printed nothing."""
         return logs.read(self.root, trial_id)
 
     def logged(self) -> set[str]:
-        """The trials that printed something."""
+        """The trials that printed anything."""
         return logs.trials(self.root)
 
     def write_plan(self, profile: str | None, planned: StagedPlan | Collection[str]) -> None:
-        """Note which trials a profile of the study consists of, in place of its earlier plan.
+        """Record the trials of a profile of the study, replacing its earlier plan.
 
-        Without stages, all of them are the grid's.
+        Without stages, all of them belong to the grid.
         """
         plan = planned if isinstance(planned, StagedPlan) else StagedPlan({Stage.GRID: planned})
         self._before_writing()
@@ -287,22 +287,22 @@ class Store:
         return plans.joined(plans.read_all(self.root))
 
     def write_dataset(self, summary: DatasetSummary) -> None:
-        """Note what figures need of a data set, in place of an earlier note."""
+        """Record a data set's summary for figures, replacing an earlier one."""
         self._before_writing()
         datasets.write(self.root, summary)
 
     def datasets(self) -> dict[str, DatasetSummary]:
-        """What was noted of data sets, by title."""
+        """The recorded summaries of data sets, by title."""
         return datasets.read(self.root)
 
     def write_widths(self, found: Sequence[MeasuredWidth]) -> None:
-        """Keep measured widths; StoreError where one was meanwhile measured otherwise."""
+        """Record measured widths; StoreError if one was meanwhile measured differently."""
         if found:
             self._before_writing()
             widths.write(self.root, found)
 
     def widths(self) -> list[MeasuredWidth]:
-        """The widths that were measured for trials of this study."""
+        """The widths measured for trials of this study."""
         return widths.read(self.root)
 
     def write_study(
@@ -312,9 +312,9 @@ class Store:
         overrides: Sequence[str] = (),
         file: str | None = None,
     ) -> None:
-        """Note what the study asks under a profile, for claims, figures and report; passwords are masked.
+        """Record the study as run with a profile, for claims, figures and report; passwords are masked.
 
-        `file` is the study's, where it has one: without it the file noted before stays.
+        `file` is the study's file, if it has one; without it, an earlier recorded file is kept.
         """
         name = profile or DEFAULT_PROFILE
         self._before_writing()
@@ -324,28 +324,28 @@ class Store:
         STUDY.write(self.root, name, StudyRecord(name, study, tuple(map(masked, overrides)), file))
 
     def study(self, profile: str | None = None) -> StudyRecord | None:
-        """What the study asked under a profile (None: the one run last); None if that was never noted."""
+        """The study as run with a profile (None: the one run last); None if it was never recorded."""
         profiles = STUDY.read(self.root)
         return profiles.get(profile or next(reversed(profiles), DEFAULT_PROFILE))
 
     def write_importance(self, found: Sequence[Importance], profile: str | None = None) -> None:
-        """Note how much a search's parameters mattered, for the figures; an empty result removes the earlier one."""
+        """Record how much a search's parameters mattered, for the figures; an empty result removes the earlier one."""
         if found or IMPORTANCE.read(self.root):
             self._before_writing()
             IMPORTANCE.write(self.root, profile or DEFAULT_PROFILE, list(found))
 
     def importance(self, profile: str | None = None) -> list[Importance]:
-        """How much a search's parameters mattered under a profile (None: the one run last), by objective."""
+        """How much a search's parameters mattered with a profile (None: the one run last), by objective."""
         return IMPORTANCE.read(self.root).get(self._profile(profile), [])
 
     def write_tuning(self, found: Sequence[Tuned], profile: str | None = None) -> None:
-        """Note what pilots chose, for report and figures; an empty result removes the earlier one."""
+        """Record the choices of pilots, for report and figures; an empty result removes the earlier one."""
         if found or TUNING.read(self.root):
             self._before_writing()
             TUNING.write(self.root, profile or DEFAULT_PROFILE, list(found))
 
     def tuning(self, profile: str | None = None) -> list[Tuned]:
-        """What pilots chose under a profile (None: the one run last), in the order of the grid."""
+        """The choices of pilots with a profile (None: the one run last), in the order of the grid."""
         return TUNING.read(self.root).get(self._profile(profile), [])
 
     def _profile(self, profile: str | None) -> str:

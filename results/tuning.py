@@ -1,4 +1,4 @@
-"""Settings that pilots chose for each kind, what they were chosen from, and whether they lie at the edge of it."""
+"""Settings that pilots chose for each kind, the alternatives, and whether the choice lies at their edge."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ RATE = "train.learning_rate"
 
 @dataclass(frozen=True)
 class Tried:
-    """One setting, by axis, and the validation accuracy of each pilot seed: null where the pilot did not finish."""
+    """One setting, by axis, and the validation accuracy of each pilot seed; null if the pilot did not finish."""
 
     setting: Mapping[str, Any]
     accuracies: Mapping[int, float | None]
@@ -24,7 +24,7 @@ class Tried:
 
     @property
     def mean(self) -> float:
-        """Over the pilots that finished; NaN where none did."""
+        """The mean over finished pilots; NaN if there are none."""
         return fmean(self._known) if self._known else math.nan
 
     @property
@@ -34,7 +34,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A group of cells that differ in rank and placement alone, and the setting that they share.
+    """A group of cells that differ only in rank and placement, and the setting that they share.
 
     `dataset` is a title as in the tables, `options` JSON as there, without what was tuned. `trained` is how the group
     is trained otherwise, by column (limits of the data set too), with the study's epochs. The pilots had
@@ -57,20 +57,20 @@ class Tuned:
 
     @property
     def chosen(self) -> Tried:
-        """The most pilots finished, then the best mean accuracy, the smaller learning rate, the first in the grid.
+        """Ranked by finished pilots, then mean accuracy, then smaller learning rate, then order in the grid.
 
-        A setting at which a pilot diverged thus ranks below any at which none did.
+        A setting at which a pilot diverged thus ranks below any without divergence.
         """
         return min(self.tried, key=_preference)
 
     @property
     def second(self) -> Tried:
-        """The second choice: what would have been chosen without the chosen setting."""
+        """The second choice, without the chosen setting."""
         return sorted(self.tried, key=_preference)[1]
 
     @property
     def edges(self) -> dict[str, str]:
-        """Axes of numbers on which the choice is the 'lowest' or 'highest' that was tried: the best may lie beyond."""
+        """Numeric axes on which the choice is the 'lowest' or 'highest' value tried, so the best may lie beyond."""
         found = {}
         for axis, value in self.chosen.setting.items():
             values = {each.setting[axis] for each in self.tried}
@@ -82,7 +82,7 @@ class Tuned:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able, with what follows from the rest written out for other readers."""
+        """JSON-able, including derived values for other readers."""
         return {**asdict(self), "chosen": dict(self.chosen.setting), "edges": self.edges}
 
 
@@ -97,7 +97,7 @@ def setting_name(setting: Mapping[str, Any]) -> str:
 
 
 def details(found: Sequence[Tuned]) -> list[str]:
-    """For each, what tells it from the others of its data set, network and kind in how it is trained; '' mostly."""
+    """For each, the training settings that distinguish it from others of its data set, network and kind; usually ''."""
     told = []
     for each in found:
         alike = [other for other in found if _key(other) == _key(each)]

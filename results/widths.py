@@ -1,4 +1,4 @@
-"""Widths that were found by measuring: kept, so that the trials of a study stay the same ones when it is resumed."""
+"""Measured widths, saved so that a study's trials stay the same when it is resumed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ FILE = "widths.json"
 
 @dataclass(frozen=True)
 class MeasuredFor:
-    """What a width was measured for; whatever else defines a trial does not change how long its steps take.
+    """What a width was measured for; other settings of a trial do not change the duration of its steps.
 
     `placement` reads as in the tables; `options` is JSON as there, without the width.
     """
@@ -33,7 +33,7 @@ class MeasuredFor:
 
 @dataclass(frozen=True)
 class MeasuredWidth:
-    """The channels with which a training step takes as long as one of the layer that was to be matched.
+    """The channels with which a training step takes as long as with the layer to match.
 
     Seconds are those of a step, with that width and of the other layer, on `device`.
     """
@@ -49,12 +49,12 @@ _WIDTHS = TypeAdapter(list[MeasuredWidth])
 
 
 def read(root: Location) -> list[MeasuredWidth]:
-    """What is on record, the first measured first; nothing where the file is missing or damaged."""
+    """The recorded widths, the first measured first; empty if the file is missing or damaged."""
     return damage.kept(_read(root)) or []
 
 
 def write(root: Location, found: Sequence[MeasuredWidth]) -> None:
-    """Add `found` to the record. StoreError where another run has meanwhile measured one of them otherwise."""
+    """Add `found` to the record. StoreError if another run has meanwhile measured a different value."""
     record = _read(root)
     damage.make_way(root, record)
     known = {each.measured_for: each for each in (record if isinstance(record, list) else ())}

@@ -1,7 +1,7 @@
 """Studies' claims, each judged from rows: supported, contradicted, undecided or out of regime, with the evidence.
 
-`together` reads them from studies as they were last run; `dispatch` says which function answers which test,
-`decide` how error rates are kept, `regime` when a comparison counts. See docs/claims.md.
+`together` reads claims from studies as last run, `dispatch` maps tests to functions, `decide` controls error rates, and
+`regime` determines when a comparison counts. See docs/claims.md.
 """
 
 from lrlc.results.claims.asked import Asked, seed_order

@@ -1,4 +1,4 @@
-"""What of a study its verdicts depend on: claims, data sets, seeds and when they are judged."""
+"""The parts of a study that its verdicts depend on: claims, data sets, seeds and looks."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from lrlc.studies.stages import LengthCheck
 
 @dataclass(frozen=True)
 class Asked:
-    """A study's claims, and what it trains on."""
+    """A study's claims, and the data that it trains on."""
 
     study: str
     """Its name."""
     claims: tuple[Claim, ...]
     datasets: tuple[str, ...]
-    """Titles of the data sets that claims speak of where they name none."""
+    """Titles of the data sets for claims that name none."""
     names: frozenset[str]
-    """All data sets that it trains on, without what is done to them: 'celeba'."""
+    """All data sets that it trains on, without modifications: 'celeba'."""
     seeds: tuple[int, ...]
     decision: Decision
     regime: Regime
@@ -33,12 +33,12 @@ class Asked:
 
     @property
     def seed_order(self) -> list[int]:
-        """Seeds in the order in which they are added, as many as the last look takes."""
+        """Seeds in the order in which they are added, up to the last look."""
         return seed_order(self.seeds, self.looks[-1])
 
     @staticmethod
     def of(study: Study, only: Collection[str] = ()) -> "Asked":
-        """All claims of a study, or those of the names in `only`, if any are given."""
+        """All claims of a study, or those named in `only`, if any are given."""
         return Asked(
             study=study.name,
             claims=tuple(claim for claim in study.claims if not only or claim.name in only),

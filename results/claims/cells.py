@@ -1,4 +1,4 @@
-"""A claim's cells: rows chosen by layer settings, laid out by seed, and of several cells the one best on validation."""
+"""A claim's cells: rows selected by layer settings, arranged by seed, and the choice of the best cell on validation."""
 
 import json
 import math
@@ -17,11 +17,11 @@ from lrlc.studies.claims import Cells
 CHOOSING_SEEDS = 3
 _ACCURACIES = ("test_accuracy", "validation_accuracy")
 Settings = Mapping[str, Any]
-"""Of one cell: kind, rank, placement and options, as in the tables."""
+"""A cell's settings: kind, rank, placement and options, as in the tables."""
 
 
 def of_cells(rows: pd.DataFrame, cells: Cells) -> pd.DataFrame:
-    """The rows of these cells, however they ended."""
+    """The rows of these cells, with any status."""
     wanted = rows["kind"] == cells.kind
     if cells.rank:
         wanted &= rows["rank"].isin(cells.rank)
@@ -66,7 +66,7 @@ class Side:
         return Side(test, validation, settings)
 
     def beside(self, other: "Side") -> "Side":
-        """The cells in the place of the one chosen for `other`, and of its rank, where these have a place or a rank."""
+        """The cells with the placement and rank of the one chosen for `other`, if these have them."""
         if not other.settings:
             return self
         chosen = other.settings[choose(other).column]
@@ -77,21 +77,20 @@ class Side:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which column speaks for a side, and the seeds that may report it."""
+    """The column that represents a side, and the seeds that may report it."""
 
     column: int
     seeds: "pd.Index[int]"
     chose: "pd.Index[int]"
-    """The seeds that chose, and may not."""
+    """The seeds that chose, which may not report."""
 
 
 def choose(side: Side) -> Choice:
-    """The cell that is best on validation over the first seeds, for the others to report.
+    """The best cell on validation over the first seeds, to be reported by the others.
 
-    Three seeds choose, or half of fewer than six, and do not report: no luck of the choice flatters what is chosen.
-    (Leaving out one seed at a time keeps the mean honest, but not the p values: seeds choose alike, and 9% of
-    simulated studies of equal layers showed a difference at a level of 5%.) One cell leaves nothing to choose, and
-    all its seeds.
+    Three seeds choose, or half of fewer than six, and do not report, so that a lucky choice does not bias the result.
+    (Leaving out one seed at a time keeps the mean unbiased, but not the p values: seeds choose alike, and 9% of
+    simulated studies of equal layers showed a difference at a level of 5%.) With a single cell all seeds report.
     """
     table = side.validation
     first = min(CHOOSING_SEEDS, len(table) // 2) if table.shape[1] > 1 else 0
@@ -100,7 +99,7 @@ def choose(side: Side) -> Choice:
 
 
 def picked(table: pd.DataFrame, choice: Choice) -> "pd.Series[float]":
-    """By seed, the chosen column's value; seeds without one are left out."""
+    """The chosen column's values by seed; seeds without one are left out."""
     if table.empty:
         return pd.Series(dtype="float64")
     column: pd.Series[float] = table.iloc[:, choice.column].reindex(choice.seeds).dropna()
@@ -108,7 +107,7 @@ def picked(table: pd.DataFrame, choice: Choice) -> "pd.Series[float]":
 
 
 def chosen(side: Side) -> "pd.Series[float]":
-    """By seed, the test accuracy of the chosen cell."""
+    """The test accuracy of the chosen cell by seed."""
     return picked(side.test, choose(side))
 
 
@@ -120,7 +119,7 @@ def cell_name(settings: Settings) -> str:
 
 
 def chosen_name(side: Side) -> str:
-    """'rank 4, layer 3': what tells the chosen cell from the side's others; '' where there is one cell."""
+    """'rank 4, layer 3': what distinguishes the chosen cell from the side's others; '' if there is one cell."""
     varying = [name for name in LAYER_SETTINGS if len({str(each[name]) for each in side.settings}) > 1]
     if not varying:
         return ""
@@ -134,12 +133,12 @@ def chosen_name(side: Side) -> str:
 
 
 def chosen_settings(side: Side) -> Settings | None:
-    """Of the cell that `chosen` speaks of; None where the side has none."""
+    """The settings of the chosen cell; None if the side has none."""
     return side.settings[choose(side).column] if side.settings else None
 
 
 def pair(ours: Side, theirs: Side) -> pd.DataFrame:
-    """Columns `ours` and `theirs`, the chosen cells' test accuracies, by the seeds that may report both."""
+    """Columns `ours` and `theirs`, the chosen cells' test accuracies, for the seeds that may report both."""
     sides = {"ours": chosen(ours), "theirs": chosen(theirs)}
     return pd.concat(sides, axis=1, join="inner").dropna()
 
@@ -154,7 +153,7 @@ def rows_of_cell(rows: pd.DataFrame, settings: Settings, seeds: Iterable[int]) -
 
 
 def rank_of(settings: Settings) -> int | None:
-    """None for a kind without one, which a table may write as NaN."""
+    """The rank; None for a kind without one, which a table may hold as NaN."""
     rank = settings["rank"]
     return None if rank is None or math.isnan(rank) else int(rank)
 

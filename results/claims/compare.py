@@ -1,4 +1,4 @@
-"""Two result sets side by side, cell by cell: two commits, two machines, ours and published numbers.
+"""Compare two result sets cell by cell: two commits, two machines, ours and published numbers.
 
 A set is a frame with a row per trial (columns as in the trials table, accuracies 0..1) or a row per cell, as a paper
 prints it: `test_accuracy` is then the mean, `sd` and `seeds` say of what, where they are known.
@@ -33,11 +33,11 @@ from lrlc.studies.regime import Regime
 
 NEEDED = ("dataset", "kind", "test_accuracy")
 WORDS = {"rank": "", "placement": "", "network": "three_layer", "options": "{}"}
-"""What a set without such a column means by that."""
+"""Defaults for columns that a set lacks."""
 
 
 class Outcome(StrEnum):
-    """How the first set's cell compares with the second's."""
+    """The verdict on the first set's cell compared with the second's."""
 
     IDENTICAL = "identical"
     """The same number with every shared seed."""
@@ -47,12 +47,12 @@ class Outcome(StrEnum):
     """Within the margin."""
     UNDECIDED = "undecided"
     OUT_OF_REGIME = "out of regime"
-    """One of the two is known to be no trained network: a linear classifier beats it, or its weights hardly moved."""
+    """One of the two is known to be badly trained: a linear classifier beats it, or its weights hardly moved."""
 
 
 @dataclass(frozen=True)
 class ComparedCell:
-    """One cell in both sets, in points; `p` is Holm-corrected over all cells, None where no test could tell."""
+    """One cell in both sets, in points; `p` is Holm-corrected over all cells, None if there was no test."""
 
     cell: dict[str, Any]
     first: Summary
@@ -68,16 +68,16 @@ class ComparedCell:
 
 
 Regimes = Callable[[pd.DataFrame], str]
-"""A cell's finished rows to why they are out of regime; '' where they are not, or nothing is known."""
+"""Maps a cell's finished rows to the reason why they are out of regime; '' if they are not, or if it is unknown."""
 
 
 def unknown(_: pd.DataFrame) -> str:
-    """Of a set without data sets and weights beside it."""
+    """The reason for a set without summaries of data sets and weights."""
     return ""
 
 
 def known_regime(tables: Tables, regime: Regime) -> Regimes:
-    """What a study's tables say of its cells; a condition that they lack the numbers for is passed over."""
+    """The regime of cells according to a study's tables; skips conditions for which they lack numbers."""
 
     def why(rows: pd.DataFrame) -> str:
         found = of_cell(str(rows["dataset"].iloc[0]), rows, regime, tables)
@@ -97,7 +97,7 @@ class _Tested:
 
 
 def read_csv(path: Location) -> pd.DataFrame:
-    """Published numbers: dataset, kind, test_accuracy (0..1) and what tells cells apart. Raises StoreError."""
+    """Published numbers: dataset, kind, test_accuracy (0..1) and columns that distinguish cells. Raises StoreError."""
     try:
         frame = pd.read_csv(io.BytesIO(path.read()), keep_default_na=True)
     except (ValueError, pd.errors.ParserError, FileNotFoundError) as error:
@@ -119,10 +119,10 @@ def compare(
     alpha: float = 0.05,
     regimes: tuple[Regimes, Regimes] = (unknown, unknown),
 ) -> list[ComparedCell]:
-    """Every cell that both sets have, in the order of the first; `margin` in points makes differences small enough.
+    """Every cell in both sets, in the order of the first; differences within `margin`, in points, count as equal.
 
-    Cells that are out of regime in one of the sets are not judged, unless identical. Cells are told apart by the
-    settings that both sets name; raises StoreError if they share none.
+    Cells that are out of regime in one of the sets are not judged, unless identical. Cells are distinguished by the
+    settings in both sets; raises StoreError if they have no cell in common.
     """
     shared = [
         name
@@ -157,13 +157,13 @@ def _why(ours: pd.DataFrame, theirs: pd.DataFrame, regimes: tuple[Regimes, Regim
 
 
 def only_in(first: pd.DataFrame, compared: Sequence[ComparedCell]) -> int:
-    """How many cells of a set were not compared."""
+    """The number of cells of a set that were not compared."""
     shared = list(compared[0].cell)
     return len(_cells(first, shared)) - len(compared)
 
 
 def _cells(frame: pd.DataFrame, shared: Sequence[str]) -> dict[tuple[Any, ...], pd.DataFrame]:
-    """Finished rows by cell, whose settings are spelled in one way."""
+    """Finished rows by cell, with uniformly written settings."""
     rows = frame if "status" not in frame else frame[frame["status"] == TrialStatus.FINISHED]
     spelled = pd.DataFrame({name: _spelled(rows, name) for name in shared})
     groups = spelled.groupby(list(shared), sort=False, dropna=False)
@@ -183,7 +183,7 @@ def _spelled(rows: pd.DataFrame, name: str) -> "pd.Series[str]":
 
 
 def _summary(rows: pd.DataFrame) -> Summary:
-    """Of a cell's trials, or as published."""
+    """The summary of a cell's trials, or the published one."""
     if "seed" in rows:
         return summarise(100 * rows["test_accuracy"])
     row = rows.iloc[-1]
@@ -249,7 +249,7 @@ def _from_summaries(first: Summary, second: Summary, margin: float | None) -> _T
 
 
 def _within(summary: Summary, margin: float | None) -> float:
-    """p of two one-sided t tests from a mean and its standard error, with n - 1 degrees of freedom; NaN if refused."""
+    """p of two one-sided t tests from a mean and its standard error, with n - 1 degrees of freedom; NaN if untested."""
     if margin is None or summary.n < FEWEST_FOR_EQUIVALENCE or math.isnan(summary.sd) or summary.sd == 0:
         return math.nan
     from scipy.special import stdtr

@@ -46,7 +46,7 @@ class _Gain:
     """Columns `ours` and `theirs`, in points, by seed."""
     compared: Compared
     chosen: tuple[str, ...]
-    """What was chosen, for each side that had a choice: 'LRLC rank 4'."""
+    """The chosen cell of each side that had a choice: 'LRLC rank 4'."""
     chose: tuple[int, ...]
 
     @property
@@ -55,7 +55,7 @@ class _Gain:
 
 
 def difference(claim: Difference, parts: Sequence[pd.DataFrame]) -> Evidence:
-    """Ours minus theirs with the same seed, each as the first seeds chose it; the sign-flip test."""
+    """Ours minus theirs with the same seed, each chosen by the first seeds; tested by sign flips."""
     (rows,) = parts
     gain = _gain(claim, rows)
     if gain.pairs.empty:
@@ -68,7 +68,7 @@ def difference(claim: Difference, parts: Sequence[pd.DataFrame]) -> Evidence:
 
 
 def change(claim: Change, parts: Sequence[pd.DataFrame]) -> Evidence:
-    """The difference on the second data set minus that on the first; by seed where one is the other translated."""
+    """The difference on the second data set minus that on the first; by seed if one is a translation of the other."""
     before, after = (_gain(claim, rows) for rows in parts)
     said = f"change in {_versus(claim)}"
     for gain, rows in zip((before, after), parts, strict=True):
@@ -86,9 +86,9 @@ def change(claim: Change, parts: Sequence[pd.DataFrame]) -> Evidence:
 
 
 def interaction(claim: Interaction, parts: Sequence[pd.DataFrame]) -> Evidence:
-    """The difference on the first data set minus that on the second, paired by the seeds that both have.
+    """The difference on the first data set minus that on the second, paired by seeds in both.
 
-    The best ranks stand beside it: an arg-max over ranks has almost no power at ten seeds.
+    The best ranks are reported beside it, as an arg-max over ranks has almost no power at ten seeds.
     """
     on, than = (_gain(claim, rows) for rows in parts)
     said = f"gain of {cells_name(claim.ours)} over {cells_name(claim.theirs)}"
@@ -117,7 +117,7 @@ def _gain(claim: Comparison, rows: pd.DataFrame) -> _Gain:
 
 
 def _judged_by(claim: Comparison, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the claim's metric in the place of test accuracy: a hundredth of it, as a point is of 1."""
+    """The rows with a hundredth of the claim's metric in place of test accuracy, as points are hundredths."""
     metric = _metric(claim)
     return rows if metric is None else rows.assign(test_accuracy=rows[metric] / 100)
 
@@ -156,7 +156,7 @@ def _of_seeds(gain: _Gain, seeds: set[int]) -> _Gain:
 
 
 def _told(found: Evidence, gains: Sequence[_Gain]) -> Evidence:
-    """With what was chosen on each data set, by which seeds, and the rows that speak."""
+    """The evidence with the choices on each data set, the seeds that made them, and the rows used."""
     chosen = dict.fromkeys(text for gain in gains for text in gain.chosen)
     chose = sorted({seed for gain in gains for seed in gain.chose})
     return replace(

@@ -1,4 +1,4 @@
-"""A condition of a comparison's regime, with its number, and in one line which of them do not hold."""
+"""Conditions of a comparison's regime, with their numbers, and one-line messages for unmet ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ class Condition:
     number: float | None
     """Mean test accuracy in percent, change of the effect in its unit, or mean standard deviation of weights."""
     needed: float | None
-    """What the number has to exceed, to reach (POSITIONS, IMAGES) or to stay below (LENGTH)."""
+    """The threshold that the number must exceed, reach (POSITIONS, IMAGES) or stay below (LENGTH)."""
     unit: str
     holds: bool
     missing: str = ""
-    """Why there is no number to compare; '' where there is one."""
+    """Why there is no number to compare; '' if there is one."""
 
 
 def reason(conditions: Sequence[Condition]) -> str:
-    """One line on what does not hold; '' where all do."""
+    """One line on unmet conditions; '' if all are met."""
     failing = [each for each in conditions if not each.holds]
     missing: dict[str, list[str]] = {}
     groups: dict[tuple[str, str], list[Condition]] = {}

@@ -1,4 +1,4 @@
-"""Claims of cost: what ours takes as a multiple of theirs."""
+"""Claims of cost: the cost of ours as a multiple of theirs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,11 +14,11 @@ from lrlc.results.statistics.paired import above_p
 from lrlc.studies.claims import Cells, Cost
 
 COUNTED = ("parameters", "flops_per_image")
-"""Metrics that have no chance in them; the others are measured."""
+"""Deterministic metrics; the others are measured."""
 
 
 def cost(claim: Cost, parts: Sequence[pd.DataFrame]) -> Evidence:
-    """Ours as a multiple of theirs, seed by seed: of several cells the dearest of ours and the cheapest of theirs."""
+    """Ours as a multiple of theirs, by seed, for the most expensive of our cells and the cheapest of theirs."""
     (rows,) = parts
     said = f"{claim.metric.replace('_', ' ')} of {cells_name(claim.ours)} over {cells_name(claim.theirs)}"
     ours, theirs = (_told(rows, cells, claim.metric) for cells in (claim.ours, claim.theirs))
@@ -41,12 +41,12 @@ def cost(claim: Cost, parts: Sequence[pd.DataFrame]) -> Evidence:
 
 
 def _told(rows: pd.DataFrame, cells: Cells, metric: str) -> pd.DataFrame:
-    """Finished rows of the cells that have the number."""
+    """Finished rows of the cells that have the metric."""
     found = of_cells(rows, cells)
     return found[(found["status"] == TrialStatus.FINISHED) & found[metric].notna()]
 
 
 def _counted(claim: Cost, ratio: float) -> PValues:
-    """Certain, either way; the bound itself is allowed."""
+    """p values of a deterministic effect; the bound itself is allowed."""
     is_low = ratio < claim.bound or (ratio == claim.bound and claim.expects == "lower")
     return PValues(below=0.0) if is_low else PValues(above=0.0)

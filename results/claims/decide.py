@@ -1,10 +1,10 @@
-"""From evidence to verdicts, with error rates over all tests that are asked together and over all looks at them.
+"""From evidence to verdicts, controlling error rates over all tests made together and over all looks at them.
 
-Over everything that is asked, the chance of one wrong difference is at most alpha, and likewise that of one wrong
-equivalence. At each look (a number of seeds set beforehand) Holm's correction runs over the p values of all tests,
-each times its study's number of looks; a test that was decided at an earlier look, or was out of regime there, takes
-part with the p value it had then. (Until a true null is first rejected it stands in the correction with its present p
-value, so that rejection needs alpha / looks / nulls there.) The regime can only take decisions away.
+Over all these tests, the probability of a wrong difference is at most alpha, and likewise that of a wrong
+equivalence. At each look (a number of seeds set in advance), Holm's correction is applied to the p values of all
+tests, each multiplied by its study's number of looks; a test that was decided at an earlier look, or was out of
+regime there, takes part with the p value it had then. (Until a true null is first rejected, its current p value is in
+the correction, so rejection needs alpha / looks / nulls there.) The regime can only remove decisions.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from lrlc.studies.lines import counted
 
 @dataclass(frozen=True)
 class Case:
-    """A question, the study that asks it, and that study's tables."""
+    """A question, its study, and the study's tables."""
 
     question: Question
     asked: Asked
@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True)
 class _Looked:
-    """A case at one look, at so many `seeds`; it is `complete` once all its cells have rows for them."""
+    """A case at one look with `seeds` seeds; it is `complete` once all its cells have rows for them."""
 
     evidence: Evidence
     parts: tuple[pd.DataFrame, ...]
@@ -56,7 +56,7 @@ class _Looked:
 
     @property
     def is_final(self) -> bool:
-        """No later look changes it, or can be taken."""
+        """No later look can change it."""
         return self.verdict != Verdict.UNDECIDED or not self.complete
 
 
@@ -73,7 +73,7 @@ def decide(cases: Sequence[Case], alpha: float) -> list[Finding]:
 
 
 def _at(case: Case, number: int, before: _Looked | None) -> _Looked:
-    """The case at this look; as before where it is final, or its study has no further look."""
+    """The case at this look; unchanged if it is final or its study has no further look."""
     if before is not None and (before.is_final or number >= len(case.looks)):
         return before
     seeds = case.asked.seed_order[: case.looks[number]]
@@ -84,7 +84,7 @@ def _at(case: Case, number: int, before: _Looked | None) -> _Looked:
 
 
 def _judged(cases: Sequence[Case], state: Sequence[_Looked], alpha: float) -> list[_Looked]:
-    """Holm's correction over all tests, then a verdict for those that have none yet."""
+    """Apply Holm's correction over all tests, then give a verdict to those without one."""
     looks = [len(case.looks) for case in cases]
     p_values = [looked.evidence.p for looked in state]
     different = holm([p.different * count for p, count in zip(p_values, looks, strict=True)])
@@ -97,7 +97,7 @@ def _judged(cases: Sequence[Case], state: Sequence[_Looked], alpha: float) -> li
 
 
 def _of_regime(case: Case, looked: _Looked, before: _Looked) -> _Looked:
-    """With the conditions of its regime; out of it nothing is decided, whatever the numbers say."""
+    """The case with its regime's conditions; out of regime nothing is decided, regardless of the numbers."""
     if before.verdict != Verdict.UNDECIDED or not looked.complete or looked.evidence.effect is None:
         return looked
     found = conditions(case.question, case.asked, looked.evidence, looked.parts, case.tables)
@@ -107,7 +107,7 @@ def _of_regime(case: Case, looked: _Looked, before: _Looked) -> _Looked:
 
 
 def _decided(case: Case, looked: _Looked, different: float, within: float, alpha: float) -> _Looked:
-    """With a verdict and the corrected p behind it; no p where the seeds are too few for any."""
+    """The case with a verdict and its corrected p; no p if there are too few seeds."""
     claim, evidence = case.question.claim, looked.evidence
     is_open = looked.verdict == Verdict.UNDECIDED and looked.complete and not evidence.refused
     if not is_open or evidence.effect is None:
@@ -116,9 +116,7 @@ def _decided(case: Case, looked: _Looked, different: float, within: float, alpha
     note = ""
     if verdict == Verdict.CONTRADICTED and within <= alpha:
         note = f"practically equal: within ±{claim.tolerance:.3g} {evidence.unit}"
-    is_hopeless = evidence.p.smallest > alpha / len(
-        case.looks
-    )  # even with every other test rejected before it
+    is_hopeless = evidence.p.smallest > alpha / len(case.looks)  # even if every other test is rejected first
     is_untested = is_hopeless and verdict == Verdict.UNDECIDED and claim.expects in ("higher", "lower")
     return replace(looked, verdict=verdict, p=None if evidence.is_counted or is_untested else p, note=note)
 
@@ -126,9 +124,9 @@ def _decided(case: Case, looked: _Looked, different: float, within: float, alpha
 def _verdict(
     claim: Claim, evidence: Evidence, different: float, within: float, alpha: float
 ) -> tuple[Verdict, float]:
-    """What the corrected p values say of where the claim expects the effect, and the p that says it.
+    """The verdict from the corrected p values and the claim's direction, and the p that decided.
 
-    A difference within the margin does not count. Of an undecided one it is the p that came nearest to deciding it.
+    A difference within the margin does not count. For an undecided test, p is the one that came closest to deciding it.
     """
     if within <= alpha:
         supports = claim.expects in ("not_lower", "equal")
@@ -174,7 +172,7 @@ def _finding(case: Case, looked: _Looked, level: float) -> Finding:
 
 
 def _open_note(case: Case, looked: _Looked, level: float) -> str:
-    """What an undecided case waits for."""
+    """What an undecided case is waiting for."""
     if not looked.complete:
         return f"judged at {counted(looked.seeds, 'seed')}, of which rows are missing"
     said = what_settles(case.question.claim, looked.evidence, level, is_refused=looked.p is None)

@@ -1,4 +1,4 @@
-"""Which function answers which test of a claim."""
+"""Dispatch a claim's test to the function that answers it."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from lrlc.studies.claims import BestRank, Change, Claim, Cost, Difference, Inter
 
 
 def evidence_of(claim: Claim, parts: Sequence[pd.DataFrame], maps: OfTrials) -> Evidence:
-    """What the rows say of a claim; `parts` holds those of each data set that its test looks at."""
+    """The evidence for a claim; `parts` has the rows of each data set that its test uses."""
     match claim:
         case Difference():
             return difference(claim, parts)

@@ -1,4 +1,4 @@
-"""What a claim's test found in the rows: an effect with its interval, and p values. Nothing is decided here."""
+"""The evidence of a claim's test: an effect with its interval, and p values. Nothing is decided here."""
 
 import math
 from collections.abc import Callable
@@ -19,11 +19,11 @@ POINTS = "points"
 
 @dataclass(frozen=True)
 class PValues:
-    """Of an effect's tests, before any correction.
+    """p values of an effect's tests, before any correction.
 
-    `above` and `below` are two-sided, and small if the effect lies above or below what would be no difference; 1 on the
-    side where it does not lie. `within` is small if it lies within the claim's margin (direction not_lower: not below
-    it); NaN without a margin, or where that test is refused. `smallest` is what `above` or `below` could be at best.
+    `above` and `below` are two-sided, and small if the effect lies above or below the range of no difference; 1 on the
+    other side. `within` is small if it lies within the claim's margin (direction not_lower: not below it); NaN without
+    a margin or a test. `smallest` is the smallest possible value of `above` or `below`.
     """
 
     above: float = 1.0
@@ -38,51 +38,51 @@ class PValues:
 
 @dataclass(frozen=True)
 class Compared:
-    """The rows behind an effect on one data set: finished ones of the reporting seeds, of the cells that speak."""
+    """The rows behind an effect on one data set: finished rows of the reporting seeds and the chosen cells."""
 
     ours: pd.DataFrame
     theirs: pd.DataFrame | None = None
-    """None where the test looks at one side."""
+    """None if the test uses one side only."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one test found on its data sets."""
+    """The evidence of one test on its data sets."""
 
     comparison: str
     """'LRLC (rank 2 to 7) minus conv'."""
     unit: str = POINTS
     effect: Summary | None = None
-    """None where no row tells; `missing` then says why."""
+    """None if it cannot be computed; `missing` then says why."""
     p: PValues = PValues()
     missing: str = ""
     refused: str = ""
-    """Why the effect can decide nothing; '' where it can."""
+    """Why the effect cannot decide anything; '' if it can."""
     is_counted: bool = False
-    """Whether the effect is counted, not measured: it has no chance in it, and needs no test."""
+    """Whether the effect is deterministic (counted, not measured), so it needs no test."""
     test_noise: float | None = None
     correlation: float | None = None
     superiority: float | None = None
     chosen: str = ""
-    """What the first seeds chose of several cells."""
+    """The choice of the first seeds among several cells."""
     chose: tuple[int, ...] = ()
     """Those first seeds; they do not report."""
     beside: str = ""
-    """What else the rows say of the claim, untested."""
+    """Additional untested information about the claim."""
     compared: tuple[Compared, ...] = field(default=(), repr=False)
     """By data set."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Those that report."""
+        """The reporting seeds."""
         frames = [each.ours for each in self.compared]
         return tuple(sorted({int(seed) for frame in frames for seed in frame["seed"].unique()}))
 
 
 def no_difference(expects: Direction, margin: float) -> tuple[float, float]:
-    """From where to where an effect is no difference, for a claim's direction.
+    """The range in which an effect counts as no difference, for a claim's direction.
 
-    That ours is higher is supported above 0, and contradicted below minus the margin: a loss that counts.
+    That ours is higher is supported above 0, and contradicted below minus the margin, by a relevant loss.
     """
     match expects:
         case "higher":
@@ -98,7 +98,7 @@ def no_difference(expects: Direction, margin: float) -> tuple[float, float]:
 def sided(
     mean: float, bounds: tuple[float, float], p_about: Callable[[float], float], smallest: float = 0.0
 ) -> PValues:
-    """p of an effect above and below the bounds, where `p_about` gives the two-sided p of its being one of them."""
+    """p of an effect above and below the bounds; `p_about` gives the two-sided p of the effect being at a bound."""
     low, high = bounds
     above = p_about(high) if mean > high else 1.0
     return PValues(above, p_about(low) if mean < low else 1.0, smallest=smallest)
@@ -120,7 +120,7 @@ def flips(claim: Claim, differences: npt.NDArray[np.float64], smallest: float) -
 
 
 def noise_of(rows: pd.DataFrame) -> float | None:
-    """In points, what the choice of test images alone does to an accuracy; None without finished rows."""
+    """The standard deviation of an accuracy due to the choice of test images, in points; None without finished rows."""
     finished = rows[rows["status"] == TrialStatus.FINISHED]
     images = finished["test_images"].dropna()
     if finished.empty or images.empty:
@@ -129,7 +129,7 @@ def noise_of(rows: pd.DataFrame) -> float | None:
 
 
 def nobody(claim: Claim, rows: pd.DataFrame) -> str:
-    """Which side has no finished trial; '' if both have."""
+    """The side without a finished trial; '' if both have one."""
     for cells in claim.sides.values():
         if not has_finished(of_cells(rows, cells)):
             return f"no finished trial of {cells_name(cells)}"

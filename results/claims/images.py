@@ -1,4 +1,4 @@
-"""The interval of an effect over seeds and test images, from what each trial classified right."""
+"""The interval of an effect over seeds and test images, from each trial's correct classifications."""
 
 import math
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ SPLIT = "test"
 
 
 def over_images(claim: Claim, evidence: Evidence, correct: OfTrials) -> Summary | None:
-    """The effect, its interval widened by what the choice of test images does; None where rows do not tell images.
+    """The effect with its interval widened for the choice of test images; None if rows have no results per image.
 
-    A data set and its translation share their images, and the change between them is made image by image; other data
-    sets have images of their own, and each its part.
+    A data set and its translation share their images, so their difference is taken image by image; other data sets
+    have different images, and each contributes separately.
     """
     effect = evidence.effect
     if not isinstance(claim, Difference | Change | Interaction) or effect is None or math.isnan(effect.low):
         return None
-    if evidence.unit != POINTS:  # a metric, of which no image has a part
+    if evidence.unit != POINTS:  # a metric, which has no values per image
         return None
     found = [_differences(compared, correct) for compared in evidence.compared]
     known = [each for each in found if each is not None and len(each) > 1]
@@ -44,7 +44,7 @@ def _share_images(parts: Sequence[Compared]) -> bool:
 
 
 def _differences(compared: Compared, correct: OfTrials) -> npt.NDArray[np.float64] | None:
-    """Ours minus theirs, (seeds, images), of the seeds that tell both; None where there are none."""
+    """Ours minus theirs, (seeds, images), for seeds with both; None if there are none."""
     sides = [_by_seed(rows, correct) for rows in (compared.ours, compared.theirs) if rows is not None]
     if len(sides) < 2:
         return None
@@ -56,7 +56,7 @@ def _differences(compared: Compared, correct: OfTrials) -> npt.NDArray[np.float6
 
 
 def _by_seed(rows: pd.DataFrame, correct: OfTrials) -> dict[int, npt.NDArray[np.bool_]]:
-    """By seed, which test images its trial classified right."""
+    """Which test images each seed's trial classified correctly."""
     found = correct(list(rows["trial_id"]))
     if found.empty:
         return {}

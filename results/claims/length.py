@@ -1,4 +1,4 @@
-"""The length check: how far an effect moves when the same cells are trained with fewer epochs."""
+"""The length check: how much an effect changes when the same cells are trained with fewer epochs."""
 
 import math
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ NO_ROWS = "no finished trials of the length check: `lrlc run` trains them"
 
 @dataclass(frozen=True)
 class Lengths:
-    """How far the effect with fewer epochs lies from that with all, over the seeds of the length check."""
+    """The change of the effect with fewer epochs, over the seeds of the length check."""
 
     change: float | None
     missing: str = ""
-    """Why it is not known, and what to do about it."""
+    """Why it is unknown, and what to do about it."""
 
 
 def compare_lengths(
     question: Question, asked: Asked, evidence: Evidence, parts: Sequence[pd.DataFrame], tables: Tables
 ) -> Lengths:
-    """Of the cells that speak for each side, whichever seeds chose them: `parts` has the question's rows."""
+    """The change for the cells that represent each side, whoever chose them; `parts` has the question's rows."""
     if asked.length_check is None:
         return Lengths(None, NO_CHECK)
     epochs = asked.length_check.epochs
@@ -52,7 +52,7 @@ def compare_lengths(
 def _over(
     question: Question, parts: Sequence[pd.DataFrame], found: Evidence, seeds: set[int], tables: Tables
 ) -> Evidence:
-    """What these parts say over `seeds`, where `found` is what they say over all of theirs."""
+    """The evidence of these parts over `seeds`; `found` is that over all their seeds."""
     if set(found.seeds) == seeds:
         return found
     kept = [rows[rows["seed"].isin(seeds)] for rows in parts]
@@ -62,7 +62,7 @@ def _over(
 def _shortened(
     shorter: pd.DataFrame, title: str, full: pd.DataFrame, epochs: int | str, cells: set[str]
 ) -> pd.DataFrame:
-    """The length check's rows of these cells, trained as `full` but for the epochs."""
+    """The length check's rows of these cells, trained like `full` except for the epochs."""
     rows = shorter[shorter["dataset"] == title]
     if rows.empty or full.empty:
         return rows

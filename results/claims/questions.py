@@ -17,7 +17,7 @@ from lrlc.studies.titles import Title
 
 @dataclass(frozen=True)
 class Question:
-    """A claim's test on the rows of one data set (or the second's against the first's), however they ended."""
+    """A claim's test on the rows of one data set (or of a second against a first), with any status."""
 
     claim: Claim
     where: str
@@ -29,12 +29,12 @@ class Question:
 
     @property
     def has_sides(self) -> bool:
-        """Whether all that the claim compares has rows here."""
+        """Whether everything that the claim compares has rows here."""
         parts = self.parts[:1] if isinstance(self.claim, Smooth) else self.parts  # the second may be lacking
         return not any(of_cells(rows, cells).empty for rows in parts for cells in self.claim.sides.values())
 
     def has_all(self, seeds: Collection[int]) -> bool:
-        """Whether each cell that the test looks at has a row for each of these seeds."""
+        """Whether each cell used by the test has a row for each of these seeds."""
         for title, rows in zip(self.titles, self.parts, strict=True):
             for cells in self.claim.sides.values():
                 looked_at = of_cells(rows, cells)
@@ -52,10 +52,10 @@ class _Panel:
 
 
 def questions(asked: Asked, tables: Tables) -> list[Question]:
-    """In the order of the claims; of the data sets that a claim names those are asked that the study trains on.
+    """The questions in the order of the claims, only for those of a claim's data sets that the study trains on.
 
-    A way of training is asked about where both sides are trained so; one that has rows of one side alone is left out
-    once no planned trial can bring the other.
+    There is a question for each way of training with rows of both sides; one with rows of only one side is left out
+    once no planned trial can add the other.
     """
     rows = tables.rows
     names = asked.names | set(rows["dataset_name"])
@@ -72,21 +72,21 @@ def questions(asked: Asked, tables: Tables) -> list[Question]:
 
 
 def _sides_here(question: Question) -> int:
-    """How many of the claim's sides have rows on its first data set."""
+    """The number of the claim's sides that have rows on its first data set."""
     return sum(not of_cells(question.parts[0], cells).empty for cells in question.claim.sides.values())
 
 
 def _may_join(question: Question, asked: Asked, tables: Tables) -> bool:
-    """Whether rows of a side that has none yet may still come: a grid trains all cells with a seed, then the next."""
+    """Whether a side without rows may still get some: a grid trains all cells with one seed, then with the next."""
     first_look = set(asked.seed_order[: asked.looks[0]])
     seen = set[int]().union(*(rows["seed"] for rows in question.parts))
     return not tables.is_whole and not first_look <= seen
 
 
 def _comparable(rows: pd.DataFrame, seeds: Collection[int]) -> pd.DataFrame:
-    """Without the cells that a search alone has trained and with too few seeds, where a grid has trained others.
+    """The rows without cells that only a search trained, with too few seeds, if a grid trained others.
 
-    No run of the study adds their other seeds: their tests would stay open for ever. A study that only searches is
+    No run of the study adds their other seeds, so their tests would stay open forever. A study that only searches is
     judged on its suggestions.
     """
     if (
@@ -102,7 +102,7 @@ def _comparable(rows: pd.DataFrame, seeds: Collection[int]) -> pd.DataFrame:
 
 
 def _titles(claim: Claim, names: Collection[str], default: Sequence[str]) -> list[tuple[str, ...]]:
-    """One or two data sets a question; of those named the study's own, or the first if it trains on none of them."""
+    """One or two data sets per question: the named ones that the study trains on, or the first if there are none."""
     named: list[tuple[str, ...]]
     match claim:
         case Change():
@@ -118,7 +118,7 @@ def _titles(claim: Claim, names: Collection[str], default: Sequence[str]) -> lis
 
 
 def shuffled(title: str) -> str:
-    """The title of a data set with its labels shuffled: the null of what a network learns from them."""
+    """The title of a data set with shuffled labels, which is the null for what a network learns from labels."""
     return str(replace(Title.parse(title), shuffled=True))
 
 
@@ -129,7 +129,7 @@ def _couples(before: Sequence[str], after: Sequence[str]) -> Iterable[tuple[str,
 def _questions(
     claim: Claim, titles: tuple[str, ...], panels: Mapping[str, list[_Panel]], rows: pd.DataFrame
 ) -> list[Question]:
-    """One for each way of training that all its data sets share; one without rows if there is none."""
+    """A question for each way of training shared by all its data sets; one without rows if there is none."""
     first, *others = (panels.get(title, []) for title in titles)
     where, found = _where(claim, titles), []
     for panel in first:
@@ -144,14 +144,14 @@ def _questions(
 
 
 def _is_one_sided(claim: Claim, rows: pd.DataFrame) -> bool:
-    """Whether a search alone has trained these rows, and not all of what the claim compares: no others will join."""
+    """Whether only a search trained these rows, but not everything that the claim compares; no others will be added."""
     if "search_number" not in rows or rows["search_number"].isna().any():
         return False
     return any(of_cells(rows, cells).empty for cells in claim.sides.values())
 
 
 def _where(claim: Claim, titles: Sequence[str]) -> str:
-    """'UTKFace against CIFAR-10': the data set whose number counts, then the one that is taken from it."""
+    """'UTKFace against CIFAR-10': the data set, then the one whose number is subtracted."""
     if isinstance(claim, Smooth):
         return dataset_name(titles[0])
     order = titles if isinstance(claim, BestRank | Interaction) else tuple(reversed(titles))

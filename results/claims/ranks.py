@@ -23,7 +23,7 @@ from lrlc.studies.claims import BestRank, Cells, Trend
 
 
 def best_rank(claim: BestRank, parts: Sequence[pd.DataFrame]) -> Evidence:
-    """The best rank on validation of the first data set minus that of the second; seeds drawn again for both."""
+    """The best rank on validation of the first data set minus that of the second; seeds are resampled for both."""
     said = f"best rank of {cells_name(claim.ours)}"
     drawn, means, seeds = [], [], []
     for rows in parts:
@@ -33,7 +33,7 @@ def best_rank(claim: BestRank, parts: Sequence[pd.DataFrame]) -> Evidence:
         drawn.append(np.array(ranks)[best_columns(table)])
         means.append(ranks[int(np.argmax(table.mean(axis=0)))])
         seeds.append(len(table))
-    # Both draws begin with the same random numbers, and the data sets' seeds are to be drawn apart.
+    # Both draws start with the same random numbers, but the data sets' seeds must be drawn independently.
     apart = drawn[0] - np.random.default_rng(1).permutation(drawn[1])
     low, high = (float(np.quantile(apart, q)) for q in (0.025, 0.975))
     effect = Summary(min(seeds), float(means[0] - means[1]), float(apart.std()), low, high)
@@ -60,7 +60,7 @@ def trend(claim: Trend, parts: Sequence[pd.DataFrame]) -> Evidence:
 
 
 def best_ranks(parts: Sequence[pd.DataFrame], cells: Cells) -> str:
-    """'best rank on validation ...: 7 (2 to 7) on UTKFace, 2 (2 to 7) on CIFAR-10'; '' of too few ranks or seeds."""
+    """'best rank on validation ...: 7 (2 to 7) on UTKFace, 2 (2 to 7) on CIFAR-10'; '' for too few ranks or seeds."""
     told = []
     for rows in parts:
         ranks, table = rank_table(rows, cells.model_copy(update={"rank": []}), "validation")
@@ -74,9 +74,9 @@ def best_ranks(parts: Sequence[pd.DataFrame], cells: Cells) -> str:
 
 
 def rank_table(rows: pd.DataFrame, cells: Cells, split: str) -> tuple[list[int], npt.NDArray[np.float64]]:
-    """Ranks in order, and accuracies in points, seeds x ranks, of the seeds that finished all of them.
+    """Ranks in order, and accuracies in points, seeds x ranks, for the seeds that finished all of them.
 
-    Of several placements or options of a rank the one best on validation counts.
+    If a rank has several placements or options, the best one on validation is used.
     """
     side = Side.of(rows, cells)
     by_rank: dict[int, list[int]] = {}
@@ -95,5 +95,5 @@ def _finished(rows: pd.DataFrame, cells: Cells) -> Compared:
 
 
 def _twice(which: npt.NDArray[np.bool_]) -> float:
-    """Two-sided p from one side's share of draws; never zero: a bootstrap of so many draws cannot tell."""
+    """Two-sided p from one side's share of draws; never zero, due to the finite number of draws."""
     return min(1.0, 2 * (1 + int(which.sum())) / (1 + len(which)))

@@ -1,4 +1,4 @@
-"""Which claims no result could decide: their seeds are too few for their tests to reach the level that is asked."""
+"""Claims that no result could decide, as they have too few seeds for their tests to reach the required level."""
 
 from dataclasses import dataclass
 
@@ -22,11 +22,11 @@ class OutOfReach:
     where: str
     seeds: int
     choosing: int
-    """Of these, those that choose a cell and do not report."""
+    """Those of the seeds that choose a cell and do not report."""
     needed: int
-    """Seeds in all with which it could be decided."""
+    """Total seeds with which it could be decided."""
     is_impossible: bool
-    """Whether it cannot be decided at all; else it can, once other tests are."""
+    """Whether it cannot be decided at all; otherwise it can once other tests are."""
 
     def __str__(self) -> str:
         by = counted(self.seeds, "seed") + (f" ({self.choosing} to choose a cell)" if self.choosing else "")
@@ -36,7 +36,7 @@ class OutOfReach:
 
 
 def out_of_reach(asked: Asked, rows: pd.DataFrame) -> list[OutOfReach]:
-    """Of the tests that compare ours with theirs on a data set. `rows` are planned trials with their settings."""
+    """The undecidable tests of ours against theirs on a data set. `rows` are planned trials with their settings."""
     found = questions(asked, Tables.of_rows(rows))
     alpha = asked.decision.alpha / len(asked.looks)
     judged = [_judged(each, asked.looks[-1], alpha, len(found)) for each in found]
@@ -57,13 +57,13 @@ def _judged(question: Question, seeds: int, alpha: float, tests: int) -> OutOfRe
 
 
 def _fewest(claim: Difference, level: float) -> int:
-    """Reporting seeds with which the claim's test can reach the level."""
+    """Reporting seeds needed for the claim's test to reach the level."""
     by_flips = seeds_for_sign_flip(level)
     return by_flips if claim.expects in ("higher", "lower") else min(by_flips, FEWEST_FOR_EQUIVALENCE)
 
 
 def _chooses(question: Question) -> bool:
-    """Whether a side has several cells, of which the first seeds choose one."""
+    """Whether a side has several cells, from which the first seeds choose one."""
     (rows,) = question.parts
     sides = [of_cells(rows, cells) for cells in question.claim.sides.values()]
     return any(len(side.groupby(list(LAYER_SETTINGS), dropna=False)) > 1 for side in sides)

@@ -1,7 +1,7 @@
-"""Whether a comparison's networks are trained as the talk's are: the conditions of its regime, each with its numbers.
+"""Whether a comparison's networks are trained like the talk's: the conditions of its regime, each with its numbers.
 
-A network that a linear classifier beats, whose effect still moves with the number of epochs, or whose combining weights
-have hardly left a constant says nothing of what its layers can do. See docs/claims.md, "The regime".
+A network says nothing about its layers if a linear classifier beats it, if the effect still changes with the number of
+epochs, or if its combining weights have hardly left a constant. See docs/claims.md, "The regime".
 """
 
 import math
@@ -23,7 +23,7 @@ from lrlc.studies.claims import Cost, Smooth
 from lrlc.studies.regime import Regime
 
 LOW_RANK = ("lrlc", "lrlc_input_dependent")
-"""Kinds that are compared for their combining weights; a layer of another kind may have some too."""
+"""Kinds that are compared for their combining weights; layers of other kinds may also have some."""
 PER_IMAGE = "lrlc_input_dependent"
 NO_BASELINE = "no linear baseline was computed for {}: run the study again, which trains nothing"
 
@@ -31,9 +31,9 @@ NO_BASELINE = "no linear baseline was computed for {}: run the study again, whic
 def conditions(
     question: Question, asked: Asked, evidence: Evidence, parts: Sequence[pd.DataFrame], tables: Tables
 ) -> tuple[Condition, ...]:
-    """What the study's regime asks of this comparison; nothing of a claim about costs.
+    """The conditions of the study's regime for this comparison; none for claims about costs.
 
-    A claim about maps is asked for trained networks whose weights moved, not for an effect that has settled.
+    A claim about maps requires trained networks whose weights moved, but not a settled effect.
     """
     regime, claim = asked.regime, question.claim
     if isinstance(claim, Cost):
@@ -51,7 +51,7 @@ def conditions(
 
 
 def _cells(question: Question, evidence: Evidence) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The title of a data set and the compared rows of a cell on it, for each; shuffled labels are nothing to learn."""
+    """The title of each data set and the compared rows of a cell on it, without shuffled labels."""
     for title, compared in zip(question.titles, evidence.compared, strict=False):
         sides = [compared.ours, compared.theirs]
         for rows in sides[:1] if isinstance(question.claim, Smooth) else sides:
@@ -61,11 +61,11 @@ def _cells(question: Question, evidence: Evidence) -> Iterator[tuple[str, pd.Dat
 
 
 def of_cell(title: str, cell: pd.DataFrame, regime: Regime, tables: Tables) -> Iterator[Condition]:
-    """What is asked of one cell's finished rows: the conditions that do not depend on what it is compared with."""
+    """The conditions on one cell's finished rows, which do not depend on what it is compared with."""
     settings = {str(name): value for name, value in cell.iloc[0].items()}
     if regime.linear:
         yield _linear(title, cell, settings, tables)
-    if regime.weights_std and rank_of(settings) != 1:  # a convolution by another name
+    if regime.weights_std and rank_of(settings) != 1:  # equivalent to a convolution
         yield from _weights(dataset_name(title), settings, spread_of(cell, tables.maps), regime.weights_std)
 
 
@@ -94,7 +94,7 @@ def _linear(title: str, cell: pd.DataFrame, settings: Settings, tables: Tables) 
 
 
 def _length(question: Question, asked: Asked, evidence: Evidence, lengths: Lengths) -> Condition:
-    """Whether the effect changes by less than the margin or half its interval's width, whichever is more."""
+    """Whether the effect changes by less than the margin or half its interval's width, whichever is larger."""
     effect = evidence.effect
     assert effect is not None
     half = (effect.high - effect.low) / 2

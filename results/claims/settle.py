@@ -1,4 +1,4 @@
-"""What would settle an undecided test: how many seeds, if the effect is as it looks."""
+"""How many seeds would settle an undecided test, if the effect is as estimated."""
 
 from lrlc.results.claims.evidence import Evidence, no_difference
 from lrlc.results.statistics import Summary
@@ -11,7 +11,7 @@ IF = "if the effect is as it looks"
 
 
 def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: bool) -> str:
-    """In words, for a test whose p must reach `level`; `is_refused` if no p of so few seeds could."""
+    """The note for a test whose p must reach `level`; `is_refused` if no p of so few seeds could."""
     effect = evidence.effect
     assert effect is not None
     needed, seeds = seeds_for_sign_flip(level), counted(effect.n, "reporting seed")
@@ -35,7 +35,7 @@ def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: 
 
 
 def _astride(claim: Claim, effect: Summary) -> str:
-    """Of an effect that lies on the wrong side of 0, that it may still lie within the margin; else ''."""
+    """For an effect on the wrong side of 0, a note that it may still lie within the margin; else ''."""
     sign = {"higher": 1.0, "lower": -1.0}.get(claim.expects, 0.0)
     if not claim.tolerance or max(sign * effect.low, sign * effect.high) >= 0 or not sign:
         return ""

@@ -26,7 +26,7 @@ Measure = Callable[[npt.NDArray[np.float64]], float]
 
 
 def smooth(claim: Smooth, parts: Sequence[pd.DataFrame], maps: OfTrials) -> Evidence:
-    """Moran's I of each seed's maps minus that of the maps which the same layer learns from shuffled labels.
+    """Moran's I of each seed's maps minus that of the maps that the same layer learns from shuffled labels.
 
     Without trials on shuffled labels, Moran's I minus its mean over shuffled rows and columns, which decides nothing.
     """
@@ -57,7 +57,7 @@ def smooth(claim: Smooth, parts: Sequence[pd.DataFrame], maps: OfTrials) -> Evid
 
 
 def _measured(rows: pd.DataFrame, maps: OfTrials, measure: Measure) -> "pd.Series[float]":
-    """By seed, the mean of a number over the maps of each of these trials; without trials that have none."""
+    """The mean of a statistic over the maps of each of these trials, by seed; leaves out trials without maps."""
     found = maps(list(rows["trial_id"])) if len(rows) else pd.DataFrame()
     if found.empty:
         return pd.Series(dtype="float64")

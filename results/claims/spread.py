@@ -1,4 +1,4 @@
-"""How far combining weights spread over positions and images, from the columns of rows or, of older rows, the maps."""
+"""The spread of combining weights over positions and images, from the rows' columns or, for older rows, the maps."""
 
 import math
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ POSITIONS, IMAGES = "weights_spatial_std", "weights_image_std"
 
 @dataclass(frozen=True)
 class Spread:
-    """Means over trials of the columns `weights_spatial_std` and `weights_image_std`; None where they have none."""
+    """Means over trials of the columns `weights_spatial_std` and `weights_image_std`; None without values."""
 
     positions: float | None
     images: float | None
 
 
 def spread_of(rows: pd.DataFrame, maps: OfTrials) -> Spread:
-    """Of these trials; rows of earlier versions lack the columns, and are measured by the maps that they stored."""
+    """The spread in these trials; rows of earlier versions lack the columns and are measured by their stored maps."""
     if rows[POSITIONS].notna().any():
         return Spread(_mean(rows[POSITIONS]), _mean(rows[IMAGES]))
     found = maps(list(rows["trial_id"]))
@@ -34,7 +34,7 @@ def spread_of(rows: pd.DataFrame, maps: OfTrials) -> Spread:
 
 
 def _layer(maps: pd.DataFrame) -> tuple[float, float]:
-    """Of one layer of one trial: as results.schema defines both, over the images whose maps were stored."""
+    """The spread in one layer of one trial, as defined in results.schema, over the images with stored maps."""
     planes = _planes(maps)  # (images, banks, positions)
     over_images = float(planes.std(axis=0).mean()) if len(planes) > 1 else math.nan
     return float(planes.std(axis=2).mean()), over_images

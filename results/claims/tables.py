@@ -1,4 +1,4 @@
-"""The tables that verdicts are made from: rows of the grid and of the length check, and what lies beside them."""
+"""The tables behind verdicts: rows of the grid and of the length check, and companion tables."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ COLUMNS = (
 )  # fmt: skip
 
 OfTrials = Callable[[Sequence[str]], pd.DataFrame]
-"""Trial ids to their rows of a table."""
+"""Maps trial ids to their rows of a table."""
 
 
 def _none(_: Sequence[str]) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def _none(_: Sequence[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Tables:
-    """What a study's rows, with COLUMNS, and the tables beside them say."""
+    """A study's rows, with COLUMNS, and its companion tables."""
 
     rows: pd.DataFrame
     """Of the grid."""
@@ -36,19 +36,19 @@ class Tables:
     maps: OfTrials = _none
     """The weights table."""
     correct: OfTrials = _none
-    """The table of test images that were classified right."""
+    """The table of correctly classified test images."""
     read_datasets: Callable[[], Mapping[str, DatasetSummary]] = dict
     is_whole: bool = True
     """Whether each planned trial of the grid has its row."""
 
     @cached_property
     def datasets(self) -> Mapping[str, DatasetSummary]:
-        """What is noted of the data sets, by title."""
+        """The recorded summaries of the data sets, by title."""
         return self.read_datasets()
 
     @staticmethod
     def of(store: Store, profile: str | None = None, metrics: Sequence[str] = ()) -> "Tables":
-        """Those of a profile's plan (None: of the plan written last), with these metrics of plugins as columns."""
+        """The tables of a profile's plan (None: the plan written last), with these plugin metrics as columns."""
         rows = store.with_metrics(store.planned_trials(profile, COLUMNS), metrics)
         shorter = rows[:0]
         if store.plan(profile, Stage.LENGTH):
@@ -59,5 +59,5 @@ class Tables:
 
     @staticmethod
     def of_rows(rows: pd.DataFrame, maps: OfTrials = _none) -> "Tables":
-        """Rows alone."""
+        """Tables with rows only."""
         return Tables(rows, rows[:0], maps)

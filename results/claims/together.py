@@ -10,20 +10,20 @@ from lrlc.results.claims.verdicts import Finding, Judged, overall
 from lrlc.results.store import Store
 
 TALK = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
-"""Names of the claims that are the talk's statements; docs/claims.md says what each of them states."""
+"""Names of the claims that are the talk's statements; docs/claims.md explains each of them."""
 
 
 def judge(store: Store, profile: str | None = None) -> list[Judged]:
-    """The claims of a profile's study (None: the one run last), in its order; none where it names none."""
+    """The claims of a profile's study (None: the one run last), in its order; empty if it makes none."""
     return _judged(findings(_asked(store, profile)))
 
 
 def judge_together(
     stores: Iterable[Store], profile: str | None = None, only: Collection[str] = ()
 ) -> list[Judged]:
-    """The claims of several studies, by name, the talk's first; `only` leaves all others out.
+    """The claims of several studies, by name, the talk's first; `only` selects some of them.
 
-    Studies without claims, or without this profile, are passed over.
+    Studies without claims, or without this profile, are skipped.
     """
     found = findings([asked for store in stores for asked in _asked(store, profile, only)])
     order = sorted(_judged(found), key=lambda claim: claim.name)
@@ -44,7 +44,7 @@ def _asked(store: Store, profile: str | None, only: Collection[str] = ()) -> lis
 
 
 def findings(studies: Sequence[tuple[Asked, Tables]]) -> list[tuple[Question, Finding]]:
-    """Every question of these studies' claims and what was found, corrected together."""
+    """Every question of these studies' claims with its finding, corrected together."""
     cases = [
         Case(question, asked, tables) for asked, tables in studies for question in questions(asked, tables)
     ]

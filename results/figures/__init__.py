@@ -1,8 +1,8 @@
-"""Every figure, by name, each drawn from the tables alone. A new one is a file here and a line in FIGURES.
+"""All figures by name, drawn from the tables alone. A new one is a file here and a line in FIGURES.
 
 A figure's module offers CAPTION, a sentence or two for the reader, and `draw(selection)`, which returns a
 matplotlib Figure or raises NothingToDraw with the reason. The same rows give the same bytes. It may name the
-columns of trials it needs in TRIAL_COLUMNS; it then is given those alone, which very large studies need.
+columns of trials it needs in TRIAL_COLUMNS; it then gets only those, which very large studies need.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ FIGURES: Mapping[str, str] = {
 
 
 def figure_names() -> tuple[str, ...]:
-    """All that can be drawn: ours, and then what plugins have registered."""
+    """The names of all figures: ours, then those registered by plugins."""
     return (*FIGURES, *(name for name in OWN if name not in FIGURES))
 
 

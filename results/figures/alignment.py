@@ -1,6 +1,6 @@
-"""What relaxing invariance gains against what images' positions mean, across data sets and along shifts of each.
+"""The gain from relaxing invariance against the meaning of positions, across data sets and along shifts of each.
 
-Two measures of it: how aligned the images are, and the value of position, which knows the labels.
+There are two measures: the alignment of the images, and the value of position, which uses the labels.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

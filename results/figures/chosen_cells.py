@@ -1,4 +1,4 @@
-"""The cells that a user asks a figure to draw: by a pattern on their names, or by their settings."""
+"""Selection of the cells to draw, by a pattern for their names or by their settings."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Is local connectivity of low rank? Accuracy of trained local layers after truncation, and the energy of each rank."""
+"""Is local connectivity low-rank? Accuracy of trained local layers after truncation, and the energy of each rank."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Gains over convolution along a dial of settings, for the figures that draw them."""
+"""Gains over convolution as a setting varies, for the figures that draw them."""
 
 from collections.abc import Sequence
 

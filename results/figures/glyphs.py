@@ -1,6 +1,6 @@
-"""Letters that the figures' font lacks, as text that it has: a data set or a kind may be called anything.
+"""Replace characters missing from the figures' font, as data sets and kinds may have any name.
 
-A font of the machine is no way out: the same rows would give other bytes elsewhere.
+Using the machine's fonts is not an option, as the same rows would give other bytes elsewhere.
 """
 
 import unicodedata
@@ -16,17 +16,17 @@ FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 SYMBOL = "So"
 """Unicode's category of emoji and the like, which have a name that says what they show."""
 VARIES = ("Cf", "Mn", "Me")
-"""Those of what only joins or varies other letters."""
+"""Unicode categories of characters that only join or modify others."""
 
 
 @lru_cache(maxsize=4096)
 def drawable(text: str) -> str:
-    r"""'数 🚀' as '\u6570 [rocket]'; what only varies other letters is left out."""
+    r"""'数 🚀' as '\u6570 [rocket]'; modifying characters are left out."""
     return text if text.isascii() else "".join(map(_drawable, text))
 
 
 def replace_undrawable(figure: Figure) -> None:
-    """Replace what the font lacks in every text of a figure, names beside ticks included."""
+    """Replace missing characters in all texts of a figure, including tick labels."""
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         text.set_text(drawable(text.get_text()))

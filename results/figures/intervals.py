@@ -1,4 +1,4 @@
-"""Limits of axes, and intervals drawn inside them: what is cut ends in an arrowhead."""
+"""Limits of axes, and intervals drawn inside them, with arrowheads where they are cut."""
 
 from collections.abc import Iterable, Sequence
 from math import inf, isnan
@@ -13,7 +13,7 @@ from matplotlib.transforms import Transform
 from lrlc.results.statistics import Summary
 
 PERCENT = (0.0, 100.0)
-"""What an accuracy can be."""
+"""The range of accuracies."""
 MARGIN = 0.06
 """Of the span of an axis, free at either end."""
 

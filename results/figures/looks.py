@@ -1,7 +1,7 @@
-"""Colours, markers and strokes: one for each layer kind and placement, told apart without colour too.
+"""Colours, markers and strokes for layer kinds and placements, which are distinguishable without colour.
 
-Built-in kinds look the same in every figure of every study. Kinds from plug-ins and placements of other networks get
-the next free look; `known` hands these out in one order, so that all figures of a study agree.
+Built-in kinds look the same in every figure of every study. Kinds from plugins and placements of other networks get
+the next free look; `known` assigns these in one order, so that all figures of a study agree.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -69,7 +69,7 @@ MORE_STROKES: tuple[Stroke, ...] = ("-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1,
 
 @dataclass(frozen=True)
 class _Given:
-    """The looks of one drawing."""
+    """The looks used in one drawing."""
 
     kinds: dict[str, Look]
     placements: dict[str, Look]

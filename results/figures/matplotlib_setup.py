@@ -1,4 +1,4 @@
-"""matplotlib as every figure uses it: no window, and nothing of what the user's own settings say."""
+"""matplotlib's setup for all figures: no window, and independent of the user's settings."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Figures that plugins draw, by name."""
+"""Figures from plugins, by name."""
 
 import traceback
 from collections.abc import Callable, Sequence

@@ -89,7 +89,7 @@ def _clouds(trials: pd.DataFrame) -> list[_Cloud]:
     if not clouds:
         raise NothingToDraw("no data set has more than one finished configuration")
     if len(clouds) > MOST_PANELS:
-        raise NothingToDraw(f"it would take {len(clouds)} panels; {MOST_PANELS} are the most")
+        raise NothingToDraw(f"it needs {len(clouds)} panels; the maximum is {MOST_PANELS}")
     return clouds
 
 

@@ -51,7 +51,7 @@ def draw(selection: Selection) -> Figure:
     if not maps:
         raise NothingToDraw("no layer with a rank has two placements and two ranks beside a convolution")
     if len(maps) > MOST_MAPS:
-        raise NothingToDraw(f"it would take {len(maps)} heat maps; {MOST_MAPS} are the most")
+        raise NothingToDraw(f"it needs {len(maps)} heat maps; the maximum is {MOST_MAPS}")
     tallest = max(len(drawn.placements) for drawn in maps)
     figure, axes = style.grid(len(maps), panel_height=1.0 + 0.3 * tallest, columns=2)
     furthest = max(abs(each.mean) for drawn in maps for each in drawn.found.values())

@@ -59,7 +59,7 @@ def draw(selection: Selection) -> Figure:
             "no data set has gains over convolution at two numbers of training images or epochs"
         )
     if len(dials) > MOST_PANELS:
-        raise NothingToDraw(f"it would take {len(dials)} panels; {MOST_PANELS} are the most")
+        raise NothingToDraw(f"it needs {len(dials)} panels; the maximum is {MOST_PANELS}")
     figure, pairs = style.stacked(len(dials), heights=(1.8, 1.8))
     for number, (dial, (above, below)) in enumerate(zip(dials, pairs, strict=True)):
         below.sharex(above)

@@ -1,4 +1,4 @@
-"""A search as it went: each objective of each suggestion, and the best so far."""
+"""The course of a search: each objective of each suggestion, and the best so far."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def _histories(trials: pd.DataFrame, objectives: Sequence[Objective]) -> list[_H
     if not histories:
         raise NothingToDraw("no suggestion of the search has finished")
     if len(histories) > MOST_PANELS:
-        raise NothingToDraw(f"it would take {len(histories)} panels; {MOST_PANELS} are the most")
+        raise NothingToDraw(f"it needs {len(histories)} panels; the maximum is {MOST_PANELS}")
     return histories
 
 

@@ -1,4 +1,4 @@
-"""What a figure is given to draw: rows of trials, and their curves and weight maps on demand."""
+"""The data for a figure: rows of trials, and their curves and weight maps on demand."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from lrlc.results.store import Store
 from lrlc.results.tuning import Tuned
 
 PANEL = ("dataset", "network", *TRAINING_SETTINGS)
-"""What has to be equal for two layers to be comparable: one panel of a figure holds one combination."""
+"""Columns that must be equal for two layers to be comparable; each panel shows one combination."""
 
 Objective = tuple[str, str]
 """A column of trials and 'maximize' or 'minimize'."""
@@ -56,7 +56,7 @@ def _no_rows(table: str, trial_ids: Collection[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows that a figure speaks of."""
+    """The rows for a figure."""
 
     read_trials: Callable[[Collection[str] | None], pd.DataFrame]
     """Their trials, with these columns (None: with all)."""
@@ -67,11 +67,11 @@ class Selection:
     measurements: Callable[[str, Collection[str]], pd.DataFrame] = _no_rows
     """What else was measured of trials: the rows that a table (`spectra`, `shifts`, ...) has of these trial ids."""
     read_datasets: Callable[[], Mapping[str, DatasetSummary]] = dict
-    """What is noted of the data sets, by title."""
+    """The recorded summaries of the data sets, by title."""
     importance: Sequence[Importance] = ()
     """Of a search, how much its parameters mattered, by objective."""
     tuning: Sequence[Tuned] = ()
-    """What pilots chose, for each group of cells."""
+    """The choices of pilots, for each group of cells."""
     objectives: Sequence[Objective] = ()
     """What its search asks for; () where there is none, or it is not known."""
 
@@ -90,7 +90,7 @@ class Selection:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """The rows of trials, read when they are first asked for."""
+        """The rows of trials, read on first use."""
         return self.read_trials(None)
 
     @cached_property
@@ -100,7 +100,7 @@ class Selection:
         return {*map(str, trained), *(each.kind for each in self.tuning)}
 
     def with_columns(self, columns: Collection[str]) -> "Selection":
-        """The same rows with these columns of trials alone: of a million rows all columns take gigabytes."""
+        """The same rows with only these columns of trials, as all columns of a million rows take gigabytes."""
         return replace(self, read_trials=lambda _: self.read_trials(columns))
 
     @staticmethod
@@ -197,7 +197,7 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
             found.append(Panel(str(dataset), ", ".join(varied), part))
     finished = [panel for panel in found if (panel.rows["status"] == TrialStatus.FINISHED).any()]
     if len(finished) > MOST_PANELS:
-        raise NothingToDraw(f"it would take {len(finished)} panels; {MOST_PANELS} are the most")
+        raise NothingToDraw(f"it needs {len(finished)} panels; the maximum is {MOST_PANELS}")
     return finished
 
 

@@ -1,4 +1,4 @@
-"""What moving the test images does to a trained network, and which of its layers move along."""
+"""The effect of shifting the test images on a trained network, and the equivariance errors of its layers."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How all figures look: one column or a page wide, no higher than a page, with a title over every panel."""
+"""The style of all figures: one column or a page wide, no higher than a page, with a title over every panel."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager

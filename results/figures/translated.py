@@ -1,4 +1,4 @@
-"""Gain over convolution as the images are translated, and what convolution itself then reaches."""
+"""Gain over convolution as the images are translated, and the accuracy of convolution itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

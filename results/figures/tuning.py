@@ -1,4 +1,4 @@
-"""What pilots chose from: validation accuracy against the setting that was tried, by kind."""
+"""The alternatives of pilots: validation accuracy against the setting tried, by kind."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def _panels(tuning: Sequence[Tuned]) -> dict[tuple[str, str, str], list[_Slice]]
             stroke = STROKES[sum(other.tuned.kind == each.kind for other in slices) % len(STROKES)]
             slices.append(_Slice(_name(each, detail), stroke, each, _along(each, axis)))
     if len(found) > MOST_PANELS:
-        raise NothingToDraw(f"it would take {len(found)} panels; {MOST_PANELS} are the most")
+        raise NothingToDraw(f"it needs {len(found)} panels; the maximum is {MOST_PANELS}")
     return found
 
 

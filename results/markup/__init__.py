@@ -1,1 +1,1 @@
-"""A page as data (content), and what makes HTML or Markdown of it (html, markdown)."""
+"""A page as data (content), and its rendering as HTML or Markdown (html, markdown)."""

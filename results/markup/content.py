@@ -1,4 +1,4 @@
-"""What a page says, as data: `html` and `markdown` make the same page of it. Every text here is plain text."""
+"""The content of a page, as data, which `html` and `markdown` render alike. All texts here are plain text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,28 +19,28 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many of what: (45, 'finished')."""
+    """A count with its label: (45, 'finished')."""
 
     entries: Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True)
 class Definitions:
-    """What a term stands for, in order."""
+    """Definitions of terms, in order."""
 
     entries: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Lines to type."""
+    """Commands to type."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Folded:
-    """A long text as it stands, behind its title."""
+    """A long text, collapsed under its title."""
 
     title: str
     text: str
@@ -48,7 +48,7 @@ class Folded:
 
 @dataclass(frozen=True)
 class Cell:
-    """A table's cell; `value` is what a column of numbers is sorted by, `mark` names a look: 'supported'."""
+    """A table's cell; `value` is the sort key in a column of numbers, `mark` names a style: 'supported'."""
 
     text: str
     value: float | None = None
@@ -57,8 +57,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """`numbers` stand to the right and sort by value; `estimates` are numbers with their interval, a `long` text is
-    broken into lines."""
+    """`numbers` are right-aligned and sorted by value; `estimates` are numbers with their interval; a `long` text is
+    wrapped."""
 
     name: str
     kind: Literal["words", "numbers", "estimates", "long"] = "words"
@@ -70,7 +70,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`caption` names the table, `note` says how to read it; each row has a cell for each column."""
+    """`caption` names the table, `note` explains how to read it; each row has a cell for each column."""
 
     caption: str
     columns: Sequence[Column]
@@ -80,7 +80,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """An image's bytes: an SVG or a PNG, as `format` says. `name` would do as a file's."""
+    """An image's bytes: an SVG or a PNG, depending on `format`. `name` is usable as a file name."""
 
     name: str
     caption: str
@@ -99,23 +99,23 @@ Block = Text | Bullets | Counts | Definitions | Commands | Folded | Table | Figu
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page under its heading, which no other section has."""
+    """A part of the page under a unique heading."""
 
     heading: str
     blocks: Sequence[Block]
 
     @property
     def anchor(self) -> str:
-        """As Markdown's readers make it of the heading: 'What was asked' is 'what-was-asked'."""
+        """The anchor that Markdown renderers derive from the heading: 'What was asked' gives 'what-was-asked'."""
         kept = "".join(letter for letter in self.heading.lower() if letter.isalnum() or letter in " -")
         return kept.replace(" ", "-")
 
 
 @dataclass(frozen=True)
 class Page:
-    """`question`, in one sentence `answer`, and `effect` in numbers are for who reads no further.
+    """`question`, `answer` (one sentence) and `effect` (numbers) summarise the page.
 
-    `facts` stand below them.
+    `facts` are shown below them.
     """
 
     title: str

@@ -1,6 +1,6 @@
-"""A page as one HTML file that loads nothing; every text that goes in is escaped here.
+"""A page as one HTML file that loads nothing; all text is escaped here.
 
-It reads whole without scripts. Its one script, which the page's policy names by its hash, sorts and filters tables.
+It is readable without scripts. Its one script, allowed by its hash in the page's policy, sorts and filters tables.
 """
 
 import base64
@@ -31,15 +31,15 @@ from lrlc.results.markup.content import (
 HERE = Path(__file__).parent
 MIME = {"svg": "image/svg+xml", "png": "image/png"}
 CUE = '<p class="cue" aria-hidden="true">Scroll sideways for the rest →</p>'
-"""Stands below what may be wider than the screen, and is seen where it is."""
+"""Placed below content that may be wider than the screen; shown only if it is."""
 WIDE_LETTERS = 30
-"""Of a name: one that is longer takes several lines, however few words it has."""
+"""Maximum length of a name; longer ones are wrapped, even within words."""
 SCREEN_SCALE = 1.33
-"""A figure is shown a third larger than on paper."""
+"""Figures are shown a third larger than on paper."""
 
 
 def to_html(page: Page) -> str:
-    """The whole file; the same page gives the same text."""
+    """The whole file; deterministic for a given page."""
     script = (HERE / "tables.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     numbers = count(1)
@@ -92,7 +92,7 @@ def _block(block: Block, numbers: Iterator[int]) -> str:
 
 
 def _table(table: Table, name: str) -> str:
-    """A table in a box that scrolls sideways where it does not fit; the keyboard reaches the box too."""
+    """A table in a box that scrolls sideways if it does not fit, also with the keyboard."""
     head = "".join(f'<th scope="col"{_look(column)}>{escape(column.name)}</th>' for column in table.columns)
     body = "\n".join("<tr>" + "".join(map(_cell, table.columns, row)) + "</tr>" for row in table.rows)
     note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
@@ -116,7 +116,7 @@ def _look(column: Column, more: str = "") -> str:
 
 
 def _figure(figure: Figure) -> str:
-    """An image inside the page; as an image an SVG can run nothing, and its ids meet no others."""
+    """An image embedded in the page; as an image, an SVG cannot run scripts and its ids cannot clash."""
     size = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', figure.image)
     width = f' width="{float(size[1]) * 96 / 72 * SCREEN_SCALE:.0f}"' if size else ""
     data = base64.b64encode(figure.image).decode()

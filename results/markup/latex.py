@@ -1,4 +1,4 @@
-r"""Tables as LaTeX for papers, in booktabs' style; what they need is \usepackage{booktabs}."""
+r"""Tables as LaTeX for papers, in booktabs style; they need \usepackage{booktabs}."""
 
 import re
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class LatexTable:
 
 
 def escaped(text: str) -> str:
-    """The text on one line, so that no letter of it means anything to LaTeX."""
+    """The text on one line, with LaTeX's special characters escaped."""
     return "".join(_ESCAPED.get(letter, letter) for letter in " ".join(text.split()))
 
 
@@ -48,7 +48,7 @@ def bold(latex: str) -> str:
 
 
 def to_latex(tables: Sequence[LatexTable], head: str) -> str:
-    r"""The tables as floats for \input, below `head` as a comment."""
+    r"""The tables as floats for \input, after `head` as a comment."""
     comment = f"% {' '.join(head.split())}\n% In the preamble: \\usepackage{{booktabs}}\n"
     return "\n".join([comment, *map(_table, tables)])
 

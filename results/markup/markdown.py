@@ -1,4 +1,4 @@
-"""A page as Markdown with pipe tables, which GitHub, pandoc and editors read; figures are files beside it."""
+"""A page as Markdown with pipe tables, as supported by GitHub, pandoc and editors; figures are separate files."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,14 +18,14 @@ from lrlc.results.markup.content import (
 
 _MEANS_SOMETHING = re.compile(
     r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])"
-    r"|^[-+](?=[-+\s]|$)|^=(?=[=\s]|$)|^#(?=[#\s]|$)"  # a list, a rule or a heading: '+0.27' is none of them
+    r"|^[-+](?=[-+\s]|$)|^=(?=[=\s]|$)|^#(?=[#\s]|$)"  # a list, a rule or a heading, but not '+0.27'
 )
 _NUMBERS_A_LIST = re.compile(r"^(\d+)([.)])(?=\s|$)")
 """'1. x', but not '0.27'."""
 
 
 def to_markdown(page: Page, folder: str) -> tuple[str, Mapping[str, bytes]]:
-    """The text, and the images that it shows by their path relative to it, which begins with `folder`."""
+    """The text, and its images by their relative path, which begins with `folder`."""
     figures = [block for part in page.sections for block in part.blocks if isinstance(block, Figure)]
     links = [f"- [{_plain(part.heading)}](#{part.anchor})" for part in page.sections]
     pieces = [f"# {_plain(page.title)}", _block(Text(page.question), folder), f"**{_plain(page.answer)}**"]
@@ -60,7 +60,7 @@ def _block(block: Block, folder: str) -> str:
 
 
 def _table(table: Table) -> str:
-    """Pipe tables have no caption: it stands above, as a heading, and the note below."""
+    """Pipe tables have no caption, so it is a heading above, with the note below."""
     names = [_plain(column.name) for column in table.columns]
     rules = ["---:" if column.is_numeric else "---" for column in table.columns]
     rows = [[_plain(cell.text) for cell in row] for row in table.rows]
@@ -75,13 +75,13 @@ def _path(figure: Figure, folder: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """On one line, and so that no letter means anything to Markdown."""
+    """The text on one line, with Markdown's special characters escaped."""
     line = " ".join(text.split())
     return _NUMBERS_A_LIST.sub(r"\1\\\2", _MEANS_SOMETHING.sub(r"\\\g<0>", line))
 
 
 def _fenced(text: str) -> str:
-    """In a fence longer than any run of backticks within."""
+    """A fenced block, with a fence longer than any run of backticks in it."""
     longest = max((len(run) for run in _runs(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"

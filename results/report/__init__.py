@@ -1,6 +1,6 @@
-"""A study's report, made from the tables alone: what was asked, what came out, and how far to trust it.
+"""A study's report, made from the tables alone: its question, its results, and how reliable they are.
 
-The same tables give the same bytes, as one HTML page or as Markdown with its figures beside it.
+The same tables give the same bytes, as one HTML page or as Markdown with separate figures.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ __all__ = ["Format", "write_report"]
 
 
 class Format(StrEnum):
-    """How a report is written."""
+    """The format of a report."""
 
     HTML = "html"
-    """One file that needs nothing beside it: report.html."""
+    """One self-contained file: report.html."""
     MARKDOWN = "markdown"
-    """report.md, and its figures as PNG in a folder report_files beside it."""
+    """report.md, with its figures as PNG in a folder report_files beside it."""
     LATEX = "latex"
-    """The tables alone, to be input in a paper: tables.tex."""
+    """Only the tables, for inclusion in a paper: tables.tex."""
 
     @staticmethod
     def named(name: str) -> "Format":
-        """Raises StoreError for a format that there is not."""
+        """Raises StoreError for an unknown format."""
         if name not in (known := [str(form) for form in Format]):
             raise StoreError(f"cannot write a report as {name!r}; known: {', '.join(known)}")
         return Format(name)
@@ -72,7 +72,7 @@ def _tables(store: Store, profile: str | None, verdicts: Sequence[Judged]) -> st
 
 
 def _write_text(path: Path, text: str) -> None:
-    """Free of what a terminal obeys: a Markdown report is looked at there, and errors come from anywhere."""
+    """Remove terminal control characters: a Markdown report is read in terminals, and errors may contain anything."""
     _write(path, printable(text).encode())
 
 

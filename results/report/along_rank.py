@@ -1,4 +1,4 @@
-"""What rank does within a data set, and whether a layer's gain depends on the data set."""
+"""The effect of rank within a data set, and whether a layer's gain depends on the data set."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ GAINS_NOTE = (
 
 
 def section(rows: pd.DataFrame) -> list[Section]:
-    """One section; none where no layer has two ranks and no two data sets share a layer."""
+    """One section; none if no layer has two ranks and no two data sets share a layer."""
     try:
         found = panels(rows)
     except NothingToDraw:
@@ -72,7 +72,7 @@ def section(rows: pd.DataFrame) -> list[Section]:
 
 
 def _layers(found: Sequence[Panel]) -> Iterator[tuple[str, str]]:
-    """Kind and placement of every ranked layer, as they first occur."""
+    """Kind and placement of every ranked layer, in order of first occurrence."""
     ranked = pd.concat([panel.rows for panel in found])
     ranked = ranked[ranked["rank"].notna() & (ranked["status"] == TrialStatus.FINISHED)]
     for kind, placement in ranked[["kind", "placement"]].drop_duplicates().itertuples(index=False):
@@ -120,7 +120,7 @@ def _noise(rows: pd.DataFrame) -> float:
 
 
 def _across(found: Sequence[Panel]) -> list[list[Cell]]:
-    """Panels that were trained alike, two data sets at a time."""
+    """Pairs of panels that were trained alike, on two data sets."""
     compared = []
     for kind, placement in _layers(found):
         gains = {panel.dataset: _gains(panel.rows, kind, placement) for panel in found if not panel.detail}

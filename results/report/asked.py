@@ -1,4 +1,4 @@
-"""What a study asked: its data, the layers that it compares and how they were trained."""
+"""A study's question: its data, the layers that it compares and how they were trained."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -28,7 +28,7 @@ MEASURED = (*TRAINING_SETTINGS, "validation_images", "test_images")
 
 
 def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
-    """The study's settings as it was run, and what its rows say of the training."""
+    """The study's settings as run, and the training as recorded in its rows."""
     study = record.study
     entries = {
         "study": study.name,
@@ -56,7 +56,7 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
 
 
 def _measured(rows: pd.DataFrame) -> dict[str, str]:
-    """By term the values that the rows have; of a setting that none of them has nothing is said."""
+    """The values in the rows by term; settings that no row has are left out."""
     found = {}
     for name in MEASURED:
         values = rows[name]
@@ -76,12 +76,12 @@ def _value(name: str, value: object) -> object:
 
 
 def _measured_name(name: str) -> str:
-    """'training images', as all tables say."""
+    """'training images', as in all tables."""
     return SETTING_NAMES.get(name, name.replace("train_", "training ").replace("_", " "))
 
 
 def _grid(blocks: Iterable[Mapping[str, Any]]) -> Table:
-    """A row for each block of the grid; its cells are all combinations of what stands there."""
+    """A row for each block of the grid; its cells are all combinations of the values."""
     found = list(blocks)
     axes = list(dict.fromkeys(axis for block in found for axis in block))
     columns = [Column(_axis_name(axis), "long") for axis in axes]
@@ -111,7 +111,7 @@ def _values(axis: str, values: Iterable[object]) -> list[str]:
 
 
 def _placement(value: object) -> str:
-    """As trials name it: [1, 2] is one placement, '1+2'; [[1], [2]] are two."""
+    """Placements as in trials: [1, 2] is one placement, '1+2'; [[1], [2]] are two."""
     if not isinstance(value, list):
         return str(value)
     if any(isinstance(one, list) or one in ("all", "subsets") for one in value):
@@ -120,7 +120,7 @@ def _placement(value: object) -> str:
 
 
 def _in_block(given: object) -> str:
-    """A data set as a block of the grid names it."""
+    """A data set as named in a block of the grid."""
     return (
         _dataset(DatasetSpec.model_validate(given))
         if isinstance(given, Mapping)

@@ -1,4 +1,4 @@
-"""Between kinds: each against convolution, and against a wide convolution of as many parameters, claimed or not."""
+"""Kinds compared: each against convolution, and against a wide convolution with as many parameters, claimed or not."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ HOW_TO_READ = (
 
 
 def compared(study: Study, tables: Tables) -> list[Finding]:
-    """Kind against kind; nothing of one seed, where a search chose, or where no kind is trained like a convolution."""
+    """Findings of kind against kind; none for one seed, after a search, or if no kind is trained like a convolution."""
     if study.search or len(study.seeds) < 2 or tables.rows.empty:
         return []
     asked = _asked(study, tables.rows)
@@ -40,7 +40,7 @@ def compared(study: Study, tables: Tables) -> list[Finding]:
 
 
 def section(told: Sequence[Finding], *, is_explained: bool) -> list[Section]:
-    """One section, or none without findings; `is_explained` if the page has said how to read such a table."""
+    """One section, or none without findings; `is_explained` if the page already explains such tables."""
     if not told:
         return []
     table = evidence("Kind against kind", told, _outcome)
@@ -53,14 +53,14 @@ def section(told: Sequence[Finding], *, is_explained: bool) -> list[Section]:
 
 
 def _asked(study: Study, rows: pd.DataFrame) -> Asked:
-    """The comparisons, at the first look's seeds, which every cell has: later looks add some to undecided claims."""
+    """The comparisons, at the first look's seeds, which every cell has; later looks only extend undecided claims."""
     asked = Asked.of(study)
     first_look = Decision(alpha=asked.decision.alpha, looks=asked.looks[:1])
     return replace(asked, claims=tuple(_claims(rows)), decision=first_look)
 
 
 def _claims(rows: pd.DataFrame) -> Iterator[Difference]:
-    """A difference for each kind on each data set, its margin the test set's noise there."""
+    """A difference for each kind on each data set, with the test set's noise as its margin."""
     finished = rows[rows["status"] == TrialStatus.FINISHED]
     for title, of_title in finished.groupby("dataset", sort=False):
         kinds = set(of_title["kind"])
@@ -77,7 +77,7 @@ def _claims(rows: pd.DataFrame) -> Iterator[Difference]:
 
 
 def _ranks(rows: pd.DataFrame, kind: str) -> list[int]:
-    """A kind's ranks over 1, which is a convolution by another name; none where it has no others."""
+    """A kind's ranks over 1, as rank 1 is equivalent to a convolution; none if it has no others."""
     return sorted({int(rank) for rank in rows.loc[rows["kind"] == kind, "rank"].dropna() if rank > 1})
 
 
@@ -89,7 +89,7 @@ def _noise(finished: pd.DataFrame) -> float | None:
 
 
 def _outcome(finding: Finding) -> Cell:
-    """Supported and contradicted, in the words of a comparison."""
+    """The verdicts supported and contradicted, in terms of a comparison."""
     if finding.verdict == Verdict.SUPPORTED:
         return Cell("better", mark="supported")
     if finding.verdict == Verdict.CONTRADICTED:

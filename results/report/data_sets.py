@@ -1,4 +1,4 @@
-"""What the data sets are like before any network is trained: alignment, a linear classifier, the value of position."""
+"""Properties of the data sets before training any network: alignment, a linear classifier, the value of position."""
 
 from collections.abc import Iterator
 
@@ -31,7 +31,7 @@ HOW_TO_READ = (
 
 
 def section(selection: Selection) -> list[Section]:
-    """One section; none where the study's runs noted nothing of its data sets."""
+    """One section; none if the study's runs recorded no summaries of its data sets."""
     lines = list(_lines(selection))
     if not lines:
         return []
@@ -43,7 +43,7 @@ def section(selection: Selection) -> list[Section]:
 
 
 def _lines(selection: Selection) -> Iterator[list[Cell]]:
-    """One for each subset that trials trained and tested on, data sets in the order of the rows."""
+    """One line for each subset that trials used, with data sets in the order of the rows."""
     rows = selection.trials.dropna(subset=["train_images", "test_images"])
     for dataset, of_dataset in rows.groupby("dataset", sort=False, observed=True):
         if (noted := selection.datasets.get(str(dataset))) is None:
@@ -78,7 +78,7 @@ def _hundredfold(fraction: float | None) -> float | None:
 
 
 def _fitted(baseline: Baseline) -> Cell:
-    """Said where a limit kept images from one of the two."""
+    """The numbers of images, if a limit left some out for one of the two."""
     if min(baseline.linear_images, baseline.probe_images) == baseline.train_images:
         return words("")
     return Cell(f"{baseline.linear_images:,} / {baseline.probe_images:,}", baseline.linear_images)

@@ -15,7 +15,7 @@ _TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def section(rows: pd.DataFrame, missing: int) -> Section:
-    """Each such trial with the line of its error that says what was wrong; the whole error is folded away."""
+    """Each such trial with the most informative line of its error; the whole error is collapsed."""
     bad = rows[rows["status"].isin([str(status) for status in (TrialStatus.DIVERGED, *BROKEN)])]
     lines, whole = [], []
     for row in bad.head(MOST).to_dict("records"):

@@ -1,4 +1,4 @@
-"""Every figure that the rows allow, and why the others are missing."""
+"""Every figure that the rows allow, and the reasons for missing ones."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What the layers and networks are, for a reader who meets them for the first time."""
+"""Descriptions of the layers and networks, for readers new to them."""
 
 from collections.abc import Iterable
 
@@ -31,7 +31,7 @@ NETWORKS = {
 
 
 def layers(kinds: Iterable[str]) -> dict[str, str]:
-    """What each of these kinds is, by the name that tables give it; kinds from plug-ins are left out."""
+    """Descriptions of these kinds, by their names in tables; kinds from plugins are left out."""
     asked = set(kinds)
     return {KIND_NAMES[kind]: meaning for kind, meaning in LAYERS.items() if kind in asked}
 

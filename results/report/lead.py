@@ -1,4 +1,4 @@
-"""The sentences that a reader meets first: how the claims ended, and the effect that the study is about."""
+"""The first sentences of a report: the verdicts on the claims, and the study's main effect."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from lrlc.results.report.verdicts import SYMBOLS
 from lrlc.results.statistics import possible
 
 MOST_PLACES = 4
-"""Data sets that are named; the others stand in the tables below."""
+"""Number of data sets that are named; the others are in the tables below."""
 
 
 def effects(judged: Sequence[Judged], compared: Sequence[Finding]) -> str:
-    """The first claim's effect on each data set with its interval; '' where no row tells.
+    """The first claim's effect on each data set with its interval; '' if there are no rows for it.
 
-    Of a study without claims it is that of `compared`, kind against kind: of the first low-rank layer, or else of the
-    first kind.
+    For a study without claims it is the effect in `compared`, kind against kind, of the first low-rank layer, or else
+    of the first kind.
     """
     claimed = [claim.findings for claim in judged if any(one.effect is not None for one in claim.findings)]
     if claimed:
@@ -48,7 +48,7 @@ def _told(findings: Sequence[Finding]) -> str:
 
 
 def _effect(finding: Finding, *, is_first: bool) -> str:
-    """'+0.24 on UTKFace (-0.12 to +0.59, undecided)': the unit and what the interval is stand with the first."""
+    """'+0.24 on UTKFace (-0.12 to +0.59, undecided)'; the first one also gives the unit and the kind of interval."""
     assert finding.effect is not None
     effect = possible(finding.effect, finding.unit)
     form = "+z.2f" if finding.unit == "points" else "+z.3g"

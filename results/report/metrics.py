@@ -1,4 +1,4 @@
-"""What plugins' metrics give: a table for each data set, a line for each cell."""
+"""Values of plugins' metrics: a table for each data set, a line for each cell."""
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ HOW_TO_READ = "Numbers that the study's plugins define, as means over seeds with
 
 
 def section(selection: Selection) -> list[Section]:
-    """One section, or none where no metric was measured."""
+    """One section, or none if no metric was measured."""
     found = selection.measurements("metrics", list(selection.trials["trial_id"]))
     if found.empty:
         return []

@@ -112,7 +112,7 @@ def _line(line: TableLine, best: bool) -> list[Cell]:
 
 
 def _noise(finished: pd.DataFrame) -> str:
-    """What the test images' own choice does, where all cells share one number of them."""
+    """The effect of the choice of test images, if all cells have the same number of them."""
     images = finished["test_images"].dropna().unique()
     if len(images) != 1:
         return ""

@@ -1,4 +1,4 @@
-"""Which parts a report has, and its head."""
+"""The sections of a report, and its head."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -35,7 +35,7 @@ def describe(
     judged: Sequence[Judged],
     image_format: Literal["svg", "png"],
 ) -> Page:
-    """All that the report says, for `results.markup` to write."""
+    """The content of the report, for `results.markup` to write."""
     selection = Selection.of(store, profile)
     record = store.study(profile) or _unrecorded(store, profile)
     rows = selection.trials
@@ -67,7 +67,7 @@ def describe(
 
 
 def _unrecorded(store: Store, profile: str | None) -> StudyRecord:
-    """For tables whose study was never noted; a folder's name need not be a study's."""
+    """The head for tables without a recorded study; a folder's name need not be a study's."""
     return StudyRecord(profile or DEFAULT_PROFILE, Study.model_construct(name=store.root.name), ())
 
 

@@ -35,7 +35,7 @@ ALWAYS = (0, 5)
 
 
 def paper_tables(store: Store, profile: str | None, judged: Sequence[Judged]) -> str:
-    """The tables of the rows of a profile's plan, as LaTeX; raises NothingToDraw where none has finished."""
+    """The tables of the rows of a profile's plan, as LaTeX; raises NothingToDraw if none has finished."""
     record = store.study(profile)
     decision = record.study.decision if record else Decision()
     name = record.study.name if record else store.root.name
@@ -65,11 +65,11 @@ def accuracies(table: CellTable, study: str, alpha: float) -> LatexTable:
 
 
 def best(of_cells: Sequence[pd.DataFrame], alpha: float) -> set[int]:
-    """Which cells have the highest mean test accuracy, or one that a paired test cannot tell from it.
+    """Which cells have the highest mean test accuracy, or one that a paired test does not distinguish from it.
 
-    The test is that of claims: the sign-flip test of differences with the same seed, two-sided, at `alpha` for each
-    cell. A cell that shares too few seeds with the best for the test to reach `alpha` is never marked beside it, and
-    where that is so of all others nothing is.
+    The test is that of claims: the two-sided sign-flip test of differences with the same seed, at `alpha` for each
+    cell. A cell that shares too few seeds with the best for the test to reach `alpha` is never marked, and if this
+    applies to all other cells, none is marked.
     """
     by_seed = [rows.set_index("seed")["test_accuracy"] for rows in of_cells]
     top = max(range(len(by_seed)), key=lambda at: float(by_seed[at].mean()), default=None)
@@ -121,13 +121,13 @@ def _line(line: TableLine, is_best: bool) -> list[str]:
 
 
 def _options(layer: dict[str, object]) -> str:
-    """', share rows' of a layer that is not as it comes."""
+    """', share rows' for a layer with non-default options."""
     said = options_name(str(layer["options"]))
     return f", {said}" if said else ""
 
 
 def _interval(summary: Summary | None, form: str, unit: str, is_best: bool = False) -> str:
-    """'98.64 [98.57, 98.71]', the mean in bold where it is the best; no interval at one seed."""
+    """'98.64 [98.57, 98.71]', with a bold mean if it is the best; no interval for one seed."""
     if summary is None or not summary.n:
         return ""
     cut = possible(summary, unit)

@@ -1,4 +1,4 @@
-"""Where the numbers come from, and the commands that make them again."""
+"""The origin of the numbers, and the commands that reproduce them."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ from lrlc.studies.lines import counted
 
 
 def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Section:
-    """Code, versions, machines, seeds, times and the digests of the data; parts that could not be read."""
+    """Code, versions, machines, seeds, times and the digests of the data; also unreadable parts."""
     if rows.empty:
         return Section("Provenance", [Text("No trial has a row yet.")])
     entries = {
@@ -34,7 +34,7 @@ def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Sec
 
 
 def again(rows: pd.DataFrame, record: StudyRecord) -> Section:
-    """The commands; with the commit to take, where all rows come from one that was clean."""
+    """The commands, with the commit to check out if all rows come from a single clean one."""
     name = record.file or record.study.name
     profile = [] if record.profile == DEFAULT_PROFILE else ["--profile", record.profile]
     lines = [
@@ -52,7 +52,7 @@ def again(rows: pd.DataFrame, record: StudyRecord) -> Section:
 
 
 def _other_stages(store: Store, profile: str | None) -> dict[str, str]:
-    """What was trained for the study and is not compared."""
+    """Trials of the study that are not compared."""
     named = {"pilots": Stage.TUNE, "trials of the length check": Stage.LENGTH}
     rows = {
         name: store.planned_trials(profile, ["total_seconds"], stage=stage) for name, stage in named.items()

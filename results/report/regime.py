@@ -1,4 +1,4 @@
-"""The regime: what each comparison's networks must show before it counts, condition by condition, with its numbers."""
+"""The regime: the conditions that each comparison's networks must meet before it counts, with their numbers."""
 
 from collections.abc import Sequence
 
@@ -34,7 +34,7 @@ ASKED = {LINEAR: "linear", LENGTH: "length", POSITIONS: "weights_std", IMAGES: "
 
 
 def sections(judged: Sequence[Judged], asked: Asked) -> list[Section]:
-    """One section; none where nothing is claimed."""
+    """One section; none if nothing is claimed."""
     if not judged:
         return []
     if asked.regime.is_any:

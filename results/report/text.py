@@ -1,4 +1,4 @@
-"""Numbers in words for a reader, each with what its column is sorted by."""
+"""Numbers formatted for a reader, each with the value its column is sorted by."""
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ def words(text: object) -> Cell:
 
 
 def number(value: float | None, form: str) -> Cell:
-    """'1,234.5' by a format, with a true minus sign; empty where there is none."""
+    """'1,234.5' in a given format, with a proper minus sign; empty without a number."""
     if value is None or math.isnan(value):
         return Cell("")
     return Cell(_signed(value, form), float(value))
 
 
 def estimate(summary: Summary | None, form: str, unit: str = "points") -> Cell:
-    """'98.64 (98.57 to 98.71)', the interval cut to what its unit allows; no interval at one seed."""
+    """'98.64 (98.57 to 98.71)', with the interval cut to the unit's range; no interval for one seed."""
     if summary is None or not summary.n:
         return Cell("")
     cut = possible(summary, unit)
@@ -41,14 +41,14 @@ def count(value: float) -> Cell:
 
 
 def chance(p: float | None) -> Cell:
-    """A p value to two digits; 'none' where there was no test."""
+    """A p value to two digits; 'none' if there was no test."""
     if p is None or math.isnan(p):
         return Cell("none")
     return Cell("< 0.001" if p < 0.001 else f"{p:.2g}", p)
 
 
 def several(values: "pd.Series[Any]", most: int = 12) -> str:
-    """The different values of a column, in order, the first `most` of them; 'unknown' where there is none."""
+    """The first `most` distinct values of a column, in order; 'unknown' if there are none."""
     known = [
         f"{value:.10g}" if isinstance(value, float) else str(value)
         for value in sorted(values.dropna().unique(), key=lambda value: (isinstance(value, str), value))

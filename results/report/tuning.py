@@ -1,4 +1,4 @@
-"""The settings that pilots chose for each kind, and where they should have been offered more."""
+"""The settings that pilots chose for each kind, and choices at the edge of the values tried."""
 
 import json
 import math
@@ -30,7 +30,7 @@ HOW_TO_READ = (
 
 
 def section(tuning: Sequence[Tuned]) -> list[Section]:
-    """The one section, or none where the study tunes nothing."""
+    """The one section, or none if the study tunes nothing."""
     if not tuning:
         return []
     lines = [_line(each, detail) for each, detail in zip(tuning, details(tuning), strict=True)]

@@ -1,4 +1,4 @@
-"""The verdicts first: each claim with its statement and how it ended, then the lines that were tested."""
+"""Verdicts: each claim with its statement and verdict, then a line for each test."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from lrlc.results.statistics import Summary, possible
 
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?", "out of regime": "–"}
 MARKS = {"out of regime": "regime"}
-"""Looks of cells that are not named as the verdict is."""
+"""Styles of cells whose names differ from the verdict's."""
 CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
 HOW_TO_READ = {
     "chosen": "of several ranks or places, the one that the first seeds chose on validation; the result is over the "
@@ -32,7 +32,7 @@ HOW_TO_READ = {
 
 
 def sections(judged: Sequence[Judged]) -> list[Section]:
-    """The one section, or none where the study names no claims."""
+    """The one section, or none if the study makes no claims."""
     if not judged:
         return []
     lines = [[words(claim.name), verdict_cell(claim.verdict), words(claim.says)] for claim in judged]
@@ -48,14 +48,14 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
 
 
 def how_to_read(tables: Sequence[Table]) -> list[Block]:
-    """What the columns of such tables mean."""
+    """The meaning of the columns of such tables."""
     names = [column.name for table in tables for column in table.columns]
     told = {term: text for term, text in HOW_TO_READ.items() if any(name.startswith(term) for name in names)}
     return [Text("How to read the evidence:"), Definitions(told)] if told else []
 
 
 def notes_of(findings: Sequence[Finding]) -> list[str]:
-    """'MNIST, CIFAR-10; LRLC minus conv: ...': what is said alike of several data sets is said once."""
+    """'MNIST, CIFAR-10; LRLC minus conv: ...': notes shared by several data sets are combined."""
     places: dict[tuple[str, str], list[str]] = {}
     for one in findings:
         for note in filter(None, (one.beside, one.note)):
@@ -64,7 +64,7 @@ def notes_of(findings: Sequence[Finding]) -> list[str]:
 
 
 def verdict_cell(verdict: str) -> Cell:
-    """Told apart by symbol, word and colour."""
+    """A verdict's cell, distinguished by symbol, word and colour."""
     return Cell(f"{SYMBOLS[verdict]} {verdict}", mark=MARKS.get(verdict, str(verdict)))
 
 
@@ -73,7 +73,7 @@ def _ending(finding: Finding) -> Cell:
 
 
 def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Finding], Cell]) -> Table:
-    """A line for each finding; a column that says nothing of them is left out."""
+    """A line for each finding; empty columns are left out."""
     units = {finding.unit for finding in findings}
     unit = "".join(f", {unit}" for unit in units if unit) if len(units) == 1 else ""
     columns = (
@@ -99,7 +99,7 @@ def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Findin
 
 
 def _interval(summary: Summary | None, form: str, unit: str) -> Cell:
-    """'+0.12 to +0.72', sorted by its middle."""
+    """'+0.12 to +0.72', sorted by its midpoint."""
     if summary is None or math.isnan(summary.low):
         return Cell("")
     cut = possible(summary, unit)
@@ -114,13 +114,13 @@ def _chosen(finding: Finding) -> str:
 
 
 def _seeds(finding: Finding) -> Cell:
-    """'6 (3 to 8)': how many report, and which."""
+    """'6 (3 to 8)': how many seeds report, and which."""
     named = seeds_name(finding.reporting)
     return Cell(f"{finding.seeds} ({named})" if named else str(finding.seeds), finding.seeds)
 
 
 def _line(finding: Finding, named: str) -> list[Cell]:
-    """The cells of what was tested; `named` is the unit where the headers do not name it."""
+    """The cells of a test; `named` is the unit if the headers do not name it."""
     form = "z.2f" if finding.unit == "points" else "z.3g"
     return [
         words(finding.where),

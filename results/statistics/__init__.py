@@ -1,7 +1,7 @@
 """Statistics of few seeds, as pure functions of arrays and frames.
 
 Groups of rows (groups), two kinds seed by seed (paired), a table of seeds x ranks (ranks), several data sets
-(interaction), one map (smoothness). What the tests say together is decided in results.claims.
+(interaction), one map (smoothness). results.claims combines the tests into verdicts.
 """
 
 from lrlc.results.statistics.groups import (

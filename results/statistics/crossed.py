@@ -1,8 +1,9 @@
 """Intervals over seeds and test images: both are samples, and every seed is tested on the same images.
 
-With differences D of S seeds x I images the variance of their mean has a part of the seeds, which differences of seeds
-show, and a part of the images, which they do not: all seeds share the images. The latter is estimated by analysis of
-variance (two crossed random effects without replication; Searle, Casella and McCulloch, Variance Components, 1992).
+For differences D of S seeds x I images, the variance of their mean has a component of the seeds, which differences
+between seeds show, and one of the images, which they do not, as all seeds share the images. The latter is estimated by
+analysis of variance (two crossed random effects without replication; Searle, Casella and McCulloch, Variance
+Components, 1992).
 Both half-widths are added in quadrature, each with its own t quantile, so that the interval is never narrower than that
 over seeds.
 """
@@ -18,16 +19,16 @@ Bools = npt.NDArray[np.bool_]
 
 
 def crossed_interval(ours: Bools, theirs: Bools, confidence: float = CONFIDENCE) -> Summary:
-    """Mean difference in accuracy, a fraction, of two (seeds, images) matrices that say what was classified right.
+    """Mean difference in accuracy, a fraction, of two (seeds, images) matrices of correct classifications.
 
-    Its interval speaks of other seeds and other test images; NaN under 2 seeds. Rows and columns are paired.
+    Its interval is for new seeds and new test images; NaN under 2 seeds. Rows and columns are paired.
     """
     differences = ours.astype(np.float64) - theirs
     return widened(summarise(differences.mean(axis=1), confidence), image_half_width(differences, confidence))
 
 
 def widened(over_seeds: Summary, *image_half_widths: float) -> Summary:
-    """The same mean, with the test images' parts added to the interval over seeds."""
+    """The same mean, with the components of the test images added to the interval over seeds."""
     parts = [(over_seeds.high - over_seeds.low) / 2, *image_half_widths]
     half = math.sqrt(sum(part**2 for part in parts))
     return Summary(
@@ -36,7 +37,7 @@ def widened(over_seeds: Summary, *image_half_widths: float) -> Summary:
 
 
 def image_half_width(differences: npt.NDArray[np.float64], confidence: float = CONFIDENCE) -> float:
-    """What the choice of images adds to half an interval, of the mean of (seeds, images); NaN under 2 of either."""
+    """What the choice of images adds to half an interval of the mean of (seeds, images); NaN under 2 of either."""
     from scipy.special import stdtrit
 
     seeds, images = differences.shape

@@ -28,7 +28,7 @@ TRAINING_SETTINGS = (
     *LATER_KEYS,
 )
 CELL = ("dataset", "network", *LAYER_SETTINGS, *TRAINING_SETTINGS)
-"""The columns that tell cells apart; rows of one cell differ by seed alone."""
+"""The columns that distinguish cells; rows of one cell differ only by seed."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,18 @@ class Summary:
         return Summary(self.n, factor * self.mean, factor * self.sd, factor * self.low, factor * self.high)
 
     def within(self, least: float, most: float) -> "Summary":
-        """With the interval cut to what the mean can be: a t interval of two seeds may span -44 to 222%."""
+        """The summary with its interval cut to possible means: a t interval of two seeds may span -44 to 222%."""
         if math.isnan(self.low):
             return self
         return Summary(self.n, self.mean, self.sd, max(self.low, least), min(self.high, most))
 
 
 POSSIBLE = {"points": (-100.0, 100.0), "%": (0.0, 100.0)}
-"""Least and most that a number in a unit can be."""
+"""The range of possible numbers in a unit."""
 
 
 def possible(summary: Summary, unit: str) -> Summary:
-    """For a reader: its interval cut to what numbers in this unit can be."""
+    """The summary for display: its interval cut to possible numbers in this unit."""
     return summary.within(*POSSIBLE[unit]) if unit in POSSIBLE else summary
 
 
@@ -77,7 +77,7 @@ def summarise(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Summary:
 
 
 def unfinished(rows: pd.DataFrame) -> dict[str, int]:
-    """How many trials ended otherwise than finished, by ending in words: {'diverged': 2, 'out of memory': 1}."""
+    """How many trials did not finish, by status in words: {'diverged': 2, 'out of memory': 1}."""
     counts = rows["status"].value_counts()
     endings = [status for status in TrialStatus if status is not TrialStatus.FINISHED]
     return {status.replace("_", " "): int(counts[status]) for status in endings if counts.get(status, 0)}
@@ -91,7 +91,7 @@ def paired_difference(
 ) -> Summary:
     """The differences `ours - theirs` of runs that share a seed; seeds that did not finish in both are left out.
 
-    Raises ValueError if a seed stands twice in a cell: then it holds more than one setting.
+    Raises ValueError if a seed appears twice in a cell, which then has more than one setting.
     """
     pairs = pd.concat([_by_seed(ours, value), _by_seed(theirs, value)], axis=1, join="inner").dropna()
     left, right = (pairs.iloc[:, side].to_numpy(dtype=np.float64) for side in (0, 1))
@@ -107,5 +107,5 @@ def _by_seed(cell: pd.DataFrame, value: str) -> "pd.Series[float]":
     finished = cell[cell["status"] == TrialStatus.FINISHED].set_index("seed")[value]
     if not finished.index.is_unique:
         repeated = finished.index[finished.index.duplicated()][0]
-        raise ValueError(f"seed {repeated} stands twice in one cell: it mixes trials of different settings")
+        raise ValueError(f"seed {repeated} appears twice in one cell: it mixes trials of different settings")
     return finished

@@ -46,7 +46,7 @@ def welch_p(ours: npt.ArrayLike, theirs: npt.ArrayLike, bound: float = 0.0) -> f
 def welch_above_p(ours: npt.ArrayLike, theirs: npt.ArrayLike, bound: float) -> float:
     """One-sided p of Welch's t: small if the mean of ours exceeds that of theirs by more than `bound`.
 
-    NaN, a test that is refused, where neither sample has a spread.
+    NaN (no test) if neither sample has a spread.
     """
     from scipy.stats import ttest_ind
 
@@ -57,7 +57,7 @@ def welch_above_p(ours: npt.ArrayLike, theirs: npt.ArrayLike, bound: float) -> f
 
 
 def interaction_p(gains: Sequence[npt.ArrayLike]) -> float:
-    """p that the mean gains of several data sets are one: Welch's analysis of variance (1951) of gains.
+    """p that the mean gains of several data sets are equal: Welch's analysis of variance (1951) of gains.
 
     With gains paired by seed this is the layer x data set interaction. NaN under 2 data sets or seeds.
     """

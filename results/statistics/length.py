@@ -7,7 +7,7 @@ from lrlc.results.statistics import CELL, TRAINING_SETTINGS
 
 ACCURACIES = ("validation_accuracy", "test_accuracy")
 COUNTED = ("epochs", "train_images")
-"""What is never tuned; a setting that is, is a text in place of its value."""
+"""Settings that are never tuned; a tuned setting has a text in place of its value."""
 COLUMNS = (*CELL, "seed", "status", *ACCURACIES)
 """The columns of trials that `length_pairs` needs of both frames."""
 
@@ -22,7 +22,7 @@ def length_pairs(grid: pd.DataFrame, shorter: pd.DataFrame) -> pd.DataFrame:
     same = [name for name in CELL if name != "epochs"] + ["seed"]
     full, short = (_finished(rows) for rows in (grid, shorter))
     renamed = short.rename(columns={name: f"short_{name}" for name in ("epochs", *ACCURACIES)})
-    pairs = full.merge(renamed, on=same, how="inner")  # pandas takes a missing rank for equal to another
+    pairs = full.merge(renamed, on=same, how="inner")  # pandas treats missing ranks as equal
     pairs = pairs[pairs["short_epochs"] < pairs["epochs"]].sort_values("short_epochs", kind="stable")
     return pairs.drop_duplicates([*CELL, "seed"], keep="last").sort_index().reset_index(drop=True)
 

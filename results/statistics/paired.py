@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_EXACT = 16
-"""With more seeds signs are drawn at random: 65,536 ways to flip 16 are enough."""
+"""With more seeds, signs are drawn at random; the 65,536 flips of 16 seeds are enough."""
 FEWEST_FOR_EQUIVALENCE = 5
-"""Accuracies are counts of images: differences of fewer seeds coincide by chance, and then seem to have no spread."""
+"""Accuracies are counts of images, so differences of fewer seeds may coincide by chance and seem to have no spread."""
 
 
 def sign_flip_p(differences: npt.ArrayLike, bound: float = 0.0) -> float:
-    """Two-sided p of a mean of `bound`: the share of sign flips with a mean at least as far from it; NaN for none."""
+    """Two-sided p of a mean of `bound`: the share of sign flips at least as far from it; NaN without values."""
     from scipy.stats import permutation_test
 
     known = np.asarray(differences, dtype=np.float64) - bound
@@ -35,7 +35,7 @@ def sign_flip_p(differences: npt.ArrayLike, bound: float = 0.0) -> float:
 
 
 def smallest_sign_flip_p(n: int) -> float:
-    """What the sign-flip test gives at best: all n differences of one sign."""
+    """The smallest p of the sign-flip test: all n differences have the same sign."""
     return min(1.0, 2.0 ** (1 - n))
 
 
@@ -51,7 +51,7 @@ def superiority(differences: npt.ArrayLike) -> float:
 
 
 def equivalence_p(differences: npt.ArrayLike, margin: float) -> float:
-    """p of two one-sided t tests: small if the mean difference lies within -margin..margin; NaN where it is refused."""
+    """p of two one-sided t tests: small if the mean difference lies within -margin..margin; NaN if not computable."""
     return max(
         not_lower_p(differences, margin), not_lower_p(-np.asarray(differences, dtype=np.float64), margin)
     )
@@ -60,7 +60,7 @@ def equivalence_p(differences: npt.ArrayLike, margin: float) -> float:
 def not_lower_p(differences: npt.ArrayLike, margin: float) -> float:
     """p of a one-sided t test: small if the mean difference is over -margin.
 
-    NaN, a test that is refused, under FEWEST_FOR_EQUIVALENCE seeds and where the differences have no spread.
+    NaN (no test) with fewer than FEWEST_FOR_EQUIVALENCE seeds or if the differences have no spread.
     """
     known = np.asarray(differences, dtype=np.float64)
     if len(known) < FEWEST_FOR_EQUIVALENCE or has_no_spread(known):
@@ -81,12 +81,12 @@ def above_p(differences: npt.ArrayLike, bound: float) -> float:
 
 
 def has_no_spread(values: npt.NDArray[np.float64]) -> bool:
-    """Whether values coincide, rounding aside."""
+    """Whether values coincide up to rounding."""
     return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrected p values, in the order given; a NaN counts as 1, a test that was not taken.
+    """Corrected p values, in the given order; a NaN (no test) counts as 1.
 
     Like statsmodels' multipletests, which collects garbage twice a call (0.6 s beside a large table).
     """

@@ -1,6 +1,6 @@
-"""The best configurations, from rows alone: of one objective the best, of several what no other beats on all.
+"""The best configurations, from rows alone: the best on one objective, or those that no other beats on several.
 
-Choices are made on the validation split; the test accuracy of what was chosen is reported beside it.
+Choices are made on the validation split; the test accuracy of the chosen one is reported beside it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ MEASURES = ("validation_accuracy", "validation_loss", "parameters", "flops_per_i
 def configurations(rows: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
     """One row for each configuration with finished trials: its settings, `seeds` and the means over them.
 
-    Of MEASURES, and of these metrics, which are columns of the rows too.
+    Means of MEASURES and of these metrics, which must also be columns of the rows.
     """
     finished = rows[rows["status"] == TrialStatus.FINISHED]
     cells = finished.groupby(list(CELL), dropna=False, sort=False)
@@ -31,7 +31,7 @@ def configurations(rows: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFr
 
 
 def on_front(values: npt.ArrayLike, directions: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which points (rows) no other point beats: as good on every objective (columns) and better on one.
+    """Which points (rows) no other point beats by being as good on every objective (column) and better on one.
 
     A direction is 'maximize' or 'minimize'. Points with a NaN are not on the front.
     """
@@ -48,8 +48,8 @@ def on_front(values: npt.ArrayLike, directions: Sequence[str]) -> npt.NDArray[np
 def best(rows: pd.DataFrame, search: Search) -> pd.DataFrame:
     """The best configurations of a search, the first objective's best first.
 
-    `rows` have its metrics as columns (`Store.with_metrics`). Those with all of the search's seeds count, on its
-    data set and network, that keep its constraints.
+    `rows` have its metrics as columns (`Store.with_metrics`). Only configurations on the search's data set and network
+    that have all of its seeds and satisfy its constraints count.
     """
     found = configurations(rows, search.metrics)
     found = found[_is_asked(found, search) & _is_kept(found, search.constraints)]
@@ -61,7 +61,7 @@ def best(rows: pd.DataFrame, search: Search) -> pd.DataFrame:
 
 
 def as_records(found: pd.DataFrame, search: Search) -> list[dict[str, Any]]:
-    """JSON-able: what was chosen, the searched training settings, each objective, seeds and test accuracy."""
+    """JSON-able: the chosen layer, the searched training settings, each objective, seeds and test accuracy."""
     searched = [name for name in TRAINING_SETTINGS if name in search.space.train]
     metrics = [objective.metric for objective in search.objectives]
     options = [*(["options"] if search.space.layer else []), *searched]

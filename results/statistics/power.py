@@ -1,4 +1,4 @@
-"""What a given number of seeds could have shown: the power of the paired t test, and what follows from it."""
+"""What a given number of seeds can show: the power of the paired t test, and quantities derived from it."""
 
 import math
 from functools import lru_cache
@@ -25,7 +25,7 @@ def t_power(effect: float, n: int, alpha: float = 0.05) -> float:
 
 
 def smallest_visible(sd: float, n: int, alpha: float = 0.05, power: float = POWER) -> float:
-    """The true difference that a paired t test of n seeds finds with this power; NaN under 2 seeds.
+    """The true difference that a paired t test of n seeds detects with this power; NaN under 2 seeds.
 
     `sd` is the standard deviation of the differences.
     """
@@ -40,7 +40,7 @@ def smallest_visible(sd: float, n: int, alpha: float = 0.05, power: float = POWE
 
 
 def seeds_to_see(difference: float, sd: float, alpha: float = 0.05, power: float = POWER) -> int | None:
-    """Seeds with which a paired t test finds such a true difference with this power; None beyond 1,000."""
+    """Seeds with which a paired t test detects this true difference with this power; None beyond 1,000."""
     if math.isnan(sd) or difference == 0:
         return None
     if sd == 0:
@@ -57,14 +57,14 @@ def seeds_to_see(difference: float, sd: float, alpha: float = 0.05, power: float
 
 @lru_cache(maxsize=1)
 def _nodes() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Gauss and Legendre's places and weights on -1..1."""
+    """Gauss-Legendre nodes and weights on -1..1."""
     places, shares = np.polynomial.legendre.leggauss(_NODES)
     return places, shares
 
 
 @lru_cache(maxsize=256)
 def _spread_of_samples(n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Standard deviations that samples of n values of a standard normal have, and the share of each."""
+    """Standard deviations of samples of n standard normal values, and the share of each."""
     from scipy.special import gammaincinv
 
     places, shares = _nodes()

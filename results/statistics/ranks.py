@@ -1,6 +1,6 @@
-"""Along rank: a trend, the smallest rank that will do, and how sure the best rank is.
+"""Analysis along rank: a trend, the smallest sufficient rank, and the certainty of the best rank.
 
-Tables are seeds x ranks, of accuracies, without NaNs; columns stand in the order of rank.
+Tables are seeds x ranks, of accuracies, without NaNs; columns are in the order of rank.
 """
 
 import math
@@ -18,14 +18,14 @@ Table = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RankSummary:
-    """What a table of seeds x ranks says; `p_rising` is NaN under 3 ranks or 2 seeds."""
+    """Results for a table of seeds x ranks; `p_rising` is NaN under 3 ranks or 2 seeds."""
 
     best: int
-    """The rank of the best mean validation accuracy."""
+    """The rank with the best mean validation accuracy."""
     sufficient: int
     """The smallest rank whose test accuracy is not inferior to the best's."""
     shares: dict[int, float]
-    """How often each rank is best when seeds are drawn again."""
+    """How often each rank is best when seeds are resampled."""
     p_rising: float
 
 
@@ -53,7 +53,7 @@ def page_p(table: Table) -> float:
 def sufficient_rank(ranks: Sequence[int], test: Table, best: int, margin: float, alpha: float) -> int:
     """The smallest rank shown to be less than `margin` below the best column, by Holm-corrected paired t tests.
 
-    The best rank itself where the seeds are too few to show it of another.
+    The best rank itself if there are too few seeds to show it for another.
     """
     if best == 0:
         return ranks[0]
@@ -62,9 +62,9 @@ def sufficient_rank(ranks: Sequence[int], test: Table, best: int, margin: float,
 
 
 def best_columns(table: Table, draws: int = DRAWS) -> npt.NDArray[np.int64]:
-    """The best column of each of `draws` bootstrap samples of the seeds (rows); the same on every call.
+    """The best column of each of `draws` bootstrap samples of the seeds (rows); deterministic.
 
-    Means of n drawn rows spread by sqrt((n - 1) / n) too little, which is much at few seeds: they are moved out.
+    The spread of means of n drawn rows is too small by sqrt((n - 1) / n), much with few seeds, so they are rescaled.
     """
     seeds = len(table)
     chance = np.random.default_rng(0)

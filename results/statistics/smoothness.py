@@ -1,8 +1,8 @@
 """How smoothly a map varies over the image: Moran's I (Biometrika 1950) against shuffled rows and columns.
 
 I is the correlation of neighbours up, down, left and right: near 1 for a smooth map, near 0 for noise. A map whose
-logits are a row's plus a column's keeps that form when whole rows and whole columns change places, so a map that is
-merely built so gains nothing: what counts is that rows and columns near each other are alike.
+logits are a row's plus a column's keeps that form when whole rows and columns are shuffled, so this form alone does not
+raise I: only the similarity of nearby rows and columns does.
 """
 
 import math
@@ -29,7 +29,7 @@ def morans_i(maps: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def smoothness(values: Map, shuffles: int = SHUFFLES) -> tuple[float, float]:
-    """Moran's I of one map (H, W), and its mean over shuffles of whole rows and whole columns; the same each call."""
+    """Moran's I of one map (H, W), and its mean over shuffles of whole rows and columns; deterministic."""
     chance = np.random.default_rng(0)
     height, width = values.shape
     rows = np.argsort(chance.random((shuffles, height)), axis=1)
