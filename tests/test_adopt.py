@@ -102,7 +102,7 @@ def test_a_damaged_part_is_named_and_its_trials_are_left_out(
     damaged.write_bytes(damaged.read_bytes()[:-40])
     done = lrlc("adopt", "bundle", "--results", "runs", code=1)
     assert done.stdout == "runs/sample: 1 trial joined\n"
-    (line,) = [line for line in done.stderr.splitlines() if "not joined" in line]
+    (line,) = [line for line in done.stderr.splitlines() if "not merged" in line]
     assert damaged.name in line
     assert here.trials()["trial_id"].tolist() == ["b"]
     assert set(here.curves()["trial_id"]) == {"b"}

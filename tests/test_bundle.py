@@ -88,7 +88,7 @@ def test_a_study_brings_the_extras_that_it_needs(tiny_study: Path) -> None:
             ["search_rank_and_placement", "search.storage=sqlite:///x.db"],
             "bundle it with search.storage=null",
         ),
-        (["quickstart", "title=x://me:hidden@host"], "the password would lie in the bundle"),
+        (["quickstart", "title=x://me:hidden@host"], "the password would be in the bundle"),
     ],
 )
 def test_what_another_machine_cannot_run_is_refused(words: list[str], line: str) -> None:

@@ -83,7 +83,7 @@ def test_a_bundle_runs_without_a_network_resumes_and_is_adopted(bare_python: Pat
 
     cut_short = run("--minutes", "0.001")  # it installs, and its time is over
     assert cut_short.returncode == 3, cut_short.stdout + cut_short.stderr
-    assert "the time is over; the same command goes on" in cut_short.stdout
+    assert "the time has run out; the same command resumes" in cut_short.stdout
     whole = run()
     assert whole.returncode == 0, whole.stdout + whole.stderr
     assert "checks hold" in (out / "home/bench/kernels.txt").read_text()

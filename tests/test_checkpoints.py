@@ -168,7 +168,7 @@ def test_a_checkpoint_that_cannot_be_read_does_not_stop_its_trial(trial, tmp_pat
     driver = Driver([GridSource([asked])], SerialExecutor(SETTINGS), store, Resources(), events.append)
     assert driver._checkpoint(asked) is None
     assert [event.reason for event in events] == [
-        f"cannot be used: {store.root}/checkpoints/{asked.id}.pt: is no regular file"
+        f"cannot be used: {store.root}/checkpoints/{asked.id}.pt: is not a regular file"
     ]
 
 

@@ -175,7 +175,7 @@ def test_shards_of_one_set_are_joined_however_they_are_numbered() -> None:
     ("beside", "expected"),
     [
         ("valid-0", None),
-        ("training-0", "the train split stands twice"),
+        ("training-0", "the train split appears twice"),
         ("train-00000-of-00002", "not of the same row of shards"),
         ("test-00001-of-00003", "not of the same row of shards"),
     ],
@@ -205,11 +205,11 @@ def test_a_home_a_link_and_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     Path("link").symlink_to(tmp_path / "my/set")
     assert load("~/my/set").digest == load("./link").digest == load("./my/set").digest
     assert "no such folder" in refused("~nobody-of-this-name/set")
-    assert "no path has a null character" in refused("my/\0")
+    assert "a path cannot contain a null character" in refused("my/\0")
     assert "too long for a path" in refused(f"./{'long' * 2000}")
     pictures("pics")
     os.mkfifo("pics/train/a/pipe.png")
-    assert "pipe.png: is no regular file" in refused("./pics")
+    assert "pipe.png: is not a regular file" in refused("./pics")
 
 
 def test_a_study_names_one_folder_by_one_path(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_failing_trial_is_recorded_and_retried_only_when_asked(
     )
     lrlc("run", study, "--serial", "--profile", "broken")
     said = lrlc("status", study).stdout
-    assert "2 rows of trials that no plan asks for any more" in said
+    assert "2 rows of trials that are no longer in any plan" in said
     assert "no such layer yet" not in said
     assert json.loads(lrlc("status", study, "--json").stdout)["unplanned"] == sorted(found[failed].index)
 

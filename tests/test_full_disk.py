@@ -1,4 +1,4 @@
-"""A full disk: the run ends with one line, no committed row is lost, and the same command goes on."""
+"""A full disk: the run ends with one line, no committed row is lost, and the same command resumes."""
 
 import resource
 import subprocess

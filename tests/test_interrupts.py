@@ -91,7 +91,7 @@ def test_one_signal_ends_a_long_trial_cleanly(
         _, said = process.communicate()
     assert process.returncode == code
     assert "stopping: what has finished is committed" in said
-    assert said.splitlines()[-1] == "stopped; finished trials are kept, the same command goes on"
+    assert said.splitlines()[-1] == "stopped; finished trials are kept, the same command resumes"
     assert "Traceback" not in said
 
 
@@ -101,7 +101,7 @@ def test_one_ctrl_c_ends_a_run_on_ray_cleanly(tmp_path: Path, environment: dict[
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "stopped; finished trials are kept, the same command goes on"
+    assert said.splitlines()[-1] == "stopped; finished trials are kept, the same command resumes"
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, environment: dict[str, str]) -> None:

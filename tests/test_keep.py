@@ -144,7 +144,7 @@ def _file(saved: KeptWeights | Checkpoint) -> Any:
     ("override", "says"),
     [
         ("keep=[weight]", "keep[0]: unknown value 'weight'; did you mean 'weights'?"),
-        ("keep=[weights, weights]", "keep: ['weights', 'weights'] names one twice"),
+        ("keep=[weights, weights]", "keep: ['weights', 'weights'] lists one twice"),
         ("keep_gb=0", "keep_gb: Input should be greater than 0, got 0"),
     ],
 )

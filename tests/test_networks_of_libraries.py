@@ -100,7 +100,7 @@ def test_a_study_names_its_places(tmp_path: Path) -> None:
 WRONG = {
     "grid: {kind: lrlc, rank: 2, placement: layr1}": "grid[0].placement: 'layr1' names no module of timm/resnet18 with "
     "3x3 convolutions; did you mean 'layer1'?",
-    "grid: {kind: lrlc, rank: 2, placement: 1}": "grid[0].placement: 1 is no module of timm/resnet18; its places",
+    "grid: {kind: lrlc, rank: 2, placement: 1}": "grid[0].placement: 1 is not a module of timm/resnet18; its places",
     "grid: {kind: lrlc, rank: 2, placement: conv1}": "conv1 of timm/resnet18 is a 7x7 convolution, which no layer",
     "grid: {kind: wide_conv, rank: 2}": "network: wide_conv is widened",
     "grid: {kind: conv}\nnetwork: timm/resnet81": "unknown network of timm 'resnet81'; did you mean 'resnet18'?",

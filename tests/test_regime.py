@@ -203,7 +203,7 @@ def test_more_seeds_are_not_trained_for_what_is_out_of_regime(lrlc: Lrlc, tmp_pa
     assert "– out of regime" in page
     assert "Conditions of the comparisons above" in page
     again = lrlc("run", path, "--serial", "regime=any").stderr
-    assert "4 of 4 trials done" in again  # it is no part of a trial's identity
+    assert "4 of 4 trials done" in again  # it is not part of a trial's identity
     assert "This study judges in any regime" in (tmp_path / lrlc("report", path).stdout.strip()).read_text()
 
 

@@ -255,7 +255,7 @@ def test_what_is_no_file_beside_the_tables_is_damage(kind: str, name: str, tmp_p
     (tmp_path / "s" / name).unlink()
     NO_FILES[kind](tmp_path / "s" / name)
     assert [(each.path.relative_to(store.root), each.reason) for each in store.damaged()] == [
-        (name, "no regular file")
+        (name, "not a regular file")
     ]
     store.set_damaged_aside()
     assert store.damaged() == []

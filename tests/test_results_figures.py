@@ -505,7 +505,7 @@ def test_differences_are_paired_by_seed() -> None:
         pytest.approx(interval.low),
         pytest.approx(interval.high),
     )
-    with pytest.raises(ValueError, match="seed 2 stands twice"):
+    with pytest.raises(ValueError, match="seed 2 appears twice"):
         paired_difference(pd.concat([ours, ours]), theirs)
 
 

@@ -171,7 +171,7 @@ def test_a_journal_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         CheckedJournal(tmp_path / "nowhere" / "optuna.journal")
     assert str(caught.value).endswith(
-        "No such file or directory; committed rows are kept, the same command goes on"
+        "No such file or directory; committed rows are kept, the same command resumes"
     )
     journal = CheckedJournal(tmp_path / "optuna.journal")
     journal.append_logs([{"op_code": 0}])

@@ -99,7 +99,7 @@ def test_what_cannot_be_verified_is_refused(tmp_path: Path) -> None:
 
 def test_an_id_must_be_known_and_its_beginning_unique(tmp_path: Path) -> None:
     Store(tmp_path / "s").commit([result("abc1"), result("abc2")])
-    with pytest.raises(lrlc.UserError, match="2 trials begin so: abc1, abc2; give more of the id"):
+    with pytest.raises(lrlc.UserError, match="2 ids begin with this: abc1, abc2; give more of the id"):
         find_trial("abc", str(tmp_path))
     with pytest.raises(lrlc.UserError, match="did you mean 'abc1'"):
         find_trial("abd1", str(tmp_path))

@@ -93,7 +93,7 @@ def test_profiles_merge_and_overrides_come_on_top() -> None:
         ("grd=1", "grd: unknown key; did you mean 'grid'?"),
         ("train.epochs=0", "train.epochs: Input should be greater than or equal to 1, got 0"),
         ("train.learning_rate=fast", "train.learning_rate: Input should be a valid number"),
-        ("seeds=[1, 1]", "seeds: [1, 1] names a seed twice"),
+        ("seeds=[1, 1]", "seeds: [1, 1] lists a seed twice"),
         ("grid={kind: lrcl, rank: 1}", "grid[0].kind: unknown layer kind 'lrcl'; did you mean 'lrlc'?"),
         ("grid={kind: lrlc}", "grid[0].rank: lrlc needs a rank of at least 1; none was given"),
         ("grid={kind: lrlc, rank: [1, 1.5]}", "grid[0].rank: lrlc needs a rank of at least 1; got 1.5"),
@@ -190,5 +190,5 @@ def test_the_quickstart_compares_three_kinds_three_ranks_and_three_seeds() -> No
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("name: twice\ngrid: {kind: conv}\ngrid: {kind: lrlc, rank: 1}\n")
-    with pytest.raises(StudyError, match="the key 'grid' stands twice"):
+    with pytest.raises(StudyError, match="the key 'grid' appears twice"):
         open_study(str(path), profile=None, overrides=[])

@@ -42,7 +42,7 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
         (["train.learning_rate=.inf"], "train.learning_rate: Input should be a finite number, got inf"),
         (["train.precision=float23"], "train.precision: unknown value 'float23'; did you mean 'float32'?"),
         (["measure.shift=1"], "measure.shift: unknown key; did you mean 'shifts'?"),
-        (["measure.shifts=[0, 1, 0]"], "measure.shifts: [0, 1, 0] names a distance twice"),
+        (["measure.shifts=[0, 1, 0]"], "measure.shifts: [0, 1, 0] lists a distance twice"),
         (["measure.shifts=-1"], "measure.shifts[0]: Input should be greater than or equal to 0, got -1"),
         (["measure=shifts"], "measure: expected a mapping, got 'shifts'"),
         (["train=3"], "train: expected a mapping, got 3"),
@@ -100,7 +100,7 @@ def test_a_fault_is_one_line_with_the_file_the_key_and_what_is_allowed(
         ("pruner=mediam", "search.pruner: unknown value 'mediam'; did you mean 'median'?"),
         ("trials=0", "search.trials: Input should be greater than or equal to 1, got 0"),
         ("seeds=0", "search.seeds: no seeds; give a number of at least 1 or a list"),
-        ("seeds=[2, 2]", "search.seeds: [2, 2] names a seed twice"),
+        ("seeds=[2, 2]", "search.seeds: [2, 2] lists a seed twice"),
         ("dataset=mnits", "search.dataset: unknown data set 'mnits'; did you mean 'mnist'? " + MORE_FOLDERS),
         ("network=resnet5", "search.network: unknown network 'resnet5'; did you mean 'resnet50'?"),
         (

@@ -158,7 +158,7 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
         ("tune=1", "tune: expected a mapping, got 1"),
         ("tune.seds=1", "tune.seds: unknown key; did you mean 'seeds'?"),
         ("tune.seeds=0", "tune.seeds: no seeds; give a number of at least 1 or a list"),
-        ("tune.seeds=[1, 1]", "tune.seeds: [1, 1] names a seed twice"),
+        ("tune.seeds=[1, 1]", "tune.seeds: [1, 1] lists a seed twice"),
         (
             "tune.seeds=[7, 0]",
             "tune.seeds: 0 is a seed of the study too; pilots need seeds of their own, such as a number",
@@ -190,7 +190,7 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
         ),
         (
             "tune.grid={train.learning_rate: [0.1, 0.1]}",
-            "tune.grid.train.learning_rate: [0.1, 0.1] names a value twice",
+            "tune.grid.train.learning_rate: [0.1, 0.1] lists a value twice",
         ),
         (
             "tune.grid={train.learning_rate: [0.1, -1]}",

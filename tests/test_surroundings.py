@@ -53,7 +53,7 @@ def test_results_lie_in_one_place_and_are_shown_as_the_user_wrote_them(home: Pat
 @pytest.mark.parametrize(
     ("written", "line"),
     [
-        ("a\0b", r"a\x00b: no path has a null character"),
+        ("a\0b", r"a\x00b: a path cannot contain a null character"),
         ("n" * 256, "too long for a path: at most 255 bytes a name, 4095 in all"),
         ("ab/" * 1500, "too long for a path: at most 255 bytes a name, 4095 in all"),
         ("r\udcf6", r"r\udcf6: a path that is not UTF-8; rename it"),
@@ -68,7 +68,7 @@ def test_a_path_that_no_file_can_have_is_one_line(written: str, line: str) -> No
 
 
 def test_a_null_character_hidden_in_a_uri_is_refused() -> None:
-    with pytest.raises(StudyError, match="no path has a null character"):
+    with pytest.raises(StudyError, match="a path cannot contain a null character"):
         locate("file:///%00")
 
 

@@ -126,7 +126,7 @@ def test_a_checkpoint_without_an_average_is_not_taken_for_one_that_has_it(trial)
         ("optimizer: adam", "train.optimizer: unknown optimizer 'adam'; did you mean 'adamw'?"),
         ("schedule: cosin", "train.schedule: unknown schedule 'cosin'; did you mean 'cosine'?"),
         ("augment: [flop]", "train.augment: unknown augmentation 'flop'; did you mean 'flip'?"),
-        ("augment: [flip, flip]", "train.augment: flip+flip names one twice"),
+        ("augment: [flip, flip]", "train.augment: flip+flip lists one twice"),
         ("schedule: step", "decay_epochs: schedule 'step' needs it"),
         ("weight_decay: -1", "train.weight_decay: Input should be greater than or equal to 0"),
         ("label_smoothing: 1", "train.label_smoothing: Input should be less than 1"),

@@ -23,7 +23,7 @@ WRONG = {
     "rnu": "no such command 'rnu'. Did you mean 'run'?; `lrlc --help` says what it takes",
     "data chekc x": "no such command 'chekc'. Did you mean 'check'?; `lrlc data --help` says what it takes",
     "jobs x": "got unexpected extra argument(s) (x); `lrlc jobs --help` says what it takes",
-    "compare a b --margin inf": "invalid value for '--margin': inf is no finite number; "
+    "compare a b --margin inf": "invalid value for '--margin': inf is not a finite number; "
     "`lrlc compare --help` says what it takes",
     "data check mnist@0x0": "mnist@0x0: expected whole numbers of pixels from 1, got (0, 0)",
 }

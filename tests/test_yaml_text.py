@@ -40,7 +40,7 @@ def test_a_scalar_is_what_yaml_1_2_says(text: str, value: object) -> None:
 def test_a_key_that_is_merged_in_may_be_replaced_and_stands_once_all_the_same() -> None:
     found = read_yaml("a: &a {<<: {n: 1, m: 2}, n: 3}\nb: {<<: *a, m: 4}")
     assert found == {"a": {"n": 3, "m": 2}, "b": {"n": 3, "m": 4}}
-    with pytest.raises(YamlError, match=r"^line 2, column 1: the key 'a' stands twice$"):
+    with pytest.raises(YamlError, match=r"^line 2, column 1: the key 'a' appears twice$"):
         read_yaml("a: 1\na: 2")
 
 
@@ -67,11 +67,11 @@ def doubling(levels: int, form: str) -> str:
         ("[" * 900 + "]" * 900, "line 1, column 31: nested more than 30 levels deep"),
         ("a: &a [*a]", "line 1, column 4: an anchor holds an alias of itself"),
         ("a: " + "9" * 5000, "a number of 5,000 digits; at most 40"),
-        ("!!set {a, b}", "the tag !!set is not known here"),
-        ("!!timestamp 2024-02-30", "the tag !!timestamp is not known here"),
-        ("!!python/object:os.system {}", "the tag !!python/object:os.system is not known here"),
-        ("!!int 0b_", "'0b_' is no number"),
-        ("!!map 3", "the tag !!map is not known here"),
+        ("!!set {a, b}", "the tag !!set is not supported"),
+        ("!!timestamp 2024-02-30", "the tag !!timestamp is not supported"),
+        ("!!python/object:os.system {}", "the tag !!python/object:os.system is not supported"),
+        ("!!int 0b_", "'0b_' is not a number"),
+        ("!!map 3", "the tag !!map is not supported"),
         ("? [a]\n: b", "line 1, column 3: a key must be text"),
         (r'"\x1b[31m"', r"a text with the control character '\x1b'"),
         ("\0", r"character 1 is '\x00', which YAML does not allow"),
