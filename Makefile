@@ -26,6 +26,9 @@ quickstart: $(VENV)/installed ## install, train 72 small networks, draw and repo
 test: $(VENV)/installed $(MOTO)/installed $(LOGGERS)/installed ## all tests, and check
 	$(MAKE) --jobs 3 tests tests-on-clusters tests-of-loggers check
 
+# One thread a test process: the threads of several that share a few cores wait for each other.
+tests tests-on-clusters tests-of-loggers fuzz: export OMP_NUM_THREADS = 1
+
 # More processes than cores: tests of Ray, of kills and of locks wait much of their time.
 tests: ## the tests but those on a Ray cluster
 	LRLC_MOTO_SERVER=$(CURDIR)/$(MOTO)/bin/moto_server \
