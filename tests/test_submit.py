@@ -206,6 +206,13 @@ def test_the_same_order_has_the_same_name_whatever_the_order_of_its_overrides() 
     assert len({name(), name("seeds=1"), name("seeds=1", "seeds=2"), name(results="s3://bucket/runs")}) == 4
 
 
+def test_a_jobs_command_names_its_trackers() -> None:
+    log = ("tensorboard:/shared/tb", "wandb:spatial")
+    order = Order("tiny.yaml", "tiny", (), None, "/runs", None, None, log)
+    assert order.words[-4:] == ["--log", "tensorboard:/shared/tb", "--log", "wandb:spatial"]
+    assert order.job_id == Order("tiny.yaml", "tiny", (), None, "/runs", None, None).job_id
+
+
 @pytest.mark.parametrize("place", ["s3://bucket/runs", "file:///shared/runs", "/shared/runs"])
 def test_places_on_the_cluster_are_passed_on_as_they_are(place: str) -> None:
     assert on_nodes(place, "/data", "http://head:8265") == (place, "/data")
@@ -264,6 +271,28 @@ def test_a_password_is_not_put_into_a_jobs_command() -> None:
         UserError, match=r"^search\.storage=postgresql://me:\*\*\*@h/x: the password would stand"
     ):
         refuse_secrets(["search.storage=postgresql://me:hunter2@h/x"])
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("wandb", "--log wandb: say where: tensorboard:FOLDER, mlflow:URI or wandb:PROJECT"),
+        ("tensorflow:tb", "--log tensorflow:tb: unknown tracker 'tensorflow'; did you mean 'tensorboard'?"),
+        ("tensorboard:tb", "--log tensorboard:tb: a relative path would lie in the job's temporary folder"),
+        ("mlflow:sqlite:///runs.db", "--log mlflow:sqlite:///runs.db: a relative path would lie in"),
+        (
+            "mlflow:http://me:hunter2@h",
+            "mlflow:http://me:***@h: the password would stand in the job's command",
+        ),
+    ],
+)
+def test_a_tracker_that_the_job_could_not_use_is_refused_before_anything_is_sent(
+    target: str, line: str, lrlc: Lrlc, tiny_study: Path
+) -> None:
+    words = ["--results", "/runs", "--address", "127.0.0.1:9", "--log", target]
+    said = lrlc("submit", tiny_study, *words, code=2).stderr
+    assert said.startswith(f"lrlc: {line}")
+    assert said.count("\n") == 1
 
 
 def test_a_dashboard_on_this_machine_is_reached_past_a_proxy(lrlc: Lrlc) -> None:

@@ -10,6 +10,7 @@ import typer
 from lrlc.harness.cli.options import (
     RESULTS,
     AsJson,
+    LogTargets,
     MaxInFlight,
     Overrides,
     ProfileName,
@@ -54,6 +55,7 @@ def submit(
         str | None, typer.Option(help="The folder of data sets on the nodes; their LRLC_DATA by default.")
     ] = None,
     max_in_flight: MaxInFlight = None,
+    log: LogTargets = None,
     follow: Annotated[
         bool, typer.Option("--follow", "--wait", help="Follow its log to the end; exit code 1 if it failed.")
     ] = False,
@@ -75,6 +77,7 @@ def submit(
         results=results,
         data=data,
         max_in_flight=max_in_flight,
+        log=log or (),
     )
     job_id = sent.job.id
     if as_json:

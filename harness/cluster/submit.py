@@ -20,6 +20,7 @@ from lrlc.harness.cluster.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cl
 from lrlc.harness.cluster.runtime_env import read_runtime_env
 from lrlc.harness.cluster.shipped import check_sent, not_files
 from lrlc.harness.errors import UserError, first_line
+from lrlc.harness.loggers import named_tracker
 from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plugins import Plugin
 from lrlc.studies.lines import holds_secret, masked
@@ -42,6 +43,7 @@ class Order:
     results: str
     data: str | None
     max_in_flight: int | None
+    log: tuple[str, ...] = ()
 
     @property
     def job_id(self) -> str:
@@ -57,7 +59,8 @@ class Order:
         words = ["run", self.path, *self.overrides, "--address", "auto", "--results", self.results]
         words += ["--profile", self.profile] if self.profile else []
         words += ["--data", self.data] if self.data else []
-        return words + (["--max-in-flight", str(self.max_in_flight)] if self.max_in_flight else [])
+        words += ["--max-in-flight", str(self.max_in_flight)] if self.max_in_flight else []
+        return words + [word for target in self.log for word in ("--log", target)]
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,14 @@ class Submission:
     attached: bool
 
 
-def refuse_secrets(overrides: Sequence[str]) -> None:
-    """UserError for a password in the overrides: anyone with access to the dashboard can read a job's command."""
-    for override in overrides:
-        if holds_secret(override):
+def refuse_secrets(overrides: Sequence[str], log: Sequence[str] = ()) -> None:
+    """UserError for a password in an override or a tracker: anyone with access to the dashboard can read a job's command."""
+    elsewhere = [(override, "put this key into the study's file") for override in overrides]
+    elsewhere += [(target, "set it in the nodes' environment (--runtime-env, env_vars)") for target in log]
+    for word, advice in elsewhere:
+        if holds_secret(word):
             raise UserError(
-                f"{masked(override)}: the password would stand in the job's command, which the dashboard shows; "
-                "put this key into the study's file"
+                f"{masked(word)}: the password would stand in the job's command, which the dashboard shows; {advice}"
             )
 
 
@@ -88,13 +92,16 @@ def submit_study(
     results: str | None,
     data: str | None,
     max_in_flight: int | None,
+    log: Sequence[str] = (),
 ) -> Submission:
     """Submit an opened study as a job, or attach to its job if that is running.
 
     `name_or_path` is how the study was named. Raises UserError, before anything is sent, if the nodes could not read
     the study or its folders, or if the cluster refuses the job.
     """
-    refuse_secrets(opened.overrides)
+    refuse_secrets(opened.overrides, log)
+    for target in log:
+        _check_tracker(target)
     results, data = on_nodes(results, data, address)
     order = Order(
         path=shipped_path(name_or_path, opened.plugins, working_dir, runtime_env),
@@ -104,6 +111,7 @@ def submit_study(
         results=results,
         data=data,
         max_in_flight=max_in_flight,
+        log=tuple(log),
     )
     return _submit(order, address=address, working_dir=working_dir, runtime_env_file=runtime_env)
 
@@ -168,6 +176,18 @@ def on_nodes(results_place: str | None, data: str | None, address: str) -> tuple
                 f"give an absolute one{' or a URI such as s3://bucket/runs' if option == '--results' else ''}"
             )
     return results_place, data
+
+
+def _check_tracker(text: str) -> None:
+    """UserError unless the tracker is known and keeps what the job writes; its package is the head node's affair."""
+    name, target = named_tracker(text)
+    relative = target.startswith("sqlite:///") and not target.startswith("sqlite:////")
+    relative |= "://" not in target and not Path(target).is_absolute()
+    if name != "wandb" and relative:
+        raise UserError(
+            f"--log {masked(text)}: a relative path would lie in the job's temporary folder on the node; "
+            "give an absolute one or a server's URI"
+        )
 
 
 def _absolute(folder: str | None) -> str | None:

@@ -4,6 +4,6 @@ A logger is told a trial's start, epochs and end. It must take a trial that begi
 same run of the tracker. What a tracker holds is a copy: the tables are the results.
 """
 
-from lrlc.harness.loggers.logged import LOGGERS, logged, trackers
+from lrlc.harness.loggers.logged import LOGGERS, logged, named_tracker, trackers
 
-__all__ = ["LOGGERS", "logged", "trackers"]
+__all__ = ["LOGGERS", "logged", "named_tracker", "trackers"]

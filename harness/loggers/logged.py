@@ -48,12 +48,18 @@ def trackers(asked: Sequence[str]) -> list[Target]:
     return [_target(text) for text in asked]
 
 
-def _target(text: str) -> Target:
+def named_tracker(text: str) -> tuple[str, str]:
+    """'mlflow' and 'http://localhost:5000' of 'mlflow:http://localhost:5000'; UserError unless it is known."""
     name, colon, target = text.partition(":")
     if name not in LOGGERS:
         raise UserError(f"--log {masked(text)}: unknown tracker {name!r}; {nearest(name, LOGGERS)}")
     if not colon or not target:
         raise UserError(f"--log {name}: say where: tensorboard:FOLDER, mlflow:URI or wandb:PROJECT")
+    return name, target
+
+
+def _target(text: str) -> Target:
+    name, target = named_tracker(text)
     where, class_name = LOGGERS[name]
     module = importlib.import_module(where)
     for package in module.PACKAGES:
