@@ -62,9 +62,12 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Send a study to a Ray cluster as a job, and return. Submitting the same again attaches to it."""
+    from lrlc.harness.loggers import named_tracker
     from lrlc.harness.plan.catalogue import open_study
 
     opened = open_study(study, profile=profile, overrides=overrides or [])
+    for target in log or ():
+        named_tracker(target)
     ray_setup.prepare(joins_cluster=True)
     from lrlc.harness.cluster.submit import submit_study
 

@@ -20,7 +20,6 @@ from lrlc.harness.cluster.jobs import STOP_SECONDS, STUDY_KEY, Job, all_jobs, cl
 from lrlc.harness.cluster.runtime_env import read_runtime_env
 from lrlc.harness.cluster.shipped import check_sent, not_files
 from lrlc.harness.errors import UserError, first_line
-from lrlc.harness.loggers import named_tracker
 from lrlc.harness.plan.catalogue import OpenedStudy
 from lrlc.harness.plugins import Plugin
 from lrlc.studies.lines import holds_secret, masked
@@ -72,7 +71,7 @@ class Submission:
 
 
 def refuse_secrets(overrides: Sequence[str], log: Sequence[str] = ()) -> None:
-    """UserError for a password in an override or a tracker: anyone with access to the dashboard can read a job's command."""
+    """UserError for a password in an override or a tracker: the dashboard shows a job's command."""
     elsewhere = [(override, "put this key into the study's file") for override in overrides]
     elsewhere += [(target, "set it in the nodes' environment (--runtime-env, env_vars)") for target in log]
     for word, advice in elsewhere:
@@ -96,12 +95,13 @@ def submit_study(
 ) -> Submission:
     """Submit an opened study as a job, or attach to its job if that is running.
 
-    `name_or_path` is how the study was named. Raises UserError, before anything is sent, if the nodes could not read
-    the study or its folders, or if the cluster refuses the job.
+    `name_or_path` is how the study was named, `log` holds the trackers as `--log` names them. Raises
+    UserError, before anything is sent, if the nodes could not read the study or its folders, or if the cluster refuses
+    the job.
     """
     refuse_secrets(opened.overrides, log)
-    for target in log:
-        _check_tracker(target)
+    for tracker in log:
+        _check_place(tracker)
     results, data = on_nodes(results, data, address)
     order = Order(
         path=shipped_path(name_or_path, opened.plugins, working_dir, runtime_env),
@@ -178,14 +178,14 @@ def on_nodes(results_place: str | None, data: str | None, address: str) -> tuple
     return results_place, data
 
 
-def _check_tracker(text: str) -> None:
-    """UserError unless the tracker is known and keeps what the job writes; its package is the head node's affair."""
-    name, target = named_tracker(text)
+def _check_place(tracker: str) -> None:
+    """UserError if what 'tensorboard:FOLDER' or 'mlflow:URI' names would be lost with the job's temporary folder."""
+    name, _, target = tracker.partition(":")
     relative = target.startswith("sqlite:///") and not target.startswith("sqlite:////")
     relative |= "://" not in target and not Path(target).is_absolute()
     if name != "wandb" and relative:
         raise UserError(
-            f"--log {masked(text)}: a relative path would lie in the job's temporary folder on the node; "
+            f"--log {tracker}: a relative path would lie in the job's temporary folder on the node; "
             "give an absolute one or a server's URI"
         )
 
