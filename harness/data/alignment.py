@@ -1,9 +1,9 @@
 """How aligned a data set is: whether a pixel's position means the same thing in every image.
 
 Alignment is the mean correlation of two images of the data set: over all pairs, each channel with its own mean removed.
-It is the share of an image's contrast that the mean image explains: 0 where the mean image is flat, 1 where all images
-are one. (Torralba and Oliva 2003 compare mean images of categories; congealing, Learned-Miller 2006, aligns a stack of
-images by what it shares at each pixel.) Pixels that a shift brought in are no part of an image and are left out.
+It is the share of an image's contrast that the mean image explains: 0 if the mean image is flat, 1 if all images are
+the same. (Torralba and Oliva 2003 compare mean images of categories; congealing, Learned-Miller 2006, aligns a stack of
+images by what it shares at each pixel.) Pixels that a shift moved in do not belong to an image and are left out.
 """
 
 import numpy as np
@@ -16,10 +16,10 @@ Inside = NDArray[np.bool_]
 
 
 def alignment(images: Images, inside: Inside | None = None) -> float:
-    """Mean pairwise correlation of `images` (N, H, W, C) over the pixels `inside` (N, H, W) both; all for None.
+    """Mean pairwise correlation of `images` (N, H, W, C) over the pixels `inside` both images (N, H, W); None: all.
 
-    Each image is scaled by its contrast over its own inside, so images that share little of it count less. NaN under
-    two images.
+    Each image is scaled by its contrast over its own inside, so pairs whose insides overlap little count less. NaN for
+    fewer than two images.
     """
     count = len(images)
     if count < 2:
@@ -35,7 +35,7 @@ def alignment(images: Images, inside: Inside | None = None) -> float:
 
 
 def _unit(images: Images, inside: Inside | None) -> NDArray[np.float32]:
-    """(N, H*W*C): each image less its channels' means, scaled to length 1; 0 outside and for a flat image."""
+    """(N, H*W*C): each image minus its channels' means, scaled to length 1; 0 outside and for a flat image."""
     values = images.astype(np.float32)
     kept = np.ones(images.shape[:3], dtype=bool) if inside is None else inside
     weights = kept[..., None].astype(np.float32)

@@ -1,8 +1,8 @@
-"""How far a data set goes without a trained network: logistic regression on pixels, and on pooled random features.
+"""Baselines without a trained network: logistic regression on pixels, and on pooled random features.
 
-The first is what trained networks must beat before a comparison of them says anything. The second, the probe, sees the
-same images through frozen random convolutions whose outputs are averaged over the image: it knows what is in an image,
-but not where. Their difference is the value of position.
+Trained networks must beat the first before comparing them means anything. The second, the probe, sees the same images
+through frozen random convolutions whose outputs are averaged over the image: it knows what is in an image, but not
+where. Their difference is the value of position.
 """
 
 import math
@@ -22,20 +22,20 @@ from lrlc.harness.seeds import derive_seed
 from lrlc.results.datasets import Baseline
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""scikit-learn's inverse of the penalty, from the strongest penalty on."""
+"""Values of scikit-learn's inverse penalty strength, starting with the strongest penalty."""
 PATIENCE = 2
 """The search over C stops after this many values in a row without better validation accuracy; large C take longest."""
 MOST_ITERATIONS = 100
-"""Of L-BFGS. CIFAR-10 takes 76 at the C that it chooses; weaker penalties take more, and do worse."""
+"""Upper bound on L-BFGS iterations. CIFAR-10 needs 76 at its chosen C; weaker penalties need more, and do worse."""
 TOLERANCE = 1e-3
 
 MOST_IMAGES = 20_000
-"""Of each split, spread evenly over it; the probe, whose features are 64, needs fewer."""
+"""Upper bound on the images of each split, spread evenly over it; the probe, with its 64 features, needs fewer."""
 MOST_PROBE_IMAGES = 4_000
 MOST_VALUES = 3_072
-"""Pixels times channels of an image, 32x32 in colour; larger images are averaged down to as many."""
+"""Upper bound on pixels times channels of an image (32x32 in colour); larger images are averaged down to it."""
 MOST_WORK = 3_000_000_000
-"""Images times values times classes; 600 million are a minute on one core."""
+"""Upper bound on images times values times classes; 600 million take a minute on one core."""
 FEWEST_PER_CLASS = 10
 """With fewer images per class a linear classifier would set too low a bar, so there is none."""
 
@@ -54,7 +54,7 @@ class Examples:
     labels: Labels
 
     def spread(self, count: int) -> "Examples":
-        """`count` of them from end to end; all where they are fewer."""
+        """`count` of them, spread evenly from first to last; all of them if there are fewer."""
         kept = _spread(len(self.labels), count)
         return Examples(self.images[torch.from_numpy(kept)], self.labels[kept])
 
@@ -107,7 +107,7 @@ def classify(features: Mapping[str, NDArray[np.float32]], labels: Mapping[str, L
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", ConvergenceWarning
-            )  # stopped at MOST_ITERATIONS: validation judges it as it is
+            )  # if stopped at MOST_ITERATIONS, validation judges the result as it is
             model.fit(scaled["train"], labels["train"])
         held_out = float(model.score(scaled["validation"], labels["validation"]))
         since += 1
@@ -133,7 +133,7 @@ def _linear(seen: Mapping[str, Examples], num_classes: int) -> Fitted | None:
 
 
 def _probe(seen: Mapping[str, Examples]) -> Fitted | None:
-    """None where images are too small for three 3x3 layers."""
+    """None if images are too small for three 3x3 layers."""
     _, *shape = seen["train"].images.shape
     try:
         network = layers.build_network("three_layer", (shape[0], shape[1], shape[2]), 1)
@@ -148,7 +148,7 @@ def _probe(seen: Mapping[str, Examples]) -> Fitted | None:
 
 @torch.no_grad()
 def _pooled(network: nn.Module, images: Tensor) -> NDArray[np.float32]:
-    """(N, 64): in training mode, as an untrained network has no other statistics than its batch's."""
+    """(N, 64), computed in training mode: an untrained network has no statistics but those of its batch."""
     batches = images.tensor_split(math.ceil(len(images) / PROBE_BATCH))
     found = [network(batch.contiguous(memory_format=torch.channels_last)) for batch in batches]
     pooled: NDArray[np.float32] = torch.cat(found).numpy()
@@ -156,7 +156,7 @@ def _pooled(network: nn.Module, images: Tensor) -> NDArray[np.float32]:
 
 
 def _examples(split: DeviceSplit) -> Examples:
-    """At most MOST_IMAGES, each of at most MOST_VALUES."""
+    """Up to MOST_IMAGES images, each of up to MOST_VALUES values."""
     positions = torch.from_numpy(_spread(split.count, MOST_IMAGES))
     parts = [split.gather(chunk) for chunk in torch.split(positions, CHUNK)]
     images = torch.cat([_shrunk(part) for part, _ in parts])
@@ -172,5 +172,5 @@ def _shrunk(images: Tensor) -> Tensor:
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:
-    """Positions from end to end: rows may be sorted by label."""
+    """Positions spread evenly from first to last, as rows may be sorted by label."""
     return np.linspace(0, count - 1, min(count, most), dtype=np.int64)

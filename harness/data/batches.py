@@ -1,4 +1,4 @@
-"""Batches gathered from the decoded arrays by index: no per-sample Python, on a GPU no copy per step."""
+"""Batches gathered from the decoded arrays by index: no Python per sample and, on a GPU, no copy per step."""
 
 import copy
 
@@ -15,10 +15,10 @@ from lrlc.studies import DatasetSpec
 
 
 class DeviceSplit:
-    """A split ready for training, as its device holds it.
+    """A split ready for training, on its device.
 
-    Of the N images that are held, `rows` (n,) are in the split, all where it is None; `offsets` (N, 2) move each.
-    `labels` (n,) stand for their own.
+    `rows` (n,) are the split's images among the N held ones, or None for all of them; `offsets` (N, 2) shift each
+    image. `labels` (n,) replace the images' own labels.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class DeviceSplit:
 
 
 def device_splits(spec: DatasetSpec, seed: int, dataset: Dataset, shelf: Shelf) -> dict[str, DeviceSplit]:
-    """The splits of `dataset` as a trial of `seed` sees them: drawn, shifted and with shuffled labels, as `spec` asks.
+    """The splits of `dataset` as a trial of `seed` sees them: drawn, shifted and with shuffled labels, as in `spec`.
 
-    An image keeps its shift whether or not the others are drawn. Labels of the test split are never shuffled.
+    An image's shift does not depend on which other images are drawn. Labels of the test split are never shuffled.
     """
 
     def ready(name: str, split: HeldSplit) -> DeviceSplit:

@@ -1,6 +1,6 @@
 """Images decoded once per machine, into memory-mapped arrays that all its processes share.
 
-An entry is a folder that appears whole: the process that holds its lock writes it under a hidden name and renames it.
+An entry is a folder that appears complete: the process holding its lock writes it under a hidden name, then renames it.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ from lrlc.layers import cache
 from lrlc.results import documents
 
 READER_VERSION = 3
-"""Raised when a reader decodes the same files to other arrays, or an entry's form changes."""
+"""Raised when a reader decodes the same files to different arrays, or the format of an entry changes."""
 
 META = "meta.json"
-"""What an entry holds beside its arrays, with a checksum of its own."""
+"""The file of an entry's metadata, which has its own checksum."""
 
 SAMPLES, SAMPLE_BYTES = 32, 1 << 16
-"""How much of each array is compared when an entry is opened; `lrlc data check` compares all of it."""
+"""Samples of each array that are checked when an entry is opened; `lrlc data check` checks all of it."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Decoded:
     digest: str
 
     def splits(self) -> dict[str, Split]:
-        """Those that the data set itself has."""
+        """The splits that the data set itself has."""
         found = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in found.items() if split is not None}
 
 
 def cache_dir() -> Path:
-    """The machine's cache (see layers.cache); DataError where there can be none."""
+    """The machine's cache (see layers.cache); DataError if no folder is known for it."""
     try:
         return cache.cache_dir()
     except cache.NoCacheFolderError as error:
@@ -61,12 +61,12 @@ def cache_dir() -> Path:
 
 
 def cached(name: str, source: Source) -> Decoded | None:
-    """The arrays of `source`, if it was decoded before and its entry is whole."""
+    """The arrays of `source` if it was decoded before and its entry is intact."""
     return open_folder(_entry(name, source))
 
 
 def decoded(name: str, source: Source, progress: Progress | None = None) -> Decoded:
-    """The arrays of `source`, decoded by this process if they were not before. Many processes may call it at once."""
+    """The arrays of `source`, decoded here if they are not in the cache. Safe to call from many processes at once."""
     entry = _entry(name, source)
     found = open_folder(entry)
     if found is not None:
@@ -87,13 +87,13 @@ def decoded(name: str, source: Source, progress: Progress | None = None) -> Deco
 
 
 def forget(name: str, source: Source) -> None:
-    """Drop the entry of `source`, so that it is decoded again."""
+    """Delete the entry of `source`, so that it is decoded again."""
     shutil.rmtree(_entry(name, source), ignore_errors=True)
 
 
 @contextmanager
 def _cache_errors(name: str) -> Iterator[None]:
-    """OSErrors of the cache's own files as one line; what is wrong with a source is a DataError already."""
+    """Turn OSErrors of the cache's own files into one line; faults of a source are already DataErrors."""
     try:
         yield
     except OSError as error:
@@ -104,7 +104,7 @@ def _cache_errors(name: str) -> Iterator[None]:
 
 
 def _entry(name: str, source: Source) -> Path:
-    """Its name says the data set, the files' relative paths, sizes and times, and how they are decoded."""
+    """The entry's folder, named by a hash of the files' relative paths, sizes and times, and of their decoding."""
     paths = [path.absolute() for path in source.files]
     root = os.path.commonpath([path.parent for path in paths]) if paths else ""
     stats = sorted((os.path.relpath(path, root), *_size_and_time(path)) for path in paths)
@@ -122,13 +122,13 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 def decoded_folder(name: str, source: Source) -> Path:
-    """Where the decoded arrays of `source` lie, for a copy."""
+    """The folder with the decoded arrays of `source`, for copying."""
     decoded(name, source)
     return _entry(name, source)
 
 
 def open_folder(entry: Path) -> Decoded | None:
-    """The arrays of an entry; None where it is not there or not whole."""
+    """The arrays of an entry; None if it is missing or damaged."""
     try:
         meta = documents.opened(META, (entry / META).read_bytes())
         splits = {}
@@ -151,7 +151,7 @@ def _paths(folder: Path, split: str) -> tuple[Path, Path]:
 
 
 def _sampled_checksum(path: Path) -> list[int]:
-    """Size, and a checksum of pieces spread evenly over the file, its beginning and end among them."""
+    """The size, and a checksum of pieces spread evenly over the file, including its beginning and end."""
     size = path.stat().st_size
     starts = np.linspace(0, max(0, size - SAMPLE_BYTES), SAMPLES, dtype=np.int64)
     checksum = 0
@@ -163,7 +163,7 @@ def _sampled_checksum(path: Path) -> list[int]:
 
 
 def _write(name: str, source: Source, entry: Path, progress: Progress | None) -> None:
-    """While holding the lock: decode under a hidden name, then rename; first, delete what a killed process left."""
+    """Delete what a killed process left, decode under a hidden name, then rename; call this while holding the lock."""
     for left in entry.parent.glob(f".{entry.name}.*.part"):
         shutil.rmtree(left, ignore_errors=True)
     hidden = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}.part")
@@ -202,7 +202,7 @@ def _write_arrays(raw: Mapping[str, RawSplit], content: Content, folder: Path) -
 
 
 def _write_chunks(file: IO[bytes], chunks: Iterator[Images], count: int) -> None:
-    """An .npy file chunk by chunk, of which only one is in memory.
+    """Write an .npy file chunk by chunk, with only one chunk in memory.
 
     Written, not mapped: on a full disk a mapped file kills the process instead of raising OSError.
     """

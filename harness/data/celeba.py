@@ -1,4 +1,4 @@
-"""CelebA as its authors ship it: img_align_celeba (a folder or its zip), attributes and the official partition."""
+"""CelebA as distributed: img_align_celeba (a folder or its zip), attributes and the official partition."""
 
 import zipfile
 import zlib
@@ -19,7 +19,7 @@ from lrlc.studies.paths import check_regular
 ATTRIBUTES, PARTITION, IMAGES = "list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba"
 SPLITS = {"0": "train", "1": "validation", "2": "test"}
 PLACES = ("", "Anno", "Eval", "Img")
-"""Its download has these folders; files laid flat are found too."""
+"""The folders of its download; files without them are also accepted."""
 
 DECODING = Decoding(mode="RGB", crop=(20, 40, 158, 178), size=(32, 32))
 """Top 40, left 20, 138x138 of the 178x218 aligned image, bicubic to 32x32 (docs/science.md, "The data")."""
@@ -27,7 +27,7 @@ PLAIN_DECODING = replace(DECODING, antialias=False)
 
 
 def celeba_files(folder: Path) -> list[Path] | None:
-    """Attributes, partition and images; None where there are no such images, DataError where a list is missing."""
+    """The files of attributes, partition and images; None without such images, DataError if a list is missing."""
     images = _find(folder, IMAGES) or _find(folder, f"{IMAGES}.zip")
     if images is None:
         return None

@@ -21,11 +21,11 @@ ARCHIVE = "cifar-10-python.tar.gz"
 BATCHES = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
 NAMES = [name for names in BATCHES.values() for name in names]
 LARGEST_BATCH = 64 << 20
-"""Bytes; the real ones have 31 million."""
+"""Upper bound in bytes; the real ones have 31 million."""
 
 
 def cifar_files(folder: Path) -> list[Path] | None:
-    """The extracted batches or the archive; None where neither is there."""
+    """The extracted batches or the archive; None if neither exists."""
     for place in (folder / FOLDER, folder):
         if all((place / name).is_file() for name in NAMES):
             return [place / name for name in NAMES]
@@ -34,7 +34,7 @@ def cifar_files(folder: Path) -> list[Path] | None:
 
 
 def read_cifar(files: list[Path]) -> Mapping[str, RawSplit]:
-    """Train and test as (N, 32, 32, 3) uint8; DataError where a file is not what CIFAR-10 ships."""
+    """Train and test as (N, 32, 32, 3) uint8; DataError if a file is not that of CIFAR-10."""
     archive = files[0] if files[0].name == ARCHIVE else None
     contents = _from_archive(archive) if archive else {path.name: _bytes(path) for path in files}
     splits = {}
@@ -88,5 +88,5 @@ def _batch(name: str, contents: Mapping[str, bytes], where: Path) -> tuple[Image
 
 def _whole_numbers(values: Any) -> Labels:
     if not isinstance(values, list) or not all(type(value) is int for value in values):
-        raise TypeError("its labels are no list of whole numbers")
+        raise TypeError("its labels are not a list of whole numbers")
     return np.array(values, np.int64)

@@ -9,13 +9,13 @@ from lrlc.harness.data.dataset import Labels
 from lrlc.harness.data.errors import DataError
 
 EXPECTED = 20
-"""A class of which a split should have this many images, going by train, is not missing by chance (2 in a billion)."""
+"""A class that should have this many images in a split, going by train, is not missing by chance (2 in a billion)."""
 
 
 def check_classes(name: str, labels: Mapping[str, Labels], num_classes: int | None) -> None:
-    """DataError where train skips a class, or another split has one that train lacks, or lacks one that train has.
+    """DataError if train skips a class, or another split has one that train lacks, or lacks one that train has.
 
-    Train may skip classes of a data set that says how many it has.
+    Train may skip classes of a data set that declares its number of classes.
     """
     trained, counts = np.unique(labels["train"], return_counts=True)
     if num_classes is None and trained[-1] != len(trained) - 1:
@@ -35,7 +35,7 @@ def check_classes(name: str, labels: Mapping[str, Labels], num_classes: int | No
 
 
 def check_told_apart(what: str, names: Iterable[str]) -> None:
-    """DataError where a class has no name, or two names look the same: trailing spaces, composed accents."""
+    """DataError if a class has no name, or two names look the same (trailing spaces, composed accents)."""
     seen: dict[str, str] = {}
     for name in names:
         if not (read := unicodedata.normalize("NFC", name).strip()):

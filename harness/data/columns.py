@@ -1,6 +1,6 @@
-"""Which columns of a Parquet file are its images and its labels: those the user names, else by their usual names.
+"""Choose the image and label columns of a Parquet file: the user's choice, else the usual names.
 
-A column is never taken because it is the only one of its type: an identifier and a width are whole numbers too.
+A column is never chosen for being the only one of its type: identifiers and widths are whole numbers too.
 """
 
 from collections import Counter
@@ -18,9 +18,9 @@ LABELS = ("label", "labels", "fine_label", "target", "class")
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user names (`label`, `image`), and the label that a named data set has otherwise.
+    """The columns that the user names (`label`, `image`), and a named data set's default label.
 
-    With `values_as_classes` a named label may hold text: each value is a class.
+    With `values_as_classes` a label column may hold text, and each value is a class.
     """
 
     label: str | None = None
@@ -31,7 +31,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Columns:
-    """The chosen ones; a `label_holds_values` column is no whole numbers, but each of its values is a class."""
+    """The chosen columns; with `label_holds_values` the labels are not class numbers, but each value is a class."""
 
     image: str
     label: str
@@ -43,7 +43,7 @@ class Columns:
 
 
 def choose(path: Path, schema: pa.Schema, asked: Asked) -> Columns:
-    """The columns to read from the file at `path`; DataError where none or several could be meant."""
+    """The columns to read from the file at `path`; DataError if there is no candidate or more than one."""
     twice = [name for name, count in Counter(schema.names).items() if count > 1]
     if twice:
         raise DataError(f"{path}: several columns are called {twice[0]!r}; rename all but one")
@@ -115,6 +115,6 @@ def _is_whole(kind: pa.DataType) -> bool:
 
 
 def _is_value(kind: pa.DataType) -> bool:
-    """Text, or numbers that may be whole."""
+    """Whether each value of this type can be a class: text, or numbers that may be whole."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_floating(kind))

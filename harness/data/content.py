@@ -1,4 +1,4 @@
-"""A data set's content: its splits, checked as they stream by, and the digest that identifies them."""
+"""A data set's content: its splits, checked while they are read, and the digest that identifies them."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Content:
-    """The images of a data set as they stream by: counted, compared in shape, and taken into the digest.
+    """The images of a data set while they are read: counts them, compares their shapes, and updates the digest.
 
     The digest is a hash of every image and label, the split rule and the scaling: it identifies the data in a trial.
     """
@@ -30,7 +30,7 @@ class Content:
         self._hash = hashlib.sha256(f"{source.scaling} {source.validation_fraction}".encode())
 
     def stream(self, split: str, raw: RawSplit) -> Iterator[Images]:
-        """The chunks of `raw`; DataError where they do not fit. Splits must come in the order of SPLITS."""
+        """The chunks of `raw`; DataError if they do not fit together. Splits must come in the order of SPLITS."""
         count, done = len(raw.labels), 0
         try:
             for chunk in raw.chunks():
@@ -52,7 +52,7 @@ class Content:
                     self._progress(split, done, count)
         except (
             OSError
-        ) as error:  # of the source: what reads the chunks raises its own outside of this generator
+        ) as error:  # the source's; the code that consumes the chunks raises outside this generator
             raise DataError(
                 f"{self._name}: {split} cannot be read after row {done} ({first_line(error)})"
             ) from error
@@ -66,7 +66,7 @@ class Content:
 
 
 def checked_splits(name: str, source: Source) -> dict[str, RawSplit]:
-    """The splits of `source` in the order of SPLITS; DataError where one is missing or empty or a label is wrong."""
+    """The splits of `source` in the order of SPLITS; DataError if one is missing or empty, or a label is wrong."""
     raw = source.read()
     for split in ("train", "test"):
         if split not in raw:

@@ -1,4 +1,4 @@
-"""A decoded data set: three splits of uint8 images, memory-mapped and shared by the processes of a machine."""
+"""A decoded data set: three splits of uint8 images, memory-mapped and shared by all processes of a machine."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """`scaling` is what the pixel values 0 and 255 become; `digest` identifies the whole content."""
+    """`scaling` holds the values that pixels of 0 and 255 are mapped to; `digest` identifies the whole content."""
 
     title: str
     train: Split

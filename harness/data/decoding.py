@@ -1,4 +1,4 @@
-"""From encoded images to uint8 arrays, several at once, a bounded number at a time."""
+"""Decode image files to uint8 arrays, in parallel and with a bounded number in memory."""
 
 import math
 import warnings
@@ -20,15 +20,15 @@ from lrlc.harness.data.tf_bicubic import resize_bicubic
 from lrlc.harness.errors import first_line
 
 DECODED_TOGETHER, DECODED_BYTES = 512, 1 << 27
-"""Images in memory at once, and their bytes: 512 take 77 MB at 224x224."""
+"""Upper bounds on the images in memory at once and their bytes: 512 take 77 MB at 224x224."""
 
 DECODED_IN_TURN = 32
-"""Images that a thread takes at a time: taking single ones costs as much as decoding 28x28 pixels."""
+"""Images that a thread takes at once: handing over a single one costs as much as decoding 28x28 pixels."""
 
 DEEP_MODES = ("I", "F")
-"""Over 8 bits a channel (also I;16 and its kin): Pillow would clip them to white."""
+"""Modes with over 8 bits per channel (also I;16 and its variants), which Pillow would clip to white."""
 
-# Our own limit, under Pillow's, says it in one line.
+# Our own limit is below Pillow's, and is reported in one line.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 Made = TypeVar("Made")
@@ -39,11 +39,11 @@ Encoded = tuple[str, bytes]
 
 @dataclass(frozen=True)
 class Decoding:
-    """From an encoded image to an array: crop (left, top, right, bottom), then bicubic to `size` (H, W).
+    """How an encoded image becomes an array: crop (left, top, right, bottom), then bicubic to `size` (H, W).
 
     `cover` first scales the shorter side to that length and cuts out the centre. `mode` is 'L', 'RGB', or None for
-    grey where the image is grey. Bicubic is Pillow's, which averages over the source pixels when it shrinks; without
-    `antialias` it is TensorFlow 1's, which does not. `as_shown` turns an image as its EXIF data say and lays
+    grey if the image is grey, else RGB. Bicubic is Pillow's, which averages over the source pixels when it shrinks;
+    without `antialias` it is TensorFlow 1's, which does not. `as_shown` applies the EXIF orientation and puts
     transparent pixels on white.
     """
 
@@ -55,9 +55,9 @@ class Decoding:
     as_shown: bool = False
 
     def __call__(self, encoded: bytes, expected: tuple[int, ...] | None = None) -> Images:
-        """(H, W, C) uint8; ValueError where the bytes are no image.
+        """(H, W, C) uint8; ValueError if the bytes are not an image.
 
-        Where all images must be as `expected`, (H, W, C), one of another size is not even unpacked.
+        If all images must have the shape `expected`, (H, W, C), one of another size is not even unpacked.
         """
         try:
             with Image.open(BytesIO(encoded)) as opened:
@@ -83,7 +83,7 @@ class Decoding:
         width, height = opened.size
         if width * height > MOST_PIXELS:
             raise _UnfitError(f"an image of {height}x{width} pixels; at most {MOST_PIXELS:,} are read")
-        # A turned image has its sides swapped, which not every format's header tells.
+        # A rotated image has its sides swapped, which not every format's header shows.
         if expected and not (self.size or self.crop) and {height, width} != set(expected[:2]):
             raise _UnfitError(
                 f"an image of {height}x{width} pixels among images of {expected[0]}x{expected[1]}"
@@ -114,13 +114,13 @@ class Decoding:
 
 
 class _UnfitError(Exception):
-    """An image that can be read but is not what the data set holds."""
+    """An image that is readable but unsuitable for the data set."""
 
 
 def decode_all(encoded: Iterable[Encoded], decoding: Decoding) -> Iterator[Images]:
-    """Chunks (n, H, W, C) of all images in order. DataError names the first that is damaged or of another shape."""
+    """Chunks (n, H, W, C) of all images in order. DataError names the first damaged or differently shaped one."""
     images = iter(encoded)
-    for first in islice(images, 1):  # it says how large all are
+    for first in islice(images, 1):  # all others must have its shape
         shape = _whole(first[0], _attempt(decoding, first[1], None)).shape
         yield from _alike(chain([first], images), decoding, shape)
 
@@ -151,12 +151,12 @@ def _whole(name: str, array: Images | ValueError) -> Images:
 def _in_chunks(
     images: Iterator[Encoded], together: int, work: Callable[[bytes], Made]
 ) -> Iterator[tuple[list[str], list[Made]]]:
-    """What `work` makes of the images, `together` of them at a time, with their names."""
+    """The results of `work` on the images, with their names, `together` of them at a time."""
 
     def in_turn(items: list[Encoded]) -> list[Made]:
         return [work(data) for _, data in items]
 
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
+    with ThreadPoolExecutor() as pool:  # Pillow decodes without the interpreter's lock
         while chunk := list(islice(images, together)):
             groups = [
                 chunk[start : start + DECODED_IN_TURN] for start in range(0, len(chunk), DECODED_IN_TURN)

@@ -1,4 +1,4 @@
-"""The effect of the seed on a split: which training images are drawn, and labels permuted for a null."""
+"""How the seed changes a split: which training images are drawn, and how labels are permuted for a null."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,11 @@ Rows = NDArray[np.int64]
 
 
 def drawn(labels: Labels, count: int, seed: int) -> Rows:
-    """(count,) rising positions of the training images that `seed` draws: a function of labels and seed alone.
+    """(count,) ascending positions of the training images that `seed` draws, which depend on labels and seed only.
 
-    Without repetition, and stratified: each label in proportion to its images, whole numbers by largest remainder
-    (of equal ones the lower label's). More images of the same seed hold those of fewer, up to one image a label.
-    ValueError where there are fewer than `count`.
+    Drawn without repetition and stratified: each label in proportion to its images, rounded by largest remainder
+    (ties go to the lower label). A larger draw with the same seed contains the smaller one, up to one image per label.
+    ValueError if there are fewer than `count`.
     """
     if count > len(labels):
         raise ValueError(f"cannot draw {count:,} of {len(labels):,} images")
@@ -27,12 +27,12 @@ def drawn(labels: Labels, count: int, seed: int) -> Rows:
 
 
 def shuffled(labels: Labels, seed: int, split: str) -> Labels:
-    """`labels` of a split in an order unrelated to the images, which depends on the seed alone."""
+    """`labels` of a split in a random order that depends only on the seed."""
     return np.random.default_rng(derive_seed(seed, "shuffle_labels", split)).permutation(labels)
 
 
 def _shares(sizes: Rows, count: int) -> Rows:
-    """How many of each group, `count` in all, in proportion to their `sizes`."""
+    """How many to draw from each group, `count` in total, in proportion to their `sizes`."""
     shares, remainders = np.divmod(sizes.astype(np.int64) * count, sizes.sum())
     largest = np.argsort(-remainders, kind="stable")[: count - shares.sum()]
     shares[largest] += 1

@@ -1,4 +1,4 @@
-"""Download a data set from the hub that keeps it, at a pinned revision; say how to place it by hand elsewhere."""
+"""Download a data set from its hub at a pinned revision, or say which files to place by hand."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lrlc.harness.errors import first_line
 
 @dataclass(frozen=True)
 class Origin:
-    """A dataset repository of the Hugging Face hub, the commit of it that is fetched, and which of its files."""
+    """A dataset repository of the Hugging Face hub, with the commit and the files to fetch."""
 
     repository: str
     revision: str
@@ -45,13 +45,13 @@ BY_HAND = {
 
 
 def fetch(name: str, data_dir: Path) -> Path:
-    """Put the data set under `data_dir/name` (or the name whose files it shares) and return that folder.
+    """Download the data set into `data_dir/name` (or the name whose files it shares) and return that folder.
 
-    Raises DataError, with the files to place by hand, where there is no hub, no network or no open copy.
+    Raises DataError, with the files to place by hand, without a hub, a network or a freely available copy.
     """
     entry = known(name)
     if not entry.needs_folder:
-        raise DataError(f"{name}: needs no files, nothing is to be fetched")
+        raise DataError(f"{name}: needs no files, so there is nothing to fetch")
     name = entry.folder
     folder = data_dir / name
     by_hand = f"put {BY_HAND.get(name, 'its files')} into {folder}"
@@ -61,7 +61,7 @@ def fetch(name: str, data_dir: Path) -> Path:
         raise DataError(f"fetching needs huggingface_hub: pip install 'lrlc-bench[hub]', or {by_hand}")
     try:
         _download(ORIGINS[name], folder)
-    except Exception as error:  # httpx's, requests' and the hub's own errors share no base
+    except Exception as error:  # errors of httpx, requests and the hub have no common base
         raise DataError(f"{name}: {_reason(ORIGINS[name], error)}; {by_hand}") from error
     return folder
 
@@ -69,7 +69,9 @@ def fetch(name: str, data_dir: Path) -> Path:
 def _download(origin: Origin, folder: Path) -> None:
     from huggingface_hub import HfApi, snapshot_download
 
-    HfApi().dataset_info(origin.repository, revision=origin.revision, timeout=10)  # fails at once offline
+    HfApi().dataset_info(
+        origin.repository, revision=origin.revision, timeout=10
+    )  # fails quickly when offline
     snapshot_download(
         origin.repository,
         repo_type="dataset",

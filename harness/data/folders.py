@@ -1,4 +1,4 @@
-"""Any folder of images whose layout gives splits and labels: Parquet shards, or split/class/ folders."""
+"""Folders of images whose layout gives splits and labels: Parquet shards, or split/class/ folders."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Place:
-    """A folder that a study names by its path, and which of the configurations in it."""
+    """A folder that a study names by its path, and one of the configurations in it."""
 
     folder: Path
     configuration: str | None = None
@@ -30,9 +30,9 @@ class Place:
 def folder_source(
     folder: Path, label: str | None, image: str | None = None, configuration: str | None = None
 ) -> Source:
-    """What a study names by its path: images as a viewer shows them, to [0, 1].
+    """The source for a path in a study: images as a viewer shows them, scaled to [0, 1].
 
-    DataError where the layout is neither, or both.
+    DataError if the folder has neither layout, or both.
     """
     asked = Asked(label, image, values_as_classes=True)
     parquet = _parquet(folder, shards(folder, configuration), asked, AS_SHOWN)
@@ -50,7 +50,7 @@ def folder_source(
 
 
 def place_of(path: str, data_dir: Path | None) -> Place:
-    """A folder as a study names it: as it is, or below the data folder; '~' is the user's own.
+    """The folder for a path in a study: as given, or below the data folder; '~' is expanded.
 
     A configuration of shards, such as `small` of my/set/train_small-0.parquet, is named as if it were a folder:
     my/set/small.
@@ -82,9 +82,9 @@ def parquet_source(
     validation_fraction: float = 0.1,
     unlabelled_test: bool = False,
 ) -> Source | None:
-    """A folder in the hub's Parquet layout; None where it holds no train shards.
+    """The source for a folder in the hub's Parquet layout; None if it has no train shards.
 
-    With `unlabelled_test` the validation shards test, and test shards are not looked at.
+    With `unlabelled_test` the validation shards are the test split, and test shards are ignored.
     """
     found = shards(folder)
     if unlabelled_test and "train" in found and "validation" in found:
@@ -135,10 +135,10 @@ def image_folder_source(
     validation_fraction: float = 0.1,
     unlabelled_test: bool = False,
 ) -> Source | None:
-    """split/class/ folders of pictures; None where there is no train/<class>/. Options as for Parquet.
+    """The source for split/class/ folders of pictures; None if there is no train/<class>/. Options as for Parquet.
 
-    Files are told by their class folders' times: a picture that was added or removed is noticed, one that was
-    rewritten in place is not.
+    Changes are detected by the times of the class folders: added or removed pictures are noticed, but not those
+    rewritten in place.
     """
     chosen, found = decoding or Decoding(), image_folders(folder)
     if "train" not in found:
@@ -158,7 +158,7 @@ def image_folder_source(
 
 
 def only_label(folder: Path, label: str | None) -> None:
-    """DataError where a label is chosen that the data set has no choice of."""
+    """DataError if a label is chosen for a data set that has only one."""
     if label not in (None, "label"):
         raise DataError(
             f"{folder.name}: has one kind of label, {label!r} cannot be chosen; leave `label` out"

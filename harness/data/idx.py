@@ -23,7 +23,7 @@ NAMES = {
 
 
 def idx_files(folder: Path) -> dict[str, tuple[Path, Path]] | None:
-    """The image and label file of each split; None where there are none, DataError where some are missing."""
+    """The image and label file of each split; None if there are none, DataError if some are missing."""
     found = {name: _find(folder, name) for names in NAMES.values() for name in names}
     lacking = [name for name, path in found.items() if path is None]
     if len(lacking) == len(found):
@@ -35,7 +35,7 @@ def idx_files(folder: Path) -> dict[str, tuple[Path, Path]] | None:
 
 
 def read_idx_splits(files: Mapping[str, tuple[Path, Path]]) -> dict[str, RawSplit]:
-    """Both splits; DataError where a file is cut off or the counts differ."""
+    """Both splits; DataError if a file is cut off or the counts differ."""
     splits = {}
     for split, (image_file, label_file) in files.items():
         images, labels = read_idx(image_file, axes=3), read_idx(label_file, axes=1)
@@ -53,9 +53,7 @@ def _unpacked(path: Path) -> bytes:
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         content = file.read(MOST_IDX_BYTES + 1)
     if len(content) > MOST_IDX_BYTES:
-        raise DataError(
-            f"{path}: holds more than {MOST_IDX_BYTES >> 20} MiB, the most that is read of an IDX file"
-        )
+        raise DataError(f"{path}: holds more than {MOST_IDX_BYTES >> 20} MiB, the limit for an IDX file")
     return content
 
 
@@ -78,7 +76,7 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    # The originals are also spread with a dot before 'idx' (train-images.idx3-ubyte).
+    # Copies with a dot before 'idx' (train-images.idx3-ubyte) are also common.
     spellings = {name + end for name in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")}
     found = [path for path in files_below(folder) if path.name in spellings]
     if len({path.parent for path in found}) > 1:

@@ -35,11 +35,11 @@ OTHER_PICTURES = {
     ".tga",
     ".npy",
 }
-"""Formats that are not read; they are refused, as a class would be learned from its other pictures alone."""
+"""Formats that are not supported. They are refused, as skipping them would leave pictures out of a class."""
 
 
 def image_folders(folder: Path) -> dict[str, list[Path]]:
-    """The class folders of each split, in the order of their names; DataError where a split appears twice."""
+    """The class folders of each split, in the order of their names; DataError if a split appears twice."""
     found: dict[str, list[Path]] = {}
     for name, split in SPLITS.items():
         classes = _classes(folder / name) if (folder / name).is_dir() else []
@@ -53,10 +53,10 @@ def image_folders(folder: Path) -> dict[str, list[Path]]:
 
 
 def read_image_folder(folders: Mapping[str, Sequence[Path]], decoding: Decoding) -> Mapping[str, RawSplit]:
-    """Every split has the classes of train; DataError where one is missing or empty, or a picture is not read.
+    """The splits, which all have the classes of train; DataError for a missing or empty class, or an unknown format.
 
-    The pictures of a split are put in an order that does not depend on their class: its first tenth is held out for
-    validation, and `train_images` takes its first.
+    The pictures of a split are in an order that does not depend on their class, as the first tenth is held out for
+    validation and `train_images` takes the first ones.
     """
     check_distinct(child for children in folders.values() for child in children)
     for children in folders.values():
@@ -73,7 +73,7 @@ def read_image_folder(folders: Mapping[str, Sequence[Path]], decoding: Decoding)
 
 
 def unread(folder: Path, folders: Mapping[str, Sequence[Path]]) -> list[Path]:
-    """Files below `folder` that are none of the pictures in its class `folders`."""
+    """Files below `folder` other than the pictures in its class `folders`."""
     read = {
         os.path.realpath(path) for children in folders.values() for child in children for path in _read(child)
     }
@@ -90,7 +90,7 @@ def _check_same_classes(children: Sequence[Path], of_train: Sequence[Path]) -> N
 
 
 def _pictures(child: Path) -> list[Path]:
-    """The pictures of a class; DataError where it has none, or pictures that are not read."""
+    """The pictures of a class; DataError if it has none, or some in unsupported formats or subfolders."""
     endings = ", ".join(sorted(ENDINGS))
     for path in files_below(child):
         ending = path.suffix.lower()

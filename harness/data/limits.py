@@ -1,4 +1,4 @@
-"""How large data may become when they are unpacked: a few kilobytes of zeros can stand for gigabytes."""
+"""Limits on the size of unpacked data, as a few kilobytes of zeros can unpack to gigabytes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 from lrlc.harness.data.errors import DataError
 
 MOST_PIXELS = 1 << 26
-"""Of one image, before it is cropped or shrunk: 8192x8192. ImageNet's largest has 36 million."""
+"""Pixels of one image before it is cropped or shrunk (8192x8192). ImageNet's largest has 36 million."""
 
 MOST_ENCODED_BYTES = 1 << 28
-"""Of one image file."""
+"""Bytes of one image file."""
 
 MOST_IDX_BYTES = 1 << 29
-"""Of an unpacked IDX file, ten times MNIST's training images."""
+"""Bytes of an unpacked IDX file: ten times MNIST's training images."""
 
 FREE_BYTES, MOST_EXPANSION = 1 << 30, 1000
 """Upper bound on how many times larger than their files data over 1 GiB may be. PNGs of line drawings reach 100."""
 
 
 def check_expansion(what: str, unpacked: int, files: Iterable[Path]) -> None:
-    """DataError where `files` are far too small to hold `unpacked` bytes of images."""
+    """DataError if `files` are far too small for `unpacked` bytes of images."""
     if unpacked <= FREE_BYTES:
         return
     stored = sum(map(_stored, files))
@@ -31,7 +31,7 @@ def check_expansion(what: str, unpacked: int, files: Iterable[Path]) -> None:
 
 
 def _stored(path: Path) -> int:
-    """Bytes of a file, or of all files that lie directly in a folder."""
+    """Bytes of a file, or of all files directly in a folder."""
     if not path.is_dir():
         return path.stat().st_size
     return sum(child.stat().st_size for child in path.iterdir() if child.is_file())

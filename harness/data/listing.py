@@ -1,4 +1,4 @@
-"""Which data sets are at hand, and whether they are whole."""
+"""Which data sets are available, and whether they are intact."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ NAMED_DAMAGES = 5
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """A named data set; `problem` says in a line why it cannot be used here.
+    """A named data set; `problem` says in one line why it cannot be used here.
 
     `counts` (images per split as trials use them), `shape` (C, H, W) and `classes` are known once it is decoded.
     """
@@ -62,10 +62,10 @@ def describe_datasets(data_dir: Path | None) -> list[DatasetStatus]:
 
 
 def check(name: str, data_dir: Path | None, progress: Progress | None = None) -> str:
-    """Decode a data set whole, whatever is in the cache, and describe it in a few lines.
+    """Decode a whole data set, ignoring the cache, and describe it in a few lines.
 
-    `name` is its name or a folder's path, with a label and a size as in tables where wanted: 'celeba:Smiling@16'.
-    A cache entry that differs from the files is dropped. DataError names up to 5 damaged images, and counts the rest.
+    `name` is its name or a folder's path, optionally with a label and a size as in tables: 'celeba:Smiling@16'.
+    A cache entry that differs from the files is deleted. DataError names up to 5 damaged images, and counts the rest.
     """
     spec = _spec(name)
     source = find_source(spec, data_dir)
@@ -92,7 +92,7 @@ def check(name: str, data_dir: Path | None, progress: Progress | None = None) ->
         )
     lines += [f"  {line}" for line in _shared(found)]
     return "\n".join(
-        [*lines, *(["  its entry in the cache was damaged and was made anew"] if replaced else [])]
+        [*lines, *(["  its entry in the cache was damaged and has been replaced"] if replaced else [])]
     )
 
 
@@ -107,7 +107,7 @@ def _spec(title: str) -> DatasetSpec:
 
 
 def _features(raw: Mapping[str, RawSplit]) -> list[str]:
-    """What was done to some images and not to others."""
+    """What is done to some images but not to others."""
     counts = sum((values.features() for values in raw.values() if values.features), Counter[str]())
     total = sum(len(values.labels) for values in raw.values())
     counts = Counter({name: count for name, count in counts.items() if (name, count) != (GREY, total)})
@@ -116,7 +116,7 @@ def _features(raw: Mapping[str, RawSplit]) -> list[str]:
 
 
 def _shared(found: Dataset) -> list[str]:
-    """How many test images stand in train or validation too, and how many images in two classes, pixel by pixel."""
+    """How many test images are also in train or validation, and how many images are in two classes, by equal pixels."""
     trained, classes, several = set[bytes](), dict[bytes, int](), set[bytes]()
     shared = 0
     for split in (found.train, found.validation, found.test):
@@ -129,7 +129,7 @@ def _shared(found: Dataset) -> list[str]:
                 several.add(digest)
     total = len(found.test.labels)
     tested = counted(total, "test image")
-    lines = [f"{shared:,} of {tested} stand in train or validation too"] if shared else []
+    lines = [f"{shared:,} of {tested} are also in train or validation"] if shared else []
     return lines + ([f"{counted(len(several), 'image')} in more than one class"] if several else [])
 
 
@@ -138,7 +138,7 @@ def _digest(image: Images) -> bytes:
 
 
 def _shrinking(spec: DatasetSpec, data_dir: Path | None) -> str:
-    """From which size and how, where images are shrunk."""
+    """The original size and the method, if images are shrunk."""
     if spec.size is None:
         return ""
     original = find_source(spec.model_copy(update={"size": None}), data_dir)
@@ -162,7 +162,7 @@ def _with_all_damages(name: str, raw: Mapping[str, RawSplit], first: DataError) 
 
 
 def _drop_if_different(name: str, source: Source, digest: str) -> bool:
-    """Compare the whole entry, not samples of it, with what its files hold."""
+    """Delete the cache entry if its content, all of it, differs from that of its files."""
     entry = cached(name, source)
     if entry is None:
         return False

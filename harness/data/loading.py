@@ -1,4 +1,4 @@
-"""From a study's data set to decoded arrays."""
+"""Load a study's data set as decoded arrays."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,8 @@ from lrlc.studies.titles import Title
 def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | None = None) -> Dataset:
     """Decode (once per machine) and map the data set, with its validation split and its limits applied.
 
-    What the seed decides comes later (`device_splits`): with `draw: seed` the training split is whole here.
-    `progress` is told of the decoding, if this process does it. Raises DataError where files are missing or wrong.
+    The seed's choices are made later (`device_splits`); with `draw: seed` this has the whole training split.
+    `progress` is called if this process decodes. Raises DataError if files are missing or wrong.
     """
     found = packed(packed_title(spec), data_dir, spec.path)
     if found is None:
@@ -50,7 +50,7 @@ def load_dataset(spec: DatasetSpec, data_dir: Path | None, progress: Progress | 
 
 
 def as_loaded(spec: DatasetSpec) -> DatasetSpec:
-    """What is left of `spec` for loading: equal for trials that share the arrays and differ in what the seed does."""
+    """The part of `spec` that loading depends on, equal for all trials that share the arrays."""
     seeded: dict[str, object] = {"translate": 0, "shuffle_labels": False}
     if spec.draw == "seed":
         seeded |= {"draw": "first", "train_images": None}
@@ -58,15 +58,15 @@ def as_loaded(spec: DatasetSpec) -> DatasetSpec:
 
 
 def pack_dataset(spec: DatasetSpec, data_dir: Path | None, out: Path) -> Path:
-    """Write the data set, decoded, into the folder `out`, where `load_dataset` finds it; returns where it lies.
+    """Write the decoded data set into the folder `out`, where `load_dataset` finds it; returns its folder there.
 
-    It is packed whole: limits, draws and shifts apply as ever.
+    It is packed whole; limits, draws and shifts are applied as usual after loading.
     """
     return pack(packed_title(spec), cache_name(spec), find_source(spec, data_dir), out, spec.path)
 
 
 def packed_title(spec: DatasetSpec) -> str:
-    """What tells packed data sets apart: what is decoded, not what is done to it afterwards."""
+    """The title of a packed data set, which covers how it is decoded but not how it is modified afterwards."""
     name = spec.name or Path(str(spec.path)).name
     return str(Title(name, label=spec.label, size=spec.size, image=spec.image))
 
@@ -98,14 +98,14 @@ def _source(spec: DatasetSpec, data_dir: Path | None) -> Source:
 
 
 def cache_name(spec: DatasetSpec) -> str:
-    """What its entry in the cache is called, before the digits that tell its content."""
+    """The name of its cache entry, without the digits that identify its content."""
     return str(Title(spec.name or Path(str(spec.path)).name, size=spec.size))
 
 
 def with_validation(spec: DatasetSpec, arrays: Decoded, fraction: float) -> tuple[Split, Split]:
-    """Train and validation; the first `fraction` of train where the data set has no validation split.
+    """Train and validation, which is the first `fraction` of train if the data set has no validation split.
 
-    DataError where that would not be a fair sample of train.
+    DataError if that would not be a fair sample of train.
     """
     train, validation = arrays.train, arrays.validation
     if validation is not None:
@@ -118,7 +118,7 @@ def with_validation(spec: DatasetSpec, arrays: Decoded, fraction: float) -> tupl
 
 
 def _check_enough(spec: DatasetSpec, train: Split) -> None:
-    """DataError where there are fewer images than a seed is to draw."""
+    """DataError if there are fewer images than a seed draws."""
     asked = spec.train_images or 0
     if asked > len(train.labels):
         raise DataError(
@@ -128,6 +128,6 @@ def _check_enough(spec: DatasetSpec, train: Split) -> None:
 
 
 def _check_mixed(spec: DatasetSpec, name: str, split: Split, count: int) -> None:
-    """DataError where the first `count` images of a split are no fair sample of it."""
+    """DataError if the first `count` images of a split are not a fair sample of it."""
     if (reason := unlike_the_rest(split.labels, count)) is not None:
         raise DataError(f"{spec.title}: the rows of {name} {reason}; shuffle the rows")

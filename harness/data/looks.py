@@ -1,4 +1,4 @@
-"""What a viewer makes of an image file beyond its pixels: orientation and transparency; and what a header tells."""
+"""How a viewer shows an image file: orientation and transparency; and what its header says."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,13 +19,13 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What EXIF's orientation asks for; 1 is upright."""
+"""The transformation for each EXIF orientation; 1 is upright."""
 
 TURNED, LAID_ON_WHITE, GREY = "turned as EXIF says", "with an alpha channel, laid on white", "grey"
 
 
 def as_shown(image: Image.Image) -> Image.Image:
-    """`image` turned as its EXIF data say, its transparent pixels laid on white."""
+    """`image` with its EXIF orientation applied and its transparent pixels on white."""
     if (turn := TURNS.get(_orientation(image))) is not None:
         image = image.transpose(turn)
     if not image.has_transparency_data:
@@ -36,16 +36,16 @@ def as_shown(image: Image.Image) -> Image.Image:
 
 
 def is_grey(encoded: bytes) -> bool:
-    """Whether the header of an image file says grey; True where it cannot be read, which decoding reports."""
+    """Whether the header of an image file says grey; True if it is unreadable, which decoding will report."""
     try:
         with Image.open(BytesIO(encoded)) as image:
             return image.mode in GREY_MODES
-    except Exception:  # as many kinds as Pillow has decoders
+    except Exception:  # each of Pillow's decoders raises its own
         return True
 
 
 def features(encoded: bytes) -> set[str]:
-    """Which of the above an image file is; nothing where it cannot be read."""
+    """Which of the above apply to an image file; none if it is unreadable."""
     try:
         with Image.open(BytesIO(encoded)) as image:
             if image.width * image.height > MOST_PIXELS:

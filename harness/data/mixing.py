@@ -1,7 +1,6 @@
-"""Whether the first rows of a split are a fair sample of it, as they must be where only they are taken.
+"""Whether the first rows of a split are a fair sample of it, which is needed if only they are used.
 
-Rows come sorted by class, in blocks, or a folder after the other more often than one would think, and the first tenth
-is then of a few classes.
+Rows are sorted by class, in blocks, or by folder surprisingly often, and the first tenth then has only a few classes.
 """
 
 import math
@@ -12,17 +11,17 @@ from scipy.special import chdtrc, ndtr
 from lrlc.harness.data.dataset import Labels
 
 BY_CHANCE = 1e-3
-"""Rows with each class in one block are taken for sorted, unless so few that shuffling makes that as often as this."""
+"""Rows with each class in one block count as sorted, unless shuffling gives this with at least this probability."""
 
 UNLIKE, TOGETHER = 1e-2, 1e-9
-"""The most likely that a class's share in the first rows, and that times the rows' order, may be by chance.
+"""Upper bounds on the probability by chance of a class's share in the first rows, and of that times the rows' order.
 
 The order counts too: eight rows of one class are no proof, but they are where classes hardly ever alternate.
 """
 
 
 def unlike_the_rest(labels: Labels, count: int) -> str | None:
-    """What is wrong with rows of `labels` (N,) whose first `count` do not stand for the others; None where they may."""
+    """Why the first `count` rows of `labels` (N,) do not represent the others; None if they may."""
     _, classes = np.unique(labels, return_inverse=True)
     sizes, total = np.bincount(classes), len(labels)
     if not 0 < count < total or len(sizes) < 2:
@@ -41,13 +40,13 @@ def _is_rising(classes: Labels) -> bool:
 
 
 def _chance_of_blocks(sizes: Labels) -> float:
-    """Of a shuffle that leaves each class in one block."""
+    """The probability that a shuffle leaves each class in one block."""
     arrangements = math.lgamma(sizes.sum() + 1) - sum(math.lgamma(size + 1) for size in sizes)
     return math.exp(math.lgamma(len(sizes) + 1) - arrangements)
 
 
 def _chance_of_shares(first: Labels, sizes: Labels) -> float:
-    """Of classes as unequal between the first rows and the others: chi-squared test of homogeneity."""
+    """The probability of classes this unequal in the first rows and the others: chi-squared test of homogeneity."""
     taken, total = first.sum(), sizes.sum()
     expected = sizes * (taken / total)
     statistic = float((((first - expected) ** 2) / (expected * (1 - taken / total))).sum())
@@ -55,7 +54,7 @@ def _chance_of_shares(first: Labels, sizes: Labels) -> float:
 
 
 def _chance_of_order(sizes: Labels, changes: int) -> float:
-    """Of so few neighbours of two classes: the runs test for several classes (Mood 1940), normal approximation."""
+    """The probability of this few changes of class: runs test for several classes (Mood 1940), normal approximation."""
     n = float(sizes.sum())
     squares, cubes = float((sizes.astype(float) ** 2).sum()), float((sizes.astype(float) ** 3).sum())
     mean = n - squares / n

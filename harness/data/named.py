@@ -30,11 +30,11 @@ def digits(folder: Path, label: str | None) -> Source:
     """scikit-learn's 1,797 handwritten digits, 8x8 grey; a fixed shuffle, the last 360 are the test set."""
 
     def read() -> dict[str, RawSplit]:
-        from sklearn import datasets  # a second or two, that only the first decoding spends
+        from sklearn import datasets  # takes a second or two, only at the first decoding
 
         images, labels = datasets.load_digits(return_X_y=True)
         order = np.random.default_rng(0).permutation(len(labels))
-        # Sixteenths of full ink become bytes.
+        # The values are sixteenths of full ink.
         pixels = np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)[order]
         train, test = slice(None, -DIGITS_TEST), slice(-DIGITS_TEST, None)
         return {
@@ -133,7 +133,7 @@ def orl(folder: Path, label: str | None) -> Source:
 @dataset("imagenet")
 def imagenet(folder: Path, label: str | None) -> Source:
     """ImageNet at 224x224 RGB (shorter side to 256, centre cut), to [0, 1]; its validation set is the test set."""
-    # Its test labels are secret: the 50,000 validation images test, a part of train validates.
+    # Its test labels are secret: the 50,000 validation images are the test set, and part of train is held out.
     decoding = Decoding(mode="RGB", size=(224, 224), cover=256)
     for layout in (parquet_source, image_folder_source):
         found = layout(folder, label, decoding, classes=1000, validation_fraction=0.01, unlabelled_test=True)

@@ -1,6 +1,6 @@
-"""Data sets packed decoded: a folder that stands in for the files they were read from, on a machine without these.
+"""Packed data sets: a folder of decoded arrays that replaces the original files on a machine without them.
 
-<data>/packed/<title>/   the arrays of each split and meta.json, as in the cache, and source.json beside them
+<data>/packed/<title>/   the arrays of each split and meta.json, as in the cache, plus source.json
 """
 
 import shutil
@@ -18,7 +18,7 @@ _SOURCE = "source.json"
 
 @dataclass(frozen=True)
 class Packed:
-    """A packed data set: its arrays, and what its source says of validation and scaling."""
+    """A packed data set: its arrays, and its source's settings for validation and scaling."""
 
     arrays: Decoded
     validation_fraction: float
@@ -26,9 +26,9 @@ class Packed:
 
 
 def packed(title: str, data_dir: Path | None, path: str | None = None) -> Packed | None:
-    """The data set of that title in the data folder, if it was packed there; DataError where it is damaged.
+    """The data set of that title in the data folder, if it was packed there; DataError if it is damaged.
 
-    One that was named by another path than `path` is another that happens to be called the same.
+    One that was packed from another path than `path` is a different data set with the same title.
     """
     if data_dir is None or not (folder := _folder(title, data_dir)).is_dir():
         return None
@@ -41,12 +41,12 @@ def packed(title: str, data_dir: Path | None, path: str | None = None) -> Packed
     if arrays is not None and facts.get("path", path) != path:
         return None
     if arrays is None:
-        raise DataError(f"{folder}: a packed data set that is damaged; pack it again")
+        raise DataError(f"{folder}: this packed data set is damaged; pack it again")
     return Packed(arrays, fraction, (float(low), float(high)))
 
 
 def pack(title: str, name: str, source: Source, out: Path, path: str | None = None) -> Path:
-    """Write the data set into the folder `out`, in place of an earlier one; returns where it lies."""
+    """Write the data set into the folder `out`, replacing an earlier one; returns its folder there."""
     folder = _folder(title, out)
     hidden = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(hidden, ignore_errors=True)

@@ -18,7 +18,7 @@ from lrlc.harness.data.source import RawSplit, encoded_splits
 from lrlc.harness.errors import first_line
 
 READ_TOGETHER = 32
-"""Rows: few, as each may be a large image."""
+"""Rows read at once; few, as each may be a large image."""
 
 LABEL_BYTES = 8
 
@@ -26,7 +26,7 @@ LABEL_BYTES = 8
 def read_parquet(
     shards: Mapping[str, Sequence[Path]], asked: Asked, decoding: Decoding, classes: int | None = None
 ) -> Mapping[str, RawSplit]:
-    """The splits that `shards` hold; DataError where a file, column or label is not what it should be."""
+    """The splits in `shards`; DataError for an unusable file, column or label."""
     columns = chosen_columns(shards, asked)
     values = {
         split: {path: _values(path, columns.label) for path in paths} for split, paths in shards.items()
@@ -74,7 +74,7 @@ def _values(path: Path, column: str) -> pa.ChunkedArray:
         raise DataError(
             f"{path}: column {column!r} is damaged ({first_line(error)}); fetch it again"
         ) from error
-    if pa.types.is_floating(values.type):  # NaN is no class either
+    if pa.types.is_floating(values.type):  # NaN is not a class either
         values = pc.if_else(pc.is_nan(values), None, values)
     if values.null_count:
         row = values.is_null().to_pylist().index(True)
@@ -83,7 +83,7 @@ def _values(path: Path, column: str) -> pa.ChunkedArray:
 
 
 def _class_names(column: str, of_train: Mapping[Path, pa.ChunkedArray]) -> dict[object, int]:
-    """Each value of the training labels, in order, and the class that it stands for."""
+    """The class number of each value of the training labels, in order."""
     values = {value for each in of_train.values() for value in each.unique().to_pylist()}
     check_told_apart(
         f"{next(iter(of_train)).parent}: column {column!r}", [str(value) for value in sorted(values)]

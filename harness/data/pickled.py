@@ -1,7 +1,7 @@
 """Reads a pickle of plain values and byte arrays, and nothing else.
 
 A pickle names functions to call. Allowing numpy's own is not enough: `numpy.ndarray(shape, object, buffer)` makes
-objects of any bytes. So the three names that a pickled array has stand for the inert classes below.
+objects of any bytes. So the three names in a pickled array are mapped to the inert classes below.
 """
 
 import pickle
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 def load_arrays(content: bytes) -> dict[Any, Any]:
-    """The dictionary that `content` holds, its uint8 arrays as numpy arrays; str of Python 2 stays bytes.
+    """The dictionary in `content`, with uint8 arrays as numpy arrays; str of Python 2 stays bytes.
 
     Raises pickle.UnpicklingError for anything that is not plain values and uint8 arrays.
     """
@@ -24,22 +24,22 @@ def load_arrays(content: bytes) -> dict[Any, Any]:
         found = _Unpickler(BytesIO(content), encoding="bytes").load()
     except pickle.UnpicklingError:
         raise
-    except Exception as error:  # damaged pickles raise whatever the next opcode stumbles over
+    except Exception as error:  # damaged pickles can raise anything
         raise pickle.UnpicklingError(f"damaged: {type(error).__name__}") from error
     if not isinstance(found, dict):
-        raise pickle.UnpicklingError(f"it holds no dictionary but {type(found).__name__}")
+        raise pickle.UnpicklingError(f"it holds {type(found).__name__} instead of a dictionary")
     return {key: value.array if isinstance(value, _PickledArray) else value for key, value in found.items()}
 
 
 def _check_sizes(content: bytes) -> None:
-    """No opcode may ask for more than the file holds: the unpickler would reserve up to 19 GB for a memo's index."""
+    """Refuse opcodes that ask for more than the file holds, as the unpickler would reserve up to 19 GB for a memo."""
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
             raise pickle.UnpicklingError(f"damaged: a memo of {argument} entries")
 
 
 class _PickledType:
-    """Stands for numpy.dtype; only the element type's name is kept."""
+    """Replaces numpy.dtype, keeping only the name of the element type."""
 
     def __init__(self, code: object, *_: object) -> None:
         self.code = code
@@ -48,7 +48,7 @@ class _PickledType:
 
 
 class _PickledArray:
-    """Stands for numpy.ndarray; `array` is made of its state by checks of our own."""
+    """Replaces numpy.ndarray; `array` is built from its state after our own checks."""
 
     array: NDArray[np.uint8] | None = None
 
@@ -74,7 +74,7 @@ def _reconstruct(*_: object) -> _PickledArray:
 def _latin1(text: object, encoding: object) -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
         raise pickle.UnpicklingError("bytes that are not of latin1 text")
-    return text.encode("latin1")  # how Python 3 writes bytes in protocol 2
+    return text.encode("latin1")  # Python 3 writes bytes this way in protocol 2
 
 
 class _Callable:

@@ -1,4 +1,4 @@
-"""Data sets by name. A new one is one function and one decorator line, in any file."""
+"""Data sets by name. Adding one takes a function and a decorator, in any file."""
 
 import hashlib
 import linecache
@@ -15,7 +15,7 @@ Registered = TypeVar("Registered", bound=Reader)
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A reader under its name; `source` is the file that registers it, `summary` its first line of doc."""
+    """A registered reader; `source` is the file that registers it, `summary` the first line of its docstring."""
 
     name: str
     read: Reader
@@ -23,11 +23,11 @@ class NamedDataset:
     summary: str
     needs_folder: bool
     folder: str
-    """Below the data folder; data sets that read the same files share one."""
+    """Its folder below the data folder; data sets with the same files share one."""
     shows_people: bool
-    """Whether its images are of people: none of them is copied into tables, which may be published."""
+    """Whether its images show people: none is then copied into tables, which may be published."""
     version: str
-    """Digest of a user's file: what it read before an edit is not what it reads now. Empty for shipped readers."""
+    """Digest of a user's file, as editing it may change what it reads; empty for shipped readers."""
 
 
 DATASETS: dict[str, NamedDataset] = {}
@@ -38,8 +38,8 @@ def dataset(
 ) -> Callable[[Registered], Registered]:
     """Register a reader `(folder, label) -> Source` as the data set `name`.
 
-    The reader is given DATA/name (DATA/`folder` where that is named), which must exist unless `needs_folder` is False
-    (data that come with a package). With `shows_people` no image of it is kept beside the results, only their mean.
+    The reader gets DATA/name (DATA/`folder` if given), which must exist unless `needs_folder` is False (data that come
+    with a package). With `shows_people` no image of it is saved beside the results, only their mean.
     """
 
     def register(read: Registered) -> Registered:
@@ -69,5 +69,5 @@ def _version(source: str) -> str:
     if Path(source).parent == Path(__file__).parent:
         return ""  # shipped readers raise cache.READER_VERSION instead
     linecache.checkcache(source)
-    # A plugin that was sent to another machine is no file there, but linecache has its text.
+    # A plugin sent to another machine is not a file there, but linecache has its text.
     return hashlib.sha256("".join(linecache.getlines(source)).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""Which Parquet files are a data set: their split, their configuration, and whether all of them are there.
+"""Which Parquet files form a data set: their splits, their configurations, and whether any is missing.
 
-A file's split is the word that its name, or else its folder's, begins with. What is left of its path without that
-word and without numbers of shards is its configuration: '' for data/../train-00000-of-00002.parquet alone,
+A file's split is the first word of its name, or else of its folder's. The rest of its path, without shard numbers,
+is its configuration: '' for data/../train-00000-of-00002.parquet,
 'fold_0' for fold_0/train-0.parquet, 'small' for train_small-0.parquet.
 """
 
@@ -22,14 +22,14 @@ _SEPARATORS = re.compile(r"[-_. ]+")
 _NUMBERING = re.compile(
     r"(?:part|shard|chunk|file|batch)?\d*|c\d+|of|(?=[a-f]*\d)[0-9a-f]{8,}|snappy|zstd|gzip|gz|brotli|lz4"
 )
-"""Words of a file's name that only number a shard or say how it is packed."""
+"""Words in a file's name that only number a shard or describe its compression."""
 
 NAMED_CONFIGURATIONS = 4
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A Parquet file; `word` is how its name calls the split: 'valid', 'validation'."""
+    """A Parquet file; `word` is the split's name in the file's: 'valid', 'validation'."""
 
     path: Path
     split: str
@@ -40,8 +40,8 @@ class Shard:
 def shards(folder: Path, configuration: str | None = None) -> dict[str, list[Path]]:
     """The Parquet files below `folder` by split, all of one configuration.
 
-    With `configuration` those of it, and those of none in splits that it lacks (a test set that all share). DataError
-    where several configurations would be joined, a file counts twice or a numbered one is missing.
+    With `configuration` only its files, plus files without a configuration in splits that it lacks (a shared test
+    set). DataError if several configurations would be mixed, a file counts twice or a numbered one is missing.
     """
     found = find_shards(folder)
     if configuration is not None:
@@ -54,7 +54,7 @@ def shards(folder: Path, configuration: str | None = None) -> dict[str, list[Pat
     for members in splits.values():
         _check_one_word(members)
         _check_complete([shard.path for shard in members])
-    # In the order of the paths: it decides which error comes first.
+    # In the order of the paths, which decides which error is reported.
     return {shard.split: [each.path for each in splits[shard.split]] for shard in found}
 
 
@@ -75,7 +75,7 @@ def _shard(path: Path, parts: Sequence[str]) -> Shard | None:
     match = SPLIT_NAME.match(stem)
     if match is not None:
         stem = stem[match.end() :]
-    elif folders:  # the hub's own conversions are called train/0000.parquet
+    elif folders:  # the hub names its own conversions train/0000.parquet
         match, folders = SPLIT_NAME.fullmatch(folders[-1]), folders[:-1]
     if match is None:
         return None
@@ -84,7 +84,7 @@ def _shard(path: Path, parts: Sequence[str]) -> Shard | None:
 
 
 def _without_split(folder: str) -> str:
-    """'train_images' as 'images': folders of several splits belong together."""
+    """'train_images' as 'images', as folders of several splits belong together."""
     match = SPLIT_NAME.match(folder)
     return folder if match is None else folder[match.end() :].strip("-_. ")
 
@@ -102,7 +102,7 @@ def _of(found: Sequence[Shard], configuration: str) -> list[Shard]:
 
 
 def _check_one_configuration(folder: Path, found: Sequence[Shard]) -> None:
-    """A split may be of no configuration, and serve the one that the other splits have."""
+    """DataError for several configurations; a split without one goes with that of the others."""
     of_split: dict[str, set[str]] = {}
     for shard in found:
         of_split.setdefault(shard.split, set()).add(shard.configuration)
@@ -111,7 +111,7 @@ def _check_one_configuration(folder: Path, found: Sequence[Shard]) -> None:
     if len(names) > 1:
         examples = {shard.configuration: shard.path.relative_to(folder) for shard in reversed(found)}
         raise DataError(
-            f"{folder}: shards of {len(names)} configurations, which are never joined: "
+            f"{folder}: shards of {len(names)} configurations, which are never mixed: "
             f"{_shown({name: examples[name] for name in names})}; "
             f"name one by its path, such as {folder / next(filter(None, names))}"
         )
@@ -136,14 +136,14 @@ def _check_one_word(members: Sequence[Shard]) -> None:
 
 
 def _check_complete(paths: Sequence[Path]) -> None:
-    """DataError unless a split's files are one row of shards, each of its numbers once."""
+    """DataError unless a split's files are one series of shards, with each number once."""
     numbered = [(path, match) for path in paths if (match := OF_MANY.match(path.stem))]
     if not numbered:
         return
     first, (beginning, _, of) = numbered[0][0], numbered[0][1].groups()
     for path in paths:
         if (match := OF_MANY.match(path.stem)) is None or match[3] != of:
-            raise DataError(f"{path}: not of the same row of shards as {first.name}; take one row away")
+            raise DataError(f"{path}: not of the same series of shards as {first.name}; take one series away")
     seen: dict[int, Path] = {}
     for path, match in numbered:
         if (other := seen.setdefault(int(match[2]), path)) != path:

@@ -1,4 +1,4 @@
-"""What a device holds of data sets: put there once, and kept from one trial to the next while it fits."""
+"""The data sets on a device: copied once, and kept from one trial to the next while they fit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from torch import Tensor
 from lrlc.harness.data.dataset import Dataset, Images, Split
 
 SHARE_OF_FREE_MEMORY = 0.25
-"""A split that takes more of the device's free memory stays in the memory map (ImageNet: 190 GB)."""
+"""A split that needs a larger share of the device's free memory stays in the memory map (ImageNet: 190 GB)."""
 
 SPARE_SHARE = 1 / 64
-"""What data sets may take of a GPU's memory that the trial at hand does not train on; whoever packs counts it."""
+"""The share of a GPU's memory for data sets that the current trial does not use; packing accounts for it."""
 
 
 @dataclass(frozen=True)
 class HeldSplit:
-    """A split as a device holds it: its labels, and its images unless they stay in the shared memory map."""
+    """A split on a device: its labels, and its images unless they stay in the shared memory map."""
 
     memory_map: Images
     images: Tensor | None  # (N, H, W, C) uint8
@@ -26,8 +26,8 @@ class HeldSplit:
 
     @classmethod
     def on(cls, device: torch.device, split: Split, room_bytes: float) -> "HeldSplit":
-        """Its images lie on the device where they take at most `room_bytes`."""
-        # Copied first: torch warns of tensors over read-only memory.
+        """Copy the split to the device; its images only if they need at most `room_bytes`."""
+        # Copied first, as torch warns of tensors over read-only memory.
         labels = torch.from_numpy(np.array(split.labels)).to(device)
         if split.images.nbytes > room_bytes:
             return cls(split.images, None, labels)
@@ -39,7 +39,7 @@ class HeldSplit:
 
 
 class Shelf:
-    """The data sets on one device. Beside the one in use it keeps `spare_bytes` of others, the latest used first.
+    """The data sets on one device: the one in use, and up to `spare_bytes` of others, most recently used first.
 
     On a CPU images stay in the memory map, which all processes share, unless `room_bytes` is given.
     """
@@ -49,17 +49,17 @@ class Shelf:
     ) -> None:
         self._device, self._room_bytes = device, room_bytes
         self._spare_bytes = _spare_bytes(device) if spare_bytes is None else spare_bytes
-        # By identity, which the data set kept beside them makes lasting; the latest used is the last.
+        # Keyed by identity, which stays valid as the data set is kept in the value; the most recently used is last.
         self._held: dict[int, tuple[Dataset, Mapping[str, HeldSplit]]] = {}
 
     def splits(self, dataset: Dataset) -> Mapping[str, HeldSplit]:
-        """Train, validation and test of `dataset` on the device; others make room for it."""
+        """Train, validation and test of `dataset` on the device; others are dropped to make room for it."""
         found = self._held.pop(id(dataset), None)
         while self.bytes > self._spare_bytes:
             del self._held[next(iter(self._held))]
         if found is None:
             if self._device.type == "cuda":
-                torch.cuda.empty_cache()  # else what was let go would not count as free
+                torch.cuda.empty_cache()  # otherwise the freed memory would not count as free
             parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
             found = (
                 dataset,
@@ -70,16 +70,16 @@ class Shelf:
 
     @property
     def bytes(self) -> int:
-        """What all of them take."""
+        """Bytes of all data sets."""
         return sum(part.bytes for _, parts in self._held.values() for part in parts.values())
 
     def bytes_beside(self, dataset: Dataset) -> int:
-        """What the others take."""
+        """Bytes of the other data sets."""
         _, parts = self._held.get(id(dataset), (dataset, {}))
         return self.bytes - sum(part.bytes for part in parts.values())
 
     def clear(self) -> None:
-        """Let go of all."""
+        """Drop all data sets."""
         self._held.clear()
 
     def _room(self) -> float:

@@ -1,7 +1,7 @@
-"""Images made smaller, once, as they are decoded into the cache.
+"""Shrink images once, when they are decoded into the cache.
 
-A box filter where the ratio is whole in both axes: each pixel is the mean of those it covers. Else Pillow's bicubic,
-which averages over the source pixels when it shrinks (antialiasing). The same for every layout of files.
+Uses a box filter if the ratio is a whole number in both axes: each pixel is the mean of those it covers. Otherwise uses
+Pillow's bicubic, which averages over the source pixels when it shrinks (antialiasing). The same for all file layouts.
 """
 
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.source import RawSplit, Source
 
 AT_ONCE = 512
-"""Images shrunk together; a chunk may be a whole data set."""
+"""Images shrunk at once, as a chunk may be a whole data set."""
 
 Size = tuple[int, int]
 
 
 def shrunk(name: str, source: Source, size: Size) -> Source:
-    """`source` with images of `size` (H, W) pixels, whatever their ratio was.
+    """`source` with images of `size` (H, W) pixels, without keeping their aspect ratio.
 
-    Decoding it raises DataError where that would enlarge an axis.
+    Decoding it raises DataError if that would enlarge an axis.
     """
 
     def read() -> dict[str, RawSplit]:
@@ -33,7 +33,7 @@ def shrunk(name: str, source: Source, size: Size) -> Source:
 
 
 def shrink(images: Images, size: Size) -> Images:
-    """`images` (N, H, W, C) as (N, *size, C), rounded to whole values."""
+    """Shrink `images` (N, H, W, C) to (N, *size, C), rounded to whole values."""
     height, width = images.shape[1:3]
     if (height, width) == size:
         return images
@@ -76,7 +76,7 @@ def _box(images: Images, size: Size) -> Images:
 
 
 def _bicubic(image: Images, size: Size) -> Images:
-    """(H, W, C) channel by channel, so that Pillow takes none for transparency."""
+    """Shrink (H, W, C) channel by channel, so that Pillow treats none as transparency."""
     planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(image, -1, 0)]
     resized = [plane.resize((size[1], size[0]), Image.Resampling.BICUBIC) for plane in planes]
     return np.stack([np.asarray(plane) for plane in resized], axis=-1)

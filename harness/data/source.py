@@ -18,12 +18,12 @@ from lrlc.harness.data.looks import count_features, is_grey
 
 @dataclass(frozen=True)
 class RawSplit:
-    """A split as its files hold it: labels (N,) and, read only when asked for, images (n, H, W, C) in chunks."""
+    """A split as in its files: labels (N,) and images (n, H, W, C) in chunks, which are only read on demand."""
 
     labels: Labels
     chunks: Callable[[], Iterator[Images]]
     damage: Callable[[], Iterator[str]] | None = None
-    """Every image that cannot be decoded, a line each, for `lrlc data check`."""
+    """A line for every image that cannot be decoded, for `lrlc data check`."""
     features: Callable[[], Counter[str]] | None = None
     """How many images are grey, turned or transparent (`looks`), for `lrlc data check`."""
 
@@ -44,7 +44,7 @@ class RawSplit:
     def encoded(
         cls, labels: Labels, images: Callable[[], Iterator[Encoded]], decoding: Decoding
     ) -> "RawSplit":
-        """From image files in their order, each with the name that an error shows; none is held longer than needed."""
+        """From image files in order, each with its name for errors; none is kept in memory longer than needed."""
         return encoded_splits({"": (labels, images)}, decoding)[""]
 
 
@@ -53,7 +53,7 @@ def encoded_splits(
 ) -> dict[str, RawSplit]:
     """Splits from their labels and image files.
 
-    Where `decoding` leaves the mode open, all splits are read as grey if every image of them is, else as RGB.
+    If `decoding` leaves the mode open, all splits are read as grey if all of their images are, else as RGB.
     """
 
     @cache
@@ -78,10 +78,10 @@ def encoded_splits(
 class Source:
     """A data set before decoding.
 
-    `files` tell one content from another by path, size and time; a folder's time changes when a file is added.
-    `read` gives the splits 'train', 'test' and, where the data set has its own, 'validation'. Without it the first
-    `validation_fraction` of train is held out. `scaling` is what pixel values 0 and 255 become. `num_classes` None
-    means the largest label plus one.
+    `files` identify the content by path, size and time; a folder's time changes when a file is added. `read` gives the
+    splits 'train', 'test' and, if the data set has its own, 'validation'. Without it the first `validation_fraction`
+    of train is held out. `scaling` holds the values that pixels of 0 and 255 are mapped to. `num_classes` None means
+    the largest label plus one.
     """
 
     files: Sequence[Path]
@@ -90,14 +90,14 @@ class Source:
     scaling: tuple[float, float] = (0.0, 1.0)
     validation_fraction: float = 0.1
     settings: str = ""
-    """All else that changes the decoded arrays, such as the crop: part of the cache's key."""
+    """Everything else that changes the decoded arrays, such as the crop; part of the cache's key."""
     layout: str = ""
-    """For people: 'Parquet', 'IDX files'."""
+    """For display: 'Parquet', 'IDX files'."""
     choices: Callable[[], Sequence[str]] = tuple
-    """For people, what was chosen and what is not read; lines of `lrlc data check`."""
+    """For display: lines of `lrlc data check` on what was chosen and what is not read."""
 
 
 class Reader(Protocol):
-    """What `@dataset` registers: finds the data set in its folder, reads no images yet."""
+    """What `@dataset` registers: a function that finds the data set in its folder without reading images."""
 
     def __call__(self, folder: Path, label: str | None) -> Source: ...

@@ -13,7 +13,7 @@ A = -0.75
 
 
 def resize_bicubic(image: Images, size: tuple[int, int]) -> Images:
-    """`image` (H, W, C) as (*size, C), rounded and cut to 0..255 (TensorFlow leaves what overshoots)."""
+    """`image` (H, W, C) as (*size, C), rounded and clipped to 0..255 (TensorFlow does not clip)."""
     down, across = (_weights(length, count) for length, count in zip(image.shape[:2], size, strict=True))
     values = np.einsum("yh,xw,hwc->yxc", down, across, image.astype(np.float64), optimize=True)
     resized: Images = np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Translation: every image moved by an offset of its own, the same for the same image and seed in every trial."""
+"""Translation: every image has its own offset, the same for a given image and seed in every trial."""
 
 import hashlib
 
@@ -18,7 +18,7 @@ def offsets(count: int, pixels: int, seed: int, split: str) -> NDArray[np.int64]
 
 
 def shift(images: Tensor, by: Tensor) -> Tensor:
-    """`images` (N, H, W, C) moved by `by` (N, 2) pixels down and right; what comes in is zero."""
+    """`images` (N, H, W, C) moved by `by` (N, 2) pixels down and right, and filled with zeros."""
     count, height, width, _ = images.shape
     rows = torch.arange(height, device=images.device) - by[:, 0, None]  # (N, H): where each row comes from
     columns = torch.arange(width, device=images.device) - by[:, 1, None]
