@@ -1,7 +1,7 @@
-"""Trials in the trackers that people use: TensorBoard, MLflow, Weights & Biases. Written by the driver alone.
+"""Log trials to trackers: TensorBoard, MLflow, Weights & Biases. Only the driver logs.
 
-A logger is told a trial's start, epochs and end. It must take a trial that begins once more, after a kill say, for the
-same run of the tracker. What a tracker holds is a copy: the tables are the results.
+A logger receives a trial's start, epochs and end. It must use the same run of the tracker for a trial that starts
+again, for example after a kill. Trackers only have copies: the tables are the results.
 """
 
 from lrlc.harness.loggers.logged import LOGGERS, logged, named_tracker, trackers

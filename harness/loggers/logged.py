@@ -1,4 +1,4 @@
-"""Which loggers there are, and how the driver's words reach them: through a thread each, so that it waits for none."""
+"""The loggers, and passing the driver's events to each through its own thread, so that the driver never waits."""
 
 import contextlib
 import importlib
@@ -25,16 +25,16 @@ LOGGERS: Mapping[str, tuple[str, str]] = {
     "mlflow": ("lrlc.harness.loggers.mlflow", "MlflowLogger"),
     "wandb": ("lrlc.harness.loggers.wandb", "WandbLogger"),
 }
-"""By the name that `--log` has before the colon; modules, imported when they are asked for."""
+"""Modules by the name before the colon in `--log`, imported on demand."""
 
 NEVER = -1
 SECONDS_TO_END = 60
-"""A tracker that has not taken what is left after so long is left behind."""
+"""How long to wait at the end for a tracker to accept the remaining events."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A tracker as `--log` names it, with its logger yet to be made."""
+    """A tracker named in `--log`, whose logger has not been created yet."""
 
     text: str
     make: Callable[[], Logger]
@@ -69,7 +69,7 @@ def _target(text: str) -> Target:
 
 
 def logged(shown: Watcher, targets: Sequence[Target]) -> Watcher:
-    """Sees what `shown` sees, and tells the trackers."""
+    """A watcher that passes everything to `shown` and to the trackers."""
     if not targets:
         return shown
 
@@ -93,7 +93,7 @@ def logged(shown: Watcher, targets: Sequence[Target]) -> Watcher:
 
 
 class _Feed:
-    """A logger in its thread. Its first error is said, and nothing more is logged."""
+    """A logger in its thread. After its first error, which is reported, it logs nothing more."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -105,11 +105,11 @@ class _Feed:
         self._fates.put(fate)
 
     def close(self) -> None:
-        """Wait until all is written, or for SECONDS_TO_END."""
+        """Wait until everything is written, at most SECONDS_TO_END."""
         self._fates.put(None)
         self._thread.join(SECONDS_TO_END)
         if self._thread.is_alive():
-            say(f"--log {self._target.text}: does not answer; what is left is not logged")
+            say(f"--log {self._target.text}: does not answer; the remaining events are not logged")
 
     def _write(self) -> None:
         try:
@@ -120,19 +120,19 @@ class _Feed:
             logger.close()
         except Exception as error:
             said = masked(first_line(error))
-            say(f"--log {self._target.text}: {said}; nothing more is logged there, the study goes on")
+            say(f"--log {self._target.text}: {said}; nothing more is logged there, the study continues")
 
 
 class _Teller:
-    """From what becomes of trials to what a logger is told: every epoch once, in order.
+    """Translates the fates of trials into calls of a logger: every epoch once, in order.
 
-    Of a trial that resumes, the epochs before its checkpoint are known at its end alone; all of them are told then.
+    The epochs of a resumed trial before its checkpoint are only known at its end; all its epochs are logged then.
     """
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
         self._told: dict[str, int] = {}
-        """Epochs of each trial that has begun; none of those that resume."""
+        """The number of logged epochs of each started trial; 0 for resumed ones."""
 
     def tell(self, fate: Fate) -> None:
         match fate:

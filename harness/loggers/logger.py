@@ -1,4 +1,4 @@
-"""What a logger is, and what all of them say of a trial."""
+"""The interface of a logger, and the columns that all of them log."""
 
 import json
 from typing import Any, Protocol
@@ -9,31 +9,31 @@ from lrlc.results.schema import EpochRecord, TrialResult
 EPOCH_METRICS = (
     "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds",
 )  # fmt: skip
-"""Columns of an epoch."""
+"""Logged columns of an epoch."""
 FINAL_METRICS = (
     "test_accuracy", "test_loss", "parameters", "flops_per_image", "train_seconds", "total_seconds", "epochs_run",
 )  # fmt: skip
-"""Columns of a trial's row."""
+"""Logged columns of a trial's row."""
 
 
 class Logger(Protocol):
-    """Writes to one tracker, from one thread; whatever it raises ends its logging, and only that."""
+    """Writes to one tracker, from one thread; any exception ends its logging, but not the study."""
 
     def begin(self, trial: Trial) -> None:
-        """The trial starts: its run is empty from now on, whatever an earlier attempt has left in it."""
+        """The trial starts: clear its run of anything left by an earlier attempt."""
 
     def log(self, trial: Trial, record: EpochRecord) -> None:
-        """An epoch of a trial that has begun, each once and in order."""
+        """An epoch of a started trial, each once and in order."""
 
     def end(self, trial: Trial, result: TrialResult) -> None:
-        """The trial has ended with this row; its epochs have all been logged."""
+        """The trial has ended with this row; all of its epochs have been logged."""
 
     def close(self) -> None:
-        """No more is logged; trials that have begun and not ended go on in another run of the study."""
+        """Nothing more will be logged; unfinished trials continue in another run of the study."""
 
 
 def settings(trial: Trial) -> dict[str, str | int | float | bool]:
-    """All that defines the trial, with dots: 'train.epochs'."""
+    """Everything that defines the trial, with dotted keys: 'train.epochs'."""
     flat: dict[str, str | int | float | bool] = {"study": trial.study, "trial_id": trial.id}
     _flatten(trial.config.canonical(), "", flat)
     return flat
@@ -44,7 +44,7 @@ def epoch_metrics(record: EpochRecord) -> dict[str, float]:
 
 
 def final_metrics(result: TrialResult) -> dict[str, float]:
-    """What is known of them: a trial that was stopped has no test accuracy."""
+    """The known final metrics; a trial that was stopped has no test accuracy."""
     known = {name: getattr(result, name) for name in FINAL_METRICS}
     return {name: float(value) for name, value in known.items() if value is not None}
 

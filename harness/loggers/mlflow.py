@@ -10,11 +10,11 @@ from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 PACKAGES = ("mlflow",)
 TAG = "lrlc.trial_id"
 LONGEST_PARAMETER = 500
-"""Letters that every version of MLflow takes."""
+"""Characters that every version of MLflow accepts."""
 
 
 class MlflowLogger:
-    """A trial that begins again has its earlier run deleted, as steps that were logged cannot be taken back."""
+    """The earlier run of a restarted trial is deleted, as logged steps cannot be removed."""
 
     def __init__(self, target: str) -> None:
         from mlflow.tracking import MlflowClient

@@ -14,7 +14,7 @@ SECONDS_BETWEEN_WRITES = 5
 
 
 class TensorBoardLogger:
-    """A trial that begins again begins in an empty folder."""
+    """A restarted trial starts with an empty folder."""
 
     def __init__(self, target: str) -> None:
         self._folder = expanded(target)
@@ -50,6 +50,6 @@ class TensorBoardLogger:
 
 
 def _empty(folder: Path) -> None:
-    """Without the events of an earlier attempt; other files in it are nobody's business here."""
+    """Delete the events of an earlier attempt, but no other files."""
     for events in folder.glob("events.out.tfevents.*"):
         events.unlink()

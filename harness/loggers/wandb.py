@@ -1,4 +1,4 @@
-"""Weights & Biases: a run for each trial, whose id is the trial's; with WANDB_MODE=offline as files, to be synced."""
+"""Weights & Biases: a run for each trial, with the trial's id; files to sync later with WANDB_MODE=offline."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ PACKAGES = ("wandb",)
 
 
 class WandbLogger:
-    """`target` is PROJECT or ENTITY/PROJECT. A trial that begins again goes on as the same run, by its id."""
+    """`target` is PROJECT or ENTITY/PROJECT. A restarted trial continues the same run, by its id."""
 
     def __init__(self, target: str) -> None:
         self._entity, _, self._project = target.rpartition("/")
@@ -29,13 +29,13 @@ class WandbLogger:
             group=trial.study,
             config=settings(trial),
             resume="allow",
-            reinit="create_new",  # several trials are in flight at once
+            reinit="create_new",  # several trials run at once
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
         )
         self._runs[trial.id] = run
 
     def log(self, trial: Trial, record: EpochRecord) -> None:
-        # The step never goes back: epochs that an earlier attempt has logged are the same, and are left out.
+        # Steps cannot go back; epochs logged by an earlier attempt are the same, and are skipped.
         self._runs[trial.id].log(epoch_metrics(record), step=record.epoch)
 
     def end(self, trial: Trial, result: TrialResult) -> None:

@@ -1,4 +1,4 @@
-"""What is measured of a network when its training has ended: on the test set, and of its layers."""
+"""Measurements of a trained network: on the test set, and of its layers."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,9 +28,9 @@ def measured(
     precision: str,
     asked: Measure,
 ) -> TrialResult:
-    """The result of a trained `model` with its test scores and everything else that is measured at the end.
+    """The result of a trained `model` with its test scores and all measurements made at the end.
 
-    Which images are right and the spread of combining weights always, what costs more where it is `asked` for.
+    Correctly classified images and the spread of combining weights are always included, costlier ones if `asked` for.
     """
     test = splits["test"]
     tested = evaluate(model, test, batch_size, precision)

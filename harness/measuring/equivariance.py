@@ -1,4 +1,4 @@
-"""Which layers of a trained network move their output along with their input, as a convolution does."""
+"""Equivariance errors: how closely the output of each trained layer moves with its input, as a convolution's does."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ LAYER_IMAGES = 256
 def equivariance_errors(
     model: nn.Module, split: DeviceSplit, batch_size: int, shifts: Iterable[int]
 ) -> Iterator[EquivarianceError]:
-    """How far each placed layer is from moving its output with its input, as EquivarianceError defines it, in float32.
+    """The equivariance error of each placed layer, as defined by EquivarianceError, in float32.
 
-    A distance that leaves no position whose receptive field lies within the moved input has no row, nor has a layer
-    whose output is zero.
+    There is no row for a distance at which no receptive field lies within the moved input, nor for a layer whose
+    output is zero.
     """
     distances = [pixels for pixels in shifts if pixels > 0]
     gaps = {name: _Gap(geometry, distances) for name, geometry in layers.placed_layers(model).items()}
@@ -70,29 +70,29 @@ class _Gap:
 
 @dataclass(frozen=True)
 class _Window:
-    """Along one axis: the outputs for a moved input that see it alone, and where they were before it moved."""
+    """Along one axis: the outputs that only see the moved input, and their positions before the move."""
 
     after: slice
     before: slice
 
     @staticmethod
     def of(geometry: Geometry, axis: int, shift: int) -> "_Window":
-        """An axis along which nothing moves is compared as a whole: both outputs see the same padding there."""
+        """An axis without a move is compared as a whole, as both outputs see the same padding there."""
         start, stop = _valid(geometry, axis, shift) if shift else (0, geometry.output_size[axis])
         return _Window(slice(start, stop), slice(start - shift, stop - shift))
 
 
 def _valid(geometry: Geometry, axis: int, shift: int) -> tuple[int, int]:
-    """First output position whose receptive field reaches neither padding nor the fill, and the first after them."""
+    """The range of output positions whose receptive fields reach neither padding nor fill."""
     size, stride, extent = geometry.input_size[axis], geometry.stride[axis], geometry.extent[axis]
     padding = geometry.padding[2 * axis]
-    first, end = max(0, shift * stride), size + min(0, shift * stride)  # inputs that are no fill
+    first, end = max(0, shift * stride), size + min(0, shift * stride)  # inputs that are not fill
     start = -(-(first + padding) // stride)
     return start, max(start, (end - extent + padding) // stride + 1)
 
 
 def _moved(x: Tensor, by: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """x (N, C, H, W) moved by `by` output positions down and right; what comes in is zero."""
+    """x (N, C, H, W) moved by `by` output positions down and right, and filled with zeros."""
     shifts = [steps * step for steps, step in zip(by, stride, strict=True)]
     (to_rows, from_rows), (to_columns, from_columns) = map(_overlap, x.shape[2:], shifts)
     moved = torch.zeros_like(x)
@@ -101,6 +101,6 @@ def _moved(x: Tensor, by: tuple[int, int], stride: tuple[int, int]) -> Tensor:
 
 
 def _overlap(size: int, shift: int) -> tuple[slice, slice]:
-    """Where what stays in sight is after the shift and before it."""
+    """The range of visible values after the shift, and before it."""
     seen = max(0, size - abs(shift))
     return slice(max(0, shift), max(0, shift) + seen), slice(max(0, -shift), max(0, -shift) + seen)

@@ -1,4 +1,4 @@
-"""Scoring a network on a split: loss, accuracy and which images were classified right."""
+"""Scoring a network on a split: loss, accuracy and which images were classified correctly."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lrlc.harness.data import DeviceSplit
 
 EVALUATED_VALUES = 2**21
-"""Values (pixels times channels) of the images that a GPU evaluates at a time: 2,730 images of 16x16x3."""
+"""Values (pixels times channels) of the images that a GPU evaluates at once: 2,730 images of 16x16x3."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Scores:
     accuracy: float
     images: int
     correct: Tensor
-    """(images,) bool, on the split's device: which images were classified right."""
+    """(images,) bool, on the split's device: which images were classified correctly."""
 
     def accuracy_of_first(self, images: int) -> float:
         """Accuracy on the first `images` images, or on all if there are fewer."""
@@ -59,14 +59,14 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """What a forward pass in `precision` runs in."""
+    """The context for a forward pass in `precision`."""
     if precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
 def images_at_a_time(split: DeviceSplit, batch_size: int) -> int:
-    """As in training; on a GPU as many as fill it, where `batch_size` is small."""
+    """The training batch size, or on a GPU, if that is small, as many images as fill it."""
     if split.device.type != "cuda":
         return batch_size
     return max(batch_size, EVALUATED_VALUES // split.values_per_image)

@@ -8,11 +8,11 @@ from lrlc.results.store import Store
 from lrlc.studies import Measure
 
 LOCAL = ("locally_connected", "relaxed_conv")
-"""Kinds that have a spectrum wherever they are placed."""
+"""Kinds that always have a spectrum."""
 
 
 def lacking(store: Store, trials: Iterable[Trial], asked: Measure) -> dict[str, int]:
-    """By key of `measure` that is asked for: how many finished trials have no rows of it; without those at 0."""
+    """The number of finished trials without rows for each requested key of `measure`; leaves out zeros."""
     rows = store.trials(["trial_id", "status"])
     finished = set(rows.loc[rows["status"] == TrialStatus.FINISHED, "trial_id"])
     ended = [trial for trial in trials if trial.id in finished]

@@ -1,4 +1,4 @@
-"""Metrics by name: a number for each finished trial, beside its accuracies and losses."""
+"""Metrics by name: a number for each finished trial besides its accuracies and losses."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -57,9 +57,9 @@ _COLUMNS = frozenset(column.name for column in TABLES["trials"])
 
 
 def metric(name: str, *, split: Split = "validation") -> Callable[[Metric], Metric]:
-    """Register `(evaluated) -> number` as the metric `name`, of this split of the data.
+    """Register `(evaluated) -> number` as the metric `name`, measured on this split of the data.
 
-    A search can ask for it, or keep it within bounds, where it is of the validation split. UserError where it has the
+    A search can use it as an objective or constraint if it is measured on the validation split. UserError if it has the
     name of a column.
     """
     if name in _COLUMNS:
@@ -74,9 +74,10 @@ def metric_values(
     batch_size: int,
     precision: str,
 ) -> tuple[MetricValue, ...]:
-    """The metrics of these names; those of one split share the network's answers.
+    """The values of these metrics; those on the same split share the network's outputs.
 
-    One that fails is left out and named in a line: the trained trial keeps its row. Lack of memory is the trial's.
+    A failing metric is left out and reported in a line, and the trained trial keeps its row. Running out of memory is
+    not a metric's failure but the trial's.
     """
     network.eval()
     on = {split: Evaluated(network, held, batch_size, precision) for split, held in splits.items()}

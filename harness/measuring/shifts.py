@@ -1,4 +1,4 @@
-"""How well a trained network classifies test images that are moved."""
+"""Accuracy of a trained network on shifted test images."""
 
 from collections.abc import Iterable, Iterator
 

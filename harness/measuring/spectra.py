@@ -12,11 +12,11 @@ from lrlc.harness.measuring.evaluation import Scores, evaluate
 from lrlc.results.measurements import SpectrumValue
 
 RANKS = (1, 2, 3, 4, 5, 6, 7, 10, 15, 25, 50, 100)
-"""The ranks that accuracy is measured at, beside the full one."""
+"""The ranks at which accuracy is measured, besides the full one."""
 
 VALIDATION_IMAGES = 1_000
 TEST_IMAGES = 2_000
-"""Truncated networks are evaluated on this many images, from the first."""
+"""Truncated networks are evaluated on this many images, counted from the first."""
 
 
 def spectra(
@@ -24,7 +24,7 @@ def spectra(
 ) -> Iterator[SpectrumValue]:
     """The singular values of each local layer, with accuracies at RANKS and at the full rank.
 
-    One layer at a time is truncated. `whole` are the scores of the network as it is on the whole test split.
+    One layer at a time is truncated. `whole` are the scores of the original network on the whole test split.
     """
     local = layers.local_layers(model)
     untouched = _accuracies(model, splits, batch_size, precision, whole) if local else (None, None)
@@ -49,7 +49,7 @@ def _accuracies(
     precision: str,
     tested: Scores | None = None,
 ) -> tuple[float, float]:
-    """On the first validation and the first test images; `tested`, where known, are the scores of the test split."""
+    """Accuracies on the first validation and test images; `tested` are the scores of the test split, if known."""
     held_out = evaluate(model, splits["validation"], batch_size, precision, images=VALIDATION_IMAGES)
     if tested is None:
         tested = evaluate(model, splits["test"], batch_size, precision, images=TEST_IMAGES)

@@ -1,4 +1,4 @@
-"""The combining weights of a trained network: maps for figures, and how far they spread over positions and images."""
+"""The combining weights of a trained network: maps for figures, and their spread over positions and images."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ MAPPED_IMAGES = 4
 """Input-dependent combining weights are stored for this many test images."""
 
 SPREAD_IMAGES = 256
-"""Their spread is measured over this many."""
+"""Their spread is measured over this many test images."""
 
 
 @dataclass(frozen=True)
 class CombiningWeights:
-    """What a trial's row and its maps tell of combining weights; results.schema defines the standard deviations."""
+    """The maps and the spread of combining weights; results.schema defines the standard deviations."""
 
     maps: tuple[WeightMap, ...]
     spatial_std: float | None
@@ -28,7 +28,7 @@ class CombiningWeights:
 
 
 def measure_weights(model: nn.Module, split: DeviceSplit, batch_size: int) -> CombiningWeights:
-    """Maps and spread of the combining weights of every low-rank layer, in float32; empty and None without any.
+    """Maps and spread of the combining weights of all low-rank layers, in float32; empty and None without any.
 
     Input-dependent weights cost a pass over SPREAD_IMAGES images of `split`, others one over MAPPED_IMAGES.
     """
@@ -50,21 +50,21 @@ def measure_weights(model: nn.Module, split: DeviceSplit, batch_size: int) -> Co
 
 
 def _weights(model: nn.Module, split: DeviceSplit, indices: Tensor) -> dict[str, Tensor]:
-    """By layer: (1 or N, K, H', W')."""
+    """The weights (1 or N, K, H', W') of each layer."""
     images, _ = split.gather(indices)
     with torch.no_grad():
         return layers.combining_weight_maps(model, images)
 
 
 class _Spread:
-    """Sums over images, kept on the device: reading each batch would wait for a GPU."""
+    """Sums over images, kept on the device, as reading each batch would wait for the GPU."""
 
     def __init__(self) -> None:
         self._images = 0
         self._stds = self._sum = self._squares = torch.zeros((), dtype=torch.float64)
 
     def add(self, weights: Tensor) -> None:
-        """Count in the weights (n, K, H', W') of n images."""
+        """Add the weights (n, K, H', W') of n images."""
         values = weights.double()
         self._images += len(values)
         self._stds = self._stds.to(values.device) + values.std((2, 3), correction=0).mean(1).sum()

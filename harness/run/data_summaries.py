@@ -1,4 +1,4 @@
-"""A study's data sets in brief: measured when a run that trains on them starts, their baselines when it has ended."""
+"""Summaries of a study's data sets, measured when a run starts, and their baselines, measured when it has ended."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -31,11 +31,11 @@ from lrlc.studies import DatasetSpec
 
 MOST_IMAGES = 5000
 MOST_VALUES = 60_000_000
-"""Training images looked at, and values (pixels x channels) in them: 400 of ImageNet take a second or two."""
+"""Upper bounds on the training images used, and on their values (pixels x channels): 400 of ImageNet take 1 to 2 s."""
 
 
 def note_datasets(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | None, seed: int) -> None:
-    """Write what the store lacks of these data sets; images are shifted as trials of `seed` see them."""
+    """Write the summaries that the store lacks for these data sets; images are shifted as in trials with `seed`."""
     known = store.datasets()
     for title, spec in {spec.title: spec for spec in specs}.items():
         whole = as_loaded(spec).model_copy(update={"train_images": None, "evaluation_images": None})
@@ -47,9 +47,9 @@ def note_datasets(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | N
 
 
 def note_baselines(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | None, seed: int) -> None:
-    """Write the baselines that the store's summaries lack, each for a subset that trials train on.
+    """Write the baselines that the store's summaries lack, one for each subset that trials train on.
 
-    What a study beside this one has measured is taken over. Where data have gone meanwhile, nothing is written.
+    Baselines measured for a neighbouring study are reused. Data sets that are gone by now are skipped.
     """
     known, shelf = store.datasets(), Shelf(torch.device("cpu"))
     for spec in dict.fromkeys(specs):
@@ -71,7 +71,7 @@ def note_baselines(store: Store, specs: Iterable[DatasetSpec], data_dir: Path | 
 
 
 def _baseline_beside(store: Store, noted: DatasetSummary, train: int, test: int) -> Baseline | None:
-    """What another study has noted of the same data, seed and subset."""
+    """The baseline that another study recorded for the same data, seed and subset."""
     for other in stores_beside(store):
         theirs = Store(other).datasets().get(noted.dataset)
         if theirs is None or (theirs.data_digest, theirs.seed) != (noted.data_digest, noted.seed):
@@ -82,7 +82,7 @@ def _baseline_beside(store: Store, noted: DatasetSummary, train: int, test: int)
 
 
 def summarise_dataset(title: str, dataset: Dataset, pixels: int, seed: int, examples: int) -> DatasetSummary:
-    """`pixels` is the most that images are shifted; so many `examples` are kept of the test images."""
+    """Summarise a data set shifted by up to `pixels`, keeping `examples` of its test images."""
     train, inside = _shifted(dataset.train.images, _spread(dataset.train.images), pixels, seed, "train")
     shown, _ = _shifted(dataset.test.images, np.arange(examples), pixels, seed, "test")
     return DatasetSummary(
@@ -96,7 +96,7 @@ def summarise_dataset(title: str, dataset: Dataset, pixels: int, seed: int, exam
 
 
 def _spread(images: Images) -> NDArray[np.int64]:
-    """Positions from end to end: the rows of a folder of one's own may be sorted by label."""
+    """Positions spread evenly from first to last, as the rows of a user's folder may be sorted by label."""
     count = min(len(images), MOST_IMAGES, MOST_VALUES // images[0].size)
     return np.linspace(0, len(images) - 1, count, dtype=np.int64)
 
@@ -104,7 +104,7 @@ def _spread(images: Images) -> NDArray[np.int64]:
 def _shifted(
     images: Images, positions: NDArray[np.int64], pixels: int, seed: int, split: str
 ) -> tuple[Images, Inside | None]:
-    """Images of a split as trials see them, and which pixels were in them before; None for all."""
+    """A split's images as trials see them, and which of their pixels are original; None if all are."""
     positions = positions[positions < len(images)]
     chosen = images[positions]
     if not pixels:

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live bar in a terminal, plain lines elsewhere."""
+"""The progress display of a run: a live bar in a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -18,9 +18,9 @@ from lrlc.studies.lines import masked, printable
 
 
 class Display:
-    """Counts what the driver says of trials and shows done, running, failed, rate and time left.
+    """Counts the driver's events and shows trials done, running and failed, the rate and the time left.
 
-    `total` counts the whole study, `done` what its table held before this run. `verbose` gives every epoch a line.
+    `total` counts the whole study, `done` the rows in its table before this run. `verbose` prints a line per epoch.
     """
 
     def __init__(self, total: int, done: int, *, verbose: bool = False) -> None:
@@ -31,7 +31,7 @@ class Display:
         self._endings: Counter[str] = Counter()
         self._latest = ""
         self._start = time.monotonic()
-        self._last_line = -math.inf  # the first event is said at once
+        self._last_line = -math.inf  # so that the first event is shown immediately
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -67,18 +67,16 @@ class Display:
                 if self._verbose:
                     self._say(_epoch_line(fate.trial, record))
             case BegunAnew(reason=reason):
-                self._say(f"begun anew: {label}: its checkpoint {reason}")
+                self._say(f"restarted from the beginning: {label}: its checkpoint {reason}")
             case NotKept(reason=reason):
-                self._say(f"{reason}: {label} and those after it keep none")
+                self._say(f"{reason}: no weights are kept for {label} and later trials")
             case Retried(reason=reason):
                 self._running.discard(fate.trial.id)
                 self._say(f"to run again: {label} (attempt {attempts}): {reason}")
             case Finished(result=result):
                 self._end(fate.trial.id, result.status)
                 if result.status is TrialStatus.DIVERGED:
-                    self._say(
-                        f"diverged: {label}, after {counted(result.epochs_run, 'epoch')} that went well"
-                    )
+                    self._say(f"diverged: {label}, after {counted(result.epochs_run, 'good epoch')}")
                 elif result.error:
                     ending = result.status.replace("_", " ")
                     self._say(f"{ending}: {label}: {last_line(result.error)}")
@@ -98,7 +96,7 @@ class Display:
     def _end(self, trial_id: str, status: TrialStatus) -> None:
         self._running.discard(trial_id)
         self._done += 1
-        self._total = max(self._total, self._done)  # a trial may run again that was counted as done
+        self._total = max(self._total, self._done)  # a trial that was counted as done may run again
         self._endings[status.value] += 1
 
     def _say(self, line: str) -> None:
@@ -123,7 +121,7 @@ class Display:
 
 
 def _missing_metrics(trial: Trial, result: TrialResult) -> list[str]:
-    """Those of a finished trial that failed."""
+    """The metrics of a finished trial that failed."""
     if result.status is not TrialStatus.FINISHED:
         return []
     return sorted(set(trial.measure.metrics) - {each.name for each in result.metrics})

@@ -2,7 +2,7 @@
 
 The path of one trial reads from top to bottom here. A search learns of a result at once, before it is asked again; its
 row is committed within a second, together with others that end meanwhile. If the driver dies in between, the search
-notices later, and trains again whatever it was told of but has no row.
+notices it later and retrains trials whose results it knew but that have no row.
 """
 
 import math
@@ -27,7 +27,7 @@ from lrlc.results.store import Store
 from lrlc.studies import Resources
 
 SECONDS_BETWEEN_PARTS = 1.0
-"""One-row parts cost 12 KB each and slow every later read: rows are gathered this long before a commit."""
+"""Rows are gathered for this long before a commit, as one-row parts take 12 KB each and slow every later read."""
 
 
 MayStop = Callable[[], AbstractContextManager[object]]
@@ -41,10 +41,10 @@ class TrialSource(Protocol):
         """The next trial to run; None if there is none now, though a later result may bring more."""
 
     def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
-        """Learn of an epoch, once more if a trial begins again; returns the trials to prune because of it."""
+        """Learn of an epoch, again if the trial is restarted; returns the trials to prune because of it."""
 
     def tell(self, result: TrialResult) -> Sequence[Trial]:
-        """Learn of a trial's end, whoever asked for it; returns the trials to prune because of it."""
+        """Learn of the end of a trial of any source; returns the trials to prune because of it."""
 
 
 class GridSource:
@@ -65,7 +65,7 @@ class GridSource:
 
 @dataclass
 class _Flight:
-    """A running trial, its epochs so far, when it must have ended, and what its worker has made known of it."""
+    """A running trial, its epochs so far, its deadline, and what its worker has reported of it."""
 
     trial: Trial
     curve: list[EpochRecord]
@@ -75,7 +75,7 @@ class _Flight:
     printed: BoundedText = field(default_factory=BoundedText)
 
     def stopped(self, status: TrialStatus, error: str | None = None) -> TrialResult:
-        """Its row, should it end here."""
+        """Its row if it ends now."""
         known = self.known or replace(blank_result(self.trial), started_at=self.started_at)
         return stopped_result(known, tuple(self.curve), status, error)
 
@@ -114,7 +114,7 @@ class Driver:
                 if not self._fill_places():
                     if not self._flights:
                         return
-                    if committed:  # not before: processes that end would slow the commit down
+                    if committed:  # not earlier, as ending processes would slow the commit down
                         self._executor.release()
                 with self._may_stop():
                     events = self._executor.wait(SECONDS_BETWEEN_PARTS)
@@ -130,7 +130,7 @@ class Driver:
                 self._executor.close()
 
     def _fill_places(self) -> bool:
-        """Start what there is room for; False if there was room and nothing to start."""
+        """Start trials while there is room; False if there was room but nothing to start."""
         while self._executor.has_room:
             if self._next is None:
                 self._next = self._choose()
@@ -144,12 +144,12 @@ class Driver:
         return True
 
     def _choose(self) -> Trial | None:
-        """Those whose worker died come first, those that must not share a GPU last."""
+        """Choose the next trial: those whose worker died first, those that must not share a GPU last."""
         if self._again:
             return self._again.popleft()
         for source in self._sources:
             while (trial := source.next_trial()) is not None:
-                if trial.id not in self._flights:  # a search may ask for what the grid trains now
+                if trial.id not in self._flights:  # a search may suggest a trial that the grid is training
                     return trial
         return self._alone.popleft() if self._alone else None
 
@@ -175,7 +175,7 @@ class Driver:
         return None
 
     def _begin_anew(self, flight: _Flight) -> None:
-        """The epochs that the checkpoint recorded no longer count."""
+        """Restart the trial without its checkpoint, whose epochs no longer count."""
         flight.curve.clear()
         self._on_fate(BegunAnew(flight.trial, "does not fit its network"))
 
@@ -237,10 +237,10 @@ class Driver:
         trial = flight.trial
         self._end(flight, result)
         self._alone.append(replace(trial, alone=True, attempts=trial.attempts + 1))
-        self._on_fate(Retried(trial, "out of memory beside others, it will have a GPU to itself"))
+        self._on_fate(Retried(trial, "out of memory on a shared GPU; it will get a GPU to itself"))
 
     def _retry(self, flight: _Flight, lost: Lost) -> None:
-        """Queue the trial again, unless its workers died too often; a node's loss is not held against it."""
+        """Queue the trial again, unless its workers died too often; the loss of a node does not count."""
         trial = flight.trial
         deaths = trial.deaths + (0 if lost.with_node else 1)
         if deaths < self._max_attempts:
@@ -265,7 +265,7 @@ class Driver:
         self._uncommitted.append(result)
 
     def _keep_output(self, flight: _Flight, ending: str) -> None:
-        """What the attempt printed outlives its worker."""
+        """Save what the attempt printed, which its worker can no longer report."""
         if text := str(flight.printed):
             began = f"{flight.started_at:%Y-%m-%d %H:%M:%S} UTC"
             self._store.add_log(flight.trial.id, flight.trial.attempts, f"{began}, {ending}", text)
@@ -275,7 +275,7 @@ class Driver:
             ended, self._uncommitted = self._uncommitted, []
             self._store.commit(ended)
             for result in ended:
-                if result.trial_id in self._saved and result.status not in BROKEN:  # a retry goes on from it
+                if result.trial_id in self._saved and result.status not in BROKEN:  # a retry resumes from it
                     self._saved.discard(result.trial_id)
                     self._store.drop_checkpoint(result.trial_id)
         self._last_commit = time.monotonic()

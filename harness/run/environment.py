@@ -12,7 +12,7 @@ from lrlc.results.environments import Environment
 
 
 def environment() -> Environment:
-    """As it is now. Workers on other machines may have others: their rows name the most important versions."""
+    """The current environment. Workers on other machines may differ; their rows have the most important versions."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Environment(
         since=datetime.now(UTC),
@@ -27,7 +27,7 @@ def environment() -> Environment:
 
 
 def _packages() -> dict[str, str]:
-    """By name, as `pip freeze` has them; of a package that is there twice the one that is imported."""
+    """Versions by name, as in `pip freeze`; of a package installed twice, the one that is imported."""
     found: dict[str, str] = {}
     for each in importlib.metadata.distributions():
         found.setdefault(str(each.metadata["Name"]), each.version)

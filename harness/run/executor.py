@@ -10,7 +10,7 @@ from lrlc.results.schema import EpochRecord, TrialResult
 
 @dataclass(frozen=True)
 class Started:
-    """The trial's network is built; `known` holds parameters, FLOPs and provenance."""
+    """The trial's network is built; `known` has its parameters, FLOPs and provenance."""
 
     trial: Trial
     known: TrialResult
@@ -26,7 +26,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Saved:
-    """The trial can go on from here."""
+    """A checkpoint from which the trial can resume."""
 
     trial: Trial
     checkpoint: Checkpoint
@@ -34,7 +34,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Kept:
-    """The trial, which is about to finish, leaves these weights."""
+    """Weights to keep from a trial that is about to finish."""
 
     trial: Trial
     weights: KeptWeights
@@ -58,7 +58,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker died during the trial, of which only the last checkpoint is left.
+    """The worker died during the trial; only its last checkpoint remains.
 
     `with_node`: the whole machine was lost, which is never the trial's fault. `out_of_memory`: the machine's memory
     ran out.
@@ -74,35 +74,35 @@ Event = Started | Progress | Saved | Kept | Printed | Finished | Lost
 
 
 class Executor(Protocol):
-    """Runs trials, as many at a time as fit."""
+    """Runs as many trials at once as fit."""
 
     @property
     def has_room(self) -> bool:
-        """Whether a next trial is worth choosing now."""
+        """Whether another trial could be placed now."""
 
     def share(self, trial: Trial) -> float:
         """The GPUs that `trial` will hold; consecutive trials with equal shares reuse the workers."""
 
     def place(self, trial: Trial) -> Trial | None:
-        """`trial` with the share of a GPU that it will hold; None if it must wait until room has been made."""
+        """`trial` with the share of a GPU that it will hold; None if it must wait for room."""
 
     def submit(self, trial: Trial, resume: Checkpoint | None = None) -> None:
-        """Start a trial that `place` gave."""
+        """Start a trial that `place` returned."""
 
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
-        """Block until something is reported, at most `timeout_seconds`; then everything that was."""
+        """Block for at most `timeout_seconds` until something is reported; returns all new events."""
 
     def stop(self, trial: Trial, *, hung: bool = False) -> str:
-        """Stop a running trial, of which nothing more is reported; if it hangs, its worker is stopped as well.
+        """Stop a running trial, which then reports nothing more; if it hangs, its worker is stopped as well.
 
-        Returns what it has printed beyond the last report.
+        Returns what it has printed since the last report.
         """
 
     def release(self) -> None:
-        """Free what is reserved for further trials: none will be started now."""
+        """Free resources reserved for further trials, as none will be started."""
 
     def close(self) -> None:
-        """Stop everything and free what is held."""
+        """Stop everything and free all resources."""
 
 
 def as_events(trial: Trial, records: Sequence[Record], started: bool) -> list[Event]:

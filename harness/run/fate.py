@@ -1,4 +1,4 @@
-"""What becomes of a trial, as the driver decides it: for the display, which only counts."""
+"""The driver's decisions about trials, as events for the display, which only counts them."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from lrlc.harness.trial import Trial
 
 @dataclass(frozen=True)
 class BegunAnew:
-    """The trial's checkpoint cannot serve it, and it begins at its start; `reason` continues 'its checkpoint ...'."""
+    """The trial's checkpoint is unusable, so it starts from the beginning; `reason` continues 'its checkpoint ...'."""
 
     trial: Trial
     reason: str
@@ -16,7 +16,7 @@ class BegunAnew:
 
 @dataclass(frozen=True)
 class Retried:
-    """The attempt has ended without a result that counts, and the trial will run again."""
+    """The attempt ended without a usable result, and the trial will run again."""
 
     trial: Trial
     reason: str
@@ -24,11 +24,11 @@ class Retried:
 
 @dataclass(frozen=True)
 class NotKept:
-    """The trial's weights, which its study asks for, were not kept."""
+    """The weights that the study keeps were not written for this trial."""
 
     trial: Trial
     reason: str
 
 
 Fate = Started | Progress | BegunAnew | Retried | NotKept | Finished
-"""`Finished` is the trial's end, whatever its status."""
+"""`Finished` is the end of the trial, with any status."""

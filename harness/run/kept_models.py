@@ -1,4 +1,4 @@
-"""The weights that trials leave: written by the driver as safetensors, up to the study's `keep_gb`, and read back."""
+"""Kept weights of trials, which the driver writes as safetensors up to the study's `keep_gb`, and reading them back."""
 
 import hashlib
 import importlib.util
@@ -27,19 +27,19 @@ _SHA256 = "sha256"
 
 
 def check_installed(study: Study) -> None:
-    """UserError, before anything is trained, where weights are to be kept and nothing here can write them."""
+    """UserError, before any training, if weights are to be kept but safetensors is not installed."""
     if study.keep and importlib.util.find_spec("safetensors") is None:
         raise UserError("keep: weights are written by safetensors: pip install 'lrlc-bench[weights]'")
 
 
 class KeptModels:
-    """The kept weights of a study; once they take `limit_gb`, no more are kept, which is said once."""
+    """The kept weights of a study; once they reach `limit_gb`, no more are kept, which is reported once."""
 
     def __init__(self, store: Store, limit_gb: float = math.inf) -> None:
         self._store, self._limit_gb, self._said = store, limit_gb, False
 
     def keep(self, trial_id: str, weights: KeptWeights) -> str | None:
-        """Write them; why they were not written, the first time that they were not."""
+        """Write the weights; returns the reason the first time that they are not written, else None."""
         content = as_safetensors(weights)
         if self._bytes + len(content) > GIGABYTE * self._limit_gb:
             first, self._said = not self._said, True
@@ -49,7 +49,7 @@ class KeptModels:
         return None
 
     def take_from(self, other: Store, trial_ids: Collection[str], asked: Collection[Kept]) -> None:
-        """Copy what another study keeps of these trials, as far as it is asked for and there is room."""
+        """Copy the weights that another study kept of these trials, if this study keeps them too, up to the limit."""
         for what in asked:
             for trial_id in set(trial_ids) & other.kept_models(what):
                 content = other.model(trial_id, what)
@@ -63,7 +63,7 @@ class KeptModels:
 
 
 def kept_lacking(store: Store, trials: Iterable[Trial], asked: Collection[Kept]) -> list[str]:
-    """A line for each thing to keep that those of the trials that have finished did not leave."""
+    """A line for each entry of `keep` that some of the finished trials lack."""
     rows = store.trials(["trial_id", "status"])
     finished = set(rows.loc[rows["status"] == TrialStatus.FINISHED, "trial_id"])
     ended = finished.intersection(trial.id for trial in trials)
@@ -72,7 +72,7 @@ def kept_lacking(store: Store, trials: Iterable[Trial], asked: Collection[Kept])
 
 
 def as_safetensors(weights: KeptWeights) -> bytes:
-    """A file of safetensors: the state dict, and in its metadata what the network is and a SHA-256 of the tensors."""
+    """The state dict as a safetensors file, with the network's definition and the tensors' SHA-256 as metadata."""
     from safetensors.torch import save
 
     state = torch.load(io.BytesIO(weights.state), weights_only=True)
@@ -81,14 +81,14 @@ def as_safetensors(weights: KeptWeights) -> bytes:
 
 
 def as_model(weights: KeptWeights) -> nn.Module:
-    """The network with the weights that its trial has just left, for evaluation, on the CPU."""
+    """The network with its trial's final weights, for evaluation, on the CPU."""
     model = _network(weights.about, weights.about["trial_id"])
     model.load_state_dict(torch.load(io.BytesIO(weights.state), weights_only=True))
     return model.eval()
 
 
 def kept_model(store: Store, trial_id: str, what: Kept) -> tuple[nn.Module, tuple[int, int, int]]:
-    """The network as `read_model` gives it, and the shape (C, H, W) of its images; UserError where none was kept."""
+    """The network from `read_model`, and the shape (C, H, W) of its images; UserError if none was kept."""
     if (content := store.model(trial_id, what)) is None:
         raise UserError(f"{trial_id}: no {what} of it were kept; `keep: [{what}]` in the study keeps them")
     model = read_model(content, str(models.path(store.root, trial_id, what)))
@@ -99,16 +99,16 @@ def kept_model(store: Store, trial_id: str, what: Kept) -> tuple[nn.Module, tupl
 def read_model(content: bytes, where: str) -> nn.Module:
     """The network with its weights, for evaluation, on the CPU.
 
-    Raises UserError where the file is damaged, or the network's kind comes from a plugin that is not imported.
+    Raises UserError if the file is damaged, or the network's kind comes from a plugin that is not imported.
     """
     from safetensors.torch import load
 
     try:
         about, state = _metadata(content), load(content)
-    except Exception as error:  # whatever damage does to the library
+    except Exception as error:  # a damaged file can raise anything in the library
         raise UserError(f"{where}: is damaged ({type(error).__name__})") from error
     if about.get(_SHA256) != _digest(state):
-        raise UserError(f"{where}: is damaged: its SHA-256 is another")
+        raise UserError(f"{where}: is damaged: its SHA-256 does not match")
     model = _network(about, where)
     model.load_state_dict(state)
     return model.eval()
@@ -131,7 +131,7 @@ def _network(about: Mapping[str, str], where: str) -> nn.Module:
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    """From the header: its length in 8 bytes, then JSON."""
+    """The metadata in the header, which is its length in 8 bytes, then JSON."""
     length = int.from_bytes(content[:8], "little")
     found: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
     return found

@@ -136,7 +136,7 @@ class Lease:
                 (self._root / _FOLDER).remove_abandoned(EXPIRES_SECONDS, now)
                 self._thread.start()
                 return self
-            self._file.remove()  # two wanted it at once: both step back
+            self._file.remove()  # two drivers tried at once: both give up
             time.sleep(random.uniform(0.1, 1.0))
         raise _taken(self._root, alive[0])
 
@@ -146,7 +146,7 @@ class Lease:
         self._file.remove()
 
     def check(self) -> None:
-        """Raise StoreError if the lease is lost, or cannot be renewed, which in the end is the same."""
+        """Raise StoreError if the lease is lost or cannot be renewed, which eventually loses it."""
         if self._lost is None and self._sure_since.seconds_ago() > SURE_SECONDS:
             self._renew()
         if self._lost is not None:
@@ -159,7 +159,7 @@ class Lease:
             if self._file.name not in (self._root / _FOLDER).names(""):
                 return self._lose(running_driver(self._root))
             self._write()
-            if overslept:  # a lease that looked dead may have been taken while this one was written again
+            if overslept:  # a lease that looked dead may have been taken while this one was being rewritten
                 taker = next((other for other in self._others() if other.is_alive()), None)
                 if taker is not None:
                     return self._lose(taker)
@@ -179,18 +179,18 @@ class Lease:
             try:
                 self._renew()
             except (StoreError, OSError):
-                continue  # a disk or bucket that stays away makes `check` fail
+                continue  # if the disk or bucket stays unreachable, `check` fails
 
     def _write(self) -> None:
         self._file.replace(lambda file: file.write(self._text.encode()))
 
     def _others(self) -> list[Held]:
-        """The file just written gives the time by the storage's clock."""
+        """The other live leases, with ages by the storage's clock, read from the file just written."""
         return [held for held in _leases(self._root, self._file.modified_at()) if held.file != self._file]
 
 
 class LeaseWatch:
-    """A source without trials, first in the driver's list: once the lease is lost, no search is told or asked."""
+    """A source without trials, first in the driver's list, so that no search goes on once the lease is lost."""
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
@@ -210,7 +210,7 @@ class LeaseWatch:
 
 @dataclass(frozen=True)
 class _Moment:
-    """Now, by two clocks: one stops while a laptop sleeps, the other may be changed."""
+    """The current time by two clocks: one stops while a laptop sleeps, the other may be changed."""
 
     monotonic: float
     wall: float
@@ -241,7 +241,7 @@ def _leases(root: Location, now: float | None = None) -> list[Held]:
 
 
 def _clock(folder: Location) -> float:
-    """By the storage's clock; by this machine's where nothing can be written."""
+    """The time by the storage's clock, or by this machine's if nothing can be written."""
     try:
         return folder.clock()
     except StoreError:
@@ -258,7 +258,7 @@ def _machine() -> str:
 
 
 def _process_started(pid: int) -> str | None:
-    """When a process started, in ticks since the boot; None if it has ended, empty where there is no /proc."""
+    """When a process started, in ticks since the boot; None if it has ended, '' without /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""The phases of a run: the pilots of a study that tunes, then its grid with the settings that they chose."""
+"""The phases of a run: the pilots of a study that tunes, then its grid with the settings they chose."""
 
 from collections.abc import Generator, Iterator
 
@@ -13,7 +13,7 @@ def phases(session: RunSession) -> Iterator[RunSession]:
 
 
 def pilots_first(session: RunSession) -> Generator[RunSession, None, RunSession]:
-    """The session of the pilots, where some have no row yet; returns the session of the grid."""
+    """Yield the session of the pilots if some have no row yet; returns the session of the grid."""
     if not session.is_of_pilots:
         return session
     if session.plan.missing or session.plan.lent:

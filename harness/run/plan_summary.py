@@ -1,4 +1,4 @@
-"""What `lrlc plan` says: a study against its table, how long the rest will take, and what its seeds cannot decide."""
+"""The content of `lrlc plan`: what is done and missing, how long the rest takes, and what the seeds cannot decide."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -32,7 +32,7 @@ from lrlc.studies import Study
 
 @dataclass(frozen=True)
 class Outlook:
-    """How long what is missing takes on a machine, as far as rows or timed batches tell."""
+    """How long the missing trials will take on a machine, according to rows or timed batches."""
 
     machine: str
     slots: int
@@ -41,7 +41,7 @@ class Outlook:
 
     @property
     def wall_seconds(self) -> float | None:
-        """On all slots: no less than the longest trial takes."""
+        """Seconds with all slots in use, at least those of the longest trial."""
         total = self.forecast.slot_seconds
         return None if total is None else max(total / self.slots, self.forecast.longest_seconds)
 
@@ -54,41 +54,41 @@ class Outlook:
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """Counts are trials, or suggestions where they say so; `done` and `missing` are the grid's."""
+    """The counts are of trials unless named suggestions; `done` and `missing` are the grid's."""
 
     study: str
     grid_trials: int
     done: int
     lent: int
-    """Of those done, the trials whose rows a run takes from other studies."""
+    """The number of done trials whose rows a run copies from other studies."""
     missing: int
     pilots: int
-    """What is tried to tune the grid's settings; they run before it."""
+    """Trials that tune the grid's settings, and run before it."""
     pilots_missing: int
     untuned: int
-    """Trials of the grid whose setting the pilots have not chosen yet: they count, and are forecast, with the
-    study's own."""
+    """Trials of the grid whose settings the pilots have not chosen yet; they are counted and forecast with the study's
+    own settings."""
     length_trials: int
     length_missing: int
     search_suggestions: int
     search_answered: int
     cells: tuple[str, ...]
     forecast_seconds: float | None
-    """Of one slot, for the trials of which anything is known, a search's included; None where nothing is."""
+    """Seconds on one slot for all trials with a known time, including a search's; None if none is known."""
     from_rows: int
     from_other_devices: int
     from_probes: int
     unknown: int
-    """Trials of which nothing is known."""
+    """Trials whose time is unknown."""
     machine: str
     slots: int
     wall_seconds: float | None
     gpu_hours: float | None
     """None on a CPU."""
     disk_bytes: int
-    """What the missing trials will take beside the tables, kept weights included."""
+    """Bytes that the missing trials will use besides the tables, including kept weights."""
     claims: tuple[str, ...]
-    """Those that so many seeds cannot decide, and how many could."""
+    """Claims that the planned seeds cannot decide, and the seeds that could."""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -97,9 +97,9 @@ class PlanSummary:
 def summarise_plan(
     opened: OpenedStudy, store: Store, data: Path | None, *, probe: bool = False, on: Machine | None = None
 ) -> PlanSummary:
-    """Compare the study with its table and forecast the rest on the machine at hand, or `on` another.
+    """Compare the study with its table and forecast the rest on this machine, or `on` another.
 
-    With `probe` batches are timed here for trials that no row tells of. Writes nothing.
+    With `probe` batches are timed here for trials whose time no row gives. Writes nothing.
     """
     study = opened.study
     check_search(study)
@@ -155,7 +155,7 @@ def outlook_of(
     *,
     probe: bool = False,
 ) -> Outlook:
-    """From the rows of this study and of those beside it; probes take as many threads as a worker has."""
+    """Forecast from the rows of this study and its neighbours; probes use as many threads as a worker."""
     if probe:
         torch.set_num_threads(thread_count(study.resources.cpus))
     past = _past(store) if missing else pd.DataFrame(columns=list(COLUMNS))
@@ -163,7 +163,7 @@ def outlook_of(
 
 
 def outlook_lines(session: RunSession, slots: Slots) -> list[str]:
-    """What a run says before it begins: how long it may take, and what its seeds cannot decide."""
+    """Lines to show before a run: how long it may take, and which claims its seeds cannot decide."""
     study, missing = session.study, session.plan.missing
     lines = (
         []
@@ -184,7 +184,7 @@ def outlook_lines(session: RunSession, slots: Slots) -> list[str]:
 
 
 def undecidable(study: Study, trials: Iterable[Trial]) -> tuple[str, ...]:
-    """A line for each test of a claim that the study's seeds are too few for."""
+    """A line for each test of a claim that needs more seeds than the study has."""
     rows = pd.DataFrame([vars(blank_result(trial)) for trial in trials])
     if not study.claims or rows.empty:
         return ()
@@ -202,7 +202,7 @@ def _past(store: Store) -> pd.DataFrame:
 
 
 def _suggested(space: SearchSpace, count: int) -> list[Trial]:
-    """As many trials as so many suggestions have, each kind and rank as often as the others."""
+    """The trials of `count` suggestions, with all kinds and ranks equally often."""
     kinds = list(space.representatives())
     return [
         replace(trial, id=f"suggestion {number} {trial.config.seed}")

@@ -1,4 +1,4 @@
-"""Trials in processes of this machine: no cluster, nothing to install but this project.
+"""Trials in processes of this machine, without a cluster or further packages.
 
 A process keeps its libraries, its GPU and its decoded data sets from one trial to the next, as a Ray actor does.
 """
@@ -30,7 +30,7 @@ MOST_STILLBORN = 3
 """Consecutive processes that may die during start-up before the run gives up."""
 
 SECONDS_TO_END = 2.0
-"""How long an idle process may take to exit when asked to, before it is killed."""
+"""How long an idle process may take to exit on request before it is killed."""
 
 _READY = "ready"
 _STOP = "stop"
@@ -43,10 +43,8 @@ def _serve(
     gpu: str | None,
     output: Path,
 ) -> None:
-    """What a process does: run one trial after another, and send each record with the number of its trial."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the driver says what it means
+    """The main loop of a process: run one trial after another, and send each record with the number of its trial."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; only the driver handles it
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the driver is gone
@@ -55,14 +53,14 @@ def _serve(
         connection.send(_READY)
         asked = connection.recv()
         while True:
-            came_late = asked == _STOP  # its trial had ended already
+            came_late = asked == _STOP  # its trial had already ended
             asked = connection.recv() if came_late else _run(connection, runner, printed, *asked)
 
 
 def _run(
     connection: Connection, runner: Any, printed: Output, number: int, trial: Trial, resume: Checkpoint | None
 ) -> Any:
-    """What the driver asks next: to stop, or, once it has the last record, another trial."""
+    """Run a trial; returns the driver's next request: to stop, or, after the last record, another trial."""
     with printed.caught(), contextlib.closing(runner.run(trial, resume)) as items:
         for item in items:
             connection.send((number, item))
@@ -89,7 +87,7 @@ class ProcessExecutor:
     """`slots` processes, each with one trial at a time; GPUs are spread evenly over them, by CUDA_VISIBLE_DEVICES.
 
     `gpus` names the devices as CUDA_VISIBLE_DEVICES does. A trial that must not share its GPU waits until no other
-    runs. `worker` is what a process is made of.
+    runs. `worker` is the class that each process runs.
     """
 
     def __init__(
@@ -125,10 +123,8 @@ class ProcessExecutor:
         slot = next(slot for slot in self._slots if slot.ready and slot.trial is None)
         slot.number += 1
         slot.trial, slot.started = trial, False
-        slot.output.more()  # what came after the end of the one before
-        with contextlib.suppress(
-            BrokenPipeError, ConnectionResetError
-        ):  # its death is noticed by the next wait
+        slot.output.more()  # discard output after the end of the previous trial
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the next wait notices its death
             slot.connection.send((slot.number, trial, resume))
 
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
@@ -174,7 +170,7 @@ class ProcessExecutor:
             target=_serve, args=(theirs, self._settings, self._worker, gpu, output), daemon=True
         )
         process.start()
-        theirs.close()  # so that its death ends the connection
+        theirs.close()  # so that the connection ends with the process
         return _Slot(process, ours, gpu, OutputReader(output))
 
     def _replace(self, slot: _Slot) -> None:
@@ -203,7 +199,7 @@ class ProcessExecutor:
         if isinstance(last := events[-1], Finished):
             slot.trial = None
             if self._share and last.result.status == TrialStatus.FAILED:
-                self._replace(slot)  # a CUDA error spoils its process: every later trial there would fail
+                self._replace(slot)  # after a CUDA error every later trial in the process would fail
         return [*printed, *events]
 
     def _died(self, slot: _Slot) -> Sequence[Event]:
@@ -227,7 +223,7 @@ def _printed(slot: _Slot, trial: Trial) -> list[Event]:
 
 
 def visible_gpus() -> list[str]:
-    """This process's GPUs, each by the name that CUDA_VISIBLE_DEVICES gives it."""
+    """This process's GPUs, by their names in CUDA_VISIBLE_DEVICES."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()
     return named.split(",")[:count] if named else [str(index) for index in range(count)]

@@ -27,7 +27,7 @@ def connect(address: str) -> None:
     last: Exception | None = None
     for _ in range(2):  # under load a local node can miss its own start-up time limit
         try:
-            # With an address other than "local" no dashboard is started, whatever is asked.
+            # With an address other than "local", no dashboard is started in any case.
             with NowAndThen().about(
                 "starting Ray" if address == "local" else f"joining the Ray cluster at {address}"
             ):
@@ -39,7 +39,7 @@ def connect(address: str) -> None:
                 )
             watch(ray.get_runtime_context().get_session_name() if address == "local" else "")
             return
-        except Exception as error:  # Ray raises a bare one where a node does not start in time
+        except Exception as error:  # Ray raises a bare Exception if a node does not start in time
             last = error
             if address != "local":
                 break
@@ -73,7 +73,7 @@ def _cluster_resources() -> Mapping[str, float]:
 
 
 def cluster_gpus() -> float:
-    """GPUs of the cluster we are connected to."""
+    """GPUs of the connected cluster."""
     return _cluster_resources().get("GPU", 0.0)
 
 

@@ -1,7 +1,7 @@
-"""Trials on a Ray cluster: long-lived actors, one trial each at a time, asked for what they have to report.
+"""Trials on a Ray cluster: long-lived actors that run one trial at a time and are polled for reports.
 
-A plain call for each report costs half of what a streaming one does, and no memory (Ray 2.60).
-Actors beyond what the cluster holds now stay pending: they start as nodes join, and Ray's autoscaler sees them.
+A plain call for each report costs half as much as a streaming one, and uses no memory (Ray 2.60).
+Actors that the cluster cannot hold yet stay pending: they start as nodes join, and Ray's autoscaler sees them.
 """
 
 import math
@@ -24,7 +24,7 @@ from lrlc.harness.trial import Checkpoint, Trial
 from lrlc.results.schema import TrialStatus
 
 CALLS_AHEAD = 2
-"""Reports requested from a worker at a time: it neither waits for its driver nor runs far ahead of pruning."""
+"""Reports requested from a worker in advance, so that it neither waits for its driver nor runs far ahead of pruning."""
 
 MOST_PENDING = 16
 """Upper bound on pending actors: demand that the autoscaler sees, without flooding a full cluster."""
@@ -40,17 +40,17 @@ class _Actor:
     handle: Any
     gpus: float
     output: OutputPlace | None = None
-    """Where it leaves what its trials print, once it stands."""
+    """Where it writes the output of its trials; None until it is ready."""
 
 
 @dataclass
 class _Flight:
-    """A trial on its actor, and the reports that it was asked for, in order."""
+    """A trial on its actor, and the requested reports in order."""
 
     actor: _Actor
     trial: Trial
     expected: int
-    """Reports that it will surely give: its start and its epochs; checkpoints come in addition."""
+    """Reports that it will certainly send: its start and its epochs, without checkpoints."""
     asked: "deque[ray.ObjectRef[Any]]" = field(default_factory=deque)
     started: bool = False
 
@@ -67,10 +67,10 @@ class _Flight:
 
 
 class RayExecutor:
-    """At most `max_in_flight` actors, as many as the cluster's free resources hold.
+    """Up to `max_in_flight` actors, as far as the cluster's free resources allow.
 
-    `share` says how much of a GPU a trial needs; by default every trial holds `settings.gpus`. Trials of another
-    share than the last wait until actors of theirs have room. `worker` is what an actor is made of.
+    `share` gives the GPU share that a trial needs; by default every trial holds `settings.gpus`. Trials with a
+    different share than the last wait until there is room for their actors. `worker` is the class of the actors.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class RayExecutor:
         self._remote: dict[str, object] = {"num_cpus": settings.cpus}
         if accelerator_type:
             self._remote["accelerator_type"] = accelerator_type
-        # An actor that dies is replaced by us, so that every attempt is counted once, by us.
+        # We replace actors that die ourselves, so that every attempt is counted exactly once.
         self._actor_class: Any = ray.remote(max_restarts=0, max_task_retries=0)(Reporter)
         self._worker = worker
         self._settings_ref = ray.put(settings)
@@ -100,13 +100,13 @@ class RayExecutor:
         self._pending: dict[ray.ObjectRef[Any], _Actor] = {}
         self._idle: list[_Actor] = []
         self._running: dict[ray.ObjectRef[Any], _Flight] = {}
-        """By the report that comes next."""
+        """Running trials by their next report."""
         self._waiting_since: float | None = None
         self._silence = Silence()
 
     @property
     def ready(self) -> int:
-        """Idle actors, ready for a trial."""
+        """The number of idle actors."""
         return len(self._idle)
 
     @property
@@ -189,7 +189,7 @@ class RayExecutor:
             self._pending[handle.ready.remote()] = _Actor(handle, self._gpus)
 
     def _welcome(self, ref: "ray.ObjectRef[Any]") -> None:
-        """An actor that stood up is idle; one that died before is replaced when the next trial is placed."""
+        """Mark a started actor as idle; one that died during start-up is replaced when the next trial is placed."""
         actor = self._pending.pop(ref)
         try:
             actor = replace(actor, output=ray.get(ref))
@@ -207,7 +207,7 @@ class RayExecutor:
     def _rest(self, actor: _Actor) -> None:
         if actor.gpus == self._gpus:
             self._idle.append(actor)
-        else:  # its resources are waited for by another share
+        else:  # its resources are needed for another share
             ray.kill(actor.handle)
 
     def _expect(self, flight: _Flight) -> None:
@@ -233,9 +233,9 @@ class RayExecutor:
             return [*_printed(flight, text), *events]
         self._silence.ends(flight.trial)
         if flight.actor.gpus and events[-1].result.status == TrialStatus.FAILED:
-            # A CUDA error spoils its process: every later trial there would fail.
+            # After a CUDA error every later trial in the process would fail.
             ray.kill(flight.actor.handle)
-        else:  # free at once: the driver fills the place before it waits again
+        else:  # free immediately: the driver fills the place before it waits again
             self._rest(flight.actor)
         return [*_printed(flight, text), *events]
 
@@ -247,8 +247,8 @@ class RayExecutor:
             self._waiting_since = time.monotonic()
         elif (
             time.monotonic() - self._waiting_since > SECONDS_BEFORE_A_WORD
-        ):  # nothing runs for want of resources
-            self._waiting_since = math.inf  # once
+        ):  # nothing runs, for lack of resources
+            self._waiting_since = math.inf  # say this once
             asked = resources(self._settings.cpus, self._gpus)
             say(f"waiting for workers to start: each asks for {asked}; {offered()}")
 
@@ -263,6 +263,6 @@ def _left_behind(flight: _Flight) -> str:
 
 def _lost(trial: Trial, error: RayError) -> Lost:
     lines = str(error).strip().splitlines()
-    # Of a killed process alone Ray speaks at length of nodes too.
+    # Ray's message about a killed process also mentions nodes further down.
     node = "node" in lines[0].lower() or "its node has died" in str(error)
     return Lost(trial, lines[0], with_node=node, out_of_memory=isinstance(error, OutOfMemoryError))

@@ -1,7 +1,7 @@
-"""A small process beside a driver on Ray: it has the last word where the driver dies without one, and ends its Ray.
+"""A small process beside a driver on Ray, which prints a final line if the driver dies without one, and ends its Ray.
 
-A driver whose raylet or GCS dies is ended by Ray's C++ at once, with Ray's words as the last (Ray 2.60); one that is
-killed leaves agents of the Ray that it started, which go on for up to a minute.
+If its raylet or GCS dies, Ray's C++ code ends the driver immediately, with only Ray's own message (Ray 2.60); a driver
+that is killed leaves agents of the Ray that it started, which run for up to another minute.
 """
 
 import atexit
@@ -15,7 +15,7 @@ LAST_WORD = (
     "lrlc: the run died, killed or with Ray's processes; committed rows are kept, the same command resumes"
 )
 GRACE_SECONDS = 1.0
-"""Ray's own words come first."""
+"""Wait this long so that Ray's own messages come first."""
 
 SECONDS_TO_END = 5.0
 
@@ -42,13 +42,13 @@ if not last:
 """
 
 _pipes: list[IO[bytes]] = []
-"""To the watchers of this process."""
+"""The pipes to the watchers of this process."""
 
 
 def watch(session: str = "") -> None:
-    """Watch this process until it ends; `session` is the name of the Ray that it started, '' if it joined one."""
+    """Watch this process until it ends; `session` is the name of the Ray session it started, '' if it joined one."""
     arguments = [sys.executable, "-I", "-S", "-c", _PROGRAM, session, LAST_WORD, str(GRACE_SECONDS)]
-    # In a session of its own: Ctrl-C is for the driver.
+    # In its own session, so that Ctrl-C only reaches the driver.
     watcher = subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -58,14 +58,14 @@ def watch(session: str = "") -> None:
 
 
 def end_silently() -> None:
-    """Before this process exits at once and has said so itself: the watchers end its Ray without a word."""
+    """Make the watchers end Ray without printing; call this before an immediate exit that has been reported."""
     for pipe in _pipes:
         with contextlib.suppress(OSError, ValueError):
             os.write(pipe.fileno(), b"q")
 
 
 def _say_goodbye(watcher: "subprocess.Popen[bytes]", to: IO[bytes]) -> None:
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # it was killed, or stopped
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # the watcher was killed or stopped
         to.write(b".")
         to.close()
         watcher.wait(SECONDS_TO_END)

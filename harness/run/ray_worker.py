@@ -1,4 +1,4 @@
-"""What runs a trial as a Ray actor, and where it leaves what its trials print, for when it dies."""
+"""The Ray actor that runs trials, and the file where their output is found if it dies."""
 
 import contextlib
 import os
@@ -18,11 +18,11 @@ from lrlc.harness.training.worker import WorkerSettings
 from lrlc.harness.trial import Checkpoint, Record, Trial
 
 Item = tuple[tuple[Record, ...], str]
-"""Records, and what was printed since the item before."""
+"""Records, and what was printed since the previous item."""
 
 PREFIX = "lrlc-output-"
 SECONDS_TO_READ = 20.0
-"""How long a node may take to hand over what a dead worker has printed."""
+"""How long a node may take to return the output of a dead worker."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class OutputPlace:
 
 
 class Reporter:
-    """What an actor is made of: a worker that gives its records one item a call."""
+    """The class of the actors: a worker that returns one item of records per call."""
 
     def __init__(self, worker: type[Any], settings: WorkerSettings) -> None:
         self._worker = worker(settings)
-        provenance.gather()  # while other workers start, not within a trial
+        provenance.gather()  # gathered while other workers start, not during a trial
         self._items: Generator[tuple[Record, ...]] | None = None
         self._place = _place()
         self._output, self._reader = Output(self._place.path), OutputReader(self._place.path, takes_away=True)
 
     def ready(self) -> OutputPlace:
-        """Answers once the worker stands: where it leaves what its trials print."""
+        """Returns once the worker is ready: the file with the output of its trials."""
         return self._place
 
     def begin(self, trial: Trial, resume: Checkpoint | None) -> Item:
@@ -52,7 +52,7 @@ class Reporter:
         return self.more()
 
     def more(self) -> Item:
-        """The next item, empty once the trial has ended, and what was printed meanwhile."""
+        """The next item, without records once the trial has ended."""
         if self._items is None:
             return (), ""
         with self._output.caught():
@@ -60,14 +60,14 @@ class Reporter:
         return item, self._reader.more()
 
     def end(self) -> None:
-        """Let go of a trial that was stopped."""
+        """Drop a trial that was stopped."""
         if self._items is not None:
             self._items.close()
             self._items = None
 
 
 def left_behind(place: OutputPlace) -> str:
-    """What a dead worker had printed beyond its last item; '' where its node does not answer."""
+    """What a dead worker printed after its last item; '' if its node does not answer."""
     on_node = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
     ref = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=on_node)(_taken).remote(place.path)  # type: ignore[call-overload]
     try:
@@ -79,7 +79,7 @@ def left_behind(place: OutputPlace) -> str:
 
 
 def _place() -> OutputPlace:
-    """A file of this process; those of processes that have ended are deleted."""
+    """This process's output file; files of processes that have ended are deleted."""
     folder = Path(tempfile.gettempdir())
     for path in folder.glob(f"{PREFIX}*"):
         if not Path(f"/proc/{path.name.removeprefix(PREFIX)}").exists():

@@ -1,4 +1,4 @@
-"""Trials one after the other in this process: for debugging, and where Ray is not installed."""
+"""Trials one after the other in this process, for debugging and without Ray."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from lrlc.harness.trial import Checkpoint, Record, Trial
 class SerialExecutor:
     """One trial at a time; it advances by one record each time the driver waits.
 
-    A hung trial hangs the process: a time limit is noticed between two records only.
+    A hung trial hangs the process, as a time limit is only checked between two records.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from lrlc.harness.search.source import SearchSource
 
 Watcher = Callable[[int, int], AbstractContextManager[Callable[[Fate], None]]]
-"""Called with the number of trials and of those that have a row; what it yields is told the fate of each trial."""
+"""Called with the number of trials and of those with a row; yields a function that receives the fate of each trial."""
 
 
 def unwatched(total: int, done: int) -> AbstractContextManager[Callable[[Fate], None]]:
-    """A watcher that says nothing."""
+    """A watcher that shows nothing."""
     return nullcontext(lambda fate: None)
 
 
@@ -53,9 +53,9 @@ class RunSession:
     data_dir: Path | None
     retry: Collection[TrialStatus]
     staged: StagedPlan
-    """What is noted as the profile's plan: the trials by stage."""
+    """The trials by stage, which are written as the profile's plan."""
     choices: tuple[Tuned, ...] = ()
-    """What the pilots chose for the grid."""
+    """The pilots' choices for the grid."""
 
     @property
     def study(self) -> Study:
@@ -71,7 +71,7 @@ class RunSession:
 
     @property
     def search(self) -> Search | None:
-        """What this session searches; pilots come before it."""
+        """The search of this session; None while it runs pilots."""
         return None if self.is_of_pilots else self.study.search
 
     @property
@@ -95,13 +95,13 @@ class RunSession:
         return f"{self.study.name}: {done}{search}; tables in {self.store.root}"
 
     def tuned(self) -> "RunSession":
-        """The session of the grid, with the settings that the pilots, which have run, chose."""
+        """The session of the grid with the settings chosen by the pilots, which must have run."""
         chosen, found = choices(self.planner.pilots(), self.store)
         planner = self.planner.with_chosen(chosen)
         return replace(self, planner=planner, choices=tuple(found)).of_grid(planner.grid())
 
     def of_grid(self, grid: Sequence[Trial]) -> "RunSession":
-        """This session with these trials of the grid, and the shorter ones that check their length."""
+        """This session with these trials of the grid, and the shorter ones of the length check."""
         shorter = self.planner.length_check(grid)
         pilots = self.staged.stages.get(Stage.TUNE, ())
         stages = {Stage.TUNE: pilots, Stage.GRID: _ids(grid), Stage.LENGTH: _ids(shorter)}
@@ -110,7 +110,7 @@ class RunSession:
         return replace(self, plan=plan, staged=StagedPlan(stages, tuned))
 
     def run(self, executor: Executor, watcher: Watcher = unwatched, may_stop: MayStop = nullcontext) -> None:
-        """Train what is missing and join the parts at the end; `may_stop` surrounds each of the driver's waits.
+        """Train what is missing and merge the parts at the end; `may_stop` surrounds each of the driver's waits.
 
         Raises StoreError while another driver runs the study.
         """
@@ -119,7 +119,7 @@ class RunSession:
             models = KeptModels(store, self.study.keep_gb)
             plan = self._plan_again(store, models)
             self._note(store, plan)
-            # By share of a GPU, the largest first: a change of it starts every worker, and what it holds, anew.
+            # Sorted by GPU share, the largest first, as a change of share restarts all workers with their data.
             grid = GridSource(sorted(plan.missing, key=executor.share, reverse=True))
             search = self._search_source(store)
             sources: list[TrialSource] = [LeaseWatch(lease), grid, *([search] if search else [])]
@@ -128,7 +128,7 @@ class RunSession:
             self._finish(store, plan, search)
 
     def _plan_again(self, store: Store, models: KeptModels) -> Plan:
-        """Plan against the table as it is now: another driver may have ended in the meantime."""
+        """Plan against the current table, as another driver may have ended in the meantime."""
         for path in store.set_damaged_aside():
             say(f"damaged, moved to {path}; trials without a row are trained again")
         plan = Plan.of(self.plan.trials, store, retry=self.retry)
@@ -142,14 +142,16 @@ class RunSession:
     def _note(self, store: Store, plan: Plan) -> None:
         """Write what claims, figures and report need besides the rows."""
         measured = () if self.is_of_pilots else plan.trials
-        anew = (
-            f"`lrlc run {self.opened.file or self.study.name} --results NEW_FOLDER` trains them anew, with it"
-        )
+        anew = f"`lrlc run {self.opened.file or self.study.name} --results NEW_FOLDER` retrains them with it"
         for key, count in lacking(store, measured, self.study.measured).items():
-            why = "trained before it was asked for" + (", or a metric failed" if key == "metrics" else "")
+            why = "trained before the study asked for it" + (
+                ", or a metric failed" if key == "metrics" else ""
+            )
             say(f"{counted(count, 'finished trial')} without measure.{key}: {why}; {anew}")
         for line in kept_lacking(store, measured, self.study.keep):
-            say(f"{line}: trained before it was asked for, here or for the study that lent them; {anew}")
+            say(
+                f"{line}: trained before the study asked for it, here or for the study they were copied from; {anew}"
+            )
         store.write_study(self.study, self.profile, self.opened.overrides, self.opened.file)
         store.write_environment(environment())
         store.write_plan(self.profile, self.staged)
@@ -162,12 +164,12 @@ class RunSession:
         return list(dict.fromkeys([trial.config.dataset for trial in plan.trials] + searched))
 
     def _finish(self, store: Store, plan: Plan, search: "SearchSource | None") -> None:
-        """Write what needs all rows, and join the parts."""
+        """Write what needs all rows, and merge the parts."""
         if search is not None:
             store.write_importance(search.importance(), self.profile)
         store.compact()
         if not self.is_of_pilots:
-            # Last: rows are safe by now, and the workers gone that it would hold up.
+            # Last, as the rows are safe by now and no worker has to wait for it.
             note_baselines(store, self._datasets(plan), self.data_dir, min(self.study.seeds))
 
     def _search_source(self, store: Store) -> "SearchSource | None":
@@ -181,9 +183,9 @@ class RunSession:
 def open_run(
     opened: OpenedStudy, store: Store, data: Path | None, *, retry: Collection[TrialStatus] = ()
 ) -> RunSession:
-    """Decode the study's data and plan its trials for `store`: of a study that tunes, its pilots.
+    """Decode the study's data and plan its trials for `store`, or only its pilots if it tunes.
 
-    Trials that ended as `retry` says are trained again. Raises StoreError while another driver runs the study.
+    Trials that ended with a status in `retry` are trained again. Raises StoreError while another driver runs the study.
     """
     study = opened.study
     check_search(study)
@@ -199,13 +201,13 @@ def open_run(
 
 
 def _progress(plan: Plan, search: "SearchSource | None") -> tuple[int, int]:
-    """How many trials there are in all, and how many have a row."""
+    """The total number of trials, and the number with a row."""
     total, done = len(plan.trials), plan.done
     return (total + search.total_trials, done + search.trials_done) if search else (total, done)
 
 
 def check_search(study: Study) -> None:
-    """Say what is wrong with a sampler's or pruner's option before anything starts."""
+    """Raise UserError for a wrong option of the sampler or pruner before anything starts."""
     if study.search is not None:
         from lrlc.harness.search.optuna_setup import check_options
 
@@ -224,6 +226,6 @@ def _ids(trials: Iterable[Trial]) -> list[str]:
 
 
 def _tuned_settings(study: Study, trials: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
-    """By trial id, the columns of settings that tell no panels apart, where there are some."""
+    """The columns of tuned settings, which do not distinguish panels, by trial id; leaves out trials without any."""
     masked = masked_settings(study.tune, [trial.config for trial in trials]) if study.tune else {}
     return {trial.id: names for trial in trials if (names := masked.get(trial.config))}

@@ -1,4 +1,4 @@
-"""A word about workers that are silent for much longer than their reports take: a link that is down says nothing."""
+"""Report workers that are silent for much longer than usual, as a broken link causes no error."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from lrlc.harness.trial import Trial
 SECONDS_BEFORE_A_WORD = 30.0
 
 TIMES_THE_USUAL = 5
-"""A trial's last report takes longer than others, as it tests and measures what was trained."""
+"""A report is overdue after this multiple of the usual time; the last one takes longer, as it includes the tests."""
 
 
 @dataclass
@@ -23,18 +23,18 @@ class _Heard:
 
 
 class Silence:
-    """Told of each report of running trials, it says once which worker gives none, and that it is back."""
+    """Follows the reports of running trials; reports once that a worker is silent, and that it is back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._heard = clock, dict[str, _Heard]()
         self._usual: float | None = None
 
     def begins(self, trial: Trial) -> None:
-        """Its worker was given the trial, and says soon that it has started."""
+        """Its worker has been given the trial, and should soon report its start."""
         self._heard[trial.id] = _Heard(trial.label, self._clock())
 
     def hears(self, trial: Trial) -> None:
-        """A report has come."""
+        """A report has arrived."""
         heard, now = self._heard[trial.id], self._clock()
         if heard.is_said:
             say(f"{heard.label}: its worker answers again, after {duration(now - heard.at)}")
@@ -47,14 +47,14 @@ class Silence:
         self._heard.pop(trial.id, None)
 
     def look(self) -> None:
-        """Say which workers are overdue."""
+        """Report the workers that are overdue."""
         now = self._clock()
         for heard in self._heard.values():
             if not heard.is_said and now - heard.at > self._patience(heard):
                 heard.is_said = True
                 say(
-                    f"{heard.label}: its worker has not answered for {duration(now - heard.at)}; it is waited for, and "
-                    "the trial is started again if Ray gives the worker up"
+                    f"{heard.label}: its worker has not answered for {duration(now - heard.at)}; still waiting; "
+                    "the trial is restarted if Ray gives up the worker"
                 )
 
     def _patience(self, heard: _Heard) -> float:

@@ -17,7 +17,7 @@ from lrlc.harness.training.worker import WorkerSettings
 
 @dataclass(frozen=True)
 class Slots:
-    """One after the other in this process, in processes of this machine, or on Ray at `address`."""
+    """Serial in this process, in several processes of this machine, or on Ray at `address`."""
 
     serial: bool = False
     processes: int | None = None
@@ -59,13 +59,13 @@ def _ray_executor(session: RunSession, address: str, max_in_flight: int) -> Exec
 
 
 def _gpus(session: RunSession, available: float) -> float:
-    """The GPUs a trial asks for: what the study says, else one where there are any."""
+    """The GPUs that a trial requests: those in the study, else one if there are any."""
     asked = session.study.resources.gpus
     return asked if asked is not None else min(1.0, available)
 
 
 def _packing(session: RunSession, memory: int | None) -> Packing | None:
-    """How trials share GPUs of `memory` bytes; None where that is unknown: each then has one to itself."""
+    """How trials share GPUs of `memory` bytes; None if that is unknown, so that each trial gets a whole one."""
     if memory is None:
         return None
     peaks = measured_peaks(session.store.trials(["config", "peak_memory_bytes"]))

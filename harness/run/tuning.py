@@ -1,4 +1,4 @@
-"""The pilots of a study that tunes: from their rows to a setting for each group of cells."""
+"""Choose a setting for each group of cells from the rows of a study's pilots."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,13 +13,13 @@ from lrlc.studies import Group, Setting, TrialConfig, placement_text
 
 
 def settled(pilots: Iterable[PilotTrials], store: Store) -> list[PilotTrials]:
-    """The groups of which every pilot has its row: their settings are known."""
+    """The groups whose pilots all have rows, so that their settings are known."""
     done = settled_ids(store)
     return [each for each in pilots if each.ids <= done]
 
 
 def choices(pilots: Sequence[PilotTrials], store: Store) -> tuple[dict[Group, Setting], list[Tuned]]:
-    """The setting of each group, for the planner, and how it was chosen, for the record."""
+    """The setting of each group, for the planner, and how it was chosen, for the report."""
     rows = store.trials(["trial_id", "status", "validation_accuracy"])
     finished = rows[rows["status"] == TrialStatus.FINISHED]
     accuracies = dict(zip(finished["trial_id"], finished["validation_accuracy"], strict=True))
@@ -32,7 +32,7 @@ def choices(pilots: Sequence[PilotTrials], store: Store) -> tuple[dict[Group, Se
 
 
 def lines(found: Sequence[Tuned]) -> list[str]:
-    """For people, one a group: what was chosen, and where the grid should have been wider."""
+    """A line for each group: the chosen setting, and a warning if it is at the edge of the tuning grid."""
     return [_line(each, detail) for each, detail in zip(found, details(found), strict=True)]
 
 
@@ -64,7 +64,7 @@ def _tuned(pilots: PilotTrials, accuracies: Mapping[str, float]) -> Tuned:
 
 
 def _value(config: TrialConfig, axis: str, given: object) -> Any:
-    """As the trials have it: a study file's 1e-3 is a text."""
+    """The value as in trials, since 1e-3 in a study file is a text."""
     group, _, name = axis.partition(".")
     return getattr(config.train, name) if group == "train" else given
 

@@ -18,12 +18,12 @@ def looks_at(session: RunSession, budget_hours: float | None = None) -> Iterator
     every claim is decided. Pilots, if any, come before the first.
 
     The first look trains the whole grid, each later one only the cells of claims that are still undecided. Raises
-    UserError where the study has nothing to decide, or no looks.
+    UserError if the study has no claims or no looks.
     """
     study = session.study
     if not study.claims or not study.decision.looks:
         raise UserError(
-            "--until-decided: the study needs claims, and decision.looks: the numbers of seeds to judge them at"
+            "--until-decided: the study needs claims, and decision.looks, the numbers of seeds at which to judge them"
         )
     began, asked = time.monotonic(), Asked.of(study)
     looks = asked.looks
@@ -53,7 +53,7 @@ def _progress(verdicts: Sequence[Verdict]) -> str:
 
 
 def concerned(trials: tuple[Trial, ...], questions: list[Question]) -> list[Trial]:
-    """Those of the trials that one of the questions looks at."""
+    """The trials that at least one of the questions uses."""
     settings = [vars(blank_result(trial)) for trial in trials]
     rows = pd.DataFrame(settings, columns=["dataset", "kind", "rank", "placement", "options"])
     wanted = pd.Series(False, index=rows.index)
