@@ -1,4 +1,4 @@
-"""Where Optuna's journal lies: it needs a local file, and is a view of the rows that can be built anew."""
+"""The location of Optuna's journal, which needs a local file and can be rebuilt from the rows."""
 
 import re
 import uuid
@@ -9,10 +9,10 @@ from lrlc.results.files import Location
 
 
 def journal_folder(root: Location) -> Path:
-    """Beside local tables; for others a folder of this machine's cache, which a note beside the tables names.
+    """The folder of local tables; for others a folder in this machine's cache, named in a note beside the tables.
 
-    Only the machine that ran the study last has the folder of that name. Any other lacks what was told meanwhile:
-    it names a new one, and the search rebuilds it from the rows.
+    Only the machine that ran the study last has that folder. Any other machine lacks the latest results, so it
+    names a new folder, and the search rebuilds the journal there from the rows.
     """
     if (local := root.local) is not None:
         return local

@@ -55,10 +55,10 @@ class CheckedJournal(JournalFileBackend):
 
 
 def make_sound(journal: Path) -> None:
-    """Truncate the partial line of a killed writer, and move a damaged journal aside."""
+    """Remove the partial last line of a killed writer, and move a damaged journal aside."""
     with _one_line("read", journal):
         if journal.is_symlink() or (journal.exists() and not journal.is_file()):
-            move_aside(journal, "no file of its own")
+            move_aside(journal, "not a regular file")
         elif journal.exists():
             _trim_torn_line(journal)
             if fault := _fault(journal):
@@ -66,16 +66,18 @@ def make_sound(journal: Path) -> None:
 
 
 def move_aside(journal: Path, fault: str) -> None:
-    """Give the journal another name, and say so."""
+    """Rename the journal, and report this."""
     with _one_line("move", journal):
         taken = {path.name for path in journal.parent.iterdir()}
         names = (f"{journal.stem}.damaged{f'.{n}' if n else ''}" for n in range(len(taken) + 1))
         aside = journal.rename(journal.with_name(next(name for name in names if name not in taken)))
-        say(f"search: {journal.name} was damaged ({fault}) and is now {aside.name}; rows build it again")
+        say(
+            f"search: {journal.name} was damaged ({fault}) and is now {aside.name}; it is rebuilt from the rows"
+        )
 
 
 def _fault(journal: Path) -> str | None:
-    """What is wrong with the first line that is not as it was written; None if there is none."""
+    """What is wrong with the first altered line; None if all lines are as written."""
     crc = 0
     with journal.open("rb") as lines:
         for number, line in enumerate(lines, 1):

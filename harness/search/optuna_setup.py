@@ -1,4 +1,4 @@
-"""Optuna's own objects, made from a study's search: storage, sampler and pruner."""
+"""Optuna's storage, sampler and pruner for a study's search."""
 
 import inspect
 import warnings
@@ -54,7 +54,7 @@ def knows_private_modules(version: str) -> bool:
 
 
 def _tpe() -> type[BaseSampler]:
-    """Our quick form of TPE, or Optuna's own."""
+    """Our faster TPE, or Optuna's own."""
     if knows_private_modules(optuna.__version__):
         from lrlc.harness.search.quick_tpe import QuickTPE
 
@@ -78,21 +78,21 @@ PRUNERS: Mapping[str, type[BasePruner]] = {
     "wilcoxon": WilcoxonPruner,
 }
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    # Optuna 5 changed these defaults; written out, a study means the same under the next version.
+    # Optuna 5 changed these defaults; spelling them out keeps a study's meaning under later versions.
     "tpe": {"multivariate": True, "group": True, "constant_liar": True},
-    # They would warn at each suggestion of a kind that has axes of its own; we say so once.
+    # They would warn at each suggestion of a kind that has its own axes; we report it once.
     "gp": {"warn_independent_sampling": False},
     "qmc": {"warn_independent_sampling": False, "warn_asynchronous_seeding": False},
 }
 BLIND_TO_CONSTRAINTS = frozenset({"random", "qmc", "brute_force"})
-"""Samplers that look at no result at all."""
+"""Samplers that ignore all results."""
 
 BLIND_TO_CONDITIONS = frozenset({"gp", "nsga2", "qmc"})
-"""Samplers that learn only of parameters which every suggestion had; they draw the others at random."""
+"""Samplers that only learn about parameters of every suggestion, and draw the others at random."""
 
 
 def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path) -> optuna.Study:
-    """The study in its storage, made there if it is new; UserError where the storage or an option is wrong.
+    """The study in its storage, created if it is new; UserError for a wrong storage or option.
 
     A journal that cannot be read is moved aside and rebuilt from the rows.
     """
@@ -116,9 +116,7 @@ def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path)
             _check(study, directions)
     except (StoreError, MemoryError):
         raise
-    except (
-        Exception
-    ) as error:  # of SQLAlchemy, of a database's driver, of Optuna's replay of a damaged journal
+    except Exception as error:  # from SQLAlchemy, a database driver, or Optuna's replay of a damaged journal
         if search.storage is not None:
             raise _no_storage(search, error) from error
         move_aside(results_dir / JOURNAL, f"Optuna cannot read it: {first_line(error)}")
@@ -129,7 +127,7 @@ def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path)
 
 
 def make_sampler(search: Search, trials_before: int) -> BaseSampler:
-    """The sampler with the study's options; its seed differs with the number of trials that went before."""
+    """The sampler with the study's options; its seed depends on the number of earlier trials."""
     given = {**DEFAULTS.get(search.sampler, {}), **search.sampler_options}
     given["seed"] = search.sampler_options.get("seed", 0)
     sampler: BaseSampler = _make(SAMPLERS[search.sampler], given, "search.sampler_options")
@@ -140,7 +138,7 @@ def make_sampler(search: Search, trials_before: int) -> BaseSampler:
 
 
 def make_pruner(search: Search, epochs: int) -> BasePruner:
-    """The pruner with the study's options; hyperband's longest run is that of a trial."""
+    """The pruner with the study's options; hyperband's maximum resource is a trial's epochs."""
     defaults = {"max_resource": epochs} if search.pruner == "hyperband" else {}
     options = {**defaults, **search.pruner_options}
     pruner: BasePruner = _make(PRUNERS[search.pruner], options, "search.pruner_options")
@@ -148,17 +146,17 @@ def make_pruner(search: Search, epochs: int) -> BasePruner:
 
 
 def check_options(search: Search, epochs: int) -> None:
-    """Raise UserError for an option that the sampler or the pruner does not take."""
+    """Raise UserError for an invalid option of the sampler or the pruner."""
     make_sampler(search, 0)
     make_pruner(search, epochs)
 
 
 def check_storage(search: Search) -> None:
-    """Raise UserError where the storage that the search names cannot be opened; its tables are made if it is new."""
+    """Raise UserError if the search's storage cannot be opened; creates its tables if it is new."""
     if search.storage is not None:
         try:
             get_storage(search.storage)
-        except Exception as error:  # of SQLAlchemy, of a database's driver, of the disk
+        except Exception as error:  # from SQLAlchemy, a database driver, or the disk
             raise _no_storage(search, error) from error
 
 
@@ -184,7 +182,7 @@ def _make(maker: Any, options: Mapping[str, Any], where: str) -> Any:
 
 
 def _settable(maker: Any) -> dict[str, str]:
-    """The options that a study file can name, each with its type: callables and Optuna's objects are not."""
+    """The options that a study file can set, with their types; callables and Optuna's objects are left out."""
     parameters = inspect.signature(maker.__init__).parameters
     written = {
         name: annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
@@ -206,11 +204,11 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 def _fits(value: object, written: str) -> bool:
     allowed = {kind for name in written.split(" | ") for kind in _TYPES[name]}
-    return type(value) in allowed  # by type: True would pass for an int
+    return type(value) in allowed  # exact types, as True would pass for an int
 
 
 def _check(study: optuna.Study, directions: Sequence[str]) -> None:
-    """ValueError where a journal's line that lacks a checksum has made of the study what it cannot be."""
+    """ValueError if journal lines without a checksum have put the study in an impossible state."""
     if [direction.name.lower() for direction in study.directions] != list(directions):
         raise ValueError("it has other objectives")
     for trial in study.get_trials(deepcopy=False):

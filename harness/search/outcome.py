@@ -1,4 +1,4 @@
-"""What Optuna is told of a suggestion, from the rows of its seeds."""
+"""The outcome of a suggestion for Optuna, from the rows of its seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from lrlc.studies import Search
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a suggestion; `violations` are over 0 where a constraint is broken."""
+    """The outcome of a suggestion; a violation over 0 means a broken constraint."""
 
     state: TrialState
     values: list[float] | None
@@ -25,7 +25,7 @@ def outcome(rows: Sequence[Row], search: Search, *, pruned: bool = False) -> Out
     statuses = {row.status for row in rows}
     if not pruned and statuses == {TrialStatus.FINISHED}:
         if any(each.metric not in row.metrics for each in search.objectives for row in rows):
-            return Outcome(TrialState.FAIL, None)  # a plugin's metric that could not say
+            return Outcome(TrialState.FAIL, None)  # a plugin's metric failed
         values = [fmean(row.metrics[each.metric] for row in rows) for each in search.objectives]
         return Outcome(TrialState.COMPLETE, values, _violations(rows, search))
     if pruned or (TrialStatus.PRUNED in statuses and statuses <= {TrialStatus.FINISHED, TrialStatus.PRUNED}):
@@ -34,7 +34,7 @@ def outcome(rows: Sequence[Row], search: Search, *, pruned: bool = False) -> Out
 
 
 def _violations(rows: Sequence[Row], search: Search) -> dict[str, float]:
-    """By how much each bound is broken, as a share of it: samplers add up violations of several units."""
+    """How much each bound is exceeded, as a share of it, since samplers add up violations in different units."""
     found = {}
     for constraint in search.constraints:
         known = [row.metrics[constraint.metric] for row in rows if constraint.metric in row.metrics]

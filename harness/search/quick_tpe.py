@@ -1,9 +1,9 @@
-"""Optuna's TPE for long searches: it suggests what Optuna's own suggests, and reads every finished trial once.
+"""Optuna's TPE for long searches: it gives the same suggestions as Optuna's own, but reads every finished trial once.
 
-Optuna's goes through all of them in Python several times a suggestion. Here a history keeps what TPE asks of them:
+Optuna's goes through all of them in Python several times per suggestion. Here a history keeps what TPE needs of them:
 which parameters occur together, the best trials, and the values as arrays; and the densities take fewer steps. The
-methods may be called in any order and from several threads, as Optuna's. Written against private modules of Optuna 5.0;
-with any other version `optuna_setup` uses Optuna's own TPE.
+methods may be called in any order and from several threads, as with Optuna's. Written against private modules of Optuna
+5.0; with any other version `optuna_setup` uses Optuna's own TPE.
 """
 
 import math
@@ -35,20 +35,20 @@ MOST_GOOD: int = default_gamma(10**9)
 
 
 class QuickTPE(TPESampler):
-    """TPE in fewer steps: it suggests what Optuna's suggests, but reads every finished trial once.
+    """TPE in fewer steps: it gives the same suggestions as Optuna's, but reads every finished trial once.
 
-    With several objectives, or a `gamma` of the caller's, only the groups of parameters are found faster. Which trials
-    are running is read once a suggestion. As in Optuna, a sampler with groups serves a single study.
+    With several objectives, or a custom `gamma`, only finding the groups of parameters is faster. The running trials
+    are read once per suggestion. As in Optuna, a sampler with groups works for a single study.
     """
 
-    @wraps(TPESampler.__init__)  # type: ignore[misc]  # a study file takes the options of its signature
+    @wraps(TPESampler.__init__)  # type: ignore[misc]  # a study file accepts the options in its signature
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._parzen_estimator_cls = _Density
         self._histories = _Histories()
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy reads the trials anew, as storages and locks are not copied."""
+        """Leave out the histories: a copy reads the trials again, as storages and locks cannot be copied."""
         return {**self.__dict__, "_histories": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ class QuickTPE(TPESampler):
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Trials that were read before split no group again."""
+        """Only new trials can split groups further."""
         if not self._group:
             return super().infer_relative_search_space(study, trial)
         seen = self._seen(study)
@@ -85,7 +85,7 @@ class QuickTPE(TPESampler):
         return {name: axis.to_external_repr(chosen[name]) for name, axis in search_space.items()}
 
     def _split(self, study: "_SeenStudy", trial: FrozenTrial, space: Space) -> tuple["_Density", "_Density"]:
-        """The densities of good trials and of all others, running ones among them."""
+        """The densities of good trials and of all others, including running ones."""
         history = study.history
         with history.lock:
             good, _ = _split_trials(study.whole, history.best, default_gamma(len(history.finished)))
@@ -106,13 +106,13 @@ class QuickTPE(TPESampler):
         )
 
     def _density(self, numbers: Integers, values: Floats, space: Space) -> Any:
-        """TPE weighs trials by their age."""
-        in_order = values[np.argsort(numbers, kind="stable")]  # nearly in order: there a merge sort is quick
+        """The density of trials in the order of their numbers, as TPE weights them by age."""
+        in_order = values[np.argsort(numbers, kind="stable")]  # nearly sorted, for which a merge sort is fast
         columns = {name: in_order[:, column] for column, name in enumerate(space)}
         return self._parzen_estimator_cls(columns, space, self._parzen_estimator_parameters)
 
     def _rows(self, trials: Sequence[FrozenTrial], space: Space, study: Any) -> "_Observed":
-        """What those of the trials had that have all parameters of the space."""
+        """The values of the trials that have all parameters of the space."""
         found = [(one.number, self._get_params(one, study)) for one in trials]
         found = [(number, params) for number, params in found if space.keys() <= params.keys()]
         values = [
@@ -126,15 +126,15 @@ class QuickTPE(TPESampler):
 
 @dataclass
 class _Observed:
-    """The values that trials had of some parameters, (trials, parameters), as Optuna represents them inside.
+    """The values of some parameters, (trials, parameters), in Optuna's internal representation.
 
-    By their numbers, ascending.
+    Sorted by trial number.
     """
 
     numbers: Integers
     values: Floats
     read: int = 0
-    """How many trials were looked at; not all had these parameters."""
+    """How many trials were checked, not all of which had these parameters."""
 
     @classmethod
     def nothing(cls, parameters: int) -> "_Observed":
@@ -148,22 +148,22 @@ class _Observed:
 
 
 class _History:
-    """What TPE asks of a study's finished trials, kept as they are read; several threads may read."""
+    """What TPE needs of a study's finished trials, which is updated as they are read; safe for several threads."""
 
     def __init__(self) -> None:
         self.lock = RLock()
         self.finished: list[FrozenTrial] = []
-        """Completed and pruned ones, in the order they were read."""
+        """Completed and pruned trials, in the order they were read."""
         self.best: list[FrozenTrial] = []
-        """Those that can be among the good ones, with a single objective."""
+        """The trials that can be among the good ones, with a single objective."""
         self.observed: dict[tuple[str, ...], _Observed] = {}
-        """The values of parameters that are drawn together, by their names."""
-        self._grouped = 0  # `finished` up to here are in Optuna's groups of parameters
-        self._all_read = 0  # every trial under this number has ended and was read
-        self._read: set[int] = set()  # and these numbers above it
+        """The values of parameters that are drawn together, by the parameters' names."""
+        self._grouped = 0  # this many of `finished` are in Optuna's groups of parameters
+        self._all_read = 0  # every trial below this number has ended and been read
+        self._read: set[int] = set()  # and so have these above it
 
     def read(self, study: optuna.Study) -> list[FrozenTrial]:
-        """Take in the trials that have ended since; returns the running ones."""
+        """Add the trials that have ended since the last call; returns the running ones."""
         with self.lock:
             trials = study._get_trials(deepcopy=False, use_cache=True)
             unread = [one for one in trials[self._all_read :] if one.number not in self._read]
@@ -177,12 +177,12 @@ class _History:
             if new and not study._is_multi_objective():
                 known = sorted(
                     self.best + new, key=lambda one: one.number
-                )  # of equals the older is the better
+                )  # among equals the older one is better
                 self.best, _ = _split_trials(study, known, MOST_GOOD)
             return [one for one in unread if one.state == TrialState.RUNNING]
 
     def ungrouped(self) -> list[FrozenTrial]:
-        """The finished trials that this has not returned before."""
+        """The finished trials that earlier calls have not returned."""
         with self.lock:
             new = self.finished[self._grouped :]
             self._grouped += len(new)
@@ -190,11 +190,11 @@ class _History:
 
 
 _Histories = WeakKeyDictionary[BaseStorage, dict[int, _History]]
-"""By storage and study id: under hyperband every suggestion comes with a `Study` object of its own."""
+"""Histories by storage and study id, as under hyperband every suggestion comes with its own `Study` object."""
 
 
 class _SeenStudy:
-    """A study whose trials, so far as TPE asks for them, are those of a history."""
+    """A study whose trials, as far as TPE requests them, come from a history."""
 
     def __init__(
         self,
@@ -214,15 +214,15 @@ class _SeenStudy:
         return _SeenStudy(self.whole, self.history, self.running, trials)
 
     def _get_trials(self, *asked: object, **how: object) -> list[FrozenTrial]:
-        """TPE asks for completed and pruned ones alone."""
+        """TPE only requests completed and pruned trials."""
         return self._trials
 
 
 class _Density(_ParzenEstimator):
-    """Optuna's mixture of kernels, one a trial; where no parameter has steps its logarithm is computed here.
+    """Optuna's mixture of kernels, one per trial; if no parameter has steps, its logarithm is computed here.
 
-    By Optuna's operations in their order, but in place, which spares the large arrays between them: far from all
-    trials candidates tie, and only so are ties decided as there.
+    This uses Optuna's operations in the same order, but in place, which avoids large temporary arrays. The order
+    matters: candidates far from all trials tie, and ties must be decided as in Optuna.
     """
 
     def log_pdf(self, samples_dict: dict[str, Floats]) -> Floats:
@@ -245,7 +245,7 @@ class _Density(_ParzenEstimator):
 
 
 def _log_normal(samples: Floats, kernels: Any) -> Floats:
-    """Normal densities cut off at the interval's ends: (samples, kernels)."""
+    """Normal densities truncated to the interval: (samples, kernels)."""
     low, high = ((end - kernels.mu) / kernels.sigma for end in (kernels.adapted_low, kernels.adapted_high))
     logs = samples[:, np.newaxis] - kernels.mu
     logs /= kernels.sigma
@@ -258,7 +258,7 @@ def _log_normal(samples: Floats, kernels: Any) -> Floats:
 
 
 def _log_mass(low: Floats, high: Floats) -> Floats:
-    """Logarithm of the normal mass between `low` and `high`, which lie on both sides of 0 where a kernel is inside."""
+    """Logarithm of the normal mass between `low` and `high`, which have opposite signs if the kernel is inside."""
     if ((high <= 0) | (low > 0)).any():
         return np.asarray(_log_gauss_mass(low, high))
     return np.asarray(np.log1p(-_normal_cdf(low) - _normal_cdf(-high)))
@@ -266,5 +266,5 @@ def _log_mass(low: Floats, high: Floats) -> Floats:
 
 def _normal_cdf(at: Floats) -> Floats:
     scaled = at / 2**0.5
-    short = scaled.size < 2000  # from here on Optuna's computes it otherwise
+    short = scaled.size < 2000  # Optuna computes larger arrays differently
     return 0.5 + 0.5 * (np.array([*map(math.erf, scaled.tolist())]) if short else erf(scaled))

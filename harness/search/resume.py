@@ -1,4 +1,4 @@
-"""How a search resumes: what a dead driver left in Optuna's storage, and what only the rows know, are put right.
+"""Resuming a search: repair what a dead driver left in Optuna's storage, and add what only the rows know.
 
 Trials that a dead driver left RUNNING are failed and enqueued again; those that it reported to Optuna without
 committing their rows are trained again; suggestions that rows answer but Optuna does not know (after a lost journal,

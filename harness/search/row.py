@@ -1,4 +1,4 @@
-"""What a search needs of a trial's row: from the tables, or of a trial that has just ended."""
+"""The part of a trial's row that a search needs, from the tables or from a trial that has just ended."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ COLUMNS = (
     *("trial_id", "status", "seed", "search_number", "kind", "rank", "placement", "options", "config"),
     *SEARCHED_COLUMNS,
 )
-"""The columns of trials that a row is read from."""
+"""The columns of trials that make up a row."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Row:
     status: TrialStatus
     seed: int
     search_number: int | None
-    """The suggestion that asked for it first; None for a trial of the grid."""
+    """The suggestion that first requested it; None for a trial of the grid."""
     kind: str
     rank: int | None
     placement: str
@@ -34,9 +34,9 @@ class Row:
     config: str
     """All settings, as JSON."""
     metrics: Mapping[str, float]
-    """Those that were measured."""
+    """The measured metrics."""
     curve: tuple[float, ...] | None = None
-    """Validation accuracy by epoch; None where it is only in the tables."""
+    """Validation accuracy by epoch; None if it is only in the tables."""
 
     @classmethod
     def of_table(cls, record: Mapping[str, Any], metrics: Iterable[str] = ()) -> "Row":
@@ -65,7 +65,7 @@ class Row:
 
 
 def stored_rows(trials: pd.DataFrame, metrics: Sequence[str] = ()) -> dict[str, Row]:
-    """The rows of a trials table, by trial id; it has at least `COLUMNS`, and those of these metrics."""
+    """The rows of a trials table by trial id; it must have `COLUMNS` and the columns of these metrics."""
     records: Any = trials.to_dict("records")
     rows = (Row.of_table(record, metrics) for record in records)
     return {row.trial_id: row for row in rows}
@@ -80,5 +80,5 @@ def accuracies(rows: Mapping[str, Row], store: Store) -> dict[str, list[float]]:
 
 
 def _known(value: Any) -> Any:
-    """None for a null: a table's is NaN."""
+    """The value, or None for a null, which is NaN in a table."""
     return None if value is None or value != value else value

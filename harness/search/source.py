@@ -77,17 +77,17 @@ class SearchSource:
 
     @property
     def done(self) -> int:
-        """Suggestions that Optuna has been told, of the present space and settings; by brute force different ones."""
+        """Suggestions whose outcome Optuna knows, for this space and settings; with brute force, distinct ones."""
         return len(self._told) if self._is_exhaustive else self._done
 
     @property
     def total_trials(self) -> int:
-        """The trials of `total` suggestions, one a seed."""
+        """The trials of `total` suggestions, one per seed."""
         return self.total * len(self._search.seeds)
 
     @property
     def trials_done(self) -> int:
-        """Their trials, without those that are trained again because a dead driver had not committed their rows."""
+        """The trials of `done` suggestions, without those retrained because a dead driver had not committed them."""
         return self.done * len(self._search.seeds) - self._uncommitted
 
     def next_trial(self) -> Trial | None:
@@ -110,17 +110,19 @@ class SearchSource:
             if suggestion.pruned:
                 continue
             curve = suggestion.curves.setdefault(trial.id, [])
-            curve[record.epoch - 1 :] = [record.validation_accuracy]  # a lost worker's run starts anew
+            curve[record.epoch - 1 :] = [
+                record.validation_accuracy
+            ]  # a trial whose worker was lost starts again
             if len(suggestion.curves) == len(suggestion.trials):
                 means = mean_curve(suggestion.curves.values())
                 suggestion.report({epoch: means[epoch] for epoch in means if epoch == record.epoch})
-                # At the last epoch nothing is saved, and the test would be lost.
+                # Pruning at the last epoch would save nothing, but lose the test.
                 if record.epoch < self._epochs and record.epoch in means and suggestion.asked.should_prune():
                     stopped += self._prune(suggestion)
         return stopped
 
     def tell(self, result: TrialResult) -> Sequence[Trial]:
-        """Note a trial's end and tell Optuna of every suggestion that it completes."""
+        """Record the end of a trial and report every suggestion that it completes to Optuna."""
         row = Row.of_result(result)
         self._rows[result.trial_id] = row
         self._claimed.discard(result.trial_id)
@@ -132,11 +134,11 @@ class SearchSource:
         return stopped
 
     def importance(self) -> list[Importance]:
-        """How much each parameter mattered to each objective, over what Optuna has been told."""
+        """How much each parameter mattered to each objective, over all suggestions with an outcome."""
         return importances(self._optuna, self._search)
 
     def _prune(self, suggestion: Suggestion) -> list[Trial]:
-        """Drop the suggestion's queued trials and return its running ones; those another waits for stay."""
+        """Drop the suggestion's queued trials and return its running ones, except those that another one needs."""
         suggestion.pruned = True
         alone = [trial for trial in suggestion.missing if len(self._asking_for(trial.id)) == 1]
         queued = [trial for trial in alone if trial in self._queue]
@@ -188,7 +190,7 @@ class SearchSource:
         self._done += 1
 
     def _prune_if_seeds_lose(self, suggestion: Suggestion) -> list[Trial]:
-        """Wilcoxon compares suggestions seed by seed: a seed's final accuracy is its step's value."""
+        """Wilcoxon compares suggestions seed by seed, so each seed is a step with its final accuracy as the value."""
         if self._search.pruner != "wilcoxon" or suggestion.pruned:
             return []
         suggestion.report(final_accuracies(suggestion.trials, suggestion.rows))
@@ -197,21 +199,21 @@ class SearchSource:
 
     @property
     def _is_exhaustive(self) -> bool:
-        """Whether each suggestion is to be made once."""
+        """Whether each suggestion is made only once."""
         return self._search.sampler == "brute_force"
 
     @property
     def _is_answered(self) -> bool:
-        """Whether rows answer all that is asked for, though the space holds more."""
+        """Whether rows answer all requested suggestions although the space has more."""
         size = self._space.size
         return self.done >= self._space.total and (size is None or len(self._made) < size)
 
     def _is_exhausted(self) -> bool:
-        """Brute force has suggested all there is, though some may still be training."""
+        """Whether brute force has made all suggestions, some of which may still be training."""
         return self._is_exhaustive and len(self._made) >= (self._space.size or 0)
 
     def _enqueue_unmade(self) -> None:
-        """Enqueue a suggestion that Optuna believes was made, though a driver died or a journal lost its end before."""
+        """Enqueue a suggestion that Optuna believes was made, although a driver died or the journal's end was lost."""
         waiting = keys_waiting(self._optuna)
         for params in self._space.suggestions():
             if key_of(params) not in self._made:

@@ -1,4 +1,4 @@
-"""What a search may suggest, and what the rows already answer of it. Nothing here knows Optuna."""
+"""The suggestions that a search can make, and those that rows already answer. Independent of Optuna."""
 
 import hashlib
 import itertools
@@ -30,7 +30,7 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True)
 class Whole:
-    """An interval of whole numbers."""
+    """An interval of integers."""
 
     low: int
     high: int
@@ -42,7 +42,7 @@ Axis = tuple[Any, ...] | Interval | Whole
 
 @dataclass(frozen=True)
 class Answer:
-    """A suggestion that rows answer: all its trials (one a seed), and the rows of those that have one."""
+    """A suggestion that rows answer: all its trials (one per seed), and the existing rows."""
 
     params: Params
     trials: tuple[Trial, ...]
@@ -54,7 +54,7 @@ class Answer:
 
 
 class SearchSpace:
-    """The axes of a study's search, in the order they are asked: the kind decides which of the others are."""
+    """The axes of a study's search in the order they are drawn; the kind decides which of the others are."""
 
     def __init__(self, opened: OpenedStudy, planner: Planner) -> None:
         if opened.study.search is None:
@@ -63,10 +63,10 @@ class SearchSpace:
         self.axes = _axes(self.search, opened.catalogue.places(self.search.network), opened.catalogue.options)
 
     def asked(self, params: Mapping[str, Any]) -> Iterator[str]:
-        """The axes of a suggestion but its kind, which `params` has, in their order.
+        """The axes of a suggestion in order, except the kind, which `params` has.
 
-        A rank, a placement and layer options only where the kind has them, and of training what its schedule and
-        augmentations look at: as far as these are axes they come first, and may join `params` meanwhile.
+        Rank, placement and layer options are only included if the kind has them, and training settings if the schedule
+        or the augmentations use them. If these two are axes they come first, and may be added to `params` meanwhile.
         """
         kind, train = str(params["kind"]), self._opened.study.train
         taken = self._opened.catalogue.options.get(kind, {})
@@ -89,20 +89,20 @@ class SearchSpace:
 
     @property
     def size(self) -> int | None:
-        """How many different suggestions there are; None where an interval is searched."""
+        """The number of distinct suggestions; None if an interval is searched."""
         if any(isinstance(axis, Interval | Whole) for axis in self.axes.values()):
             return None
         return sum(self._count(branch) for branch in self._branches())
 
     @property
     def total(self) -> int:
-        """Suggestions in all: what the study asks for, or, by brute force, as many as there are."""
+        """The total number of suggestions: as in the study, but with brute force at most those that exist."""
         if self.search.sampler != "brute_force" or self.size is None:
             return self.search.trials
         return min(self.search.trials, self.size)
 
     def suggestions(self) -> Iterator[Params]:
-        """Every suggestion there is; none where an interval is searched."""
+        """All suggestions; none if an interval is searched."""
         for branch in self._branches() if self.size is not None else ():
             names = [name for name in self.asked(branch) if name not in branch]
             for values in itertools.product(*(self._choices(name) for name in names)):
@@ -110,7 +110,7 @@ class SearchSpace:
                 yield {name: given[name] for name in ("kind", *self.asked(branch))}
 
     def representatives(self) -> Iterator[Params]:
-        """A suggestion of each kind and rank: they tell how long a search takes."""
+        """A suggestion for each kind and rank, for forecasting how long a search takes."""
         for kind in self._choices("kind"):
             first = self._first(kind)
             ranks = self._choices("rank") if "rank" in first else ()
@@ -119,14 +119,14 @@ class SearchSpace:
                 yield first
 
     def trials(self, params: Mapping[str, Any], number: int | None = None) -> tuple[Trial, ...]:
-        """The trials, one a seed, that a suggestion stands for; `number` is Optuna's."""
+        """The trials of a suggestion, one per seed; `number` is Optuna's."""
         configs = suggested_configs(self._opened.study, self._opened.catalogue, params)
         return tuple(self._planner.trial(config, number) for config in configs)
 
     def answers(self, rows: Mapping[str, Row], known: Collection[str] = frozenset()) -> Iterator[Answer]:
-        """The suggestions of this space that a search made and that rows answer, whole or in part.
+        """The suggestions of this space that a search made and that rows answer, completely or in part.
 
-        Rows of trials that are `known`, that lie outside the space or belong to other settings answer none.
+        Rows of `known` trials, outside the space or with other settings are ignored.
         """
         seen = set(known)
         for row in rows.values():
@@ -136,12 +136,12 @@ class SearchSpace:
             if params is not None:
                 trials = self.trials(params)
                 found = {trial.id: rows[trial.id] for trial in trials if trial.id in rows}
-                if row.trial_id in found:  # else of other settings: another profile, other data
+                if row.trial_id in found:  # otherwise it has other settings: another profile or other data
                     seen |= found.keys()
                     yield Answer(params, trials, found)
 
     def digest(self) -> str:
-        """8 hex digits of all that decides what a suggestion is told; trials' ids stand for the settings."""
+        """8 hex digits of everything that determines a suggestion's outcome; trial ids represent the settings."""
         search = self.search
         told = search.model_dump(mode="json", include={"objectives", "constraints"})
         axes = {
@@ -157,7 +157,7 @@ class SearchSpace:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def _branches(self) -> Iterator[Params]:
-        """All combinations of what decides which other axes are asked."""
+        """All combinations of the axes that decide which other axes are drawn."""
         names = [name for name in DECIDING if name in self.axes]
         for values in itertools.product(*(self._choices(name) for name in names)):
             yield dict(zip(names, values, strict=True))
@@ -167,7 +167,7 @@ class SearchSpace:
         return axis if isinstance(axis, tuple) else ()
 
     def _count(self, branch: Params) -> int:
-        """How many suggestions there are of a branch, where no axis is an interval."""
+        """The number of suggestions in a branch, if no axis is an interval."""
         return math.prod(len(self._choices(name)) for name in self.asked(branch) if name not in branch)
 
     def _first(self, kind: str) -> Params:
@@ -195,7 +195,7 @@ class SearchSpace:
         return params
 
     def _value(self, row: Row, name: str) -> Any:
-        """What a row has on an axis; training and options in full stand in its `config`."""
+        """A row's value on an axis; its `config` has all training settings and options."""
         group, _, key = name.partition(".")
         if group == "train":
             return _as_choice(key, getattr(Training.model_validate(json.loads(row.config)["train"]), key))
@@ -205,11 +205,11 @@ class SearchSpace:
 
 
 DECIDING = ("kind", "train.schedule", "train.augment")
-"""The axes that decide which others are asked; they are asked first."""
+"""The axes that decide which others are drawn; they are drawn first."""
 
 
 def _axes(search: Search, places: Places, options: Mapping[str, Mapping[str, KindOption]]) -> dict[str, Axis]:
-    """In the order that they are asked."""
+    """The axes in the order in which they are drawn."""
     space = search.space
     axes: dict[str, Axis] = {
         "kind": tuple(dict.fromkeys(space.kind)),
@@ -233,7 +233,7 @@ def _axis(name: str, given: Interval | list[Any], options: Mapping[str, Mapping[
 
 
 def _choice(key: str, value: Any) -> Any:
-    """As a row has it: 0 of weight_decay as 0.0, augmentations as a text."""
+    """The value as in a row: weight_decay 0 as 0.0, augmentations as a text."""
     return _as_choice(key, getattr(Training.model_validate({key: value}), key))
 
 

@@ -1,4 +1,4 @@
-"""One trial: the worker, the training steps, checkpoints; and what a user's own file adds to training."""
+"""One trial: the worker, the training steps, checkpoints, and the parts of training that plugins can add."""
 
 from lrlc.harness.training.augmentations import Batch, augmentation
 from lrlc.harness.training.optimizers import optimizer

@@ -1,7 +1,7 @@
-"""Augmentations by name: what is done to a batch of training images, on their device, all images at once.
+"""Augmentations by name: functions of a batch of training images, on their device, for all images at once.
 
-Their random numbers are drawn on the CPU, once an epoch, from the seed, the epoch and the augmentation's name. So a
-trial that is resumed sees the images that it would have seen, on any device and in a CUDA graph too.
+Their random numbers are drawn on the CPU, once per epoch, from the seed, the epoch and the augmentation's name. A
+resumed trial therefore sees the same images as an uninterrupted one, on any device and also in a CUDA graph.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +18,12 @@ from lrlc.harness.seeds import derive_seed
 from lrlc.studies.training import Training
 
 CROP_SHARE = 8
-"""Images are padded by their height over this where `crop_padding` is left open: 4 pixels of 32."""
+"""Images are padded by their height over this if `crop_padding` is not set: 4 pixels of 32."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Training images and what they are to be classified as."""
+    """Training images and their targets."""
 
     images: Tensor
     """(n, C, H, W) float32, scaled."""
@@ -31,11 +31,11 @@ class Batch:
     """Class indices (n,), or a probability of each class (n, classes) float32 once images are mixed."""
     classes: int
     black: float
-    """What a pixel of 0 is scaled to."""
+    """The scaled value of a pixel of 0."""
 
     @property
     def probabilities(self) -> Tensor:
-        """(n, classes) float32, whatever form the targets have."""
+        """The targets as (n, classes) float32, in either form."""
         if self.targets.ndim == 2:
             return self.targets
         every = torch.arange(self.classes, device=self.targets.device)
@@ -43,7 +43,7 @@ class Batch:
 
     @property
     def labels(self) -> Tensor:
-        """(n,) the likeliest class of each image."""
+        """(n,) the most likely class of each image."""
         return self.targets if self.targets.ndim == 1 else self.targets.argmax(1)
 
 
@@ -55,9 +55,9 @@ AUGMENTATIONS: Registry[Augment] = Registry("augmentation")
 def augmentation(name: str, *, draws: int | Draw, capturable: bool = False) -> Callable[[Augment], Augment]:
     """Register `(batch, draws, training) -> batch` as the augmentation `name`.
 
-    `draws` says what random numbers it is given for each image: so many, uniform from 0 to below 1, or what the
-    function `(generator, images, training) -> (images, k)` draws with numpy. With `capturable` a step on a GPU is
-    replayed from a CUDA graph: only tensors may then decide what happens.
+    `draws` gives the random numbers for each image: a count of numbers, uniform from 0 to below 1, or a function
+    `(generator, images, training) -> (images, k)` that draws them with numpy. With `capturable` a step on a GPU is
+    replayed from a CUDA graph, in which only tensors may decide what happens.
     """
 
     def uniform(generator: np.random.Generator, images: int, training: Training) -> NDArray[np.floating]:
@@ -68,17 +68,17 @@ def augmentation(name: str, *, draws: int | Draw, capturable: bool = False) -> C
 
 @augmentation("flip", draws=1, capturable=True)
 def flip(batch: Batch, draws: Tensor, training: Training) -> Batch:
-    """Every other image, at random, mirrored left to right."""
+    """Mirror each image left to right with probability 1/2."""
     is_flipped = (draws[:, 0] < 0.5)[:, None, None, None]
     return replace(batch, images=torch.where(is_flipped, batch.images.flip(3), batch.images))
 
 
 @augmentation("crop", draws=2, capturable=True)
 def crop(batch: Batch, draws: Tensor, training: Training) -> Batch:
-    """Each image padded with black by `crop_padding` pixels and cut to its size at random."""
+    """Pad each image with black by `crop_padding` pixels and cut out its original size at a random position."""
     height = batch.images.shape[2]
     padding = training.crop_padding or max(1, round(height / CROP_SHARE))
-    steps = (draws * (2 * padding + 1)).to(torch.int64).clamp_(max=2 * padding)  # of float32, 9 - 1e-7 is 9
+    steps = (draws * (2 * padding + 1)).to(torch.int64).clamp_(max=2 * padding)  # in float32, 9 - 1e-7 is 9
     rows_last = (batch.images - batch.black).permute(0, 2, 3, 1)
     return replace(batch, images=shift(rows_last, steps - padding).permute(0, 3, 1, 2) + batch.black)
 
@@ -89,7 +89,7 @@ def _mixing_shares(generator: np.random.Generator, images: int, training: Traini
 
 @augmentation("mixup", draws=_mixing_shares, capturable=True)
 def mixup(batch: Batch, draws: Tensor, training: Training) -> Batch:
-    """The batch mixed with itself in reverse, images and targets alike, by one share for all of it.
+    """Mix the batch with itself in reverse order, both images and targets, with one share for the whole batch.
 
     Zhang et al., arXiv 1710.09412; the share is drawn from Beta(`mixup_alpha`, `mixup_alpha`).
     """
@@ -102,11 +102,11 @@ def mixup(batch: Batch, draws: Tensor, training: Training) -> Batch:
 
 
 Draws = Mapping[str, Tensor]
-"""Random numbers for a batch's images (n, k) by augmentation."""
+"""Random numbers (n, k) for a batch's images, by augmentation."""
 
 
 def draws_of_epoch(training: Training, seed: int, epoch: int, images: int) -> Draws:
-    """The random numbers (images, k) float32 of an epoch, counted from 1, for its images in their order."""
+    """The random numbers (images, k) float32 of an epoch, counted from 1, for its images in order."""
     found = {}
     for name in training.augment:
         generator = np.random.default_rng(derive_seed(seed, "augment", name, epoch))
@@ -122,7 +122,7 @@ def split_draws(draws: Draws, sizes: Sequence[int]) -> list[Draws]:
 
 
 def augmented(batch: Batch, draws: Draws, training: Training) -> Batch:
-    """The batch after all augmentations of the study, in its order."""
+    """Apply all augmentations of the study in its order."""
     for name in training.augment:
         batch = AUGMENTATIONS[name].build(batch, draws[name], training)
     return batch

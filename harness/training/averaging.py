@@ -1,4 +1,4 @@
-"""An exponential moving average of a network's weights, which is evaluated in the network's place."""
+"""An exponential moving average of a network's weights, which is evaluated instead of the network."""
 
 import copy
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Averaged:
 
     @torch.no_grad()
     def update(self) -> None:
-        """After a step; nothing is read from a GPU, so that a CUDA graph can hold it."""
+        """Update the average after a step, without reading from the GPU, so that a CUDA graph can include it."""
         self._updates += 1
         decay = ((1 + self._updates) / (10 + self._updates)).clamp(max=self._decay)
         for average, value in self._pairs:
@@ -37,7 +37,7 @@ class Averaged:
         return {"average": self.average.state_dict(), "updates": self._updates}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """What `state_dict` gave; RuntimeError or KeyError where it is another network's."""
+        """Restore the result of `state_dict`; RuntimeError or KeyError if it is another network's."""
         self.average.load_state_dict(state["average"])
         self._updates.copy_(state["updates"])
 

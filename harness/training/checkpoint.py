@@ -1,7 +1,7 @@
 """A trial in mid-training, saved and restored.
 
-A file is a line that names the format, the trial's id, the SHA-256 of both the id and all that follows, and then what
-torch saved. torch itself does not check its archives: a flipped bit in them would be a changed weight.
+A file starts with a line with the format, the trial's id and the SHA-256 of both the id and the rest, followed by what
+torch saved. torch itself does not check its archives, so a flipped bit would be a changed weight.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _FORMAT = b"lrlc checkpoint 2"
 
 
 class Stateful(Protocol):
-    """What a checkpoint can hold, as torch's modules are."""
+    """An object whose state a checkpoint can hold, such as torch's modules."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -33,11 +33,11 @@ NOTHING: Mapping[str, Stateful] = MappingProxyType({})
 
 
 class WrongCheckpoint(ValueError):  # noqa: N818
-    """A file that is not this trial's checkpoint as it was saved; the message continues 'its checkpoint ...'."""
+    """A file that is not this trial's intact checkpoint; the message continues 'its checkpoint ...'."""
 
 
 def as_bytes(checkpoint: Checkpoint, trial_id: str) -> bytes:
-    """For a file; `from_bytes` reads it."""
+    """The content of a checkpoint file, for `from_bytes` to read."""
     buffer = io.BytesIO()
     torch.save({"curve": [vars(record) for record in checkpoint.curve], "state": checkpoint.state}, buffer)
     content = buffer.getvalue()
@@ -52,13 +52,13 @@ def from_bytes(content: bytes, trial_id: str) -> Checkpoint:
     owner, _, rest = rest.partition(b"\n")
     digest, _, saved = rest.partition(b"\n")
     if digest != _digest(owner.decode(errors="replace"), saved):
-        raise WrongCheckpoint("is damaged: its SHA-256 is another")
+        raise WrongCheckpoint("is damaged: its SHA-256 does not match")
     if owner != trial_id.encode():
         raise WrongCheckpoint(f"is that of another trial, {owner.decode()}")
     try:
         found = torch.load(io.BytesIO(saved), weights_only=True)
         return Checkpoint(tuple(EpochRecord(**record) for record in found["curve"]), found["state"])
-    except Exception as error:  # another version of torch or of ours wrote it
+    except Exception as error:  # written by another version of torch or lrlc
         raise WrongCheckpoint(f"cannot be read here ({type(error).__name__})") from error
 
 
@@ -73,9 +73,9 @@ def take(
     best: Best | None = None,
     others: Mapping[str, Stateful] = NOTHING,
 ) -> Checkpoint:
-    """The trial as it is after the last epoch of `curve`, with the best weights so far where they are to be kept.
+    """A checkpoint of the trial after the last epoch of `curve`, with the best weights so far if they are to be kept.
 
-    `others` are what else has a state, by name: an average of weights, a recipe.
+    `others` are further objects with a state, by name: an average of weights, a recipe.
     """
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     if best is not None:
@@ -87,7 +87,7 @@ def take(
 
 
 def best_of(checkpoint: Checkpoint) -> Best | None:
-    """The best weights so far, where `take` was given them."""
+    """The best weights so far, if `take` was given them."""
     saved = torch.load(io.BytesIO(checkpoint.state), map_location="cpu", weights_only=True)
     return Best(**saved["best"]) if "best" in saved else None
 
@@ -99,9 +99,9 @@ def restore(
     device: torch.device,
     others: Mapping[str, Stateful] = NOTHING,
 ) -> bool:
-    """Set all of these to what `take` saw, on `device`; False where they are others, and are then undefined."""
+    """Restore all of these to the state saved by `take`, on `device`; False if it does not fit, else undefined."""
     state = torch.load(io.BytesIO(checkpoint.state), map_location=device, weights_only=True)
-    # The groups' settings are the optimizer's own: on a GPU the learning rate is a tensor, on a CPU a number.
+    # The groups' settings stay those of the optimizer: the learning rate is a tensor on a GPU, a number on a CPU.
     groups = optimizer.state_dict()["param_groups"]
     try:
         model.load_state_dict(state["model"])
@@ -116,7 +116,7 @@ def restore(
 
 
 def _same_shapes(optimizer: Optimizer) -> bool:
-    """Whether each parameter's momentum has its shape, which torch does not check."""
+    """Whether each momentum has the shape of its parameter, which torch does not check."""
     return all(
         value.shape == parameter.shape
         for parameter, state in optimizer.state.items()

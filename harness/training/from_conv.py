@@ -1,7 +1,7 @@
-"""Trials that start as a convolution: for a share of their epochs no layer is of their kind yet.
+"""Trials that start as a convolutional network and switch to their kind of layer after a share of their epochs.
 
-The option `from_conv` is the harness's, not the layers'. A share, rather than a number of epochs, fits a study's
-every profile.
+The option `from_conv` belongs to the harness, not the layers. A share, rather than a number of epochs, fits all
+profiles of a study.
 """
 
 from collections.abc import Iterable
@@ -26,12 +26,12 @@ OPTION = Option(
 
 
 def layer_options(options: Iterable[tuple[str, OptionValue]]) -> dict[str, OptionValue]:
-    """The options that layers take."""
+    """The options without `from_conv`, which layers do not take."""
     return {name: value for name, value in options if name != FROM_CONV}
 
 
 def fault(options: Iterable[tuple[str, OptionValue]], epochs: int) -> str | None:
-    """What is wrong with `from_conv` among a cell's options, in a line, if anything."""
+    """What is wrong with `from_conv` in a cell's options, in one line; None if nothing is."""
     share = dict(options).get(FROM_CONV, 0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         return f"{FROM_CONV} must be a share of the epochs, from 0 to below 1, not {share!r}"
@@ -41,20 +41,20 @@ def fault(options: Iterable[tuple[str, OptionValue]], epochs: int) -> str | None
 
 
 def conv_epochs(config: TrialConfig) -> int:
-    """How many epochs the trial trains as a convolution: the share of them rounded, at least one on either side."""
+    """The number of epochs before the switch: the rounded share, with at least one epoch on either side."""
     share, epochs = float(dict(config.options).get(FROM_CONV, 0)), config.train.epochs
     return min(max(1, round(share * epochs)), epochs - 1) if share else 0
 
 
 def as_conv(config: TrialConfig) -> TrialConfig:
-    """The trial's network as it is until then."""
+    """The configuration of the network until the switch."""
     return replace(config, kind="conv", rank=None, placement=(), options=())
 
 
 def hand_momentum(
     before: Optimizer, trained: nn.Module, after: Optimizer, model: nn.Module, copied: list[str]
 ) -> None:
-    """Give the parameters of `model` that were `copied` from `trained` their momentum; the others start with none."""
+    """Copy the momentum of parameters of `model` that were `copied` from `trained`; the others start without."""
     old, new = dict(trained.named_parameters()), dict(model.named_parameters())
     for name in copied:
         after.state[new[name]] = before.state[old[name]]

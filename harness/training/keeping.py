@@ -1,4 +1,4 @@
-"""What a trial keeps of its network: weights after its last epoch, or after that of the best validation accuracy."""
+"""The weights that a trial keeps: after its last epoch, or after the one with the best validation accuracy."""
 
 import io
 import json
@@ -18,7 +18,7 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Best:
-    """The best weights so far, and the epoch that they are of."""
+    """The best weights so far, and their epoch."""
 
     epoch: int
     validation_accuracy: float
@@ -29,9 +29,9 @@ class Best:
 
 
 class Keeper:
-    """Notes the best weights where a trial keeps them; `curve` and `best` are those of a checkpoint it goes on from.
+    """Records the best weights if a trial keeps them; `curve` and `best` come from the checkpoint that it resumes from.
 
-    Of equally accurate epochs the first is the best one.
+    Among equally accurate epochs the first is the best.
     """
 
     def __init__(
@@ -42,15 +42,15 @@ class Keeper:
         self._most = max((record.validation_accuracy for record in curve), default=-1.0)
 
     def note(self, record: EpochRecord, model: nn.Module) -> None:
-        """Learn of an epoch's end."""
+        """Update the best weights at the end of an epoch."""
         if "best_weights" in self._trial.keep and record.validation_accuracy > self._most:
             self._most = record.validation_accuracy
             self.best = Best(record.epoch, record.validation_accuracy, _copy(model.state_dict()))
 
     def kept(self, last: EpochRecord, model: nn.Module) -> Iterator[KeptWeights]:
-        """What the study asks for, after the last epoch.
+        """The weights that the study keeps, after the last epoch.
 
-        A trial that was first asked for its best weights after its best epoch, midway, has none.
+        There are no best weights if `keep` was only added to the study after the trial's best epoch.
         """
         if "weights" in self._trial.keep:
             about = self._about(last.epoch, last.validation_accuracy)
@@ -71,7 +71,7 @@ class Keeper:
 
 
 def _copy(state: State) -> dict[str, Tensor]:
-    """On the CPU, each tensor by itself and contiguous, as a file of safetensors has them."""
+    """Copies on the CPU, separate and contiguous, as safetensors requires."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
 
 

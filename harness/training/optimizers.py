@@ -1,4 +1,4 @@
-"""Optimizers by name, over groups of parameters that carry their own learning rate and weight decay."""
+"""Optimizers by name, for groups of parameters with their own learning rate and weight decay."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def optimizer(name: str, *, capturable: bool = False) -> Callable[[Build], Build
 
 @optimizer("sgd", capturable=True)
 def sgd(groups: Groups, training: Training) -> Optimizer:
-    """Stochastic gradient descent, with Nesterov momentum where it has any."""
+    """Stochastic gradient descent, with Nesterov momentum unless that is 0."""
     return torch.optim.SGD(
         groups,
         lr=groups[0]["lr"],
@@ -51,7 +51,7 @@ def adamw(groups: Groups, training: Training) -> Optimizer:
 
 
 def make_optimizer(model: nn.Module, training: Training, device: torch.device) -> Optimizer:
-    """The named optimizer over `layers.parameter_groups`; on a GPU a group's rate is a tensor, for the graph."""
+    """The study's optimizer over `layers.parameter_groups`; on a GPU the rate is a tensor, for the CUDA graph."""
     named = OPTIMIZERS[training.optimizer]
     groups = layers.parameter_groups(model, weight_decay=training.weight_decay)
     for group in groups:

@@ -1,4 +1,4 @@
-"""What a trial prints: its standard output and error, caught in a file of bounded size, which outlives its worker."""
+"""The output of a trial: its standard output and error in a file of bounded size, which outlives its worker."""
 
 import contextlib
 import io
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TextIO
 
 MOST_IN_FILE = 1_000_000
-"""Bytes of a trial's file, which is emptied, as it has been read, once it is longer."""
+"""Upper bound on the bytes of a trial's file, which is emptied after reading once it is longer."""
 
 
 class Output:
-    """Catches all that this process writes, also from C, while `caught`, in the file at `path`.
+    """Redirects everything this process writes, also from C, to the file at `path` within `caught`.
 
-    A worker that is killed leaves what it wrote until then: its streams are written line by line.
+    A killed worker leaves what it wrote until then, as its streams are written line by line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,22 +40,22 @@ class Output:
 
 
 class OutputReader:
-    """Reads what `Output` has caught since the last look, from any process of the machine.
+    """Reads what `Output` has caught since the last call, from any process of the machine.
 
-    `takes_away` leaves in the file what is still to be read alone: for a reader that looks while nothing is written.
+    `takes_away` removes what has been read from the file, for a reader that runs while nothing is written.
     """
 
     def __init__(self, path: Path, *, takes_away: bool = False) -> None:
         self._path, self._most, self._read = path, 0 if takes_away else MOST_IN_FILE, 0
 
     def more(self) -> str:
-        """Text since the last call; of more than MOST_IN_FILE bytes the last ones."""
+        """The text since the last call, up to its last MOST_IN_FILE bytes."""
         try:
             with self._path.open("r+b") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(min(self._read, size), size - MOST_IN_FILE))
                 content, self._read = file.read(), size
-                if size > self._most:  # its writer appends, and goes on at the new end
+                if size > self._most:  # its writer appends, and so continues at the new end
                     file.truncate(0)
                     self._read = 0
         except OSError:
@@ -64,7 +64,7 @@ class OutputReader:
 
 
 class _Copy(io.TextIOBase):
-    """A stream that shows what is written to it, as before, and copies it."""
+    """A stream that passes on what is written to it, and also copies it."""
 
     def __init__(self, shown: TextIO, copy: io.StringIO) -> None:
         self._shown, self._copy = shown, copy
@@ -82,7 +82,7 @@ class _Copy(io.TextIOBase):
 
 @contextlib.contextmanager
 def teed() -> Iterator[list[str]]:
-    """What Python prints in this process meanwhile, also shown: afterwards the one text in the list."""
+    """Copies what Python prints in this process, which is still shown; afterwards the list holds the text."""
     printed: list[str] = []
     shared = io.StringIO()
     out, err = _Copy(sys.stdout, shared), _Copy(sys.stderr, shared)

@@ -17,27 +17,27 @@ from lrlc.harness.trial import Trial
 from lrlc.studies.schema import TrialConfig
 
 BYTES_PER_PARAMETER = 16
-"""A float32 value, its gradient, its momentum and the update that is made of them."""
+"""A float32 value, its gradient, its momentum and its update."""
 MORE_BYTES_PER_PARAMETER = 4
-"""A second moment, as every optimizer but sgd may have; an average of the weights."""
+"""For a second moment, which every optimizer except sgd may have, and for an average of the weights."""
 
 OVERHEAD_BYTES = 800 * 2**20
 """GPU memory that a process holds before its first tensor: the CUDA context, and cuBLAS's and cuDNN's workspaces."""
 
 MARGIN = 1.25
-"""Room for what the allocator holds in pieces too small to use."""
+"""Margin for memory fragmentation in the allocator."""
 
 
 RAY_UNITS = 10_000
-"""Ray rounds shares of a GPU to ten-thousandths: six times 1/6 would be more than one GPU."""
+"""Ray rounds shares of a GPU to ten-thousandths, so six times 1/6 would be more than one GPU."""
 
 
 @dataclass
 class Packing:
-    """The share of a GPU of `gpu_bytes` that a trial is given: 1, 1/2, 1/3 ... but at least 1/`most`.
+    """The share of a GPU of `gpu_bytes` that a trial gets: 1, 1/2, 1/3 ... but at least 1/`most`.
 
-    A configuration that has run on a GPU needs what its rows say (`peaks`); any other what its network keeps for
-    the backward pass, counted on the meta device, where nothing is computed.
+    The memory of a configuration that has run on a GPU is known from its rows (`peaks`). For others it is estimated
+    from what the network keeps for the backward pass, counted on the meta device, where nothing is computed.
     """
 
     gpu_bytes: int
@@ -47,7 +47,7 @@ class Packing:
     _estimates: dict[str, float] = field(default_factory=dict)
 
     def share(self, trial: Trial) -> float:
-        """Between 1/`most` and 1."""
+        """The share for the trial, between 1/`most` and 1."""
         key = _without_seed(trial.config.canonical())
         need = self.peaks.get(key) or self._estimates.get(key)
         if need is None:
@@ -56,7 +56,7 @@ class Packing:
         return math.floor(RAY_UNITS / min(max(fits, 1), self.most)) / RAY_UNITS
 
     def _estimate(self, config: TrialConfig) -> float:
-        """Bytes of tensors at the peak of a training step; the data set lies on the device, as it does there."""
+        """Bytes of tensors at the peak of a training step, including the data set if it would be on the device."""
         dataset = self.dataset(config)
         with torch.device("meta"):
             model = network_of(config, dataset)
@@ -67,12 +67,12 @@ class Packing:
         sizes = [split.images.nbytes for split in (dataset.train, dataset.validation, dataset.test)]
         images = sum(
             size for size in sizes if size <= SHARE_OF_FREE_MEMORY * self.gpu_bytes
-        )  # else not there
+        )  # otherwise it stays in the memory map
         return 2 * activations + per_parameter * parameters + images
 
 
 def measured_peaks(rows: pd.DataFrame) -> dict[str, float]:
-    """The largest peak that the rows of each configuration hold, whatever its seed, in bytes."""
+    """The largest peak in bytes in the rows of each configuration, over all seeds."""
     known = rows.dropna(subset=["peak_memory_bytes"])
     key = known["config"].map(lambda config: _without_seed(json.loads(config)))
     return {str(name): float(peak) for name, peak in known.groupby(key)["peak_memory_bytes"].max().items()}

@@ -1,4 +1,4 @@
-"""Recipes by name: what one step of training minimises, in the place of the cross-entropy."""
+"""Recipes by name: what a training step minimises instead of the cross-entropy."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from lrlc.studies.fields import OFF
 from lrlc.studies.training import CROSS_ENTROPY, Training
 
 StepLoss = Callable[[Batch], tuple[Tensor, Tensor]]
-"""From a batch to the loss that is minimised, a scalar, and the network's logits (n, classes)."""
+"""Maps a batch to the scalar loss that is minimised and the network's logits (n, classes)."""
 Recipe = Callable[[nn.Module, Training], StepLoss]
 RECIPES: Registry[Recipe] = Registry("recipe")
 
@@ -19,13 +19,13 @@ RECIPES: Registry[Recipe] = Registry("recipe")
 def recipe(name: str, *, capturable: bool = False) -> Callable[[Recipe], Recipe]:
     """Register `(network, training) -> (batch -> loss, logits)` as the recipe `name`.
 
-    It is built once a trial, when the network has its first weights; where it returns a module, what that holds is
+    It is built once per trial, when the network has its initial weights; if it returns a module, the module's state is
     saved in checkpoints. A layer's own penalty is added to the loss. With `capturable` a step on a GPU is replayed
-    from a CUDA graph: only tensors may then decide what happens. UserError for the names of training without a recipe,
-    `none` and `cross_entropy`.
+    from a CUDA graph, in which only tensors may decide what happens. UserError for `none` and `cross_entropy`, which
+    mean training without a recipe.
     """
     if name in (OFF, CROSS_ENTROPY):
-        raise UserError(f"the recipe {name!r} has the name of training without one; give it another")
+        raise UserError(f"the recipe {name!r} has the name for training without a recipe; choose another")
     return RECIPES.register(name, capturable=capturable)
 
 

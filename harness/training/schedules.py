@@ -1,4 +1,4 @@
-"""Learning-rate schedules by name: what the rate is multiplied by after the warm-up."""
+"""Learning-rate schedules by name: the factor on the rate after the warm-up."""
 
 import math
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from lrlc.studies.training import Training
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come before a step; steps are batches, counted from 0."""
+    """The progress of training before a step; steps are batches, counted from 0."""
 
     step: int
     steps_per_epoch: int
     warmup_steps: float
-    """Steps of the warm-up, which may end within one."""
+    """Steps of the warm-up, which need not be a whole number."""
     total_steps: int
 
     @property
@@ -25,7 +25,7 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """Of the steps after the warm-up, the share that is done: 0 to below 1."""
+        """The completed share of the steps after the warm-up: 0 to below 1."""
         return (self.step - self.warmup_steps) / max(1.0, self.total_steps - self.warmup_steps)
 
 
@@ -55,13 +55,13 @@ def constant(progress: Progress, training: Training) -> float:
 
 @schedule("step")
 def step(progress: Progress, training: Training) -> float:
-    """Times `decay_rate` after every `decay_epochs`, as torch's StepLR and timm's step."""
+    """Multiply by `decay_rate` after every `decay_epochs`, as torch's StepLR and timm's step do."""
     assert training.decay_epochs is not None
     return float(training.decay_rate ** math.floor(progress.epoch / training.decay_epochs))
 
 
 def learning_rate(training: Training, step: int, steps_per_epoch: int) -> float:
-    """Of a step, counted from 0: linear warm-up to `learning_rate`, then as the schedule says."""
+    """The learning rate of a step, counted from 0: linear warm-up to `learning_rate`, then the schedule."""
     total = training.epochs * steps_per_epoch
     warmup = min(training.warmup_epochs * steps_per_epoch, total)
     if step < warmup:

@@ -1,7 +1,7 @@
-"""One step of training: gather a batch, augment it, run it forward and backward, move the parameters.
+"""One step of training: gather a batch, augment it, run it forward and backward, update the parameters.
 
-On a GPU the step is captured once as a CUDA graph and replayed. A small network's step is a hundred kernels of a few
-microseconds, which Python launches eight times slower than the GPU runs them (0.5 against 3.8 ms on an H100).
+On a GPU the step is captured once as a CUDA graph and replayed. A small network's step has a hundred kernels of a few
+microseconds each, and Python launches them eight times slower than the GPU runs them (3.8 against 0.5 ms on an H100).
 """
 
 import logging
@@ -29,7 +29,7 @@ from lrlc.harness.training.recipes import RECIPES, StepLoss
 from lrlc.studies.training import Training
 
 EAGER_STEPS = 3
-"""Steps before a capture: libraries set up their workspaces in them, and the optimizer its state."""
+"""Steps before a capture, in which libraries set up their workspaces and the optimizer its state."""
 
 BatchOf = tuple[Tensor, Draws]
 """The indices (n,) of a batch's images, and the random numbers of its augmentations."""
@@ -38,11 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class TrainingStep:
-    """Trains `model` batch by batch; what it adds up stays on the device until it is read.
+    """Trains `model` batch by batch; its sums stay on the device until they are read.
 
-    With a GPU that holds the split's images, batches of the size of the first one are replayed from a CUDA graph
-    after EAGER_STEPS; others, and all of a step that cannot be captured, run eagerly, with the same numbers.
-    `averaged` follows the model where the study averages its weights; `recipe` says what a batch's loss is.
+    On a GPU that holds the split's images, batches of the size of the first one are replayed from a CUDA graph
+    after EAGER_STEPS; others, and all batches if a step cannot be captured, run eagerly, with the same numbers.
+    `averaged` follows the model if the study averages its weights; `recipe` computes a batch's loss.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TrainingStep:
         self._draws: Draws = {}
 
     def begin_epoch(self, order: Tensor, draws: Draws, sizes: Sequence[int]) -> Sequence[BatchOf]:
-        """The batches of `order` (N,) and their `draws`, on the device that gathers them; the sums start at zero."""
+        """Reset the sums; returns the batches of `order` (N,) with their `draws`, on the device that gathers them."""
         self._model.train()
         self._loss_sum.zero_()
         self._correct.zero_()
@@ -78,7 +78,7 @@ class TrainingStep:
         return list(zip(indices, split_draws(placed, sizes), strict=True))
 
     def __call__(self, batch: BatchOf, learning_rate: float) -> None:
-        """Train on the images of a batch that `begin_epoch` gave."""
+        """Train on the images of a batch returned by `begin_epoch`."""
         indices, draws = batch
         self._set_learning_rate(learning_rate)
         if self._graph is None and self._can_capture and not self._steps_before_capture:
@@ -93,13 +93,13 @@ class TrainingStep:
             self._steps_before_capture = max(0, self._steps_before_capture - 1)
 
     def sums(self) -> tuple[float, int]:
-        """The cross-entropy and the number of right answers, summed over the epoch's images."""
+        """The cross-entropy and the number of correct classifications, summed over the epoch's images."""
         return self._loss_sum.item(), int(self._correct.item())
 
     def _set_learning_rate(self, learning_rate: float) -> None:
         for group in self._optimizer.param_groups:
             rate = learning_rate * group.get("factor", 1.0)  # checkpoints of earlier versions have none
-            if isinstance(group["lr"], Tensor):  # a captured step reads it from there
+            if isinstance(group["lr"], Tensor):  # a captured step reads the rate from this tensor
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
@@ -116,19 +116,19 @@ class TrainingStep:
         self._descend(self._smoothed(loss, logits, batch) if special is None else special)
         if self._averaged is not None:
             self._averaged.update()
-        # Read once an epoch: reading each step would wait for the GPU.
+        # Read once per epoch, as reading each step would wait for the GPU.
         self._loss_sum += loss.detach() * len(labels)
         self._correct += (logits.detach().argmax(1) == batch.labels).sum()
 
     def _smoothed(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:
-        """What is minimised in the place of the cross-entropy, which is what is reported."""
+        """The smoothed loss, which is minimised, while the plain cross-entropy is reported."""
         smoothing = self._training.label_smoothing
         if not smoothing:
             return loss
         return F.cross_entropy(logits.float(), batch.targets, label_smoothing=smoothing)
 
     def _descend(self, loss: Tensor) -> None:
-        """Move the parameters down the gradient of the loss and of the layers' own penalties."""
+        """Update the parameters with the gradient of the loss plus the layers' own penalties."""
         penalty = layers.penalty(self._model)
         self._optimizer.zero_grad(set_to_none=True)
         (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
@@ -144,7 +144,7 @@ class TrainingStep:
         try:
             with torch.cuda.graph(graph):
                 self._train_on(self._indices, self._draws)
-        except RuntimeError as error:  # a layer that reads from the GPU in mid-step, say
+        except RuntimeError as error:  # for example, a layer reads from the GPU during the step
             _log.warning("a training step cannot be captured as a CUDA graph and runs eagerly: %s", error)
             self._can_capture = False
         else:
@@ -152,7 +152,7 @@ class TrainingStep:
 
 
 def _is_capturable(training: Training) -> bool:
-    """Whether all that the step consists of says that a CUDA graph may hold it."""
+    """Whether all parts of the step are declared capturable."""
     used: list[Registered[Any]] = [
         OPTIMIZERS[training.optimizer],
         *(AUGMENTATIONS[name] for name in training.augment),

@@ -1,8 +1,8 @@
 """One trial: build the network, train it, report every epoch, test it once at the end.
 
-As the study's `train` says: by default SGD with Nesterov momentum, linear warm-up, then cosine decay to zero, without
-augmentation or weight decay, so that the architecture alone speaks. A layer's own penalty joins the loss that is
-minimised, not the one that is reported. Validation serves every choice; the test set is looked at once, at the end.
+The study's `train` sets how: by default SGD with Nesterov momentum, linear warm-up, then cosine decay to zero, without
+augmentation or weight decay, so that only the architecture matters. A layer's own penalty is added to the loss that is
+minimised, not to the one that is reported. All choices use validation; the test set is used once, at the end.
 """
 
 import json
@@ -37,7 +37,7 @@ from lrlc.studies.schema import TrialConfig
 from lrlc.studies.training import Training
 
 CODE_EPOCH = 1
-"""Raised when a change to training alters results: rows of an earlier epoch then count as missing."""
+"""Raised when a change to training alters results; rows of earlier code epochs then count as missing."""
 
 
 def train(
@@ -51,14 +51,14 @@ def train(
 ) -> Iterator[Record]:
     """Yield a TrialResult as known at the start, one EpochRecord per epoch, and the final TrialResult.
 
-    The first result (status FAILED, no metrics) carries what is known before training: parameters, FLOPs and
-    provenance. Whoever stops a trial early completes it. A loss that is not finite ends it as DIVERGED.
+    The first result (status FAILED, no metrics) has what is known before training: parameters, FLOPs and provenance. A
+    caller that stops the trial early completes it. A loss that is not finite ends the trial as DIVERGED.
 
-    A Checkpoint follows an epoch when `checkpoint_seconds` have gone since the last one; given back as `resume`,
-    training goes on after it and ends with the same numbers (its seconds include those before). A checkpoint that
-    does not fit the network is left alone, and `resumed_epochs` of the first result is then None.
+    A Checkpoint follows an epoch if `checkpoint_seconds` have passed since the last one. Passed as `resume`, training
+    continues after it and ends with the same numbers (its seconds include those before). A checkpoint that does not
+    fit the network is ignored, and `resumed_epochs` of the first result is then None.
 
-    `shelf` is what `device` holds of data sets, kept from one trial to the next; without one it is this trial's own.
+    `shelf` has the data sets on `device`, kept from one trial to the next; without one the trial uses its own.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     shelf = Shelf(device) if shelf is None else shelf
@@ -97,7 +97,9 @@ def train(
         if before and epoch == before + 1:
             fitting = _take_over(network, model, fitting.optimizer, settings, seed)
             model, step = network, step_of(network, fitting)
-        torch.manual_seed(derive_seed(seed, "noise", epoch))  # of dropout; our own networks draw none
+        torch.manual_seed(
+            derive_seed(seed, "noise", epoch)
+        )  # for dropout; our own networks draw no random numbers
         epoch_clock = time.perf_counter()
         train_loss, train_accuracy = _train_epoch(step, sizes, settings, seed, epoch)
         train_seconds += (seconds := time.perf_counter() - epoch_clock)
@@ -117,7 +119,7 @@ def train(
         if not (math.isfinite(train_loss) and math.isfinite(held_out.loss)):
             status = TrialStatus.DIVERGED
             break
-        if model is network:  # a convolution that the layers take over later is not what is kept
+        if model is network:  # weights of the convolution before the switch are not kept
             keeper.note(curve[-1], evaluated)
         yield curve[-1]
         if epoch < settings.epochs and time.monotonic() - last_checkpoint >= checkpoint_seconds:
@@ -148,7 +150,7 @@ def train(
 
 
 class _Fitting(NamedTuple):
-    """What moves a model's parameters."""
+    """The objects that update a model's parameters."""
 
     optimizer: torch.optim.Optimizer
     averaged: Averaged | None
@@ -156,7 +158,7 @@ class _Fitting(NamedTuple):
 
     @property
     def others(self) -> dict[str, checkpoint.Stateful]:
-        """What a checkpoint holds beside the model and the optimizer."""
+        """Further state for a checkpoint, besides the model and the optimizer."""
         found: dict[str, checkpoint.Stateful] = {}
         if self.averaged is not None:
             found["averaged"] = self.averaged
@@ -166,13 +168,13 @@ class _Fitting(NamedTuple):
 
     @staticmethod
     def of(model: nn.Module, settings: Training, device: torch.device) -> "_Fitting":
-        """For a model that has its first weights."""
+        """The objects for a model with its initial weights."""
         averaged = None if settings.ema is None else Averaged(model, settings.ema)
         return _Fitting(make_optimizer(model, settings, device), averaged, make_recipe(model, settings))
 
 
 class _Begun(NamedTuple):
-    """Where training starts: `model` is the `network`, or until its layers take over the convolution before it."""
+    """The start of training: `model` is the `network`, or, until the switch, the convolutional network before it."""
 
     network: nn.Module
     model: nn.Module
@@ -181,7 +183,7 @@ class _Begun(NamedTuple):
 
 
 def _begin(config: TrialConfig, dataset: Dataset, device: torch.device, resume: Checkpoint | None) -> _Begun:
-    """At the trial's start, or where `resume` left it if it fits."""
+    """The state at the start of the trial, or that of `resume` if it fits."""
     curve = list(resume.curve) if resume else []
     model = network = _build(config, dataset, device)
     before = from_conv.conv_epochs(config)
@@ -198,7 +200,7 @@ def _begin(config: TrialConfig, dataset: Dataset, device: torch.device, resume: 
 def _take_over(
     network: nn.Module, trained: nn.Module, before: torch.optim.Optimizer, settings: Training, seed: int
 ) -> _Fitting:
-    """`network` goes on from the `trained` convolution, as far as they share parameters with their momentum."""
+    """Continue with `network` in place of the `trained` convolution, keeping the momentum of shared parameters."""
     copied = layers.take_over(network, trained, derive_seed(seed, "from_conv"))
     fitting = _Fitting.of(network, settings, next(network.parameters()).device)
     from_conv.hand_momentum(before, trained, fitting.optimizer, network, copied)
@@ -219,7 +221,7 @@ def _train_epoch(
 
 
 def network_of(config: TrialConfig, dataset: Dataset) -> nn.Module:
-    """The network that `config` names, for the data set's images and classes, on torch's default device."""
+    """The network in `config`, for the data set's images and classes, on torch's default device."""
     return layers.build_network(
         config.network,
         dataset.image_shape,
@@ -239,7 +241,7 @@ def _build(config: TrialConfig, dataset: Dataset, device: torch.device) -> nn.Mo
 
 
 def _peak_memory_bytes(device: torch.device, bytes_of_others: int) -> int | None:
-    """What the trial itself took of a GPU at most, what is kept there of other data sets aside."""
+    """The trial's peak GPU memory, excluding other data sets that are kept there."""
     return torch.cuda.max_memory_allocated(device) - bytes_of_others if device.type == "cuda" else None
 
 

@@ -1,4 +1,4 @@
-"""What runs a trial, in this process or as a Ray actor: one way in, one stream of records out."""
+"""The worker that runs a trial, in this process or as a Ray actor: one entry point, one stream of records."""
 
 import contextlib
 import gc
@@ -29,11 +29,11 @@ class WorkerSettings:
     gpus: float
     checkpoint_seconds: float
     started_in: Path | None = None
-    """The driver's folder, which a relative path of a data set starts from, where a worker's machine has it."""
+    """The driver's folder, from which relative paths of data sets start, if the worker's machine has it."""
 
 
 def thread_count(cpus: float) -> int:
-    """Threads of a trial that holds `cpus`."""
+    """Threads of a trial with `cpus` CPUs."""
     return max(1, int(cpus))
 
 
@@ -43,7 +43,7 @@ OUT_OF_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""Messages of torch for lack of memory that have no exception type: for a CPU, a CUDA context, libraries."""
+"""torch's messages for lack of memory without an exception type: for a CPU, a CUDA context, libraries."""
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -53,40 +53,40 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 class Worker:
-    """Holds what trials share (the device, decoded data sets) and runs one trial at a time."""
+    """Runs one trial at a time, and holds what trials share: the device and decoded data sets."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         keep_freed_memory()
         if settings.started_in is not None:
             with contextlib.suppress(OSError):
                 os.chdir(settings.started_in)
-        # The thread count changes the order of floating-point sums: it follows the study, never the machine.
+        # The thread count changes the order of floating-point sums, so it depends on the study, never on the machine.
         torch.set_num_threads(thread_count(settings.cpus))
-        # The same trial twice gives the same numbers, on a GPU too; cuBLAS asks for its workspace to be fixed.
+        # So that a trial gives the same numbers each time, also on a GPU; cuBLAS needs a fixed workspace for this.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # use_deterministic_algorithms(True, warn_only=True) would load torch's compiler for it: 2 s a process.
+        # use_deterministic_algorithms(True, warn_only=True) would load torch's compiler, which takes 2 s per process.
         torch.set_deterministic_debug_mode("warn")
-        # Else each tensor is filled with NaN first: a pass over memory, on a GPU a kernel, for each.
+        # Otherwise each tensor is first filled with NaN, which takes a pass over memory, or a kernel on a GPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = False
         plugins.load_installed()
         plugins.install(settings.plugins)
         self._settings = settings
-        # Ray leaves CUDA_VISIBLE_DEVICES unset for an actor without GPUs, which would then see all of them.
+        # Ray does not set CUDA_VISIBLE_DEVICES for an actor without GPUs, which would then see all of them.
         use_gpu = settings.gpus > 0 and torch.cuda.is_available()
         self._device = torch.device("cuda" if use_gpu else "cpu")
         self._datasets: dict[DatasetSpec, Dataset] = {}
         self._shelf = Shelf(self._device)
 
     def run(self, trial: Trial, resume: Checkpoint | None = None) -> Iterator[tuple[Record, ...]]:
-        """Yield what `train` yields, the last epoch together with the result: each item sent costs Ray 1 ms.
+        """Yield what `train` yields, with the last epoch and the result together, as each item sent costs Ray 1 ms.
 
         An exception in the trial becomes its row, with the traceback.
         """
         known, curve = blank_result(trial), list(resume.curve if resume else ())
         held: tuple[Record, ...] = ()
         ended: TrialStatus | None = None
-        # Closed together with this generator: a stopped trial must let go of its memory at once.
+        # Closed together with this generator, as a stopped trial must release its memory immediately.
         with self._given_back(), contextlib.closing(self.records(trial, resume)) as records:
             try:
                 for record in records:
@@ -105,25 +105,27 @@ class Worker:
                     yield (*held, record)
             except Exception as error:
                 ended = TrialStatus.OUT_OF_MEMORY if _out_of_memory(error) else TrialStatus.FAILED
-                told = traceback.format_exc() + (plugins.blamed(error) or "")  # its last line is what is said
+                told = traceback.format_exc() + (plugins.blamed(error) or "")  # messages show its last line
         if ended is not None:
             yield (*held, stopped_result(known, tuple(curve), ended, told))
 
     @contextlib.contextmanager
     def _given_back(self) -> Iterator[None]:
-        """However the trial ended, release its GPU memory to the other trials on the GPU."""
+        """Release the trial's GPU memory for other trials on the GPU, however it ended."""
         try:
             yield
         finally:
             if self._device.type == "cuda":
                 gc.collect()
-                with contextlib.suppress(RuntimeError):  # a CUDA error spoils all later calls of the process
+                with contextlib.suppress(
+                    RuntimeError
+                ):  # after a CUDA error all later calls in the process fail
                     torch.cuda.empty_cache()
 
     def records(self, trial: Trial, resume: Checkpoint | None = None) -> Generator[Record]:
-        """What `train` yields, an exception included."""
+        """What `train` yields, with an exception as a result."""
         dataset, seconds = self._dataset(trial), self._settings.checkpoint_seconds
-        if trial.alone:  # it needs all the memory that there is
+        if trial.alone:  # it needs all of the memory
             self._shelf.clear()
         yield from train(
             trial, dataset, self._device, resume=resume, checkpoint_seconds=seconds, shelf=self._shelf
