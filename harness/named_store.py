@@ -1,4 +1,4 @@
-"""The tables that a command line names: by a study's file, its shipped name, or its folder."""
+"""Find the tables named on the command line by a study's file, its shipped name, or its folder."""
 
 import os
 import re
@@ -17,16 +17,16 @@ from lrlc.studies.fields import is_study_name
 
 
 def existing_store(study: str, results: str) -> Store:
-    """`named_store`, which must have results."""
+    """`named_store`; UserError if it has no results."""
     store = named_store(study, results)
     if not store.root.is_folder():
         name = store.root.name
-        raise UserError(f"{store.root}: no results of study {name!r} here; `lrlc run {study}` makes them")
+        raise UserError(f"{store.root}: no results of study {name!r} here; `lrlc run {study}` creates them")
     return store
 
 
 def store_with_rows(study: str, results: str) -> Store:
-    """`existing_store`, of which a trial has ended."""
+    """`existing_store`; UserError if no trial has a row."""
     store = existing_store(study, results)
     if not store.counts():
         raise UserError(f"{store.root}: no trial has a row yet; `lrlc run {study}` trains them")
@@ -34,13 +34,13 @@ def store_with_rows(study: str, results: str) -> Store:
 
 
 def load_plugins(study: str, store: Store, profile: str | None) -> None:
-    """Load the plugins of the study; named by its results alone, they are not found, which one line says."""
+    """Load the plugins of the study, or report that they are unknown because only its results are named."""
     if plugins.load_of(study) or (record := store.study(profile)) is None:
         return
     if missing := [name for name in record.study.plugins if not plugins.is_loaded(name)]:
         say(
             f"{study}: its plugins ({', '.join(missing)}) were not found, and their figures are left out; "
-            "name the study by its file to have them"
+            "name the study by its file to include them"
         )
 
 
@@ -49,25 +49,25 @@ def stores_of(results: str) -> list[Store]:
     folder = place_of_results(results)
     stores = [Store(folder / name) for name in folder.names("") if (folder / name / "trials").is_folder()]
     if not stores:
-        raise UserError(f"--results {results}: no results of any study there; `lrlc run` makes them")
+        raise UserError(f"--results {results}: no results of any study there; `lrlc run` creates them")
     return stores
 
 
 def file_or_recorded(study: str, results: str, profile: str | None) -> str | Mapping[str, Any]:
-    """What names the study to `open_study`: its file or shipped name, else, under the name of its results alone, the
-    study as it was last run there with the profile."""
+    """The argument of `open_study` for a study: its file or shipped name, or, if only its results are named, the study
+    as last run there with the profile."""
     if Path(study).exists() or study in shipped_studies() or not is_study_name(study):
         return study
     record = Store(locate(results) / study).study(profile)
     if record is None:
         return study
-    say(f"{study}: no such file here; it is taken as it was last run, from {locate(results) / study}")
+    say(f"{study}: no such file here; using the study as last run, from {locate(results) / study}")
     changed: dict[str, Any] = {"profiles": {profile: {}}} if profile else {}
     return {**record.study.described(), **changed}
 
 
 def place_to_write(results: str) -> Location:
-    """`place_of_results`; UserError, before anything starts, where no tables can be written."""
+    """`place_of_results`; UserError, before anything starts, if no tables can be written."""
     place = place_of_results(results)
     if place.local is not None and not os.access(there := _nearest(place.local), os.W_OK | os.X_OK):
         raise UserError(f"--results {results}: nothing can be written in {there}")
@@ -75,7 +75,7 @@ def place_to_write(results: str) -> Location:
 
 
 def place_of_results(results: str) -> Location:
-    """What --results names, which need not exist; UserError where it cannot be a folder."""
+    """The location in --results, which need not exist; UserError if it cannot be a folder."""
     if not results.strip() or re.match(r"\w+:/(?!/)", results):
         raise UserError(f"--results {results!r}: expected a folder, file:///folder or s3://bucket/prefix")
     place = locate(results)
@@ -85,7 +85,7 @@ def place_of_results(results: str) -> Location:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder itself or the lowest one above it that exists."""
+    """The folder itself, or its closest existing parent."""
     folder = folder.absolute()
     return next(path for path in (folder, *folder.parents) if path.exists())
 
@@ -98,9 +98,9 @@ def named_store(study: str, results: str) -> Store:
 
 
 def beside(store: Store) -> Path:
-    """Where what is drawn from the tables goes: to them, or where they are not local, to runs/STUDY here."""
+    """Where output made from the tables goes: beside them, or, if they are not local, to runs/STUDY here."""
     if store.root.local is not None:
         return Path(str(store.root))
     here = Path(RESULTS) / store.root.name
-    say(f"the tables are on {store.root}; writing to {here} on this machine")
+    say(f"the tables are in {store.root}; writing to {here} on this machine")
     return here

@@ -1,7 +1,7 @@
-"""`from layers import layer_kind` in a plugin means lrlc.layers, as it did before the packages stood under `lrlc`.
+"""Keep old imports in plugins working: `from layers import layer_kind` means lrlc.layers, its former name.
 
-A module of the user's own that has the name comes first. A plugin's text is part of its trials' identity: were it to be
-edited, they would be trained again.
+A user's own module of that name takes precedence. A plugin's text is part of its trials' identity, so editing its
+imports would make its trials train again.
 """
 
 import importlib
@@ -17,7 +17,7 @@ ROOMS = ("harness", "layers", "results", "studies")
 
 
 def _is_ours(room: str) -> bool:
-    """Whether no module of the user's own has the name."""
+    """Whether the user has no module of this name."""
     if room not in ROOMS:
         return False
     if room in sys.modules:
@@ -31,7 +31,7 @@ def _file(room: str) -> Path:
 
 
 def of_ones_own(error: BaseException) -> str:
-    """How to import ours, where `error` comes from a module of the user's own that has an old name; else ''."""
+    """How to import ours, if `error` comes from a user's own module with an old name; else ''."""
     found = getattr(error, "obj", None) if isinstance(error, AttributeError) else None
     named = found.__name__ if isinstance(found, ModuleType) else getattr(error, "name", None)
     room = str(named).partition(".")[0] if isinstance(error, ImportError | AttributeError) else ""
@@ -55,11 +55,11 @@ class _OldNames(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        spec: Any = module.__spec__  # the import system put the old name's spec in its place
+        spec: Any = module.__spec__  # the import system replaced it with the old name's spec
         module.__spec__ = spec.loader_state
 
 
 def keep_old_names() -> None:
-    """From now on; a second call changes nothing."""
+    """Turn this on; a second call changes nothing."""
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OldNames())

@@ -1,7 +1,7 @@
 """A user's own layer kinds, optimizers, metrics and so on: Python files that a study names, and installed packages.
 
-The driver reads each file once and ships its text, so workers on other machines need no copy of it. A package that has
-an entry point in the group GROUP is imported wherever a study is opened or trained, and must be installed there.
+The driver reads each file once and ships its text, so workers on other machines need no copy of it. A package with an
+entry point in the group GROUP is imported wherever a study is opened or trained, and must be installed there.
 """
 
 import functools
@@ -28,7 +28,7 @@ _PREFIX = "lrlc_plugin_"
 
 @dataclass(frozen=True)
 class Plugin:
-    """A Python file by its path as the study names it, and its text."""
+    """A Python file: its path as in the study, and its text."""
 
     path: str
     text: str
@@ -43,7 +43,7 @@ class Plugin:
 
     @property
     def source(self) -> str:
-        """The file that what it registers names: of a text that was executed from another folder, that one's."""
+        """The file named by what it registers; for a text that was executed from another folder, the file there."""
         return str(getattr(sys.modules.get(self.module), "__file__", self.path))
 
 
@@ -55,7 +55,7 @@ class Installed:
     root: Path
 
     def digest_of(self, source: str) -> str | None:
-        """Of its file `source` and its version; None where the file is not the package's."""
+        """The digest of its file `source` and its version; None if the file is not part of the package."""
         path = Path(source)
         if path != self.root and self.root not in path.parents:
             return None
@@ -64,18 +64,18 @@ class Installed:
 
 @functools.cache
 def _digest(path: Path, version: str) -> str:
-    """Read once: what was imported is what the process goes on with."""
+    """Computed once, as the process keeps using what it imported."""
     return hashlib.sha256(f"{version}\n{path.read_text('utf-8')}".encode()).hexdigest()[:16]
 
 
 _installed: dict[str, Installed | None] = {}
-"""By entry point; None for one that failed."""
+"""Packages by entry point; None for one that failed."""
 
 
 def load_installed() -> tuple[Installed, ...]:
-    """Import what installed packages offer in the group, whose decorators register it; each once a process.
+    """Import the group's entry points of installed packages, whose decorators register things; each once per process.
 
-    One that fails is named in a line and left out: other studies need not suffer from it.
+    One that fails is reported in a line and left out, so that it does not affect other studies.
     """
     for entry in importlib.metadata.entry_points(group=GROUP):
         key = f"{entry.name} = {entry.value}"
@@ -97,7 +97,7 @@ def _loaded(entry: importlib.metadata.EntryPoint) -> Installed | None:
 
 
 def read_plugins(names: Sequence[str], beside: Path) -> tuple[Plugin, ...]:
-    """Read the files `names`, relative to the study file's folder `beside`; UserError where one is missing."""
+    """Read the files `names`, relative to the study file's folder `beside`; UserError if one is missing."""
     found = []
     for name in names:
         path = beside / expanded(name)
@@ -111,9 +111,9 @@ def read_plugins(names: Sequence[str], beside: Path) -> tuple[Plugin, ...]:
 
 
 def load_of(study: str) -> bool:
-    """Load what installed packages bring, and the plugins of a study that is named by its file or shipped.
+    """Load the plugins of installed packages, and those of a study named by its file or shipped name.
 
-    False for one named by where its results are, whose file is not known.
+    False for a study named by its results, whose file is unknown.
     """
     load_installed()
     try:
@@ -132,7 +132,7 @@ def is_loaded(name: str) -> bool:
 
 
 def install(plugins: Sequence[Plugin]) -> None:
-    """Execute each plugin, whose decorators register what it defines; UserError where it does not run."""
+    """Execute each plugin, whose decorators register what it defines; UserError if it fails."""
     if plugins:
         keep_old_names()
     for plugin in plugins:
@@ -147,7 +147,7 @@ def install(plugins: Sequence[Plugin]) -> None:
             None,
             lines,
             plugin.path,
-        )  # tracebacks show the line
+        )  # so that tracebacks show the line
         sys.modules[name] = module
         try:
             exec(compile(plugin.text, plugin.path, "exec"), module.__dict__)
@@ -157,14 +157,14 @@ def install(plugins: Sequence[Plugin]) -> None:
 
 
 def blamed(error: BaseException) -> str | None:
-    """The plugin, its line and what went wrong there, on one line; None where no plugin had a part in it."""
+    """The plugin, its line and the error, on one line; None if no plugin was involved."""
     installed = {
         str(module.__file__): module for name, module in sys.modules.items() if name.startswith(_PREFIX)
     }
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename in installed:
             return f"plugins: {frame.filename}, line {frame.lineno}: {_said(error)}"
-    if isinstance(error, TypeError):  # raised where it is called: "Mine.__init__() got an unexpected ..."
+    if isinstance(error, TypeError):  # raised by the caller: "Mine.__init__() got an unexpected ..."
         called = str(error).partition("(")[0].partition(".")[0]
         for path, module in installed.items():
             if called in vars(module):
@@ -173,5 +173,5 @@ def blamed(error: BaseException) -> str | None:
 
 
 def _said(error: BaseException) -> str:
-    """On one line. Of a SyntaxError it names the line too."""
+    """The error on one line, with the line number of a SyntaxError."""
     return f"{type(error).__name__}: {first_line(error)}"

@@ -1,4 +1,4 @@
-"""Where a row comes from: commit, package versions, host and device."""
+"""The provenance of a row: commit, package versions, host and device."""
 
 import functools
 import importlib.metadata
@@ -31,7 +31,7 @@ class Code:
     git_dirty: bool | None
 
     def as_variable(self) -> str:
-        """What LRLC_GIT takes, for a copy of this code that runs elsewhere."""
+        """The value of LRLC_GIT for a copy of this code that runs elsewhere."""
         return f"{self.git_commit or ''}:{'dirty' if self.git_dirty else 'clean'}"
 
 
@@ -48,7 +48,7 @@ def _git(*arguments: str) -> str | None:
 def code() -> Code:
     """Commit and dirty flag of the running harness, or those the submitter recorded for a shipped copy.
 
-    A Ray job runs from an uploaded copy without its .git, a bundle from a wheel: both are told in LRLC_GIT.
+    A Ray job runs from an uploaded copy without .git, a bundle from a wheel; both get the commit in LRLC_GIT.
     """
     if shipped := os.environ.get("LRLC_GIT"):
         shipped_commit, _, state = shipped.partition(":")
@@ -74,7 +74,7 @@ def versions() -> str:
 
 
 def gather() -> None:
-    """Look up now what every row says and a process looks up once: git and the versions take 20 ms of CPU time."""
+    """Look up and cache what every row contains; git and the versions take 20 ms of CPU time."""
     code()
     versions()
 

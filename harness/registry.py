@@ -1,4 +1,4 @@
-"""Functions under the names that a study uses, each registered by one decorator line in any file."""
+"""Functions by the names that studies use, each registered with a decorator in any file."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Registered(Generic[Function]):
-    """A function under its name; `source` is the file that registers it."""
+    """A registered function; `source` is the file that registers it."""
 
     name: str
     build: Function
     source: str
     capturable: bool = False
-    """Whether a CUDA graph may hold it: it never waits for the GPU, and Python decides nothing step by step."""
+    """Whether a CUDA graph may include it: it never waits for the GPU, and Python makes no decisions at each step."""
     settings: Any = None
-    """What else its decorator was given."""
+    """The decorator's other argument."""
 
 
 class Registry(Mapping[str, Registered[Function]]):
-    """The registered functions of one sort by name; `what` is the sort's name in messages."""
+    """The registered functions of one sort, by name; `what` names the sort in messages."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -49,12 +49,12 @@ class Registry(Mapping[str, Registered[Function]]):
     def register(
         self, name: str, *, capturable: bool = False, settings: Any = None
     ) -> Callable[[Function], Function]:
-        """A decorator that gives the name; UserError where another file has taken it."""
+        """A decorator that registers under this name; UserError if another file has already done so."""
 
         def decorate(build: Function) -> Function:
             entry = Registered(name, build, source_of(build), capturable, settings)
             taken = self._entries.get(name)
-            # A notebook's cell that is run again has another name each time, and none is a file.
+            # A notebook cell gets a different name each time it runs, none of which is a file.
             if taken is not None and taken.source != entry.source and Path(taken.source).is_file():
                 raise UserError(
                     f"the {self._what} {name!r} of {entry.source} is already registered by {taken.source}"

@@ -1,4 +1,4 @@
-"""Named seeds made from named parts, so that what two trials share starts equal in both."""
+"""Seeds derived from named parts, so that what two trials share starts the same in both."""
 
 import hashlib
 

@@ -1,7 +1,7 @@
-"""Lines for people: how they are said, counted, aligned and timed.
+"""Output for people: printing lines, counts, aligned columns and durations.
 
 Everything that a command writes goes through here (ruff refuses print elsewhere) or through a display that does the
-same: no control character reaches a terminal, and no password.
+same, so that no control character or password reaches a terminal.
 """
 
 import json
@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 
 def print_json(value: object) -> None:
-    """For a program to read; what is not a number is null, since JSON knows no NaN."""
+    """Print JSON for programs; NaN becomes null, as JSON has no NaN."""
     print(json.dumps(_known(value), indent=2, allow_nan=False), flush=True)
 
 
@@ -50,7 +50,7 @@ def _known(value: object) -> object:
 
 
 class DecodingLines:
-    """A line now and then while a large data set is decoded, the one time it is."""
+    """Occasional progress lines while a large data set is decoded, which happens once."""
 
     def __init__(self, title: str) -> None:
         self._title, self._last_line = title, time.monotonic()
@@ -62,14 +62,14 @@ class DecodingLines:
 
 
 class NowAndThen:
-    """Lines about what may take long: none where it is quick, and then at most one in some seconds."""
+    """Progress lines for work that may take long: none if it is quick, and otherwise at most one every few seconds."""
 
     def __init__(self, seconds: float = SECONDS_BETWEEN_LINES) -> None:
         self._seconds, self._last_line = seconds, time.monotonic()
 
     @contextmanager
     def about(self, line: str) -> Iterator[None]:
-        """Say the line if what is done inside has not ended when the next one is due."""
+        """Print the line if the work inside has not ended when the next line is due."""
 
         def tell() -> None:
             say(line)
@@ -82,25 +82,25 @@ class NowAndThen:
             yield
         finally:
             timer.cancel()
-            timer.join()  # the interpreter must not end while a thread of it still runs
+            timer.join()  # the interpreter must not exit while the thread still runs
 
 
 def last_line(text: str) -> str:
-    """Of a traceback, what went wrong."""
+    """The last line of a traceback, which has the error."""
     return next(reversed(text.strip().splitlines()), "")
 
 
 def say(line: str) -> None:
-    """A line for people on standard error; standard output stays for results."""
+    """Print a line for people on standard error, as standard output is for results."""
     print(masked(printable(line)), file=sys.stderr, flush=True)
 
 
 def show(text: str) -> None:
-    """A result on standard output: it may hold what trials and other people wrote."""
+    """Print a result on standard output; it may contain text from trials and other people."""
     print(masked(printable(text)), flush=True)
 
 
 def pass_on(text: str, to: TextIO | None = None) -> None:
-    """A piece of a log that others wrote, as it comes, to standard output or another stream."""
+    """Pass on a piece of somebody else's log, as it arrives, to standard output or another stream."""
     (to or sys.stdout).write(masked(printable(text)))
     (to or sys.stdout).flush()

@@ -1,4 +1,4 @@
-"""A trial on its way through the harness, and the row it leaves when nothing is known yet."""
+"""A trial on its way through the harness, and the row it gets before anything is measured."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _COLUMNS = frozenset(column.name for column in TABLES["trials"])
 
 @dataclass(frozen=True)
 class Trial:
-    """One training run: what defines it, and which suggestion of the search (if any) asked for it."""
+    """One training run: what defines it, and the suggestion of the search that requested it, if any."""
 
     id: str
     config: TrialConfig
@@ -27,26 +27,26 @@ class Trial:
     code_epoch: int
     search_number: int | None = None
     measure: Measure = field(default_factory=Measure)
-    """What the study asks to be measured at its end; no part of its identity."""
+    """The study's measurements at its end; not part of its identity."""
     keep: tuple[Kept, ...] = ()
-    """What the study keeps of its network; no part of its identity either."""
+    """The weights that the study keeps; not part of its identity either."""
     tries: str = ""
-    """Of a pilot, the setting that it tries: 'learning rate 0.1'."""
+    """The setting that a pilot tries: 'learning rate 0.1'."""
     attempts: int = 1
     deaths: int = 0
-    """Attempts that ended with the worker's death, nodes that went as a whole aside."""
+    """Attempts that ended with the worker's death, not counting lost nodes."""
     gpu_fraction: float | None = None
     alone: bool = False
-    """Whether it must not share a GPU: it ran out of memory beside others."""
+    """Whether it must not share a GPU, because it ran out of memory on a shared one."""
 
     @property
     def label(self) -> str:
-        """For people: 'mnist lrlc rank 4 layers 1+2+3 seed 0', of a pilot with what it tries before the seed."""
+        """For display: 'mnist lrlc rank 4 layers 1+2+3 seed 0'; a pilot's has the setting it tries before the seed."""
         return f"{self.cell_label} seed {self.config.seed}"
 
     @property
     def cell_label(self) -> str:
-        """The label without the seed, with what is not left at its default of training's later settings."""
+        """The label without the seed, with the newer training settings that are not at their defaults."""
         config = self.config
         rank = f" rank {config.rank}" if config.rank else ""
         placement = f" {layers_name(text)}" if (text := placement_text(config.placement)) else ""
@@ -59,9 +59,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that the rest of a trial depends on; `state` is the network's and the optimizer's, saved by torch.
+    """Everything that the rest of a trial depends on; `state` is that of network and optimizer, saved by torch.
 
-    The order of the images and everything else that is random follows from the seed and the epoch.
+    The order of the images and all other randomness follow from the seed and the epoch.
     """
 
     curve: tuple[EpochRecord, ...]
@@ -70,7 +70,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class KeptWeights:
-    """The network's weights that a trial leaves, saved by torch, and what one must know to build the network anew."""
+    """A trial's kept weights, saved by torch, and what is needed to rebuild its network."""
 
     what: Kept
     state: bytes
@@ -84,7 +84,7 @@ Record = EpochRecord | Checkpoint | KeptWeights | TrialResult
 def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
     """A FAILED row with the trial's identity and settings, and nothing measured.
 
-    A setting of the trial, its configuration or its training that a column is named after needs no line here.
+    Settings of the trial, its configuration or its training with a column of the same name need no line here.
     """
     config, now = trial.config, datetime.now(UTC)
     return TrialResult(
@@ -106,12 +106,12 @@ def blank_result(trial: Trial, error: str | None = None) -> TrialResult:
 
 
 def _by_name(*settings: object) -> dict[str, Any]:
-    """The attributes that columns are named after."""
+    """The attributes with a column of the same name."""
     return {name: value for each in settings for name, value in vars(each).items() if name in _COLUMNS}
 
 
 def _of_data_set(spec: DatasetSpec) -> dict[str, Any]:
-    """Named one by one: `train_images` of a row counts images that were used, not images that were asked for."""
+    """Listed explicitly, because a row's `train_images` counts the images used, not those requested."""
     return {
         "dataset": spec.title,
         "dataset_name": spec.name or str(spec.path),
@@ -136,7 +136,7 @@ def _of_code() -> dict[str, Any]:
 def stopped_result(
     known: TrialResult, curve: tuple[EpochRecord, ...], status: TrialStatus, error: str | None = None
 ) -> TrialResult:
-    """Complete the row of a trial that somebody stopped, from its last known state and its epochs so far."""
+    """Complete the row of a stopped trial from its last known state and its epochs so far."""
     now = datetime.now(UTC)
     last = curve[-1] if curve else None
     return replace(

@@ -19,4 +19,4 @@ def fault(error: typer.TyperException) -> str | None:
         return None
     context = getattr(error, "ctx", None)
     command = "lrlc" if context is None else context.command_path
-    return f"{said[0].lower()}{said[1:]}; `{command} --help` says what it takes"
+    return f"{said[0].lower()}{said[1:]}; see `{command} --help`"

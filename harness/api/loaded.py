@@ -1,4 +1,4 @@
-"""A study's results in Python: its tables as pandas frames, figures, verdicts and status, read when asked for."""
+"""A study's results in Python: its tables as pandas frames, figures, verdicts and status, read on demand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,21 +28,21 @@ FINDING_COLUMNS = (
 def load(study: str, *, results: str = "runs", profile: str | None = None) -> "StudyResults":
     """The results of a study, named as for `lrlc plot`: by its file, its name, or the name of its folder of tables.
 
-    `results` is where the tables live: a folder, `file://...` or `s3://bucket/prefix`. `profile` None is the one run
-    last. Named by its file, a study's plugins add their figures. Raises UserError or StudyError where there are no
-    results, StoreError for a profile that was never run.
+    `results` is the location of the tables: a folder, `file://...` or `s3://bucket/prefix`. `profile` None is the one
+    run last. If the study is named by its file, its plugins add their figures. Raises UserError or StudyError if there
+    are no results, StoreError for a profile that was never run.
     """
     found = StudyResults(existing_store(study, results), profile)
-    found.store.staged_plan(profile)  # an unknown profile is refused here, not by the first table
+    found.store.staged_plan(profile)  # refuse an unknown profile here, not at the first table
     load_plugins(study, found.store, profile)
     return found
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study's tables. Each frame is read anew, so that a run that goes on meanwhile is seen.
+    """A study's tables. Each access reads them again, so it shows the progress of a run.
 
-    Integer columns that allow nulls, such as `rank`, read as float64, null as NaN.
+    Nullable integer columns, such as `rank`, are read as float64, with null as NaN.
     """
 
     store: Store
@@ -61,7 +61,7 @@ class StudyResults:
 
     @property
     def unfinished(self) -> pd.DataFrame:
-        """Planned trials that ended otherwise: pruned, diverged, failed, timed_out, out_of_memory (see `status`)."""
+        """Planned trials that ended without finishing: pruned, diverged, failed, timed_out, out_of_memory."""
         rows = self.every
         return rows[rows["stage"].notna() & (rows["status"] != TrialStatus.FINISHED)].reset_index(drop=True)
 
@@ -73,11 +73,11 @@ class StudyResults:
 
     @property
     def every(self) -> pd.DataFrame:
-        """Every row, and what the profile trains it for in `stage`: grid, tune or length; null where it does not."""
+        """Every row, with its stage in the profile's plan as `stage`: grid, tune, length, or null if not planned."""
         rows, plan = self.store.trials(), self.store.staged_plan(self.profile)
         if plan is None:
             return rows.assign(stage=str(Stage.GRID))
-        # Of two stages that ask for a trial, the grid's counts.
+        # If a trial is in two stages, the grid counts.
         of_trial = {each: str(stage) for stage in reversed(Stage) for each in plan.of_stage(stage)}
         return rows.assign(stage=rows["trial_id"].map(of_trial))
 
@@ -101,7 +101,7 @@ class StudyResults:
         """A figure of docs/gallery.md or of the study's plugins, by name, as matplotlib's Figure.
 
         `cells` are patterns such as "LRLC*" or "kind=lrlc,rank=4" (none: all), `width` is "column", "text" or inches.
-        UserError where the rows do not allow it, StoreError for a wrong pattern or width.
+        UserError if the rows do not allow it, StoreError for a wrong pattern or width.
         """
         from lrlc.results.figures import (
             NothingToDraw,
@@ -123,8 +123,8 @@ class StudyResults:
     def model(self, trial_id: str, *, best: bool = False) -> "nn.Module":
         """The trained network of a trial whose study keeps weights, on the CPU and for evaluation.
 
-        After its last epoch, or (`best`) after that of the best validation accuracy. `trial_id` may be a unique
-        beginning of the id. UserError where no trial or several have it, or where no weights were kept.
+        It has the weights after the last epoch, or (`best`) after the one with the best validation accuracy. `trial_id`
+        may be a unique beginning of the id. UserError if it matches no trial or several, or if no weights were kept.
         """
         from lrlc.harness.run.kept_models import kept_model
 
@@ -142,7 +142,7 @@ class StudyResults:
         return pd.DataFrame(rows, columns=list(FINDING_COLUMNS))
 
     def status(self) -> StudyStatus:
-        """What `lrlc status` says."""
+        """The information in `lrlc status`."""
         return status_of(self.store)
 
     def __repr__(self) -> str:

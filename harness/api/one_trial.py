@@ -25,11 +25,11 @@ from lrlc.studies.expand import AXES
 
 _LIMITS = ("train_images", "evaluation_images", "size", "draw")
 OF_THE_STUDY = ("layer", "train", *_LIMITS, "plugins", "measure", "resources")
-"""Keys of a study file that a single trial may have too."""
+"""Keys of a study file that a single trial may also have."""
 _OF_A_PLUGIN = re.compile(
     r"unknown (layer kind|network|data set|optimizer|schedule|augmentation|recipe|metric)\b"
 )
-"""A name that a plugin may define; the configuration of a row does not say which file did."""
+"""Errors about a name that a plugin may define; a row's configuration does not say which file does."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class TrainedTrial:
 
     result: TrialResult
     model: nn.Module | None
-    """None where the loss was no longer finite."""
+    """None if the trial diverged."""
 
     @property
     def curve(self) -> pd.DataFrame:
-        """One row per epoch, with the columns of the table `curves` but for the trial's id."""
+        """One row per epoch, with the columns of the table `curves` except the trial's id."""
         return pd.DataFrame([vars(record) for record in self.result.curve])
 
 
@@ -52,12 +52,12 @@ def train(
     data: str | Path | None = None,
     on_epoch: Callable[[EpochRecord], object] = lambda record: None,
 ) -> TrainedTrial:
-    """Train one trial in this process, with the numbers that it has in a study on this machine.
+    """Train one trial in this process, with the same numbers as in a study on this machine.
 
     `config` names a cell of a grid and its seed: {"dataset": "digits", "kind": "lrlc", "rank": 4, "placement": [3],
-    "train": {"epochs": 5}, "seed": 0}; what it leaves out is as in a study file. The `config` of a row, read as JSON,
-    is one too. Nothing is written. What a layer raises goes through; StudyError, UserError or DataError say what is
-    wrong with the configuration.
+    "train": {"epochs": 5}, "seed": 0}; missing keys have the defaults of a study file. The `config` of a row, parsed as
+    JSON, also works. Nothing is written. Errors of layers are passed on; StudyError, UserError or DataError report a
+    wrong configuration.
     """
     folder = data_folder(data)
     opened, trial = single_trial(config, folder)
@@ -66,18 +66,18 @@ def train(
 
 
 def single_trial(config: Mapping[str, Any], data: Path | None) -> tuple[OpenedStudy, Trial]:
-    """The trial that `config` names, and a study of it alone; what is wrong with it is raised as in `train`."""
+    """The trial in `config`, and a study with only that trial; raises the same errors as `train`."""
     try:
         opened = open_study(_as_study(config), profile=None, overrides=())
     except StudyError as error:
         if _OF_A_PLUGIN.search(str(error)) and not config.get("plugins"):
             raise StudyError(
-                f"{error}; of a plugin, add its file: {{**config, 'plugins': ['FILE.py']}}"
+                f"{error}; if a plugin defines it, add its file: {{**config, 'plugins': ['FILE.py']}}"
             ) from None
         raise
     trials = Planner(opened, data).grid()
     if len(trials) != 1:
-        raise UserError(f"the configuration is of {len(trials)} trials; give one value for each setting")
+        raise UserError(f"the configuration describes {len(trials)} trials; give one value for each setting")
     return opened, trials[0]
 
 
@@ -87,7 +87,7 @@ def train_trial(
     data: Path | None,
     on_epoch: Callable[[EpochRecord], object] = lambda record: None,
 ) -> TrainedTrial:
-    """Train the trial as a worker of this process does, and build its network from the weights that it leaves."""
+    """Train the trial with a worker in this process, and build its network from the kept weights."""
     kept, last = None, None
     for record in Worker(_settings(opened, data)).records(replace(trial, keep=("weights",))):
         match record:
@@ -102,7 +102,7 @@ def train_trial(
 
 
 def _as_study(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A study of the one cell with the one seed; settings that are None or empty, as a row's are, are left out."""
+    """A study of one cell with one seed, without settings that are None or empty, as they may be in a row."""
     given = {key: value for key, value in config.items() if value is not None and value not in ([], ())}
     given = {("layer" if key == "options" else key): value for key, value in given.items()}
     for key in given:

@@ -20,7 +20,7 @@ from lrlc.results.schema import BROKEN
 from lrlc.results.store import Store
 
 Callback = Callable[[Fate], object]
-"""Told what becomes of each trial, in the process that called `run`; the events are those of `lrlc.events`."""
+"""Called with the events of each trial, those of `lrlc.events`, in the process that called `run`."""
 
 
 def run(
@@ -36,16 +36,16 @@ def run(
     log: Sequence[str] = (),
     quiet: bool = False,
 ) -> StudyResults:
-    """Train what is missing of a study, and return its results. Running it again resumes it.
+    """Train the missing trials of a study, and return its results. Running it again resumes it.
 
-    `study` is a file, a shipped study's name, or what a study file says, as a dictionary; `overrides` are like
-    "train.epochs=2". Trials run in this process, one at a time, in as many `processes`, or on the Ray cluster at
-    `address` ("local" starts one). `data` is the folder of data sets, else LRLC_DATA's. `retry` trains failed trials
-    again. `log` names trackers, as "tensorboard:runs/tb".
+    `study` is a file, a shipped study's name, or the content of a study file as a dictionary; `overrides` are like
+    "train.epochs=2". Trials run one at a time in this process, in a number of `processes`, or on the Ray cluster at
+    `address` ("local" starts one). `data` is the folder of data sets, by default LRLC_DATA. `retry` retrains failed
+    trials. `log` names trackers, such as "tensorboard:runs/tb".
 
-    A callback that raises ends the run once what has finished is committed; so does KeyboardInterrupt. Raises
-    StudyError, UserError or DataError, before anything is written, for what is wrong with the study, and StoreError
-    while another driver runs it.
+    A callback that raises ends the run after finished trials are committed, as does KeyboardInterrupt. Raises
+    StudyError, UserError or DataError, before anything is written, for a wrong study, and StoreError while another
+    driver runs it.
     """
     if processes is not None and address is not None:
         raise UserError("give either processes or address")
@@ -63,7 +63,7 @@ def run(
 
 
 def _watched(callbacks: Sequence[Callback], shown: Watcher) -> Watcher:
-    """Shows the progress, and tells every callback."""
+    """Shows the progress, and calls every callback."""
 
     @contextlib.contextmanager
     def watcher(total: int, done: int) -> Iterator[Callable[[Fate], None]]:

@@ -1,4 +1,4 @@
-"""How a study stands: its rows by ending, what is missing or damaged, who runs it, a search's best suggestions."""
+"""The status of a study: its rows by status, missing trials, damage, its driver, and a search's best suggestions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ class Failure:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """What `lrlc status` says; `as_dict` is its JSON."""
+    """The information in `lrlc status`; `as_dict` is its JSON."""
 
     rows: Mapping[str, int]
     """Number of trials by status."""
     missing: int | None
-    """Planned trials without a row; None where no plan was ever written."""
+    """Planned trials without a row; None if no plan was ever written."""
     is_of_pilots: bool
-    """Whether the plan is of pilots alone: the grid is planned once they have ended."""
+    """Whether the plan only has pilots; the grid is planned once they have ended."""
     failures: tuple[Failure, ...]
     stale: tuple[str, ...]
     """Trials with a row that are no longer in any plan."""
     damaged: tuple[Damage, ...]
     set_aside: tuple[str, ...]
-    """Files that were damaged and were moved away by a run."""
+    """Damaged files that a run moved away."""
     driver: Held | None
-    """Who runs the study now."""
+    """The driver that runs the study now."""
     best: tuple[dict[str, Any], ...] | None
     """A search's best suggestions; None without a search."""
 

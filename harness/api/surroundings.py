@@ -1,4 +1,4 @@
-"""What a notebook's process lends to a run, and gets back: torch's global settings, and the folder of data sets."""
+"""The surroundings of a run in a caller's process: torch's global settings, and the folder of data sets."""
 
 import contextlib
 import os
@@ -11,14 +11,14 @@ from lrlc.studies.paths import absolute
 
 
 def data_folder(given: str | Path | None) -> Path | None:
-    """As `--data` does: the folder given, else the one that LRLC_DATA names."""
+    """The given folder, or by default LRLC_DATA, as with `--data`."""
     named = given if given is not None else os.environ.get("LRLC_DATA") or None
     return None if named is None else absolute(Path(named))
 
 
 @contextlib.contextmanager
 def torch_as_it_was() -> Iterator[None]:
-    """A worker in this process sets threads and determinism for all of it; afterwards they are the caller's again."""
+    """Restore the caller's threads and determinism, which a worker in this process changes for all of it."""
     threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
     deterministic = torch.get_deterministic_debug_mode()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""One trial of a results folder, found by its id: its row, curve, log and kept weights; trained again, to compare."""
+"""One trial of a results folder, found by its id: its row, curve, log and kept weights; verified by retraining."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -23,11 +23,11 @@ from lrlc.results.store import Store
 
 @dataclass(frozen=True)
 class FoundTrial:
-    """A trial's row and what lies beside it."""
+    """A trial's row and the files that belong to it."""
 
     store: Store
     row: dict[str, Any]
-    """The columns of `trials`; what is null is None."""
+    """The columns of `trials`, with None for null."""
 
     @property
     def id(self) -> str:
@@ -35,7 +35,7 @@ class FoundTrial:
 
     @property
     def study(self) -> str:
-        """Whose results it was found in."""
+        """The study in whose results it was found."""
         return self.store.root.name
 
     @property
@@ -50,7 +50,7 @@ class FoundTrial:
 
     @property
     def environment(self) -> Environment | None:
-        """That of the run that trained it; None of one by an earlier version, or by another study."""
+        """The environment of the run that trained it; None for an earlier version, or if another study trained it."""
         if self.row["study"] != self.study:
             return None
         before = [each for each in self.store.environments() if each.since <= self.row["started_at"]]
@@ -63,12 +63,12 @@ class FoundTrial:
 
     @property
     def kept(self) -> list[str]:
-        """The files of its weights."""
+        """The files of its kept weights."""
         asked = [what for what in ("weights", "best_weights") if self.id in self.store.kept_models(what)]
         return [str(models.path(self.store.root, self.id, what)) for what in asked]
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able: the row, its JSON texts read, with `curve`, `log` and `kept`."""
+        """JSON-able: the row, with its JSON texts parsed, plus `curve`, `log` and `kept`."""
         times = {name: self.row[name].isoformat() for name in ("started_at", "ended_at")}
         row = {**self.row, **times}
         read = {name: json.loads(row[name]) for name in ("options", "config", "versions")}
@@ -81,7 +81,7 @@ class FoundTrial:
 
 
 def find_trial(prefix: str, results: str) -> FoundTrial:
-    """The trial whose id begins so, in any study below `results`; UserError where none or several do."""
+    """The trial whose id begins with `prefix`, in any study below `results`; UserError if there is not exactly one."""
     store_by_id: dict[str, Store] = {}
     for store in stores_of(results):
         for each in store.trials(["trial_id"])["trial_id"]:
@@ -91,10 +91,10 @@ def find_trial(prefix: str, results: str) -> FoundTrial:
 
 
 def verified(found: FoundTrial, data: Path | None) -> list[str]:
-    """Train the trial again in this process: a line for each number that is another now; none where all are the same.
+    """Retrain the trial in this process; returns a line for each number that differs, none if all are the same.
 
-    Raises UserError where it has not finished, or where data, code or plugins have changed so that it would be
-    another trial.
+    Raises UserError if it did not finish, or if data, code or plugins have changed so that it would be another
+    trial.
     """
     if found.row["status"] != TrialStatus.FINISHED:
         raise UserError(
@@ -103,7 +103,7 @@ def verified(found: FoundTrial, data: Path | None) -> list[str]:
     opened, trial = single_trial(_as_asked(found), data)
     if trial.id != found.id:
         raise UserError(
-            f"{found.id}: its data, plugins or code have changed since: trained now it would be trial {trial.id}"
+            f"{found.id}: its data, plugins or code have changed; trained now, it would be trial {trial.id}"
         )
     with torch_as_it_was():
         again = train_trial(opened, trial, data).result
@@ -142,12 +142,12 @@ def _test_differences(found: FoundTrial, again: TrialResult) -> list[str]:
     then_correct, now_correct = found.store.correct([found.id]), pd.DataFrame(map(vars, again.correct))
     if len(then_correct) and len(now_correct):
         changed = int(np.sum(correct_matrix(then_correct)[0] != correct_matrix(now_correct)[0]))
-        lines += [f"test images classified otherwise: {changed} of {again.test_images}"] if changed else []
+        lines += [f"test images classified differently: {changed} of {again.test_images}"] if changed else []
     return lines
 
 
 def _circumstances(found: FoundTrial, again: TrialResult) -> list[str]:
-    """Where the two were trained otherwise, which may be why."""
+    """Differences in the circumstances of the two trainings, which may be the reason."""
     lines = []
     if found.row["device"] != again.device:
         lines.append(f"device: {found.row['device']} then, {again.device} now")

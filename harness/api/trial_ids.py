@@ -1,4 +1,4 @@
-"""A trial's id from as much of it as is unique, for every command and for Python."""
+"""Complete a trial's id from a unique beginning, for all commands and for Python."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -8,9 +8,9 @@ from lrlc.harness.text import counted
 
 
 def full_id(prefix: str, known: Iterable[str], where: str, instead: str = "") -> str:
-    """The one id of `known` that begins so; UserError, with the place `where`, if none or several do.
+    """The one id in `known` that begins with `prefix`; UserError, which names `where`, if there is none or several.
 
-    `instead` is what it says where none is near.
+    `instead` is the hint if no id is similar.
     """
     ids = set(known)
     found = sorted(each for each in ids if each.startswith(prefix))

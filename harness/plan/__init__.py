@@ -1,1 +1,1 @@
-"""From a study to its trials: the catalogue, what is missing, how long that takes."""
+"""From a study to its trials: the catalogue, the missing trials, and a forecast of their time."""

@@ -1,4 +1,4 @@
-"""A study as the user named it, checked against the kinds, networks and data sets that exist here."""
+"""Open the study that the user names, and check it against the kinds, networks and data sets that exist here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,18 +37,18 @@ from lrlc.studies.space import Space
 class OpenedStudy:
     """A checked study, the names it was checked against and the plugins that define some of them.
 
-    `profile` and `overrides` are what the command line changed of its file.
+    `profile` and `overrides` are the command line's changes to its file.
     """
 
     grid: Grid
-    """The study, expanded; it is not expanded again."""
+    """The expanded study, which is expanded only once."""
     plugins: tuple[plugins.Plugin, ...]
     profile: str | None
     overrides: tuple[str, ...]
     installed: tuple[Installed, ...] = ()
     """The packages that may define some of them."""
     file: str | None = None
-    """The study's file, as the command names it; None of one that ships with lrlc, or that has no file."""
+    """The study's file, as named by the command; None for a shipped study or one without a file."""
 
     @property
     def study(self) -> Study:
@@ -59,7 +59,7 @@ class OpenedStudy:
         return self.grid.catalogue
 
     def plugin_digest(self, config: TrialConfig) -> str | None:
-        """Digest of the plugin files that define what the trial uses; None if all of it is shipped."""
+        """Digest of the plugin files that define parts of the trial; None if all parts are shipped."""
         if not self.plugins and not self.installed:
             return None
         sources = self._sources(config)
@@ -70,7 +70,7 @@ class OpenedStudy:
         return "+".join(digests) or None
 
     def _sources(self, config: TrialConfig) -> set[str]:
-        """The files that register what the trial uses."""
+        """The files that register the parts of the trial."""
         train = config.train
         named: list[Any] = [
             layers.LAYER_KINDS[config.kind],
@@ -88,9 +88,10 @@ class OpenedStudy:
 def open_study(
     given: str | Mapping[str, Any], *, profile: str | None, overrides: Sequence[str]
 ) -> OpenedStudy:
-    """Read, extend by its plugins and check a study; StudyError or UserError says in a line what is wrong.
+    """Read a study, load its plugins and check it; StudyError or UserError says in one line what is wrong.
 
-    It is named by its file or shipped name, or is what a file would say; plugins then lie relative to this folder.
+    It is given by its file or shipped name, or as the content of a file, whose plugins are then relative to the
+    current folder.
     """
     raw, path = (given, None) if isinstance(given, Mapping) else read_study(given)
     source = "study" if path is None else str(path)
@@ -109,7 +110,7 @@ def open_study(
 
 
 def catalogue() -> Catalogue:
-    """The names that are registered now."""
+    """The currently registered names."""
     return Catalogue(
         kinds={name: kind.ranked or bool(kind.matched_to) for name, kind in layers.LAYER_KINDS.items()},
         matched={name: kind.matched_to for name, kind in layers.LAYER_KINDS.items() if kind.matched_to},
@@ -129,12 +130,12 @@ def catalogue() -> Catalogue:
 
 def _library(network: str) -> layers.ModulePlaces:
     modules = layers.find_network(network).modules
-    assert modules is not None  # by its '/' it is a library's
+    assert modules is not None  # the '/' in its name means a library's network
     return modules
 
 
 def _check_widths(study: Study, cells: Sequence[TrialConfig], source: str) -> None:
-    """StudyError where a kind changes widths that a network fixes."""
+    """StudyError if a kind changes widths that a network fixes."""
     asked = {(cell.network, cell.kind) for cell in cells}
     asked |= {(study.search.network, kind) for kind in study.search.space.kind} if study.search else set()
     for network, kind in sorted(asked):
@@ -145,7 +146,7 @@ def _check_widths(study: Study, cells: Sequence[TrialConfig], source: str) -> No
 
 
 def _check_options(grid: Grid, source: str) -> None:
-    """Only the layers know which values their options take."""
+    """Check the values of layer options, which only the layers can judge."""
     study, known = grid.study, grid.catalogue
     cells = [cell.config for cell in grid.cells]
     cells += [tried[0] for of_group in pilots(grid) for tried in of_group.trials.values()]
@@ -164,7 +165,7 @@ def _check_options(grid: Grid, source: str) -> None:
 
 
 def _check_searched_options(study: Study, known: Catalogue, source: str) -> None:
-    """Each value of an option that the search chooses from, the others as the study has them."""
+    """Check each value of an option in the search's space, with the study's values of the others."""
     space = study.search.space if study.search else Space(kind=["conv"])
     for option, axis in space.layer.items():
         for kind in (kind for kind in space.kind if option in known.options.get(kind, ())):
@@ -177,7 +178,7 @@ def _check_searched_options(study: Study, known: Catalogue, source: str) -> None
 
 
 def _extremes(axis: Interval | list[Any], default: object) -> list[Any]:
-    """The values to choose from, or both ends of an interval, of whole numbers where the default is one."""
+    """The values to choose from, or both ends of an interval, as integers if the default is one."""
     if not isinstance(axis, Interval):
         return axis
     return [int(end) if isinstance(default, int) else end for end in (axis.low, axis.high)]
@@ -192,9 +193,9 @@ def _fault(kind: layers.LayerKind, options: Sequence[tuple[str, OptionValue]], e
 
 
 def _options(kind: layers.LayerKind) -> dict[str, KindOption]:
-    """What a study may set of a kind; a layer's bias is up to the network.
+    """The options that a study may set for a kind; whether a layer has a bias is up to the network.
 
-    A matched kind has those options of the kind it is matched to that can change its size, and how it is matched.
+    A matched kind has the options of the kind it is matched to that can change its size, plus those for matching.
     """
     sized = layers.LAYER_KINDS[kind.matched_to or kind.name]
     options = {name: option for name, option in sized.options.items() if name != "bias"}

@@ -1,4 +1,4 @@
-"""A grid's cells for people: what each is, what tells it from the others, and how many trials it has."""
+"""Lines that describe a grid's cells: their labels, distinguishing settings and numbers of trials."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from lrlc.studies.training import LATER_KEYS, as_columns
 
 
 def cell_lines(trials: Sequence[Trial], missing: Collection[str]) -> tuple[str, ...]:
-    """One line per cell; settings beyond its label are named where the cells differ in them."""
+    """One line per cell, with the settings beyond its label in which the cells differ."""
     cells: dict[object, list[Trial]] = {}
     for trial in trials:
         cells.setdefault((replace(trial.config, seed=0), trial.tries), []).append(trial)
@@ -23,7 +23,7 @@ def cell_lines(trials: Sequence[Trial], missing: Collection[str]) -> tuple[str, 
 
 
 def _settings(trial: Trial) -> dict[str, object]:
-    """What may tell cells of one label apart; the later settings of training are None at their default."""
+    """Settings that may distinguish cells with the same label; newer training settings are None at their default."""
     config = trial.config
     limits = {"training images": config.dataset.train_images, "draw": config.dataset.draw}
     training = {**config.train.model_dump(), **as_columns(config.train)}
@@ -36,7 +36,7 @@ def _varying(settings: Sequence[Mapping[str, object]]) -> list[str]:
 
 
 def _is_open(name: str, value: object) -> bool:
-    """Whether a setting is to be named: a label names the later ones of training where they are not at a default."""
+    """Whether the label lacks this setting; it has newer training settings that are not at their defaults."""
     return value is None if name in LATER_KEYS else value is not None
 
 

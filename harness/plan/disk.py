@@ -1,4 +1,4 @@
-"""What missing trials will take on the disk: their rows, and the weights that they keep."""
+"""The disk space of missing trials: their rows and kept weights."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ from lrlc.results.store import Store
 from lrlc.studies import Study
 
 USUAL_ROW_BYTES = 20_000
-"""A trial's rows in all tables, where the study has none to measure: a small network's, of ten epochs."""
+"""Bytes of a trial's rows in all tables if the study has none yet: those of a small network with ten epochs."""
 
 GIGABYTE = 1e9
 
 
 def disk_bytes(study: Study, store: Store, missing: Sequence[Trial], data_dir: Path | None) -> int:
-    """Of all missing trials together; kept weights take at most what is left of `keep_gb`."""
+    """Bytes of all missing trials together; kept weights take at most what is left of `keep_gb`."""
     tables = len(missing) * _row_bytes(store)
     if not study.keep or not missing:
         return tables
@@ -30,7 +30,7 @@ def disk_bytes(study: Study, store: Store, missing: Sequence[Trial], data_dir: P
 
 
 def _kept_bytes(missing: Sequence[Trial], data_dir: Path | None) -> Iterator[int]:
-    """By trial; each network is built once."""
+    """Bytes of kept weights for each trial; each network is built once."""
     known: dict[object, int] = {}
     for trial in missing:
         config = trial.config
@@ -48,7 +48,7 @@ def _kept_bytes(missing: Sequence[Trial], data_dir: Path | None) -> Iterator[int
 
 
 def _row_bytes(store: Store) -> int:
-    """What a row of this study and all that belongs to it takes, as it is compressed."""
+    """Compressed bytes of a row of this study and its companion rows."""
     count = sum(store.counts().values())
     if not count:
         return USUAL_ROW_BYTES
@@ -61,7 +61,7 @@ def _row_bytes(store: Store) -> int:
 
 
 def _weight_bytes(trial: Trial, data_dir: Path | None) -> int:
-    """Of the network as it is saved; built without memory."""
+    """Bytes of the saved network, which is built without allocating memory."""
     dataset = load_dataset(as_loaded(trial.config.dataset), data_dir)
     with torch.device("meta"):
         state = network_of(trial.config, dataset).state_dict()

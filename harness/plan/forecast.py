@@ -20,7 +20,7 @@ FORWARD_SHARE = 1 / 3
 """Evaluating an image costs about a third of training on it (one pass of three)."""
 
 UNLIKE = ("seed", "placement", "options")
-"""What two trials may differ in and still take about as long; and of their training settings:"""
+"""Settings in which two trials may differ and still take about equally long; below, those of training:"""
 UNLIKE_IN_TRAINING = (
     "learning_rate",
     "momentum",
@@ -40,31 +40,31 @@ COLUMNS = ("status", "config", "total_seconds", "device", "gpu_fraction")
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds of work left for one slot, and how many missing trials rest on what."""
+    """Seconds of work left for one slot, and the sources of the forecasts by number of missing trials."""
 
     slot_seconds: float | None = None
-    """None where nothing is known of any trial."""
+    """None if no trial's time is known."""
     longest_seconds: float = 0.0
-    """Of the trial that takes longest."""
+    """Seconds of the longest trial."""
     from_rows: int = 0
-    """Rows of the device that is asked of."""
+    """Forecast from rows of the requested device."""
     from_other_devices: int = 0
-    """Rows of others; scaled by what like trials took on both, where there are such."""
+    """Forecast from rows of other devices, scaled by the times of similar trials on both, if there are any."""
     from_probes: int = 0
     unknown: int = 0
-    """Trials of which nothing is known; they are not in the sum."""
+    """Trials whose time is unknown, which are not in the sum."""
     gpu_fraction: float | None = None
-    """The share of a GPU that the rows of the device had."""
+    """The share of a GPU in the rows of the device."""
 
     def plus(self, seconds: float, count: int, **counts: int) -> "Forecast":
-        """With `count` trials of so many seconds each."""
+        """The forecast plus `count` trials of `seconds` each."""
         longest = max(self.longest_seconds, seconds)
         total = (self.slot_seconds or 0.0) + seconds * count
         return replace(self, slot_seconds=total, longest_seconds=longest, **counts)
 
 
 class PastSeconds:
-    """What like trials took, by device."""
+    """The times of similar trials, by device."""
 
     def __init__(self, past: pd.DataFrame, machine: Machine) -> None:
         finished = past[past["status"] == "finished"]
@@ -80,15 +80,15 @@ class PastSeconds:
         self.gpu_fraction = float(fractions.mean()) if len(fractions) else None
 
     def has(self, likeness: str) -> bool:
-        """Whether any row tells of such trials."""
+        """Whether there are rows of such trials."""
         return self.there(likeness) is not None or self.elsewhere(likeness) is not None
 
     def there(self, likeness: str) -> float | None:
-        """On the device that is asked of."""
+        """The time on the requested device."""
         return self._there.get(likeness)
 
     def elsewhere(self, likeness: str) -> float | None:
-        """From rows of other devices. Where nothing relates those to a device that the user names, None."""
+        """The time from rows of other devices; None if nothing relates them to a device that the user names."""
         found = self._elsewhere.get(likeness)
         return None if found is None or self._ratio is None else found * self._ratio
 
@@ -96,7 +96,7 @@ class PastSeconds:
 def forecast(
     missing: Sequence[Trial], past: pd.DataFrame, machine: Machine, data_dir: Path | None, *, probe: bool
 ) -> Forecast:
-    """Add up the expected seconds of `missing`; with `probe` each group of like trials without rows is timed once."""
+    """Add up the expected seconds of `missing`; with `probe`, time each group of similar trials without rows once."""
     groups: dict[str, list[Trial]] = {}
     for trial in missing:
         groups.setdefault(_likeness(trial.config.canonical()), []).append(trial)

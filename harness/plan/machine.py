@@ -1,4 +1,4 @@
-"""Where trials would run: the slots and GPUs at hand, or those that `lrlc plan --on 8xH100` names."""
+"""The machine for a forecast: this one's slots and GPUs, or those named in `lrlc plan --on 8xH100`."""
 
 import math
 import os
@@ -16,14 +16,14 @@ _NAMED = re.compile(r"(?:(\d+)\s*[x×]\s*)?([A-Za-z][\w .-]*)")
 
 @dataclass(frozen=True)
 class Machine:
-    """So many devices of a name: GPUs, or the slots of a CPU, one trial each."""
+    """A number of equal devices: GPUs, or slots of a CPU, with one trial each."""
 
     count: int
     device: str
-    """As rows have it in `device`, or a part of that: 'H100'."""
+    """The device as in the rows' column `device`, or a part of it: 'H100'."""
     is_gpu: bool
     is_named: bool
-    """Whether the user named it; else it is the one at hand."""
+    """Whether the user named it; otherwise it is this machine."""
 
     @property
     def said(self) -> str:
@@ -34,7 +34,7 @@ class Machine:
 
 
 def machine_at_hand(asked: Resources) -> Machine:
-    """This machine's GPUs, unless the study uses none; else as many slots as its CPUs hold trials."""
+    """This machine's GPUs, if there are any and the study uses them, else as many slots as its CPUs fit trials."""
     gpus = torch.cuda.device_count() if asked.gpus != 0 else 0
     if gpus:
         return Machine(gpus, torch.cuda.get_device_name(0), is_gpu=True, is_named=False)
@@ -43,7 +43,7 @@ def machine_at_hand(asked: Resources) -> Machine:
 
 
 def named_machine(given: str) -> Machine:
-    """What `--on` names: '8xH100', 'H100'; a name with 'cpu' or 'cores' in it is of a CPU, and counts slots."""
+    """The machine in `--on`: '8xH100', 'H100'; a name with 'cpu' or 'cores' means a CPU, with a number of slots."""
     found = _NAMED.fullmatch(given.strip())
     count = int(found[1] or 1) if found else 0
     if found is None or not 1 <= count <= 100_000:

@@ -36,7 +36,7 @@ from lrlc.studies.training import as_columns
 
 @dataclass(frozen=True)
 class PilotTrials:
-    """The pilots of a group of cells, by the setting that they try."""
+    """The pilots of a group of cells, by the setting they try."""
 
     pilots: Pilots
     trials: Mapping[Setting, tuple[Trial, ...]]
@@ -47,10 +47,10 @@ class PilotTrials:
 
 
 class Planner:
-    """Gives configurations their identity: it knows the data's digests, the code epoch and the plugins.
+    """Gives configurations their ids, which depend on the data's digests, the code epoch and the plugins.
 
-    `chosen` are the settings of a study that tunes, as far as its pilots have chosen them; `widths` those of layers
-    that are matched by training time.
+    `chosen` has the settings that a tuning study's pilots have chosen so far; `widths` those of layers matched by
+    training time.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class Planner:
         self._paths: dict[str, str] = {}
 
     def with_chosen(self, chosen: Mapping[Group, Setting]) -> "Planner":
-        """This planner with these settings."""
+        """This planner with these chosen settings."""
         planner = Planner(self._opened, self._data_dir, chosen, self.widths)
         planner._digests, planner._paths = self._digests, self._paths
         return planner
 
     def trial(self, config: TrialConfig, search_number: int | None = None) -> Trial:
-        """The trial that `config` defines; the first of a data set decodes it into the cache."""
+        """The trial for `config`; the first trial of a data set decodes it into the cache."""
         digest = self._digest(config.dataset)
         config = self.widths.resolved(config, lambda: load_dataset(as_loaded(config.dataset), self._data_dir))
         identity = trial_id(
@@ -89,24 +89,24 @@ class Planner:
     def grid(self, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:
         """The trials of the study's grid with its seeds, or these, each once, in the order they should run.
 
-        Cells whose setting is not chosen yet have the study's own.
+        Cells whose setting has not been chosen yet have the study's own.
         """
         grid = self._opened.grid
         return tuple(map(self.trial, grid.trials(seeds, tuned(grid, self._chosen))))
 
     def untuned(self) -> int:
-        """How many trials of the grid wait for a setting that is not chosen yet."""
+        """The number of trials in the grid whose setting has not been chosen yet."""
         return untuned(self._opened.grid, self._chosen)
 
     def pilots(self) -> tuple[PilotTrials, ...]:
-        """The pilots of each group of cells; none where the study tunes nothing."""
+        """The pilots of each group of cells; none if the study tunes nothing."""
         return tuple(
             PilotTrials(each, {setting: self._tried(setting, each) for setting in each.trials})
             for each in pilots(self._opened.grid)
         )
 
     def _tried(self, setting: Setting, of_group: Pilots) -> tuple[Trial, ...]:
-        """The pilots of a setting, labelled by what they try; what a study measures and keeps is of its grid."""
+        """The pilots of a setting, labelled by what they try; only the grid's trials measure and keep things."""
         trials = list(map(self.trial, of_group.trials[setting]))
         named = {key for key, value in as_columns(trials[0].config.train).items() if value is not None}
         keys = {axis.partition(".")[2]: value for axis, value in setting}
@@ -114,13 +114,13 @@ class Planner:
         return tuple(replace(trial, tries=label, measure=Measure(), keep=()) for trial in trials)
 
     def length_check(self, grid: Iterable[Trial]) -> tuple[Trial, ...]:
-        """The trials with fewer epochs that go with these of the grid; none where the study asks for no check."""
+        """The length check's trials for these of the grid, with fewer epochs; none if the study has no length check."""
         shorter = with_fewer_epochs(self._opened.study.length_check, [trial.config for trial in grid])
         return tuple(map(self.trial, shorter))
 
     def _digest(self, spec: DatasetSpec) -> str:
         if spec not in self._digests:
-            # Images are shifted and labels shuffled while training, not in the cache.
+            # Images are shifted and labels shuffled during training, not in the cache.
             whole = spec.model_copy(update={"translate": 0, "shuffle_labels": False})
             if whole not in self._digests:
                 loaded = load_dataset(whole, self._data_dir, DecodingLines(whole.title))
@@ -131,7 +131,7 @@ class Planner:
         return self._digests[spec]
 
     def _check_one_path(self, spec: DatasetSpec, digest: str) -> None:
-        """StudyError where a study names the same images by two paths: a trial of both would keep one row."""
+        """StudyError if a study names the same images by two paths, as their trials would have the same ids."""
         if spec.path is None:
             return
         other = self._paths.setdefault(digest, spec.path)
@@ -140,7 +140,7 @@ class Planner:
 
 
 def _check_shifts(measure: Measure, dataset: Dataset) -> None:
-    """StudyError where a shift would leave nothing of the images to be seen."""
+    """StudyError if a shift would move the images out of sight."""
     _, height, width = dataset.image_shape
     for pixels in measure.shifts:
         if pixels >= min(height, width):
@@ -157,9 +157,9 @@ def all_pilots(groups: Iterable[PilotTrials]) -> tuple[Trial, ...]:
 
 
 def studied_datasets(*studies: OpenedStudy) -> list[DatasetSpec]:
-    """The data sets of studies' grids and searches, each once for all that is done to it once it is decoded.
+    """The data sets of studies' grids and searches, each once, regardless of modifications after decoding.
 
-    StudyError where two would be packed under one title.
+    StudyError if two would be packed under the same title.
     """
     specs: list[DatasetSpec] = []
     for opened in studies:
@@ -178,14 +178,16 @@ def studied_datasets(*studies: OpenedStudy) -> list[DatasetSpec]:
 
 
 def settled_ids(store: Store, *, retry: Collection[TrialStatus] = ()) -> set[str]:
-    """Trials of a grid that have their row: finished, diverged or broken, but for those that ended as `retry` names.
+    """Trials of a grid that have a row: finished, diverged or broken, except those with a status in `retry`.
 
-    A row that the search pruned does not count: the grid asks for the whole training.
+    A row that the search pruned does not count, as the grid needs the whole training.
     """
     settled = {TrialStatus.FINISHED, TrialStatus.DIVERGED, *BROKEN} - set(retry)
     rows = store.trials(["trial_id", "status", "gpu_fraction"])
     ended = rows["status"].isin([str(status) for status in settled])
-    crowded = (rows["status"] == TrialStatus.OUT_OF_MEMORY) & (rows["gpu_fraction"] < 1)  # to run again alone
+    crowded = (rows["status"] == TrialStatus.OUT_OF_MEMORY) & (
+        rows["gpu_fraction"] < 1
+    )  # to be retrained alone
     return set(rows.loc[ended & ~crowded, "trial_id"])
 
 
@@ -200,7 +202,7 @@ class Plan:
 
     @staticmethod
     def of(trials: tuple[Trial, ...], store: Store, *, retry: Collection[TrialStatus] = ()) -> "Plan":
-        """What of `trials` is settled (see `settled_ids`), here or beside the store; each trial counts once."""
+        """Which of `trials` are settled (see `settled_ids`), here or beside the store; each trial counts once."""
         trials = tuple({trial.id: trial for trial in trials}.values())
         settled = settled_ids(store, retry=retry)
         lent = lent_rows(store, {trial.id for trial in trials} - settled)

@@ -10,11 +10,11 @@ from lrlc.harness.trial import Trial
 from lrlc.results.schema import EpochRecord
 
 RATE = 1e-6
-"""The learning rate of timed batches: that of a pilot may diverge."""
+"""The learning rate of timed batches, as a pilot's rate may diverge."""
 
 
 def probe(trial: Trial, dataset: Dataset, batches: int, epochs: int) -> list[float]:
-    """Seconds per image of each epoch on the data set's first `batches`; the first epoch warms up."""
+    """Seconds per image for each epoch on the data set's first `batches`; the first epoch is a warm-up."""
     settings = trial.config.train
     short = dataclasses.replace(
         dataset,

@@ -1,4 +1,4 @@
-"""Trials that another study in the same results folder has already trained, which are not trained again."""
+"""Reuse of trials that another study in the same results folder has already trained."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from lrlc.results.store import Store
 
 @dataclass(frozen=True)
 class Lent:
-    """Finished trials that a study lacks and another has."""
+    """Finished trials of another study that a study lacks."""
 
     store: Store
     trial_ids: frozenset[str]
 
 
 def lent_rows(store: Store, missing: Collection[str]) -> tuple[Lent, ...]:
-    """Which of the `missing` trials the stores beside this one hold as finished, each from one of them."""
+    """The `missing` trials that have finished in stores beside this one, each from one of them."""
     wanted, found = set(missing), []
     for other in stores_beside(store) if wanted else ():
         try:
             rows = Store(other).trials(["trial_id", "status"])
         except StoreError:
-            continue  # a later version's, or one being written: at worst a trial is trained twice
+            continue  # from a later version, or being written; at worst a trial is trained twice
         finished = rows.loc[rows["status"] == TrialStatus.FINISHED, "trial_id"]
         if lent := wanted.intersection(finished):
             found.append(Lent(Store(other), frozenset(lent)))

@@ -1,7 +1,7 @@
-"""Widths of layers that are matched by training time: measured when a study is planned, and then on record.
+"""Widths of layers that are matched by training time: measured when a study is planned, and then recorded.
 
-Times differ between machines and from run to run. So a width is resolved before a trial gets its id, into the layer
-option `width`, and a later plan of the study takes it from the record, wherever it runs.
+Times differ between machines and from run to run. A width is therefore resolved before a trial gets its id, into the
+layer option `width`, and later plans of the study use the recorded width on any machine.
 """
 
 import dataclasses
@@ -26,13 +26,13 @@ from lrlc.studies import TrialConfig, placement_text
 
 BATCHES = {"cpu": 4, "cuda": 64}
 EPOCHS = 4
-"""The first warms up; the fastest of the others counts: whatever disturbs a measurement makes it longer."""
+"""The first is a warm-up; the fastest of the others counts, as disturbances only make a measurement longer."""
 RESOLUTION = 0.03
-"""Widths that differ by a smaller share are not told apart: no measurement does."""
+"""Widths that differ by a smaller share count as equal, as no measurement can distinguish them."""
 
 
 def asks_for_time(config: TrialConfig) -> bool:
-    """Whether the cell's width is to be measured."""
+    """Whether the cell's width must be measured."""
     kind = layers.LAYER_KINDS[config.kind]
     if kind.matched_to is None:
         return False
@@ -41,16 +41,16 @@ def asks_for_time(config: TrialConfig) -> bool:
 
 
 class Widths:
-    """What is on record, and what has been measured since. `record` is read when the first width is asked for."""
+    """Recorded widths, and those measured since. `record` is read when the first width is needed."""
 
     def __init__(self, record: Callable[[], Iterable[MeasuredWidth]] = tuple, *, threads: int = 1) -> None:
         self._record, self._threads, self._lines = record, threads, NowAndThen()
         self.used: dict[MeasuredFor, MeasuredWidth] = {}
-        """Those that trials of this study have."""
+        """The widths used by trials of this study."""
 
     @staticmethod
     def of(store: Store, *, threads: int) -> "Widths":
-        """With the record of `store`, then of the stores beside it: one measurement serves all studies."""
+        """Use the record of `store`, then those of the stores beside it, so that all studies share a measurement."""
 
         def record() -> Iterator[MeasuredWidth]:
             yield from store.widths()
@@ -60,7 +60,7 @@ class Widths:
         return Widths(record, threads=threads)
 
     def resolved(self, config: TrialConfig, load: Callable[[], Dataset]) -> TrialConfig:
-        """The cell with its `width` among the options, if it is matched by time; else as it is."""
+        """The cell with its `width` as an option if it is matched by time; otherwise unchanged."""
         if not asks_for_time(config):
             return config
         dataset = load()
@@ -103,7 +103,7 @@ def _measure(key: MeasuredFor, config: TrialConfig, dataset: Dataset) -> Measure
 
     @cache
     def both_at(width: int) -> tuple[float, float]:
-        """One right after the other: a machine's speed drifts."""
+        """Times of both, measured one right after the other, as a machine's speed drifts."""
         widened = dataclasses.replace(config, options=(*config.options, ("width", width)))
         return _step_seconds(widened, dataset), _step_seconds(target, dataset)
 
@@ -139,7 +139,7 @@ def _label(config: TrialConfig) -> str:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """As a worker computes: the number of threads follows the study."""
+    """Use a worker's number of threads, which the study sets."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
