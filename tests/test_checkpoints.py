@@ -108,9 +108,9 @@ def run(trial: Trial, store: Store) -> tuple[pd.Series, list[str]]:
 SPOILT = {
     "a flipped bit": (
         lambda file: file[:-900] + bytes([file[-900] ^ 4]) + file[-899:],
-        "is damaged: its SHA-256 is another",
+        "is damaged: its SHA-256 does not match",
     ),
-    "half a file": (lambda file: file[: len(file) // 2], "is damaged: its SHA-256 is another"),
+    "half a file": (lambda file: file[: len(file) // 2], "is damaged: its SHA-256 does not match"),
     "an empty file": (lambda file: b"", "is damaged, or of another version"),
     "one of an earlier version": (lambda file: file.split(b"\n", 3)[3], "is damaged, or of another version"),
 }
@@ -174,9 +174,9 @@ def test_a_checkpoint_that_cannot_be_read_does_not_stop_its_trial(trial, tmp_pat
 
 def test_a_run_says_in_one_line_that_a_trial_begins_anew(trial, capsys) -> None:
     with Display(1, 0) as display:
-        display(BegunAnew(trial(), "is damaged: its SHA-256 is another"))
+        display(BegunAnew(trial(), "is damaged: its SHA-256 does not match"))
     assert capsys.readouterr().err.splitlines()[0] == (
-        "begun anew: digits conv seed 0: its checkpoint is damaged: its SHA-256 is another"
+        "restarted from the beginning: digits conv seed 0: its checkpoint is damaged: its SHA-256 does not match"
     )
 
 

@@ -85,7 +85,7 @@ def test_the_talk_s_table_is_printed_for_a_results_folder(lrlc: Lrlc) -> None:
 
 def test_a_folder_without_studies_is_refused_in_one_line(lrlc: Lrlc, tmp_path: Path) -> None:
     (line,) = lrlc("claims", "--results", tmp_path, code=2).stderr.splitlines()
-    assert line.endswith("no results of any study there; `lrlc run` makes them")
+    assert line.endswith("no results of any study there; `lrlc run` creates them")
 
 
 def test_suggestions_of_a_search_are_no_tests_of_a_claim_that_the_grid_decides() -> None:

@@ -157,5 +157,5 @@ def test_check_counts_classes_and_mends_what_opening_cannot_see(tmp_path: Path, 
         file.seek(100_000)
         file.write(b"\x07" * 1000)
     assert (load_dataset(spec, tmp_path).validation.images[1] == 7).any(), "opening reads samples only"
-    assert "was damaged and was made anew" in check("my/large", tmp_path)
+    assert "was damaged and has been replaced" in check("my/large", tmp_path)
     np.testing.assert_array_equal(load_dataset(spec, tmp_path).validation.images[..., 0], large[:5])

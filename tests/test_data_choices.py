@@ -145,7 +145,7 @@ def test_configurations_are_never_joined_and_each_is_named_by_its_path(first: st
             name = f"my/set/{pattern.format(split)}.parquet"
             shard(name, image=column(PIXELS[rows][part]), label=CLASSES[rows][part])
     line = refused("./my/set")
-    assert "2 configurations, which are never joined" in line
+    assert "2 configurations, which are never mixed" in line
     assert first.format("test") in line
     found = load(line.rpartition("such as ")[2])
     assert len(found.train.labels) + len(found.validation.labels) in (20, 40)
@@ -176,8 +176,8 @@ def test_shards_of_one_set_are_joined_however_they_are_numbered() -> None:
     [
         ("valid-0", None),
         ("training-0", "the train split appears twice"),
-        ("train-00000-of-00002", "not of the same row of shards"),
-        ("test-00001-of-00003", "not of the same row of shards"),
+        ("train-00000-of-00002", "not of the same series of shards"),
+        ("test-00001-of-00003", "not of the same series of shards"),
     ],
 )
 def test_a_second_row_of_shards_is_refused(beside: str, expected: str | None) -> None:
@@ -397,7 +397,7 @@ def test_check_counts_test_images_that_were_trained_on() -> None:
     images = PIXELS.copy()
     images[40:45] = images[[0, 1, 10, 20, 30]]
     shards("my/set", image=column(images))
-    assert "5 of 20 test images stand in train or validation too" in check("./my/set", None)
+    assert "5 of 20 test images are also in train or validation" in check("./my/set", None)
     shards("my/set")
     assert "stand in" not in check("./my/set", None)
 

@@ -69,7 +69,7 @@ def test_a_picture_in_two_classes_or_splits_is_counted(tmp_path: Path) -> None:
     os.link(folder / "train/a/0.png", folder / "train/b/zero.png")
     (folder / "test/a/one.png").symlink_to(folder / "train/b/1.png")
     said = check(str(folder), None)
-    assert "1 of 13 test images stand in train or validation too" in said
+    assert "1 of 13 test images are also in train or validation" in said
     assert "2 images in more than one class" in said
 
 
@@ -112,7 +112,7 @@ def test_a_packed_set_whose_notes_were_altered_is_refused(
     packed = pack_dataset(DatasetSpec(path=str(folder)), None, out)
     assert loaded(folder, data_dir=out).num_classes == 2
     altered(packed / name, key, value)
-    with pytest.raises(DataError, match="a packed data set that is damaged; pack it again"):
+    with pytest.raises(DataError, match="this packed data set is damaged; pack it again"):
         loaded(folder, data_dir=out)
 
 

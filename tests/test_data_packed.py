@@ -30,4 +30,4 @@ def test_a_packed_data_set_stands_in_for_its_files(
     assert here["test_loss"].tolist() == there["test_loss"].tolist()
     (tmp_path / "packed/packed/mnist@14/source.json").write_text("{}")
     refused = lrlc("plan", study, "--data", tmp_path / "packed", code=2)
-    assert refused.stderr.strip().endswith("a packed data set that is damaged; pack it again")
+    assert refused.stderr.strip().endswith("this packed data set is damaged; pack it again")

@@ -176,7 +176,7 @@ def test_a_tracker_that_fails_says_one_line_and_stops_nothing(
     )
     assert list(study.trials["status"]) == ["finished"] * 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "--log" in line]
-    assert line.endswith("nothing more is logged there, the study goes on")
+    assert line.endswith("nothing more is logged there, the study continues")
     assert str(tmp_path / "taken") in line
 
 

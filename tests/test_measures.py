@@ -289,8 +289,8 @@ def test_what_is_measured_is_no_part_of_a_trial_and_a_row_without_it_is_told(
     asked = ["measure.shifts=[0, 1]", "measure.effective_rank=true"]
     told = lrlc(*words, *asked, "seeds=2").stderr
     assert len(set(planned_run(tiny_study, asked, tmp_path).plan.trials)) == 6  # hashable
-    assert "2 finished trials without measure.shifts: trained before it was asked for" in told
-    assert "1 finished trial without measure.effective_rank: trained before it was asked for" in told
+    assert "2 finished trials without measure.shifts: trained before the study asked for it" in told
+    assert "1 finished trial without measure.effective_rank: trained before the study asked for it" in told
     store = Store(tmp_path / "runs/tiny")
     rows = store.trials().set_index("trial_id")
     assert sorted(rows["seed"]) == [0, 0, 1, 1]

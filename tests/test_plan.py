@@ -152,7 +152,7 @@ def test_run_and_retry_and_plan_take_a_study_by_its_name_where_its_results_are(s
     study.unlink()
     assert "1 trial in the grid, 1 done" in invoked("plan", "planned", "--results", results)
     said = invoked("run", "planned", "seeds=2", "--serial", "--results", results)
-    assert "planned: no such file here; it is taken as it was last run, from" in said
+    assert "planned: no such file here; using the study as last run, from" in said
     assert "on 1 slot of this machine" in said
     assert "2 finished" in invoked("retry", "planned", "--serial", "--results", results)
     assert lrlc.load("planned", results=results).trials["seed"].tolist() == [0, 1]

@@ -161,7 +161,7 @@ LISTED = {"dataset": "digits", "kind": ["conv", "lrlc"], "rank": 2}
         (lambda runs: lrlc.load("mine", results=runs).plot("rank"), lrlc.UserError, "rank_vs_accuracy"),
         (lambda runs: lrlc.load("mine", results=runs).plot("tuning"), lrlc.UserError, "not drawn"),
         (lambda runs: lrlc.train({"dataset": "digits", "knd": 1}), lrlc.StudyError, "did you mean 'kind'"),
-        (lambda runs: lrlc.train(LISTED), lrlc.UserError, "the configuration is of 2 trials"),
+        (lambda runs: lrlc.train(LISTED), lrlc.UserError, "the configuration describes 2 trials"),
         (lambda runs: lrlc.run({"name": "n", "grid": {}}, results=runs), lrlc.StudyError, "study: grid"),
         (lambda runs: lrlc.run("mine", processes=2, address="auto"), lrlc.UserError, "either"),
         (

@@ -63,7 +63,7 @@ def test_a_study_lives_in_a_bucket_and_goes_on_from_another_machine(
     assert json.loads(beside)["lent"] == 1  # the trial of the grid
     assert set(rows["search_number"].dropna()) == {0, 1, 2, 3}
     done = lrlc("report", "hunt", *where, **bucket)
-    assert "the tables are on s3://results/elsewhere/hunt; writing to runs/hunt" in done.stderr
+    assert "the tables are in s3://results/elsewhere/hunt; writing to runs/hunt" in done.stderr
     assert "A grid and a search on real digits" in (tmp_path / done.stdout.strip()).read_text()
 
 

@@ -133,7 +133,7 @@ def test_a_damaged_journal_is_set_aside_and_built_again(
     built = run(f"search.trials={len(distinct(told))}")
     assert distinct(built) == distinct(told)
     assert (root / "optuna.damaged").read_bytes() == damaged
-    assert "rows build it again" in capsys.readouterr().err
+    assert "it is rebuilt from the rows" in capsys.readouterr().err
     pd.testing.assert_frame_equal(rows(root), before)
 
 

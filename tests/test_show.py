@@ -93,7 +93,7 @@ def test_what_cannot_be_verified_is_refused(tmp_path: Path) -> None:
     Store(tmp_path / "s").commit([failed, stale])
     with pytest.raises(lrlc.UserError, match="only a finished trial can be verified; this one is failed"):
         verified(find_trial("ff", str(tmp_path)), None)
-    with pytest.raises(lrlc.UserError, match="have changed since: trained now it would be trial"):
+    with pytest.raises(lrlc.UserError, match="have changed; trained now, it would be trial"):
         verified(find_trial("aa", str(tmp_path)), None)
 
 

@@ -42,8 +42,8 @@ def test_a_worker_that_does_not_start_its_trial_is_named_once_and_when_it_is_bac
         silence.look()
     label = "digits conv seed 0"
     assert said() == [
-        f"{label}: its worker has not answered for 31 s; it is waited for, and the trial is started again if Ray gives "
-        "the worker up"
+        f"{label}: its worker has not answered for 31 s; still waiting; the trial is restarted if Ray gives up "
+        "the worker"
     ]
     silence.hears(trial)
     assert said() == [f"{label}: its worker answers again, after 2 min"]

@@ -274,5 +274,5 @@ def test_a_grid_compares_a_setting_that_is_off_with_one_that_is_on(tiny_study: P
 
 
 def test_no_recipe_takes_the_name_of_training_without_one() -> None:
-    with pytest.raises(UserError, match="'cross_entropy' has the name of training without one"):
+    with pytest.raises(UserError, match="'cross_entropy' has the name for training without a recipe"):
         recipe("cross_entropy")

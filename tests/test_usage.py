@@ -14,17 +14,17 @@ from lrlc.harness.text import pass_on, print_json, say, show
 
 WRONG = {
     "run x.yaml --bugdet-hours 3": "no such option: --bugdet-hours (Possible options: --budget-hours); "
-    "`lrlc run --help` says what it takes",
-    "run": "missing argument 'STUDY'; `lrlc run --help` says what it takes",
+    "see `lrlc run --help`",
+    "run": "missing argument 'STUDY'; see `lrlc run --help`",
     "run x.yaml --processes many": "invalid value for '--processes': Input should be a valid integer, unable to parse "
-    "string as an integer; `lrlc run --help` says what it takes",
+    "string as an integer; see `lrlc run --help`",
     "run x.yaml --processes 0": "invalid value for '--processes': Input should be greater than or equal to 1; "
-    "`lrlc run --help` says what it takes",
-    "rnu": "no such command 'rnu'. Did you mean 'run'?; `lrlc --help` says what it takes",
-    "data chekc x": "no such command 'chekc'. Did you mean 'check'?; `lrlc data --help` says what it takes",
-    "jobs x": "got unexpected extra argument(s) (x); `lrlc jobs --help` says what it takes",
+    "see `lrlc run --help`",
+    "rnu": "no such command 'rnu'. Did you mean 'run'?; see `lrlc --help`",
+    "data chekc x": "no such command 'chekc'. Did you mean 'check'?; see `lrlc data --help`",
+    "jobs x": "got unexpected extra argument(s) (x); see `lrlc jobs --help`",
     "compare a b --margin inf": "invalid value for '--margin': inf is not a finite number; "
-    "`lrlc compare --help` says what it takes",
+    "see `lrlc compare --help`",
     "data check mnist@0x0": "mnist@0x0: expected whole numbers of pixels from 1, got (0, 0)",
 }
 
