@@ -74,6 +74,10 @@ def test_kernels_are_compared_with_float64_by_every_path_or_the_forced_one(
     wrong = CliRunner().invoke(app, ["bench", "check"])
     assert wrong.exit_code == 1
     assert "WRONG fixed K=4 float32 banks" in wrong.output
+    monkeypatch.setenv("LRLC_BACKEND", "triton")  # which no CPU runs
+    failed = CliRunner().invoke(app, ["bench", "check"])
+    assert failed.exit_code == 1
+    assert "Triton cannot serve" in failed.output
 
 
 def test_processes_that_train_together_are_timed_together() -> None:

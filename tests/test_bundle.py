@@ -239,6 +239,8 @@ def test_commands_end_with_the_time_and_their_rows_name_the_bundles_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on = stages.machine(tmp_path, Path(sys.executable), FACTS)
+    for cache in ("LRLC_CACHE", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "CUDA_CACHE_PATH"):
+        assert Path(on.variables[cache]).is_relative_to(tmp_path / "cache")
     assert on.run(["-c", "import time; time.sleep(600)"], stages.Limit(time.monotonic())) is None
     assert on.run(["-c", "import sys; sys.exit(7)"], stages.Limit.of(None)) == 7
     monkeypatch.setenv("LRLC_GIT", on.variables["LRLC_GIT"])

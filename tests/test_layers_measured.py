@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -84,6 +85,54 @@ def test_a_candidate_that_fails_here_is_left_out_with_a_line_in_the_log(cache, c
     assert "large kernels not used: out of resource: shared memory" in caplog.text
 
 
+def test_where_every_candidate_fails_the_caller_meets_the_error_and_nothing_is_kept(cache):
+    def too_large():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert measured.choose("q", {"large": too_large, "larger": too_large}, CPU, "large") == "large"
+    assert layers.chosen_backends() == {}
+    assert measured.choose("q", {"small": work(8)}, CPU, "small") == "small"
+
+
+def test_what_a_failed_candidate_held_is_free_for_the_next(cache):
+    held = []
+
+    def too_large():
+        half = torch.zeros(8)
+        held.append(weakref.ref(half))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def next_one():
+        assert held[-1]() is None
+
+    assert measured.choose("q", {"large": too_large, "small": next_one}, CPU, "large") == "small"
+
+
+def test_candidates_run_as_the_operators_run_them_whoever_asks(cache):
+    """Under autocast a sum would be float32 on a GPU, and autograd would keep what no kernel keeps."""
+    x = torch.randn(8, 8, requires_grad=True)
+
+    def plainly():
+        assert (x @ x).dtype == torch.float32
+        assert not (x @ x).requires_grad
+
+    with torch.autocast("cpu", torch.bfloat16):
+        assert measured.choose("q", {"a": plainly, "b": work(512)}, CPU, "b") == "a"
+        assert (x @ x).dtype == torch.bfloat16
+
+
+def test_a_choice_is_asked_anew_where_torch_is_set_to_multiply_otherwise(monkeypatch):
+    """Reading `allow_tf32` would raise after the newer `fp32_precision` has been set."""
+    g = make_geometry((6, 5), 3)
+    tensors = [t.float() for t in make_combined((g, (2, 3, 4, 2), 0), dependent=True)]
+    found = set()
+    for conv, product in (("tf32", "ieee"), ("ieee", "ieee"), ("ieee", "tf32")):
+        monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", conv)
+        monkeypatch.setattr(torch.backends.cuda.matmul, "fp32_precision", product)
+        found.add(dispatch._question("combined", ("banks",), tuple(tensors), g))
+    assert len(found) == 3
+
+
 def test_a_choice_may_ask_for_another_while_it_is_measured(cache):
     def nested():
         return measured.choose("inner", {"a": work(8)}, CPU, "a")
@@ -93,7 +142,7 @@ def test_a_choice_may_ask_for_another_while_it_is_measured(cache):
 
 
 @pytest.mark.parametrize(
-    "damage", ["", "{", '{"question": "q", "choice": "gone"}', '{"question": "another"}']
+    "damage", ["", "{", "[]", '{"question": "q", "choice": "gone"}', '{"question": "another"}']
 )
 def test_a_damaged_file_is_measured_anew(cache, damage):
     measured.choose("q", {"a": work(8)}, CPU, "a")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,8 +26,11 @@ from lrlc.harness.bench.gpu_operators import (
     Timing,
     check,
     checked_paths,
+    one_line,
     time_operator,
+    triton_fault,
 )
+from lrlc.layers.kernels.dispatch import backend
 
 FIXED = tuple(Operator("fixed", rank) for rank in (1, 2, 4, 7))
 DEPENDENT = tuple(Operator("dependent", rank) for rank in (2, 4, 7))
@@ -65,25 +69,44 @@ def main() -> None:
 
 
 def run_checks(dtypes: Sequence[str], workers: int) -> list[Check]:
-    """Check every operator with each of our paths; each operator and dtype runs in one of `workers` processes."""
+    """Check every operator with each of our paths; each operator and dtype runs in one of `workers` processes.
+
+    Where Triton cannot run, a line says why, and only the other paths are checked, as trials take those.
+    """
+    left_out = []
+    if backend() == "auto" and (fault := triton_fault()):
+        print(f"Triton kernels are not used here: {fault}", flush=True)
+        left_out = ["triton"]
     groups = [(operator, dtype) for operator in OPERATORS for dtype in (*dtypes, "float32")]
     groups.sort(key=lambda group: -group[0].rank)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        return [each for found in pool.map(_checks, *zip(*groups, strict=True)) for each in found]
+        return [
+            each
+            for found in pool.map(partial(_checks, left_out), *zip(*groups, strict=True))
+            for each in found
+        ]
 
 
-def _checks(operator: Operator, dtype: str) -> list[Check]:
-    """One operator's checks."""
+def _checks(left_out: Sequence[str], operator: Operator, dtype: str) -> list[Check]:
+    """One operator's checks by all paths but these."""
     shapes = {"bfloat16": [*ODD, *TIMED], "float32": [*ODD[:1]]}.get(dtype, [*ODD[:2], *TIMED])
-    paths = checked_paths(PATHS[operator.kind])
+    paths = [by for by in checked_paths(PATHS[operator.kind]) if by not in left_out]
     return [check(operator, shape, dtype, by) for shape in shapes for by in paths]
 
 
 def _time(shape: Shape, dtype: str) -> list[Timing]:
     cases = [(Operator("conv"), "cudnn")]
     cases += [(operator, by) for operator in OPERATORS for by in (*PATHS[operator.kind], "auto")]
-    return [time_operator(operator, shape, dtype, by) for operator, by in cases]
+    found = []
+    for operator, by in cases:
+        try:
+            found.append(time_operator(operator, shape, dtype, by))
+        except Exception as problem:  # out of memory, or a path that does not run here
+            if by == "cudnn":  # that all others are compared with
+                raise
+            print(f"{dtype} {operator} by {by}: {one_line(problem)}", flush=True)
+    return found
 
 
 def report(checks: Sequence[Check], seconds: float) -> None:
@@ -98,9 +121,8 @@ def report(checks: Sequence[Check], seconds: float) -> None:
     print("  " + ", ".join(f"{kind} {value:.2f}" for kind, value in worst.items()))
     for each in wrong[:20]:
         errors = " ".join(f"{error:.1e}" for error in each.errors)
-        print(
-            f"  WRONG {each.name}: {errors} (bound {each.tolerance:.0e}){'' if each.repeats else ', varies'}"
-        )
+        told = each.fault or f"{errors} (bound {each.tolerance:.0e}){'' if each.repeats else ', varies'}"
+        print(f"  WRONG {each.name}: {told}")
     sys.stdout.flush()
 
 

@@ -41,6 +41,23 @@ def checked_paths(paths: Sequence[str]) -> Sequence[str]:
     return paths if forced == "auto" else [forced]
 
 
+def triton_fault() -> str | None:
+    """Why this GPU runs no Triton kernel, in a line (Triton needs a C compiler, say); None where it runs them."""
+    try:
+        tensors, local, _ = make(Operator("local"), Shape(16, 16, 16, 4), "tf32")
+        with path("triton"):
+            local(*tensors)
+        torch.cuda.synchronize()
+    except Exception as problem:
+        return one_line(problem)
+    return None
+
+
+def one_line(problem: Exception) -> str:
+    """What went wrong, its first line."""
+    return f"{type(problem).__name__}: {problem}".splitlines()[0]
+
+
 @dataclass(frozen=True)
 class Shape:
     """Images (N, channels, size, size) and 3x3 filters to `out` channels."""
@@ -141,13 +158,16 @@ def forward_backward(call: Call, tensors: Sequence[Tensor], grad: Tensor) -> lis
 
 @dataclass(frozen=True)
 class Check:
-    """`errors` of output and gradients, relative to their norms; `repeats`: whether a second run gave the same bits."""
+    """`errors` of output and gradients, relative to their norms; `repeats`: whether a second run gave the same bits;
+    `fault`: what ended it.
+    """
 
     name: str
     kind: str
     errors: tuple[float, ...]
     tolerance: float
     repeats: bool
+    fault: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -155,7 +175,25 @@ class Check:
 
 
 def check(operator: Operator, shape: Shape, dtype: str, by: str, device: str = "cuda") -> Check:
-    """Compare with torch's own convolutions in float64; memory that is never written is NaN."""
+    """Compare with torch's own convolutions in float64; memory that is never written is NaN. An exception fails the check."""
+    name = (
+        f"{operator} {dtype} {by} {shape.batch}x{shape.channels}x{shape.size} to {shape.out} {shape.padding}"
+    )
+    tolerance = TOLERANCES[dtype] * (3 if by in IN_THE_INPUTS_DTYPE else 1)
+    errors: tuple[float, ...] = (float("inf"),)
+    repeats, fault = False, None
+    try:
+        errors, repeats = _compared(operator, shape, dtype, by, device)
+    except Exception as problem:
+        fault = one_line(problem)
+    kind = f"{operator.kind} {dtype} {by}"
+    return Check(f"{name} stride {shape.stride}", kind, errors, tolerance, repeats, fault)
+
+
+def _compared(
+    operator: Operator, shape: Shape, dtype: str, by: str, device: str
+) -> tuple[tuple[float, ...], bool]:
+    """The errors, and whether a second run gave the same bits."""
     torch.backends.cudnn.allow_tf32 = dtype == "tf32"
     torch.use_deterministic_algorithms(True, warn_only=True)  # also fills every new tensor with NaN
     tensors, ours, plainly = make(operator, shape, dtype, device)
@@ -166,15 +204,8 @@ def check(operator: Operator, shape: Shape, dtype: str, by: str, device: str = "
     expected = [y, *torch.autograd.grad(y, exact, grad.double())]
     with path(by):
         found, again = (forward_backward(ours, tensors, grad) for _ in range(2))
-    errors = [_relative(a, b) for a, b in zip(found, expected, strict=True)]
-    repeats = all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
-    name = (
-        f"{operator} {dtype} {by} {shape.batch}x{shape.channels}x{shape.size} to {shape.out} {shape.padding}"
-    )
-    tolerance = TOLERANCES[dtype] * (3 if by in IN_THE_INPUTS_DTYPE else 1)
-    return Check(
-        f"{name} stride {shape.stride}", f"{operator.kind} {dtype} {by}", tuple(errors), tolerance, repeats
-    )
+    errors = tuple(_relative(a, b) for a, b in zip(found, expected, strict=True))
+    return errors, all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
 
 
 def _relative(found: Tensor, exact: Tensor) -> float:

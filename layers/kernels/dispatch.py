@@ -22,6 +22,7 @@ from torch import Tensor
 from lrlc.layers.errors import LayerError, unknown
 from lrlc.layers.geometry import Geometry
 from lrlc.layers.kernels import at_once, cpp_kernels, measured, portable, unfolded
+from lrlc.layers.kernels.triton_launch import in_tf32
 
 Needs = tuple[bool, ...]
 Combined = Callable[[Tensor, Tensor, Tensor, Geometry], Tensor]
@@ -39,6 +40,9 @@ LARGEST_IMAGE = 2**31 // 256
 
 LARGEST_FILTERS = 2**31
 """Elements of the banks or of all positions' filters, for the same reason."""
+
+MOST_PIXELS = 2**31
+"""Of all images together, at the input and at the output: programs and their pixels are counted in 32 bits."""
 
 BACKENDS = ("auto", "portable", "cpp", "triton", "banks", "authors", "filters")
 
@@ -176,12 +180,24 @@ def _question(operator: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]
     """A text with everything that a choice depends on."""
     x = tensors[0]
     shapes = ", ".join("x".join(map(str, tensor.shape)) for tensor in tensors)
-    tf32 = " in TF32" if x.dtype == torch.float32 and torch.backends.cudnn.allow_tf32 else ""
     kinds = " ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors}))
     how = f"stride {g.stride}, padding {g.padding}, dilation {g.dilation}"
     device = torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else x.device.type
     where = f"{device}, torch {torch.__version__}, kernels {_kernels_version()}"
-    return f"{operator} {kinds}{tf32} {shapes}, {how}: {' or '.join(names)} on {where}"
+    return f"{operator} {kinds}{_settings(x)} {shapes}, {how}: {' or '.join(names)} on {where}"
+
+
+def _settings(x: Tensor) -> str:
+    """What torch is set to that the candidates' times depend on."""
+    backends, wide = torch.backends, x.dtype == torch.float32
+    deterministic = torch.are_deterministic_algorithms_enabled() or backends.cudnn.deterministic
+    found = {
+        " in TF32": wide and in_tf32(),
+        " with products in TF32": wide and in_tf32(backends.cuda.matmul),
+        " deterministic": deterministic,
+        " benchmarked": backends.cudnn.benchmark,
+    }
+    return "".join(words for words, holds in found.items() if holds)
 
 
 def _through_filters(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
@@ -215,7 +231,7 @@ def _triton(x: Tensor, out_channels: int, geometry: Geometry, filters: Tensor) -
     serves = on_device and find_spec("triton") is not None and x.dtype in TRITON_DTYPES
     (H, W), (TH, TW) = geometry.input_size, geometry.output_size
     serves = serves and max(x.shape[1] * H * W, out_channels * TH * TW) < LARGEST_IMAGE
-    serves = serves and filters.numel() < LARGEST_FILTERS
+    serves = serves and filters.numel() < LARGEST_FILTERS and len(x) * max(H * W, TH * TW) < MOST_PIXELS
     if wanted == "triton" and not serves:
         raise LayerError(f"LRLC_BACKEND=triton, but Triton cannot serve {x.dtype} {H}x{W} on {x.device} here")
     return serves

@@ -47,43 +47,58 @@ def choose(question: str, candidates: Mapping[str, Work], device: torch.device, 
     """The name of the fastest candidate for `question`, measured unless remembered.
 
     While the stream is captured into a graph, or under torch.compile's tracing, nothing can be measured: without a
-    remembered choice `default` is then returned, and the question is asked again later.
+    remembered choice `default` is then returned, and the question is asked again later. The same holds if every
+    candidate fails: the caller then runs into the error itself.
     """
     with _lock:
         if question not in _choices:
             if (found := _recall(question, candidates)) is None:
                 if torch.compiler.is_compiling() or _capturing(device):
                     return default
-                found = _remember(question, _measure(candidates, device))
+                if not (times := _measure(candidates, device)):
+                    return default
+                found = _remember(question, times)
             _choices[question] = found
         _recorded[question] = _choices[question]
         return _choices[question]
 
 
 def _capturing(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+    if device.type != "cuda":
+        return False
+    with torch.cuda.device(device):
+        return torch.cuda.is_current_stream_capturing()
 
 
 def _measure(candidates: Mapping[str, Work], device: torch.device) -> dict[str, float]:
-    """Milliseconds of each candidate that works here, the fastest first; each is the best of its rounds."""
-    repeats: dict[str, int] = {}
-    failure: Exception | None = None
-    for name, work in candidates.items():
-        try:
-            work()  # compiles
-            repeats[name] = max(1, min(50, int(MILLISECONDS / max(1e-3, _milliseconds(work, 1, device)))))
-        except Exception as problem:  # out of memory or of resources per block: skip this candidate
-            log.warning(
-                "%s kernels not used: %s", name, (str(problem) or type(problem).__name__).splitlines()[0]
-            )
-            failure = problem
-    if not repeats:
-        raise failure or ValueError("no candidates")
-    best = dict.fromkeys(repeats, float("inf"))
-    for _ in range(ROUNDS):
-        for name, count in repeats.items():
-            best[name] = min(best[name], _milliseconds(candidates[name], count, device) / count)
+    """Milliseconds of each candidate that works here, the fastest first; each is the best of its rounds.
+
+    They run without autograd and autocast, as the operators run their kernels; a layer's forward may ask inside both.
+    """
+    counts, best = dict.fromkeys(candidates, 1), dict.fromkeys(candidates, float("inf"))
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        for number in range(-2, ROUNDS):
+            for name in tuple(best):
+                each = _attempt(name, candidates[name], counts[name], device)
+                if each is None:
+                    del best[name]
+                elif number == -1:  # the call before compiled
+                    counts[name] = max(1, min(50, int(MILLISECONDS / max(1e-3, each))))
+                elif number >= 0:
+                    best[name] = min(best[name], each)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # other processes may need what the slower candidates took
     return dict(sorted(best.items(), key=lambda item: item[1]))
+
+
+def _attempt(name: str, work: Work, count: int, device: torch.device) -> float | None:
+    """Milliseconds of a call; None where it fails: out of memory, or of what a block may take."""
+    try:
+        return _milliseconds(work, count, device) / count
+    except Exception as problem:
+        line = (str(problem) or type(problem).__name__).splitlines()[0]
+        log.warning("%s kernels not used: %s", name, line)
+        return None
 
 
 def _milliseconds(work: Work, count: int, device: torch.device) -> float:
@@ -132,7 +147,8 @@ def _recall(question: str, candidates: Mapping[str, Any]) -> str | None:
         kept = json.loads(_file(question).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return kept["choice"] if kept.get("question") == question and kept.get("choice") in candidates else None
+    fits = isinstance(kept, dict) and kept.get("question") == question and kept.get("choice") in candidates
+    return kept["choice"] if fits else None
 
 
 def _file(question: str) -> Path:

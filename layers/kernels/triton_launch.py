@@ -25,11 +25,21 @@ _record: ContextVar[list[Launch] | None] = ContextVar("record", default=None)
 
 
 def launch(kernel: Any, programs: int, *arguments: Any, **constants: Any) -> None:
-    """Run `kernel`, or note the launch inside `recorded()`."""
+    """Run `kernel` on the device of its first argument, a tensor, or note the launch inside `recorded()`."""
     if (record := _record.get()) is None:
-        kernel[(programs,)](*arguments, **constants)
+        # Triton launches on the current device, wherever the tensors are.
+        with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]
+            kernel[(programs,)](*arguments, **constants)
     else:
         record.append(Launch(kernel, programs, arguments, constants))
+
+
+def in_tf32(operation: Any = torch.backends.cudnn.conv) -> bool:  # type: ignore[attr-defined]
+    """Whether torch computes `operation` in float32 by TF32, whichever way that was set.
+
+    `torch.backends.cudnn.allow_tf32` raises where it was set by `fp32_precision` (torch 2.10 to 2.13).
+    """
+    return bool(operation.fp32_precision == "tf32")
 
 
 def capability(x: Tensor) -> int:

@@ -10,7 +10,7 @@ import torch
 import triton
 from torch import Tensor
 
-from lrlc.layers.kernels.triton_launch import capability
+from lrlc.layers.kernels.triton_launch import capability, in_tf32
 
 
 @dataclass(frozen=True)
@@ -36,40 +36,49 @@ def precision(dtype: torch.dtype) -> str:
     """How float32 is multiplied: in TF32 where torch's convolutions are, else as three products in TF32."""
     if dtype != torch.float32:
         return "ieee"
-    return "tf32" if torch.backends.cudnn.allow_tf32 else "tf32x3"
+    return "tf32" if in_tf32() else "tf32x3"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What tiles depend on beside the problem: 4-byte numbers, each product as three, tensor cores before Hopper's
-    (whose operands pass through registers).
+    """What tiles depend on beside the problem: 4-byte numbers, each product as three, the tensor cores.
+
+    `older` ones take their operands from registers: those before Hopper (9.0) and those of 12.0, whose multiprocessors
+    have less shared memory too. Blackwell's (10.0) add up in a memory of their own.
     """
 
     wide: bool
     thrice: bool
     older: bool
+    blackwell: bool
 
     @classmethod
     def of(cls, x: Tensor) -> "Setting":
-        how = precision(x.dtype)
-        return cls(how != "ieee", how == "tf32x3", capability(x) < 90)
+        how, target = precision(x.dtype), capability(x)
+        return cls(how != "ieee", how == "tf32x3", target < 90 or target >= 120, 100 <= target < 120)
 
     @property
     def warps(self) -> int:
         """Half as many where a thread needs more than half of the registers."""
         return 4 if self.thrice else 8
 
+    @property
+    def registers(self) -> int | None:
+        """Half of all on Blackwell, where the assembler (ptxas 13) would rather spill than take over 64 by itself."""
+        return min(255, 1024 // self.warps) if self.blackwell else None
+
 
 def apply(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
     """Of triton_local.apply_kernel."""
     s = Setting.of(x)
     if images > 128 and channels <= 64 and not s.wide and not s.older:
-        return Tiles(256, _fit(R, 32), _fit(channels, 64))
+        return Tiles(256, _fit(R, 32), _fit(channels, 64), registers=s.registers)
     shallow = K > 2 or s.wide  # tiles of all K banks wait in shared memory
     many = K > 4 if s.wide else K > 2
     rows = 64 if s.thrice or (s.older and many) else 128
     stages = 2 if shallow else 3
-    return Tiles(_fit(images, rows), _fit(R, 32 if s.wide else 64), _fit(channels, 64), stages)
+    sizes = _fit(images, rows), _fit(R, 32 if s.wide else 64), _fit(channels, 64)
+    return Tiles(*sizes, stages, registers=128 if s.blackwell else None)
 
 
 def filter_gradient(x: Tensor, images: int, R: int, channels: int) -> Tiles:
@@ -77,7 +86,8 @@ def filter_gradient(x: Tensor, images: int, R: int, channels: int) -> Tiles:
     s = Setting.of(x)
     narrow = s.thrice or (s.wide and s.older)
     rows = 32 if s.wide else 64
-    return Tiles(_fit(images, rows), _fit(R, 64 if narrow else 128), _fit(channels, 64), warps=s.warps)
+    sizes = _fit(images, rows), _fit(R, 64 if narrow else 128), _fit(channels, 64)
+    return Tiles(*sizes, warps=s.warps, registers=s.registers)
 
 
 def fixed_bank_gradient(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
@@ -95,7 +105,7 @@ def dependent_output(x: Tensor, pixels: int, R: int, channels: int, K: int) -> T
     s = Setting.of(x)
     rows, columns = 64 if s.thrice else 128, 64 if s.older else 128
     T = max(1, _fit(channels * K, columns) // K)
-    return Tiles(_fit(pixels, rows), _fit(R, 32 if s.wide else 64), T, warps=s.warps)
+    return Tiles(_fit(pixels, rows), _fit(R, 32 if s.wide else 64), T, warps=s.warps, registers=s.registers)
 
 
 def dependent_input_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
@@ -104,7 +114,8 @@ def dependent_input_gradient(x: Tensor, pixels: int, R: int, channels: int, K: i
     narrow = s.wide and K > 2
     rows = 64 if s.thrice or (s.older and K > 2 and not s.wide) else 128
     most = 32 if s.thrice and K > 4 else 64
-    return Tiles(_fit(pixels, rows), _fit(R, 16 if narrow else 32), _fit(channels, most), warps=s.warps)
+    sizes = _fit(pixels, rows), _fit(R, 16 if narrow else 32), _fit(channels, most)
+    return Tiles(*sizes, warps=s.warps, registers=s.registers)
 
 
 def dependent_bank_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
@@ -114,7 +125,7 @@ def dependent_bank_gradient(x: Tensor, pixels: int, R: int, channels: int, K: in
     if s.older and K == 1 and not s.thrice:
         rows //= 2  # else two registers spill
     T = max(1, _fit(channels * K, 64 if s.thrice or s.older else 128) // K)
-    return Tiles(_fit(pixels, rows), _fit(R, 64), T, 3, s.warps, 128 if s.older else None)
+    return Tiles(_fit(pixels, rows), _fit(R, 64), T, 3, s.warps, 128 if s.older else s.registers)
 
 
 def programs(x: Tensor, units: int, tiles: int) -> tuple[int, int]:

@@ -31,7 +31,7 @@ AS_GOOD = 0.97
 
 ON_A_GPU = {
     "together": ("-m", "lrlc", "bench", "together", "--dtype", "bfloat16", "--json"),
-    "operators": ("-m", "lrlc.harness.bench.gpu", "--no-checks"),
+    "operators": ("-m", "lrlc.harness.bench.gpu", "--no-checks", "--out", f"{HOME}/bench/operators.json"),
     "training": ("-m", "lrlc", "bench", "training", "--dtype", "bfloat16", "--rounds", "5"),
     "layers": ("-m", "lrlc", "bench", "layers", "--rounds", "5", "--dtype", "bfloat16"),
 }
@@ -104,12 +104,15 @@ def machine(folder: Path, python: Path, facts: Facts) -> Machine:
     """Environment variables that make commands write only to the bundle's folder and rows name the bundle's commit."""
     left_out = ("PYTHON", "LRLC_DATA", "LRLC_CACHE", "LRLC_GIT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    own = {
-        "PYTHONNOUSERSITE": "1",
-        "LRLC_GIT": facts.git,
-        "LRLC_CACHE": str(folder / "cache"),
-        "MPLCONFIGDIR": str(folder / "cache" / "matplotlib"),
+    caches = {
+        "LRLC_CACHE": "",
+        "MPLCONFIGDIR": "matplotlib",
+        "TRITON_CACHE_DIR": "triton",
+        "TORCHINDUCTOR_CACHE_DIR": "inductor",
+        "CUDA_CACHE_PATH": "cuda",
     }
+    own = {"PYTHONNOUSERSITE": "1", "LRLC_GIT": facts.git}
+    own |= {variable: str(folder / "cache" / name) for variable, name in caches.items()}
     return Machine(folder, python, {**kept, **own})
 
 
