@@ -18,6 +18,8 @@ REGISTERS_PER_MULTIPROCESSOR = 65_536
 SHARED_BYTES = {80: 164 * 1024, 90: 228 * 1024, 100: 228 * 1024}
 """Shared memory of a multiprocessor, by compute capability; a block also takes 1 KB for the system."""
 THREADS = {80: 2048, 90: 2048, 100: 2048}
+TENSOR_COLUMNS = 512
+"""Columns of a multiprocessor's tensor memory, where Blackwell's tensor cores add up."""
 MATRIX_INSTRUCTIONS = ("UTCHMMA", "UTCQMMA", "UTCMMA", "HGMMA", "HMMA")
 OPTIONS = ("num_warps", "num_stages", "maxnreg", "enable_fp_fusion")
 TYPES = {
@@ -69,23 +71,23 @@ def compile_launch(launch: Launch, capability: int) -> Compiled:
     with NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.asm["cubin"])
         file.flush()
-        usage, code = _cuobjdump("-res-usage", file.name), _cuobjdump("-sass", file.name)
-    registers, stack = (int(n) for n in re.findall(r"REG:(\d+) STACK:(\d+)", usage)[0])
-    shared = int(compiled.metadata.shared)
+        code = _cuobjdump(file.name)
+    registers, stack = (int(n) for n in re.findall(r"REG:(\d+) STACK:(\d+)", code)[0])
+    shared, columns = int(compiled.metadata.shared), getattr(compiled.metadata, "tmem_size", None) or 0
     instructions = Counter(re.findall(rf"\b({'|'.join(MATRIX_INSTRUCTIONS)})\b", code))
-    threads = 32 * options["num_warps"]
-    return Compiled(
-        launch.kernel.__name__, registers, stack, shared, blocks_that_fit(capability, threads, registers, shared),
-        dict(instructions),
-    )  # fmt: skip
+    blocks = blocks_that_fit(capability, 32 * options["num_warps"], registers, shared, columns)
+    return Compiled(launch.kernel.__name__, registers, stack, shared, blocks, dict(instructions))
 
 
-def blocks_that_fit(capability: int, threads: int, registers: int, shared_bytes: int) -> int:
+def blocks_that_fit(
+    capability: int, threads: int, registers: int, shared_bytes: int, tensor_columns: int = 0
+) -> int:
     """Blocks that one multiprocessor can run at once."""
     per_warp = -(-registers * 32 // 256) * 256  # registers are handed out to warps in units of 256
     warps = REGISTERS_PER_MULTIPROCESSOR // per_warp
     by_shared = SHARED_BYTES[capability] // (shared_bytes + 1024)
-    return min(warps // (threads // 32), by_shared, THREADS[capability] // threads)
+    by_columns = TENSOR_COLUMNS // max(1, tensor_columns)
+    return min(warps // (threads // 32), by_shared, by_columns, THREADS[capability] // threads)
 
 
 def _type(value: Any, fixed: bool) -> str:
@@ -100,8 +102,10 @@ def _aligned(value: Any) -> bool:
     return isinstance(value, torch.Tensor) or (isinstance(value, int) and value % 16 == 0)
 
 
-def _cuobjdump(option: str, file: str) -> str:
-    return subprocess.run([tools()[1], option, file], capture_output=True, text=True, check=True).stdout
+def _cuobjdump(file: str) -> str:
+    """Resources and machine code."""
+    words = [tools()[1], "-res-usage", "-sass", file]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 @cache

@@ -175,7 +175,10 @@ class Check:
 
 
 def check(operator: Operator, shape: Shape, dtype: str, by: str, device: str = "cuda") -> Check:
-    """Compare with torch's own convolutions in float64; memory that is never written is NaN. An exception fails the check."""
+    """Compare with torch's own convolutions in float64; memory that is never written is NaN.
+
+    An exception fails the check, and does not end the others.
+    """
     name = (
         f"{operator} {dtype} {by} {shape.batch}x{shape.channels}x{shape.size} to {shape.out} {shape.padding}"
     )

@@ -92,7 +92,7 @@ def _measure(candidates: Mapping[str, Work], device: torch.device) -> dict[str, 
 
 
 def _attempt(name: str, work: Work, count: int, device: torch.device) -> float | None:
-    """Milliseconds of a call; None where it fails: out of memory, or of what a block may take."""
+    """Milliseconds of a call; None if it fails: out of memory, say, or of resources per block."""
     try:
         return _milliseconds(work, count, device) / count
     except Exception as problem:
