@@ -7,7 +7,7 @@ from typing import get_args
 
 import pandas as pd
 
-from lrlc.results import aside, parts, plans
+from lrlc.results import aside, damage, parts, plans
 from lrlc.results.damage import Damage
 from lrlc.results.datasets import DatasetSummary
 from lrlc.results.errors import StoreError
@@ -132,7 +132,7 @@ def _copy_models(source: Store, target: Store) -> None:
     rows = set(target.trials(["trial_id"])["trial_id"])
     for what in get_args(Kept):
         for trial_id in (source.kept_models(what) - target.kept_models(what)) & rows:
-            if (content := source.model(trial_id, what)) is not None:
+            if (content := damage.kept(source.model(trial_id, what))) is not None:
                 target.keep_model(trial_id, what, content)
 
 

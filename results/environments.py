@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import AwareDatetime, TypeAdapter
 
 from lrlc.results import damage, documents
 from lrlc.results.damage import Damage
@@ -19,7 +18,7 @@ _SUFFIX = ".json"
 class Environment:
     """All installed packages, as `pip freeze` names them, and what they ran on."""
 
-    since: datetime
+    since: AwareDatetime
     """When a run first used it, in UTC."""
     host: str
     platform: str

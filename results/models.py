@@ -1,16 +1,43 @@
-"""Kept weights of trained networks: a safetensors file per trial, `models/<trial>.<what>.safetensors`."""
+"""Kept weights of trained networks: a safetensors file per trial, `models/<trial>.<what>.safetensors`.
+
+Its metadata hold a SHA-256 of the whole file and of the name it was written for, so that a flipped bit shows wherever
+it is, and so does a file in another's place. Files of earlier versions have none; whoever reads them checks more.
+"""
+
+import hashlib
 
 from pyarrow import fs
 
+from lrlc.results import damage
+from lrlc.results.checksums import WRONG
+from lrlc.results.damage import Damage
 from lrlc.results.files import Location
 
 FOLDER = "models"
 _SUFFIX = ".safetensors"
 
+SHA256 = "lrlc.sha256"
+"""The key of the metadata whose value `write` fills in."""
+BLANK = "0" * 64
+"""Its value until then."""
+
 
 def path(root: Location, trial_id: str, what: str) -> Location:
     """`what` is one of a study's `keep`: `weights`, `best_weights`."""
     return root / FOLDER / f"{trial_id}.{what}{_SUFFIX}"
+
+
+def write(root: Location, trial_id: str, what: str, content: bytes) -> None:
+    """Write a file of safetensors, with its checksum where it has room for one, in place of an earlier one."""
+    at, place = _find(content), path(root, trial_id, what)
+    sealed = content if at is None else _filled(content, at, _checksum(content, at, place.name))
+    place.replace(lambda file: file.write(sealed))
+
+
+def read(root: Location, trial_id: str, what: str) -> bytes | Damage | None:
+    """The file as it was written; None where there is none."""
+    place = path(root, trial_id, what)
+    return damage.judge(place, lambda content: _as_written(content, place.name))
 
 
 def kept(root: Location, what: str) -> set[str]:
@@ -23,3 +50,28 @@ def total_bytes(root: Location) -> int:
     folder = root / FOLDER
     found = folder.files.arrow.get_file_info(fs.FileSelector(folder.path, allow_not_found=True))
     return sum(each.size or 0 for each in found)
+
+
+def _as_written(content: bytes, name: str) -> bytes:
+    at = _find(content)
+    if at is not None and content[at : at + len(BLANK)] != _checksum(content, at, name):
+        raise ValueError(WRONG)
+    return content
+
+
+def _find(content: bytes) -> int | None:
+    """Where the checksum stands; the header is JSON, and its length the first 8 bytes."""
+    mark = f'"{SHA256}":"'.encode()
+    found = content.find(mark, 8, 8 + int.from_bytes(content[:8], "little"))
+    return None if found < 0 else found + len(mark)
+
+
+def _checksum(content: bytes, at: int, name: str) -> bytes:
+    """SHA-256 of the name and of the file with a blank at `at`, in hexadecimal digits."""
+    digest = hashlib.sha256(name.encode() + b"\n")
+    digest.update(_filled(content, at, BLANK.encode()))
+    return digest.hexdigest().encode()
+
+
+def _filled(content: bytes, at: int, value: bytes) -> bytes:
+    return content[:at] + value + content[at + len(BLANK) :]

@@ -224,18 +224,15 @@ class Store:
     def keep_model(self, trial_id: str, what: str, content: bytes) -> None:
         """Save a trained network's weights, a safetensors file, replacing an earlier one of the trial."""
         self._before_writing()
-        models.path(self.root, trial_id, what).replace(lambda file: file.write(content))
+        models.write(self.root, trial_id, what, content)
 
     def kept_models(self, what: str) -> set[str]:
         """The trials that have kept `weights` or `best_weights`."""
         return models.kept(self.root, what)
 
-    def model(self, trial_id: str, what: str) -> bytes | None:
-        """The safetensors file written by `keep_model`; None if there is none."""
-        try:
-            return models.path(self.root, trial_id, what).read()
-        except FileNotFoundError:
-            return None
+    def model(self, trial_id: str, what: str) -> bytes | Damage | None:
+        """The safetensors file written by `keep_model`; None if there is none, and what is wrong with a damaged one."""
+        return models.read(self.root, trial_id, what)
 
     def write_environment(self, now: Environment) -> None:
         """Record the environment of this run, unless the last one had the same."""

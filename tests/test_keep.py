@@ -13,12 +13,12 @@ from lrlc.harness.data import load_dataset
 from lrlc.harness.plan.catalogue import open_study
 from lrlc.harness.plan.planning import Planner
 from lrlc.harness.run.display import Display
-from lrlc.harness.run.kept_models import read_model
+from lrlc.harness.run.kept_models import _digest, _metadata
 from lrlc.harness.run.slots import Slots, make_executor
 from lrlc.harness.training.keeping import Best
 from lrlc.harness.training.train import train
 from lrlc.harness.trial import Checkpoint, KeptWeights
-from lrlc.results.models import path, total_bytes
+from lrlc.results.models import SHA256, path, total_bytes
 from lrlc.results.store import Store
 
 pytest.importorskip("safetensors")
@@ -103,16 +103,45 @@ def test_another_study_takes_weights_over_with_the_rows(kept: lrlc.StudyResults,
 
 
 def test_damaged_weights_are_refused(kept: lrlc.StudyResults) -> None:
-    trial_id = kept.trials["trial_id"][0]
-    where = path(kept.store.root, trial_id, "weights")
-    content = bytearray(where.read())
-    content[-5] ^= 1
+    (trial_id, other), root = kept.trials["trial_id"], kept.store.root
+    where = path(root, trial_id, "weights")
+    content = where.read()
+    assert Store(root).model(trial_id, "weights") == content
+    header = content.find(b"}", 8)
+    flipped = [content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] for at in (3, 9, header // 2, -5)]
+    swapped = [path(root, other, "weights").read(), path(root, trial_id, "best_weights").read()]
+    for wrong in [*flipped, *swapped, content[:50], b"", (100_000).to_bytes(8, "little") + b"[" * 100_000]:
+        where.replace(lambda file, wrong=wrong: file.write(wrong))
+        with pytest.raises(lrlc.UserError, match="is damaged"):
+            kept.model(trial_id)
     where.replace(lambda file: file.write(content))
-    with pytest.raises(lrlc.UserError, match="is damaged: its SHA-256 does not match"):
+    kept.model(trial_id)
+
+
+def test_weights_of_an_earlier_version_are_read_and_must_be_the_trials_own(kept: lrlc.StudyResults) -> None:
+    from safetensors.torch import load, save
+
+    (trial_id, other), root = kept.trials["trial_id"], kept.store.root
+    where, content = path(root, trial_id, "weights"), path(root, trial_id, "weights").read()
+    state, about = load(content), dict(_metadata(content))
+    del about[SHA256]
+
+    def earlier(**changed: str) -> None:
+        where.replace(lambda file: file.write(save(state, {**about, "sha256": _digest(state), **changed})))
+
+    earlier()
+    assert accuracy(kept.model(trial_id))
+    earlier(trial_id=other)
+    with pytest.raises(lrlc.UserError, match=f"holds the weights of trial {other}"):
         kept.model(trial_id)
-    where.replace(lambda file: file.write(content[:50]))
-    with pytest.raises(lrlc.UserError, match="is damaged"):
+    state = {
+        name: tensor.view(torch.int32) if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
+    earlier()  # the same bytes, called another type
+    with pytest.raises(lrlc.UserError, match="its tensors do not fit the network"):
         kept.model(trial_id)
+    where.replace(lambda file: file.write(content))
 
 
 def test_a_resumed_trial_leaves_what_an_unbroken_one_does(study_file: Path) -> None:
@@ -156,8 +185,11 @@ def test_a_wrong_keep_is_refused(override: str, says: str, study_file: Path) -> 
 
 
 def test_weights_of_a_kind_that_is_not_registered_name_the_plugin(kept: lrlc.StudyResults) -> None:
-    where = path(kept.store.root, kept.trials["trial_id"][1], "best_weights")
-    changed = where.read().replace(b'\\"kind\\": \\"lrlc\\"', b'\\"kind\\": \\"mine\\"')
-    assert changed != where.read()
+    trial_id = kept.trials["trial_id"][1]
+    content = path(kept.store.root, trial_id, "best_weights").read()
+    changed = content.replace(b'\\"kind\\": \\"lrlc\\"', b'\\"kind\\": \\"mine\\"')
+    assert changed != content
+    kept.store.keep_model(trial_id, "best_weights", changed)
     with pytest.raises(lrlc.UserError, match=r"mine.*; import the plugin first if one defines it"):
-        read_model(changed, "it")
+        kept.model(trial_id, best=True)
+    kept.store.keep_model(trial_id, "best_weights", content)

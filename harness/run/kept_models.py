@@ -16,14 +16,15 @@ from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted
 from lrlc.harness.training import from_conv
 from lrlc.harness.trial import KeptWeights, Trial
-from lrlc.results import models
+from lrlc.results import damage, models
+from lrlc.results.damage import Damage
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import Store
 from lrlc.studies import Study, TrialConfig
 from lrlc.studies.schema import Kept
 
 GIGABYTE = 1e9
-_SHA256 = "sha256"
+_EARLIER_SHA256 = "sha256"
 
 
 def check_installed(study: Study) -> None:
@@ -52,7 +53,7 @@ class KeptModels:
         """Copy the weights that another study kept of these trials, if this study keeps them too, up to the limit."""
         for what in asked:
             for trial_id in set(trial_ids) & other.kept_models(what):
-                content = other.model(trial_id, what)
+                content = damage.kept(other.model(trial_id, what))
                 if content is not None and self._bytes + len(content) <= GIGABYTE * self._limit_gb:
                     self._store.keep_model(trial_id, what, content)
                     self._bytes += len(content)
@@ -72,11 +73,11 @@ def kept_lacking(store: Store, trials: Iterable[Trial], asked: Collection[Kept])
 
 
 def as_safetensors(weights: KeptWeights) -> bytes:
-    """The state dict as a safetensors file, with the network's definition and the tensors' SHA-256 as metadata."""
+    """The state dict as a safetensors file, with the network's definition and room for a SHA-256 as metadata."""
     from safetensors.torch import save
 
     state = torch.load(io.BytesIO(weights.state), weights_only=True)
-    saved: bytes = save(state, {**weights.about, "keep": weights.what, _SHA256: _digest(state)})
+    saved: bytes = save(state, {**weights.about, "keep": weights.what, models.SHA256: models.BLANK})
     return saved
 
 
@@ -88,28 +89,37 @@ def as_model(weights: KeptWeights) -> nn.Module:
 
 
 def kept_model(store: Store, trial_id: str, what: Kept) -> tuple[nn.Module, tuple[int, int, int]]:
-    """The network from `read_model`, and the shape (C, H, W) of its images; UserError if none was kept."""
-    if (content := store.model(trial_id, what)) is None:
+    """The network for evaluation, on the CPU, and the shape (C, H, W) of its images.
+
+    UserError if none was kept, its file is damaged, or its kind comes from a plugin that is not imported.
+    """
+    content = store.model(trial_id, what)
+    if content is None:
         raise UserError(f"{trial_id}: no {what} of it were kept; `keep: [{what}]` in the study keeps them")
-    model = read_model(content, str(models.path(store.root, trial_id, what)))
+    if isinstance(content, Damage):
+        raise UserError(f"{content.path}: is damaged: {content.reason}")
+    model = _read_model(content, trial_id, what, str(models.path(store.root, trial_id, what)))
     channels, height, width = json.loads(_metadata(content)["image_shape"])
     return model, (channels, height, width)
 
 
-def read_model(content: bytes, where: str) -> nn.Module:
-    """The network with its weights, for evaluation, on the CPU.
-
-    Raises UserError if the file is damaged, or the network's kind comes from a plugin that is not imported.
-    """
+def _read_model(content: bytes, trial_id: str, what: Kept, where: str) -> nn.Module:
+    """The network in a file of kept weights; files of earlier versions have a SHA-256 of their tensors alone."""
     from safetensors.torch import load
 
     try:
         about, state = _metadata(content), load(content)
     except Exception as error:  # a damaged file can raise anything in the library
         raise UserError(f"{where}: is damaged ({type(error).__name__})") from error
-    if about.get(_SHA256) != _digest(state):
+    if models.SHA256 not in about and about.get(_EARLIER_SHA256) != _digest(state):
         raise UserError(f"{where}: is damaged: its SHA-256 does not match")
+    if (about["trial_id"], about["keep"]) != (trial_id, what):
+        raise UserError(f"{where}: holds the {about['keep']} of trial {about['trial_id']}")
     model = _network(about, where)
+    if {name: each.dtype for name, each in model.state_dict().items()} != {
+        name: each.dtype for name, each in state.items()
+    }:
+        raise UserError(f"{where}: is damaged: its tensors do not fit the network")
     model.load_state_dict(state)
     return model.eval()
 
