@@ -21,11 +21,16 @@ TOLERANCE = 1e-3
 
 
 def export_onnx(model: nn.Module, path: str | Path, image_shape: tuple[int, int, int]) -> Path:
-    """Write `model`, a network or a layer in evaluation mode, for images (N, C, H, W) of this shape (C, H, W).
+    """Write the ONNX file that `onnx_bytes` makes."""
+    Path(path).write_bytes(onnx_bytes(model, image_shape))
+    return Path(path)
+
+
+def onnx_bytes(model: nn.Module, image_shape: tuple[int, int, int]) -> bytes:
+    """`model`, a network or a layer in evaluation mode, for images (N, C, H, W) of this shape (C, H, W), as ONNX.
 
     The input is called `images`, the output `output`; N is free. The output of onnxruntime is compared with the
-    model's before `path` is written. LayerError if a package is missing, an operator has no counterpart in ONNX, or
-    the outputs differ.
+    model's. LayerError if a package is missing, an operator has no counterpart in ONNX, or the outputs differ.
     """
     _need(PACKAGES)
     example = _images(model, 2, image_shape)
@@ -34,8 +39,7 @@ def export_onnx(model: nn.Module, path: str | Path, image_shape: tuple[int, int,
         content = _content(model, example)
         for count in (1, 3):
             _compare(model, content, _images(model, count, image_shape))
-    Path(path).write_bytes(content)
-    return Path(path)
+    return content
 
 
 @contextmanager

@@ -10,8 +10,20 @@ MASK = "***"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET_NAME = r"[\w.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|credential|signature)[\w.-]*"
 _IN_AUTHORITY = re.compile(r"([A-Za-z][\w+.-]*://[^\s/@:'\"]*):[^\s'\"]*@")
-_IN_QUERY = re.compile(rf"([?&;]{_SECRET_NAME}=)[^\s&;'\"]+", re.IGNORECASE)
-_IN_WORDS = re.compile(r"(\b(?:password|passwd|pwd)\s*=\s*)[^\s&;'\",)]+", re.IGNORECASE)
+_AS_USER = re.compile(r"([A-Za-z][\w+.-]*://)(?:[\w-]{20,}|[^\s/@:'\"]+:x-oauth-basic)@")
+"""A token in place of a user's name, as GitHub takes it."""
+_IN_QUERY = re.compile(rf"([?&;#]{_SECRET_NAME}=)[^\s&;'\"]+", re.IGNORECASE)
+_SECRET_WORD = (
+    r"[\w.-]*(?:password|passwd|passphrase|pwd|secret)"
+    r"|[\w.-]*(?:secret|access|private|api|auth|session)[_-]?(?:key|token)[\w.-]*"
+    r"|(?-i:[A-Z][A-Z0-9_]*_(?:TOKEN|KEY|PASS|CREDENTIALS?))"
+)
+_IN_WORDS = re.compile(
+    rf"""((?<![\w.-])(?:{_SECRET_WORD})["']?\s*[=:]\s*["']?)[^\s&;'",)}}]+""", re.IGNORECASE
+)
+"""`password=`, `"api_key": "`, `HF_TOKEN=`: but not `key=` or `token:`, which mean much else."""
+_IN_OPTION = re.compile(r"(--[\w-]*(?:password|token|secret|api-key)[= ])[^\s'\"]+", re.IGNORECASE)
+_IN_HEADER = re.compile(r"((?:\bBearer|authorization\W+\w+)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
 
 
 def printable(text: str) -> str:
@@ -36,9 +48,11 @@ def shown(value: object) -> str:
 
 
 def masked(text: str) -> str:
-    """The text with `***` for the passwords and keys of the URLs in it: postgresql://me:***@host/name?token=***."""
-    text = _IN_AUTHORITY.sub(rf"\1:{MASK}@", text)
-    return _IN_WORDS.sub(rf"\1{MASK}", _IN_QUERY.sub(rf"\1{MASK}", text))
+    """The text with `***` for the passwords and keys in it: postgresql://me:***@host/name?token=***, api_key: ***."""
+    text = _IN_AUTHORITY.sub(rf"\1:{MASK}@", _AS_USER.sub(rf"\1{MASK}@", text))
+    for pattern in (_IN_QUERY, _IN_WORDS, _IN_OPTION, _IN_HEADER):
+        text = pattern.sub(rf"\1{MASK}", text)
+    return text
 
 
 def holds_secret(text: str) -> bool:

@@ -1,6 +1,7 @@
 """The cache: one decode per machine, whole or not at all, noticed when damaged, and no stale images."""
 
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,7 +141,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, cache: Path)
     assert len(load_dataset(SPEC, tmp_path).test.labels) == 50
 
 
-def test_check_counts_classes_and_mends_what_opening_cannot_see(tmp_path: Path, cache: Path) -> None:
+def test_check_counts_classes_and_mends_what_opening_cannot_see(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     large = np.repeat(np.repeat(MNIST[:60], 10, 1), 10, 2)  # 280x280: more than opening an entry reads
     for split, rows in (("train", slice(0, 50)), ("test", slice(50, 60))):
         images = [encoded(image) for image in large[rows]]
@@ -156,6 +159,16 @@ def test_check_counts_classes_and_mends_what_opening_cannot_see(tmp_path: Path, 
     with array.open("r+b") as file:
         file.seek(100_000)
         file.write(b"\x07" * 1000)
-    assert (load_dataset(spec, tmp_path).validation.images[1] == 7).any(), "opening reads samples only"
+    assert (load_dataset(spec, tmp_path).validation.images[..., 0] == large[:5]).all(), "made anew"
+    monkeypatch.setattr("lrlc.harness.data.cache.WHOLE_BYTES", 0)
+    (folder,) = cache.glob("large-*")
+    shutil.rmtree(folder)
+    load_dataset(spec, tmp_path)
+    with array.open("r+b") as file:
+        file.seek(100_000)
+        file.write(b"\x07" * 1000)
+    assert (load_dataset(spec, tmp_path).validation.images[1] == 7).any(), (
+        "opening reads samples of a large one"
+    )
     assert "was damaged and has been replaced" in check("my/large", tmp_path)
     np.testing.assert_array_equal(load_dataset(spec, tmp_path).validation.images[..., 0], large[:5])

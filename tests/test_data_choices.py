@@ -1,6 +1,7 @@
 """A folder of one's own: what is read of it is chosen by clear rules, said by `lrlc data check`, or refused by name."""
 
 import io
+import json
 import os
 import zlib
 from collections.abc import Sequence
@@ -230,6 +231,11 @@ def test_a_study_names_one_folder_by_one_path(tmp_path: Path) -> None:
         (lambda: Path("pics/test/b").rename("pics/test/.b"), "test: no class folder 'b', which train has"),
         (lambda: Path("pics/test/b").rename("pics/test/c"), "train has no class 'c'"),
         (lambda: Path("pics/train/c").symlink_to(Path("pics/train/a").absolute()), "the same images as"),
+        (lambda: Path("pics/train/a/0.png").rename("pics/train/a/0.jpe"), "0.jpe: .jpe is not read"),
+        (lambda: Path("pics/train/a/0.png").rename("pics/train/a/0"), "a/0: no ending is not read"),
+        (lambda: Path("pics/train/a/0.png").rename("pics/train/a/0.png "), "0.png : .png is not read"),
+        (lambda: Path("pics/train/a/0.png").rename("pics/train/a/0.png.1"), ".1 is not read"),
+        (lambda: Path("pics/train/a/0.jxl").write_bytes(b"?"), ".jxl is not read"),
         (lambda: pictures("pics/train/a/more"), "only pictures directly in"),
         (lambda: pictures("pics/train/@eaDir"), "only pictures directly in"),
         (lambda: Path("pics/test").rename("pics/valid"), "no test split"),
@@ -349,6 +355,29 @@ def test_an_animation_and_an_image_kept_elsewhere_are_refused() -> None:
 def test_every_class_is_in_train(train: Array, test: Array, expected: str) -> None:
     shards("my/set", label=np.concatenate([train, test]))
     assert expected in refused("./my/set")
+
+
+def test_one_class_alone_is_refused() -> None:
+    shards("my/set", label=CLASSES * 0)
+    assert "all images of train are of class 0; learning takes two classes" in refused("./my/set")
+
+
+def test_files_that_count_their_classes_otherwise_are_refused() -> None:
+    shards("my/set")
+    names = {"train": list("abcd"), "test": list("badc")}
+    for split, told in names.items():
+        path = f"my/set/{split}-0.parquet"
+        features = {"info": {"features": {"label": {"names": told, "_type": "ClassLabel"}}}}
+        table = pq.read_table(path).replace_schema_metadata({"huggingface": json.dumps(features)})
+        pq.write_table(table, path)
+    assert "column 'label' counts its classes otherwise than in" in refused("./my/set")
+
+
+def test_images_in_inks_are_told_by_check() -> None:
+    inks = io.BytesIO()
+    Image.fromarray(PIXELS[0]).convert("CMYK").save(inks, "JPEG")
+    shards("my/set", image=column([inks.getvalue(), *PIXELS[1:]]))
+    assert "1 image in inks (CMYK), read as RGB without their profile" in check("./my/set", None)
 
 
 def test_a_test_set_that_lacks_a_class_is_refused() -> None:

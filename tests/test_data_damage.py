@@ -1,9 +1,12 @@
 """What is wrong with a file is one clear line that names the file and the row, and a pickle runs nothing."""
 
+import gzip
 import io
 import os
 import pickle
 import pickletools
+import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from support.data_samples import (
     as_mnist_parquet,
     encoded,
     python2_batch,
+    python3_batch,
     write_parquet,
 )
 
@@ -214,6 +218,59 @@ def test_a_cut_off_cifar_archive_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cifar10/cifar-10-python.tar.gz"
     path.write_bytes(path.read_bytes()[:-5000])
     says(r"cifar-10-python\.tar\.gz: .*fetch it again", DatasetSpec(name="cifar10"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("batch", "changed", "expected"),
+    [
+        (
+            "data_batch_2",
+            lambda b: b | {b"data": b[b"data"].reshape(-1, 32, 96)},
+            r"data of shape \(30, 32, 96\)",
+        ),
+        (
+            "data_batch_2",
+            lambda b: b | {b"data": b[b"data"][1:]},
+            r"30 labels, but data of shape \(29, 3072\)",
+        ),
+        (
+            "data_batch_2",
+            lambda _: python3_batch(np.arange(30)),
+            "data_batch_2 and data_batch_1 are the same",
+        ),
+        ("test_batch", lambda _: python3_batch(np.arange(30)), "test_batch and data_batch_1 are the same"),
+    ],
+)
+def test_a_cifar_batch_that_is_another_is_named(
+    batch: str, changed: Any, expected: str, tmp_path: Path
+) -> None:
+    as_cifar(tmp_path / "cifar10", archive=False)
+    path = tmp_path / "cifar10/cifar-10-batches-py" / batch
+    found = changed(pickle.loads(path.read_bytes()))
+    path.write_bytes(found if isinstance(found, bytes) else pickle.dumps(found, 2))
+    says(expected, DatasetSpec(name="cifar10"), tmp_path)
+
+
+def test_a_cifar_archive_with_a_second_batch_of_a_name_is_refused(tmp_path: Path) -> None:
+    as_cifar(tmp_path / "cifar10", archive=False)
+    folder = tmp_path / "cifar10/cifar-10-batches-py"
+    with tarfile.open(tmp_path / "cifar10/cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.add(folder, folder.name)
+        archive.add(folder / "test_batch", "old/data_batch_1")
+    shutil.rmtree(folder)
+    says("data_batch_1 stands in it twice", DatasetSpec(name="cifar10"), tmp_path)
+
+
+def test_an_idx_file_that_differs_from_its_packed_form_is_refused(tmp_path: Path) -> None:
+    as_mnist_idx(tmp_path / "mnist")
+    path = tmp_path / "mnist/train-labels-idx1-ubyte"
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()[:8] + bytes(150)))
+    says(
+        r"idx1-ubyte\.gz: differs from train-labels-idx1-ubyte beside it", DatasetSpec(name="mnist"), tmp_path
+    )
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert len(load_dataset(DatasetSpec(name="mnist"), tmp_path).test.labels) == 50
 
 
 def test_damaged_celeba_files_are_named(tmp_path: Path) -> None:

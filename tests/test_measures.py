@@ -330,11 +330,31 @@ def test_a_measurement_that_fails_fails_its_trial_with_its_curve_and_no_other(
     assert len(store.curves([rows.loc["blinkered", "trial_id"]])) == 2
 
 
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        (
+            "measure.shifts=8",
+            "measure.shifts: 8 pixels move the 8x8 images of digits out of sight; give less than 8",
+        ),
+        (
+            "train={augment: crop, crop_padding: 8}",
+            "train.crop_padding: 8 pixels move most 8x8 images of digits out of sight; give 7 at most",
+        ),
+        (
+            "datasets=[{name: digits, translate: 17}]",
+            "dataset.translate: 17 pixels move most 8x8 images of digits+t17 out of sight; give 16 at most",
+        ),
+    ],
+)
 def test_a_shift_by_the_whole_image_is_refused_before_anything_runs(
-    lrlc: Callable[..., subprocess.CompletedProcess[str]], tiny_study: Path, tmp_path: Path
+    override: str,
+    line: str,
+    lrlc: Callable[..., subprocess.CompletedProcess[str]],
+    tiny_study: Path,
+    tmp_path: Path,
 ) -> None:
-    (line,) = lrlc("run", tiny_study, "measure.shifts=8", code=2).stderr.splitlines()
-    assert "measure.shifts: 8 pixels move the 8x8 images of digits out of sight; give less than 8" in line
+    assert line in lrlc("run", tiny_study, override, code=2).stderr
     assert not (tmp_path / "runs").exists()
 
 

@@ -121,6 +121,15 @@ def test_a_name_with_a_path_in_it_is_no_study_of_the_results_folder(name: str, t
         ("s3://b/p?region=eu&secret_key=abc", "s3://b/p?region=eu&secret_key=***"),
         ("search.storage=redis://:hunter2@h", "search.storage=redis://:***@h"),
         ("host=h password=hunter2 user=me", "host=h password=*** user=me"),
+        ("https://x/cb#access_token=hunter2", "https://x/cb#access_token=***"),
+        ("git+https://ghp_hunter2:x-oauth-basic@github.com/a", "git+https://***@github.com/a"),
+        ("https://0123456789abcdef0123@api.wandb.ai/x", "https://***@api.wandb.ai/x"),
+        ("Authorization: Bearer hunter2", "Authorization: Bearer ***"),
+        ('{"api_key": "hunter2", "b": 1}', '{"api_key": "***", "b": 1}'),
+        ("AWS_SECRET_ACCESS_KEY='hunter2' lrlc", "AWS_SECRET_ACCESS_KEY='***' lrlc"),
+        ("HF_TOKEN=hunter2", "HF_TOKEN=***"),
+        ("password: hunter2", "password: ***"),
+        ("psql --password hunter2 -h h", "psql --password *** -h h"),
     ],
 )
 def test_a_password_is_masked_wherever_it_stands(text: str, hidden: str) -> None:
@@ -129,7 +138,19 @@ def test_a_password_is_masked_wherever_it_stands(text: str, hidden: str) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["http://h:80/p", "train.epochs=2", "s3://bucket/p?region=eu", "mail me@there", "a: b@c", "key=3"]
+    "text",
+    [
+        "http://h:80/p",
+        "train.epochs=2",
+        "s3://bucket/p?region=eu",
+        "mail me@there",
+        "a: b@c",
+        "key=3",
+        "token: 5",
+        "unknown key: x",
+        "KEY=VALUE",
+        "https://me@h/p",
+    ],
 )
 def test_what_is_no_secret_is_left_as_it_is(text: str) -> None:
     assert masked(text) == text

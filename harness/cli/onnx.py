@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lrlc.harness.cli.options import RESULTS, ResultsDir
+from lrlc.harness.cli.options import RESULTS, ResultsDir, as_written
 from lrlc.harness.text import show
 
 
@@ -16,17 +16,24 @@ def export_onnx(
         bool, typer.Option("--best", help="The weights of the best epoch rather than the last.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write; TRIAL.onnx by default.")
+        Path | None,
+        typer.Option(
+            "--out", callback=as_written, metavar="FILE", help="The file to write; TRIAL.onnx by default."
+        ),
     ] = None,
 ) -> None:
     """Write a trained network as ONNX, checked against its output here; its study must keep weights."""
-    from lrlc import layers
     from lrlc.harness.api.trial import find_trial
     from lrlc.harness.run.kept_models import kept_model
+    from lrlc.layers.onnx_export import onnx_bytes
+    from lrlc.results.files import write_output
 
     found = find_trial(trial, results)
     model, image_shape = kept_model(found.store, found.id, "best_weights" if best else "weights")
-    show(str(layers.export_onnx(model, out or Path(f"{found.id}.onnx"), image_shape)))
+    path = out or Path(f"{found.id}.onnx")
+    content = onnx_bytes(model, image_shape)
+    write_output(path, lambda file: file.write(content))
+    show(str(path))
 
 
 def register(app: typer.Typer) -> None:

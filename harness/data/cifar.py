@@ -37,12 +37,20 @@ def read_cifar(files: list[Path]) -> Mapping[str, RawSplit]:
     """Train and test as (N, 32, 32, 3) uint8; DataError if a file is not that of CIFAR-10."""
     archive = files[0] if files[0].name == ARCHIVE else None
     contents = _from_archive(archive) if archive else {path.name: _bytes(path) for path in files}
+    _check_distinct(contents, archive or files[0].parent)
     splits = {}
     for split, names in BATCHES.items():
         batches = [_batch(name, contents, archive or files[0].parent) for name in names]
         images = np.concatenate([images for images, _ in batches])
         splits[split] = RawSplit.of(images, np.concatenate([labels for _, labels in batches]))
     return splits
+
+
+def _check_distinct(contents: Mapping[str, bytes], where: Path) -> None:
+    names: dict[bytes, str] = {}
+    for name, content in contents.items():
+        if (other := names.setdefault(content, name)) != name:
+            raise DataError(f"{where}: {name} and {other} are the same; fetch it again")
 
 
 def _bytes(path: Path) -> bytes:
@@ -62,6 +70,8 @@ def _from_archive(path: Path) -> dict[str, bytes]:
                 name = Path(member.name).name
                 if name not in NAMES or not member.isfile():
                     continue
+                if name in contents:
+                    raise DataError(f"{path}: {name} stands in it twice; fetch it again")
                 file = archive.extractfile(member) if member.size <= LARGEST_BATCH else None
                 contents[name] = file.read() if file is not None else b""
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
@@ -75,14 +85,14 @@ def _batch(name: str, contents: Mapping[str, bytes], where: Path) -> tuple[Image
     try:
         batch = load_arrays(contents[name])
         pixels, labels = batch[b"data"], _whole_numbers(batch[b"labels"])
+        if pixels.shape != (len(labels), 3072):
+            raise ValueError(f"{len(labels)} labels, but data of shape {pixels.shape}")
         images: Images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     except (pickle.UnpicklingError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{where}: {name} is not a CIFAR-10 batch ({error}); fetch it again") from error
     wrong = np.flatnonzero((labels < 0) | (labels > 9))
     if len(wrong):
         raise DataError(f"{where}: {name} row {wrong[0]}: label {labels[wrong[0]]} is outside 0..9")
-    if len(images) != len(labels):
-        raise DataError(f"{where}: {name} has {len(images)} images but {len(labels)} labels")
     return images, labels
 
 

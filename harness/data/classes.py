@@ -13,7 +13,7 @@ EXPECTED = 20
 
 
 def check_classes(name: str, labels: Mapping[str, Labels], num_classes: int | None) -> None:
-    """DataError if train skips a class, or another split has one that train lacks, or lacks one that train has.
+    """DataError if train skips a class or has only one, or another split has one that train lacks, or lacks one.
 
     Train may skip classes of a data set that declares its number of classes.
     """
@@ -24,6 +24,8 @@ def check_classes(name: str, labels: Mapping[str, Labels], num_classes: int | No
             f"{name}: train has no image of class {gap}, but of classes up to {trained[-1]}; "
             "number the classes from 0 without gaps"
         )
+    if len(trained) < 2:
+        raise DataError(f"{name}: all images of train are of class {trained[0]}; learning takes two classes")
     for split, of_split in labels.items():
         there = np.unique(of_split)
         if len(unknown := np.setdiff1d(there, trained)):

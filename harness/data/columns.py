@@ -3,8 +3,9 @@
 A column is never chosen for being the only one of its type: identifiers and widths are whole numbers too.
 """
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,24 @@ def choose(path: Path, schema: pa.Schema, asked: Asked) -> Columns:
     image = _image(path, schema, asked.image)
     label = _label(path, schema, asked)
     return Columns(image, label, not _is_whole(schema.field(label).type))
+
+
+def check_same_names(schemas: Mapping[Path, pa.Schema], label: str) -> None:
+    """DataError where files say otherwise which class a number of the label stands for, as the hub's metadata can."""
+    told = {path: names for path, schema in schemas.items() if (names := _names_told(schema, label))}
+    for path, names in told.items():
+        first, others = next(iter(told.items()))
+        if names != others:
+            raise DataError(f"{path}: column {label!r} counts its classes otherwise than in {first.name}")
+
+
+def _names_told(schema: pa.Schema, label: str) -> list[str] | None:
+    """The names of the hub's ClassLabel, in the order of their numbers; None where there are none."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return [str(name) for name in features[label]["names"]]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
 
 
 def _image(path: Path, schema: pa.Schema, wanted: str | None) -> str:

@@ -13,6 +13,7 @@ from lrlc.harness.data.parquet import chosen_columns, read_parquet
 from lrlc.harness.data.shards import find_shards, shards, unused
 from lrlc.harness.data.source import Source
 from lrlc.studies import StudyError
+from lrlc.studies.lines import one_line
 from lrlc.studies.paths import expanded
 
 AS_SHOWN = Decoding(as_shown=True)
@@ -167,10 +168,10 @@ def only_label(folder: Path, label: str | None) -> None:
 
 def _classes(folders: Sequence[Path]) -> str:
     more = f" and {len(folders) - NAMED:,} more" if len(folders) > NAMED else ""
-    return f"classes from 0 on: {', '.join(child.name for child in folders[:NAMED])}{more}"
+    return f"classes from 0 on: {', '.join(one_line(child.name) for child in folders[:NAMED])}{more}"
 
 
 def _not_read(folder: Path, paths: Sequence[Path]) -> list[str]:
-    shown = ", ".join(str(path.relative_to(folder)) for path in paths[:NAMED])
+    shown = ", ".join(one_line(str(path.relative_to(folder))) for path in paths[:NAMED])
     more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
     return [f"not read: {shown}{more}"] if paths else []

@@ -3,7 +3,7 @@
 import gzip
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +57,16 @@ def _unpacked(path: Path) -> bytes:
     return content
 
 
-def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
-    """The array of an IDX file of unsigned bytes that must have `axes` axes."""
+def _content(path: Path) -> bytes:
     try:
-        content = _unpacked(path)
+        return _unpacked(path)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({first_line(error)}); fetch it again") from error
+
+
+def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
+    """The array of an IDX file of unsigned bytes that must have `axes` axes."""
+    content = _content(path)
     start = 4 + 4 * axes
     if len(content) < start or content[:4] != bytes([0, 0, UBYTE, axes]):
         raise DataError(f"{path}: not an IDX file of unsigned bytes with {axes} axes; fetch it again")
@@ -81,4 +85,12 @@ def _find(folder: Path, name: str) -> Path | None:
     found = [path for path in files_below(folder) if path.name in spellings]
     if len({path.parent for path in found}) > 1:
         raise DataError(f"{folder}: holds {found[0]} and {found[-1]}; take one data set away")
+    _check_same(found)
     return next(iter(found), None)
+
+
+def _check_same(found: Sequence[Path]) -> None:
+    """DataError where a file that stands under several names, packed and unpacked, differs."""
+    for other in found[1:]:
+        if _content(other) != _content(found[0]):
+            raise DataError(f"{other}: differs from {found[0].name} beside it; take one of them away")

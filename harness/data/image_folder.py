@@ -10,6 +10,7 @@ import numpy as np
 from lrlc.harness.data.classes import check_told_apart
 from lrlc.harness.data.decoding import Decoding, Encoded
 from lrlc.harness.data.errors import DataError
+from lrlc.harness.data.looks import is_picture
 from lrlc.harness.data.source import RawSplit, encoded_splits
 from lrlc.harness.data.walk import check_distinct, encoded_bytes, files_below
 
@@ -34,8 +35,15 @@ OTHER_PICTURES = {
     ".avif",
     ".tga",
     ".npy",
+    ".npz",
+    ".heif",
+    ".jxl",
+    ".dng",
 }
-"""Formats that are not supported. They are refused, as skipping them would leave pictures out of a class."""
+"""Formats that are not supported. They are refused, as skipping them would leave pictures out of a class.
+
+Other pictures without a supported ending are recognized by their content (`looks.is_picture`).
+"""
 
 
 def image_folders(folder: Path) -> dict[str, list[Path]]:
@@ -94,14 +102,21 @@ def _pictures(child: Path) -> list[Path]:
     endings = ", ".join(sorted(ENDINGS))
     for path in files_below(child):
         ending = path.suffix.lower()
-        if path.parent != child and ending in ENDINGS | OTHER_PICTURES:
+        if (path.parent == child and ending in ENDINGS) or not _holds_picture(path):
+            continue
+        if path.parent != child:
             raise DataError(f"{path}: only pictures directly in {child} are read; move it there or away")
-        if ending in OTHER_PICTURES:
-            raise DataError(f"{path}: {ending} is not read; convert it to one of {endings}, or take it away")
+        raise DataError(
+            f"{path}: {ending or 'no ending'} is not read; convert it to one of {endings}, or take it away"
+        )
     pictures = _read(child)
     if not pictures:
         raise DataError(f"{child}: a class without a picture ({endings}); take the folder away or fill it")
     return pictures
+
+
+def _holds_picture(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS | OTHER_PICTURES or is_picture(path)
 
 
 def _read(child: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from io import BytesIO
+from pathlib import Path
 
 from PIL import ExifTags, Image
 
@@ -22,6 +23,7 @@ TURNS = {
 """The transformation for each EXIF orientation; 1 is upright."""
 
 TURNED, LAID_ON_WHITE, GREY = "turned as EXIF says", "with an alpha channel, laid on white", "grey"
+INKS, INK_MODES = "in inks (CMYK), read as RGB without their profile", ("CMYK", "YCCK")
 
 
 def as_shown(image: Image.Image) -> Image.Image:
@@ -44,6 +46,15 @@ def is_grey(encoded: bytes) -> bool:
         return True
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file's first bytes are those of a format that Pillow knows."""
+    try:
+        with Image.open(path):
+            return True
+    except Exception:  # as many kinds as Pillow has decoders
+        return False
+
+
 def features(encoded: bytes) -> set[str]:
     """Which of the above apply to an image file; none if it is unreadable."""
     try:
@@ -51,6 +62,7 @@ def features(encoded: bytes) -> set[str]:
             if image.width * image.height > MOST_PIXELS:
                 return set()
             found = {GREY} if image.mode in GREY_MODES else set()
+            found |= {INKS} if image.mode in INK_MODES else set()
             found |= {LAID_ON_WHITE} if image.has_transparency_data else set()
             return found | ({TURNED} if _orientation(image) in TURNS else set())
     except Exception:

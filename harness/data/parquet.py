@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lrlc.harness.data.classes import check_told_apart
-from lrlc.harness.data.columns import Asked, Columns, choose
+from lrlc.harness.data.columns import Asked, Columns, check_same_names, choose
 from lrlc.harness.data.dataset import Labels
 from lrlc.harness.data.decoding import Decoding, Encoded
 from lrlc.harness.data.errors import DataError
@@ -41,8 +41,10 @@ def read_parquet(
 
 def chosen_columns(shards: Mapping[str, Sequence[Path]], asked: Asked) -> Columns:
     """The columns to read, the same in every file."""
-    chosen = {path: choose(path, _schema(path), asked) for paths in shards.values() for path in paths}
+    schemas = {path: _schema(path) for paths in shards.values() for path in paths}
+    chosen = {path: choose(path, schema, asked) for path, schema in schemas.items()}
     (first, columns), *others = chosen.items()
+    check_same_names(schemas, columns.label)
     for path, other in others:
         if other != columns:
             raise DataError(f"{path}: {other}, but in {first.name} {columns}; name one as `label` or `image`")

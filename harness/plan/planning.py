@@ -63,17 +63,19 @@ class Planner:
         self._opened, self._data_dir, self._chosen = opened, data_dir, chosen or {}
         self.widths = widths or Widths()
         self._digests: dict[DatasetSpec, str] = {}
+        self._sizes: dict[DatasetSpec, tuple[int, int]] = {}
         self._paths: dict[str, str] = {}
 
     def with_chosen(self, chosen: Mapping[Group, Setting]) -> "Planner":
         """This planner with these chosen settings."""
         planner = Planner(self._opened, self._data_dir, chosen, self.widths)
-        planner._digests, planner._paths = self._digests, self._paths
+        planner._digests, planner._sizes, planner._paths = self._digests, self._sizes, self._paths
         return planner
 
     def trial(self, config: TrialConfig, search_number: int | None = None) -> Trial:
         """The trial for `config`; the first trial of a data set decodes it into the cache."""
         digest = self._digest(config.dataset)
+        _check_moves(config, self._sizes[config.dataset])
         config = self.widths.resolved(config, lambda: load_dataset(as_loaded(config.dataset), self._data_dir))
         identity = trial_id(
             config,
@@ -126,8 +128,8 @@ class Planner:
                 loaded = load_dataset(whole, self._data_dir, DecodingLines(whole.title))
                 _check_shifts(self._opened.study.measure, loaded)
                 self._check_one_path(whole, loaded.digest)
-                self._digests[whole] = loaded.digest
-            self._digests[spec] = self._digests[whole]
+                self._digests[whole], self._sizes[whole] = loaded.digest, loaded.image_shape[1:]
+            self._digests[spec], self._sizes[spec] = self._digests[whole], self._sizes[whole]
         return self._digests[spec]
 
     def _check_one_path(self, spec: DatasetSpec, digest: str) -> None:
@@ -147,6 +149,20 @@ def _check_shifts(measure: Measure, dataset: Dataset) -> None:
             raise StudyError(
                 f"measure.shifts: {pixels} pixels move the {height}x{width} images of {dataset.title} out of sight; "
                 f"give less than {min(height, width)}"
+            )
+
+
+def _check_moves(config: TrialConfig, size: tuple[int, int]) -> None:
+    """StudyError where images are moved so far that most of what is trained on is black."""
+    title, padding = config.dataset.title, config.train.crop_padding or 0
+    for what, pixels, most in (
+        ("train.crop_padding", padding if "crop" in config.train.augment else 0, min(size) - 1),
+        ("dataset.translate", config.dataset.translate, 2 * min(size)),
+    ):
+        if pixels > most:
+            raise StudyError(
+                f"{what}: {pixels} pixels move most {size[0]}x{size[1]} images of {title} out of sight; "
+                f"give {most} at most"
             )
 
 
