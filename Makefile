@@ -7,7 +7,7 @@ MOTO := .moto
 LOGGERS := .loggers
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test tests tests-on-clusters tests-of-loggers bundle-test fuzz chaos coverage figures check clean
+.PHONY: help quickstart test tests tests-on-clusters tests-of-loggers bundle-test fuzz chaos coverage kernels-table figures check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ chaos: $(VENV)/installed ## a study through 30 kills, RUNS=1 times
 # How often the verdicts of 2,000 simulated studies with a known truth are wrong (some hours).
 coverage: $(VENV)/installed ## error rates of the verdicts, from 2,000 simulated studies
 	LRLC_SIMULATED_STUDIES=2000 $(BIN)/python -m pytest -m coverage -s tests/test_claims_coverage.py
+
+# About 4,200 kernels, 1.3 s of a core each.
+kernels-table: $(VENV)/installed ## Triton kernels compiled for every target, and what the worst need (an hour)
+	$(BIN)/python -m lrlc.harness.bench.kernel_sweep --workers $$(nproc)
 
 # The figures that the docs show, from the committed tables.
 DRAW = $(BIN)/lrlc plot $(1) --results results/reference --out docs/images/$(1) --format png $(2:%=--only %)

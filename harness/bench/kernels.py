@@ -1,7 +1,7 @@
 """`lrlc bench kernels`: the GPU resources of each Triton kernel and a lower bound on its time, without a GPU."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,7 +34,7 @@ KINDS = ("fixed", "dependent", "local")
 
 @dataclass(frozen=True)
 class Problem:
-    """Images (batch, channels, size, size), filters 3x3 to `out` channels; tf32: torch.backends.cudnn.allow_tf32."""
+    """Images (batch, channels, size, size) and 3x3 filters to `out` channels; `tf32`: how float32 is multiplied."""
 
     batch: int
     channels: int
@@ -43,10 +43,15 @@ class Problem:
     padding: str = "valid"
     dtype: str = "bfloat16"
     tf32: bool = True
+    stride: int = 1
 
     @property
     def geometry(self) -> Geometry:
-        return make_geometry(self.size, 3, 1, self.padding)
+        return make_geometry(self.size, 3, self.stride, self.padding)
+
+    def of(self, dtype: str) -> "Problem":
+        """The same in another dtype."""
+        return replace(self, dtype=dtype)
 
 
 @dataclass(frozen=True)

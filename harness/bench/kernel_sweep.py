@@ -1,0 +1,113 @@
+"""`make kernels-table`: compile every Triton kernel that our networks need for every target; show the worst of each.
+
+No GPU is needed, and nothing runs. Kernels that differ in nothing that is compiled in are compiled once.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from torch import Tensor
+
+from lrlc.harness.bench.compile_ahead import Compiled, compile_launch
+from lrlc.harness.bench.kernels import DTYPES, KINDS, TARGETS, Problem, launches
+from lrlc.layers.kernels.triton_launch import Launch
+
+SHAPES = (
+    Problem(128, 3, 64, 32),
+    Problem(32, 64, 64, 30),
+    Problem(128, 64, 64, 30),
+    Problem(512, 64, 64, 30),
+    *(Problem(64, channels, channels, 3584 // channels, "same") for channels in (64, 128, 256, 512)),
+    *(Problem(64, channels, channels, 7168 // channels, "same", stride=2) for channels in (128, 256, 512)),
+)
+"""Of the three-layer network at 32x32, at three batch sizes, and of the 3x3 convolutions of ResNet-50 at 224x224."""
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The most that a thread's registers and stack and a block's shared memory take among `kernels` that were compiled,
+    the fewest blocks that fit a multiprocessor, and the tensor-core instructions; None for a kernel without any.
+    """
+
+    target: str
+    dtype: str
+    kernels: int
+    registers: int
+    stack: int
+    shared_bytes: int
+    blocks: int
+    instructions: tuple[str | None, ...]
+
+    @property
+    def fits(self) -> bool:
+        """No spills, two blocks a multiprocessor, tensor cores."""
+        return self.stack == 0 and self.blocks >= 2 and None not in self.instructions
+
+
+def worst(target: str, dtype: str, compiled: Sequence[Compiled]) -> Worst:
+    """What the worst of these kernels takes."""
+    names = sorted({next(iter(each.matrix), None) for each in compiled}, key=str)
+    return Worst(
+        target,
+        dtype,
+        len(compiled),
+        max(each.registers for each in compiled),
+        max(each.stack for each in compiled),
+        max(each.shared_bytes for each in compiled),
+        min(each.blocks for each in compiled),
+        tuple(names),
+    )
+
+
+def different_launches(
+    problems: Iterable[Problem], ranks: Sequence[int], kinds: Sequence[str], target: str
+) -> Iterator[Launch]:
+    """The launches of these problems, without those that an earlier one compiles for."""
+    seen = set()
+    for problem in problems:
+        for kind in kinds:
+            for launch in [each for K in ranks for each in launches(problem, kind, K, target)]:
+                types = tuple(each.dtype if isinstance(each, Tensor) else None for each in launch.arguments)
+                key = launch.kernel.__name__, types, tuple(sorted(launch.constants.items()))
+                if key not in seen:
+                    seen.add(key)
+                    yield launch
+
+
+def _compiled(target: str, dtype: str, ranks: Sequence[int]) -> Worst:
+    problems = [shape.of(dtype) for shape in SHAPES]
+    found = different_launches(problems, ranks, KINDS, target)
+    return worst(target, dtype, [compile_launch(launch, TARGETS[target]) for launch in found])
+
+
+def table(rows: Sequence[Worst]) -> str:
+    """As Markdown."""
+    lines = ["| target | type | kernels | registers | stack | shared KB | blocks/SM | instructions |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        instructions = ", ".join(name or "**none**" for name in row.instructions)
+        numbers = (row.kernels, row.registers, row.stack, f"{row.shared_bytes / 1024:.0f}", row.blocks)
+        lines.append(f"| {row.target} | {row.dtype} | {' | '.join(map(str, numbers))} | {instructions} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lrlc.harness.bench.kernel_sweep", description=__doc__)
+    parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=list(TARGETS))
+    parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=list(DTYPES))
+    parser.add_argument("--ranks", nargs="+", type=int, default=[1, 2, 3, 4, 5, 6, 7])
+    parser.add_argument("--workers", type=int, default=1, help="processes that compile")
+    asked = parser.parse_args()
+    cells = [(target, dtype, asked.ranks) for target in asked.targets for dtype in asked.dtypes]
+    with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
+        rows = list(pool.map(_compiled, *zip(*cells, strict=True)))
+    print(table(rows))
+    sys.exit(0 if all(row.fits for row in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
