@@ -216,7 +216,7 @@ class LowRankLocallyConnected2d(nn.Module):
         Equal banks with constant weights would always get equal gradients, and their logits none. The banks therefore
         differ from the filter by normal noise of `spread` times its standard deviation, which cancels in their
         average: with constant weights the output is that of `conv`. The network of input-dependent weights starts
-        with constant output. LayerError where banks vary.
+        with constant output. LayerError if banks vary.
         """
         weight, bias = as_plain_conv(conv)
         if self.varied:

@@ -90,7 +90,7 @@ def _put_in_grid(study: dict[str, Any], names: Sequence[str], value: object, whe
 
 
 def _place(items: Sequence[object], name: str, where: str) -> int:
-    """The index that `name` is; StudyError where the list has none of that number."""
+    """The index that `name` is; StudyError if the list has none of that number."""
     if name.isascii() and name.isdecimal() and len(name) < 10 and int(name) < len(items):
         return int(name)
     numbers = "it is empty" if not items else f"its items are numbered 0 to {len(items) - 1}"

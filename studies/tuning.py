@@ -49,7 +49,7 @@ def pilots(grid: Grid) -> list[Pilots]:
 
 
 def group_of(grid: Grid, cell: GridCell) -> Group | None:
-    """The group whose setting the cell takes; None where its block names all that is tuned, or nothing applies."""
+    """The group whose setting the cell takes; None if its block names all that is tuned, or nothing applies."""
     free = _free_axes(grid, cell)
     return (free, replace(cell.config, rank=None, placement=())) if free else None
 

@@ -101,7 +101,7 @@ def test_a_damaged_part_is_named_and_its_trials_are_left_out(
     damaged = sorted((tmp_path / f"bundle/home/results/sample/{table}").iterdir())[0]
     damaged.write_bytes(damaged.read_bytes()[:-40])
     done = lrlc("adopt", "bundle", "--results", "runs", code=1)
-    assert done.stdout == "runs/sample: 1 trial joined\n"
+    assert done.stdout == "runs/sample: 1 trial added\n"
     (line,) = [line for line in done.stderr.splitlines() if "not merged" in line]
     assert damaged.name in line
     assert here.trials()["trial_id"].tolist() == ["b"]
@@ -179,5 +179,5 @@ def test_a_folder_is_a_bundle_its_home_a_results_folder_or_a_study(there: Store,
 
 def test_the_results_folder_itself_is_refused(here: Store, tmp_path: Path) -> None:
     here.commit(rows("a"))
-    with pytest.raises(UserError, match="the tables of --results themselves"):
+    with pytest.raises(UserError, match="this is the --results folder itself"):
         list(adopt_folder(tmp_path / "runs", locate(tmp_path / "runs")))

@@ -81,7 +81,7 @@ def test_a_study_brings_the_extras_that_it_needs(tiny_study: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["seeds=1", "quickstart"], "an override follows the study that it changes"),
+        (["seeds=1", "quickstart"], "an override must follow the study that it changes"),
         (["quickstart", "quickstart"], "would share one folder of results"),
         (["quickstart", "plugins=[../outside.py]"], "lies outside"),
         (
@@ -208,7 +208,7 @@ def test_the_facts_come_back_as_written_and_damage_is_one_line(tmp_path: Path) -
     assert bundle.read(tmp_path) == FACTS
     path = tmp_path / bundle.FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 9}))
-    with pytest.raises(BundleError, match="a bundle of format 9, this reads 1"):
+    with pytest.raises(BundleError, match="has format 9, but this code reads 1"):
         bundle.read(tmp_path)
     path.write_text(path.read_text()[:50])
     with pytest.raises(BundleError, match=r"is damaged; copy it here again"):
@@ -231,7 +231,7 @@ def test_another_python_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_torch_is_the_bundles_where_it_brings_one() -> None:
     assert install.chosen_torch(FACTS, None) == "system"
-    with pytest.raises(BundleError, match="brings no torch"):
+    with pytest.raises(BundleError, match="does not include torch"):
         install.chosen_torch(FACTS, "bundled")
 
 

@@ -137,7 +137,7 @@ def test_a_damaged_part_is_set_aside_by_the_next_run_and_its_trials_trained_agai
     assert list(again.index) == list(first.index)
     assert (again["ended_at"] > first["ended_at"]).all()
     said = lrlc("status", tiny_study).stdout
-    assert f"set aside, was damaged: runs/tiny/damaged/curves/{curves.name}" in said
+    assert f"damaged, set aside: runs/tiny/damaged/curves/{curves.name}" in said
     assert "  damaged:" not in said
 
 

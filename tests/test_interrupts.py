@@ -90,7 +90,7 @@ def test_one_signal_ends_a_long_trial_cleanly(
         process.send_signal(sent)
         _, said = process.communicate()
     assert process.returncode == code
-    assert "stopping: what has finished is committed" in said
+    assert "stopping: finished trials are committed" in said
     assert said.splitlines()[-1] == "stopped; finished trials are kept, the same command resumes"
     assert "Traceback" not in said
 
@@ -113,7 +113,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, environment: dict[str, st
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode == 130
-    assert said == "stopped at once; rows committed so far are kept\n"
+    assert said == "stopped immediately; rows committed so far are kept\n"
 
 
 def test_a_second_ctrl_c_ends_a_run_on_ray_at_once(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -125,7 +125,7 @@ def test_a_second_ctrl_c_ends_a_run_on_ray_at_once(tmp_path: Path, environment: 
         process.send_signal(signal.SIGINT)  # the driver, or Ray behind it, is still about to end
         _, said = process.communicate()
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "stopped at once; rows committed so far are kept"
+    assert said.splitlines()[-1] == "stopped immediately; rows committed so far are kept"
     assert "Traceback" not in said
 
 

@@ -55,7 +55,7 @@ def test_a_trial_is_shown_with_its_settings_curve_and_origin(runs: str, row: Any
         f"test {row['test_accuracy']:.2%}",
         "in 2 epochs",
         f"on {row['host']}, {row['device']}",
-        row["git_commit"] or "no commit known",
+        row["git_commit"] or "unknown commit",
         f"Python {json.loads(row['versions'])['python']}, ",
     ):
         assert part in text

@@ -100,7 +100,7 @@ def test_a_begun_study_runs_as_it_is(lrlc: Lrlc, tmp_path: Path) -> None:
         ("wide_conv", 4),
     ]
     assert set(rows["status"]) == {"finished"}
-    assert "low rank gains" in lrlc("claims", "mine.yaml").stdout
+    assert "low rank helps" in lrlc("claims", "mine.yaml").stdout
 
 
 def test_a_begun_study_trains_as_many_networks_as_it_says_it_does(lrlc: Lrlc, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_serial_trial_is_heard_and_kept(tmp_path: Path, capsys: pytest.Capture
     with pytest.raises(lrlc.UserError, match="this trial printed nothing; `lrlc show"):
         trial_log("talk", by_kind["conv"], str(tmp_path))
     with pytest.raises(
-        lrlc.UserError, match=f"has such an id; 1 trial printed something: {by_kind['chatty']}"
+        lrlc.UserError, match=f"has such an id; 1 trial printed output: {by_kind['chatty']}"
     ):
         trial_log("talk", "xyz", str(tmp_path))
 

@@ -1,1 +1,1 @@
-"""`lrlc bench`: what the layers and the training step cost on this machine, as ratios measured side by side."""
+"""`lrlc bench`: the cost of layers, training and the harness on this machine, as ratios measured side by side."""

@@ -172,7 +172,7 @@ def bench_together(
     ] = "1,2,4,8,15",
     batch: Annotated[int, typer.Option(min=2, help="Images a batch.")] = 128,
     seconds: Annotated[
-        float, typer.Option(min=0, callback=finite, help="How long each number of processes trains.")
+        float, typer.Option(min=0, callback=finite, help="How long to train with each number of processes.")
     ] = 5.0,
     dtype: Dtype = "float32",
     as_json: AsJson = False,

@@ -1,7 +1,7 @@
-"""`python -m lrlc.harness.bench.gpu`: are the kernels right on this GPU, and what do they cost over a convolution?
+"""`python -m lrlc.harness.bench.gpu`: are the kernels correct on this GPU, and how slow against a convolution?
 
 Needs only torch, triton and this checkout. First, in several processes, every kernel is compiled and compared with
-float64; then one process alone takes the times. About three minutes on an H100 with 16 processor cores.
+float64; then a single process measures the times. About three minutes on an H100 with 16 processor cores.
 """
 
 import argparse
@@ -36,7 +36,7 @@ FIXED = tuple(Operator("fixed", rank) for rank in (1, 2, 4, 7))
 DEPENDENT = tuple(Operator("dependent", rank) for rank in (2, 4, 7))
 OPERATORS = (*FIXED, *DEPENDENT, Operator("local"))
 ODD = (Shape(100, 64, 64, 14), Shape(33, 3, 64, 16, "same"), Shape(20, 64, 128, 9, "same", 2))
-"""Shapes that no tile divides."""
+"""Shapes that are not divisible by any tile."""
 TIMED = (Shape(32, 64, 64, 10), Shape(256, 64, 64, 10))
 """With the first of ODD, these shapes compile the kernels that are timed."""
 

@@ -1,4 +1,4 @@
-"""A store as a very large study would leave it: many cells, thousands of seeds, real configurations."""
+"""A store like that of a very large study: many cells, thousands of seeds, real configurations."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -34,7 +34,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class LayersMeasured:
-    """All that `lrlc bench layers` found at one batch size."""
+    """The results of `lrlc bench layers` at one batch size."""
 
     batch: int
     dtype: str
@@ -45,8 +45,7 @@ class LayersMeasured:
 @dataclass(frozen=True)
 class Wanted:
     """What to measure: `compiled` adds input-dependent layers under torch.compile, `memory` the peaks, and
-    `paths` each path that could serve, to see that the fastest is the default. `only` keeps the formulations
-    it names.
+    `paths` each possible path, to check that the default is the fastest. `only` restricts the formulations.
     """
 
     ranks: Sequence[int] = (2, 4, 7)

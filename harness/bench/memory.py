@@ -16,8 +16,8 @@ RESET = Path("/proc/self/clear_refs")
 def peak_bytes(
     cases: Sequence[Case], setting: Setting, device: torch.device, threads: int
 ) -> list[int | None]:
-    """The peak of each case; on a GPU as its allocator counts, on Linux as the resident memory of a process of
-    its own (so the kernels' own buffers count), elsewhere None.
+    """The peak of each case: on a GPU according to its allocator, on Linux the resident memory of a separate process
+    (which includes the kernels' own buffers), elsewhere None.
     """
     if device.type == "cuda":
         return [_on_gpu(case, setting, device) for case in cases]

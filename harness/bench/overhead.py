@@ -1,4 +1,4 @@
-"""What the harness costs per trial, from the driver to the committed row, and what planning costs; with goals."""
+"""The harness's cost per trial, from the driver to the committed row, and the cost of planning; with goals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -37,9 +37,9 @@ train: {{epochs: 1}}
 
 @dataclass(frozen=True)
 class Planned:
-    """Seconds of one planning and the peak memory of the process that did it (None where unknown).
+    """Seconds of one planning and the peak memory of the process that did it (None if unknown).
 
-    `import_seconds` is the loading of the libraries and of the data set before it.
+    `import_seconds` is the time to load the libraries and the data set beforehand.
     """
 
     trials: int
@@ -51,7 +51,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A study whose trials have all finished: opened for `lrlc run`, and compared for `lrlc plan`."""
+    """The times to open (as `lrlc run`) and to plan (as `lrlc plan`) a study whose trials have all finished."""
 
     opened: Planned
     plan_seconds: float

@@ -45,7 +45,7 @@ NETWORKS = (
 
 @dataclass(frozen=True)
 class Gain:
-    """`ratio` is float32 over bfloat16: how many times as fast bfloat16 trains `network`."""
+    """`ratio` is float32 over bfloat16: the speed-up of training `network` in bfloat16."""
 
     network: str
     size: int
@@ -56,7 +56,7 @@ class Gain:
 def measure_precision(
     networks: Sequence[Network], sizes: Sequence[int], batch: int, rounds: int, device: torch.device
 ) -> list[Gain]:
-    """Steps on one random batch; images are of `sizes` pixels on each side, with three channels."""
+    """Steps on one random batch; images have `sizes` pixels on each side and three channels."""
     found = []
     for size in sizes:
         for network in networks:
@@ -73,7 +73,7 @@ def seconds_of_a_step(network: Network, size: int, batch: int, device: torch.dev
 
 
 def _step(network: Network, size: int, batch: int, precision: str, device: torch.device) -> Step:
-    """Forward and backward, as training does them."""
+    """Forward and backward, as in training."""
     random = torch.Generator().manual_seed(0)
     images = torch.rand(batch, 3, size, size, generator=random).to(device)
     labels = torch.randint(CLASSES, (batch,), generator=random).to(device)

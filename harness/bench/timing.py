@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 Step = Callable[[], float]
-"""Does the work once and returns the seconds it took."""
+"""Does the work once and returns the seconds taken."""
 
 Times = Mapping[str, Sequence[float]]
 """The seconds of each candidate, one per round."""

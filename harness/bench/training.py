@@ -98,7 +98,7 @@ def harness_epoch(
     rounds: int,
     device: torch.device,
 ) -> Step:
-    """A trial as `lrlc run` trains it; each step is its next epoch, timed as its row records it."""
+    """A trial as `lrlc run` trains it; each step is its next epoch, with the seconds recorded in its row."""
     config = TrialConfig(
         dataset=DatasetSpec(name="random"),
         network="three_layer",
@@ -131,7 +131,7 @@ def harness_epoch(
 
 
 class _Images(TorchDataset[tuple[Tensor, int]]):
-    """Images one by one, as torchvision's data sets and transforms make them."""
+    """Images one by one, as from torchvision's data sets and transforms."""
 
     def __init__(self, split: Split) -> None:
         self.split = split

@@ -23,7 +23,7 @@ def adopt_folder(folder: Path, results: Location) -> Iterator[Adopted]:
     pairs = [(source, Store(results / source.root.name)) for source in stores_in(folder)]
     for source, target in pairs:
         if source.root.path == target.root.path:
-            raise UserError(f"{folder}: these are the tables of --results themselves; name the other folder")
+            raise UserError(f"{folder}: this is the --results folder itself; name the other folder")
         refuse_if_taken(source.root)
         refuse_if_taken(target.root)
         check(source, target, CODE_EPOCH, __version__)

@@ -31,7 +31,7 @@ def write_bundle(
     UserError, with nothing left behind, if `out` already exists or something is not available.
     """
     if out.exists():
-        raise UserError(f"--out {out}: already exists; name a new folder, or delete it")
+        raise UserError(f"--out {out}: already exists; name a new folder, or delete this one")
     hidden = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
     hidden.mkdir(parents=True)
     try:

@@ -17,7 +17,7 @@ FOLDER = "studies"
 
 @dataclass(frozen=True)
 class AskedStudy:
-    """A study as it was named, checked, with its file."""
+    """A checked study, with its name on the command line and its file."""
 
     opened: OpenedStudy
     path: Path
@@ -61,7 +61,7 @@ def needed_extras(studies: Sequence[AskedStudy]) -> tuple[str, ...]:
 
 
 def copy_into(folder: Path, asked: AskedStudy) -> BundledStudy:
-    """Copy the study's file, and its plugins where it names them, into the bundle at `folder`."""
+    """Copy the study's file into the bundle at `folder`, and its plugins to where it names them."""
     place = Path(FOLDER) / asked.name
     for path in (asked.path, *(Path(plugin.path) for plugin in asked.opened.plugins)):
         copy = folder / place / path.relative_to(asked.path.parent)
@@ -77,7 +77,7 @@ def _with_overrides(words: Sequence[str]) -> list[tuple[str, list[str]]]:
         if "=" not in word or Path(word).is_file():
             named.append((word, []))
         elif not named:
-            raise UserError(f"{word}: an override follows the study that it changes")
+            raise UserError(f"{word}: an override must follow the study that it changes")
         else:
             named[-1][1].append(word)
     return named
@@ -99,6 +99,6 @@ def _check_storage(asked: AskedStudy) -> None:
     search = asked.opened.study.search
     if search is not None and search.storage is not None:
         raise UserError(
-            f"{asked.name}: search.storage: a machine without a network reaches no database; "
+            f"{asked.name}: search.storage: a machine without a network cannot reach a database; "
             "bundle it with search.storage=null"
         )

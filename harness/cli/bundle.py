@@ -36,10 +36,10 @@ def bundle(
         str | None, typer.Option(help="linux-x86_64 or linux-aarch64; by default this machine's.")
     ] = None,
     python: Annotated[
-        str | None, typer.Option(help="The Python there, as in 3.12; by default this one's.")
+        str | None, typer.Option(help="The Python version there, such as 3.12; by default this one's.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Cut into parts of at most this size, as in 60MB, for a transfer.")
+        str | None, typer.Option(help="Cut into parts of at most this size, such as 60MB, for transfer.")
     ] = None,
     without_ray: Annotated[
         bool, typer.Option("--without-ray", help="Leave out Ray, which run.sh does not need.")
@@ -98,8 +98,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _show(adopted: "Adopted") -> None:
-    known = f", {adopted.known} known already" if adopted.known else ""
-    show(f"{adopted.target.root}: {counted(len(adopted.joined), 'trial')} joined{known}")
+    known = f", {adopted.known} already known" if adopted.known else ""
+    show(f"{adopted.target.root}: {counted(len(adopted.joined), 'trial')} added{known}")
     for each in adopted.damaged:
         say(f"damaged, not merged: {each}; copy it again, or train its trials here")
     for profile in adopted.kept_plans:

@@ -72,7 +72,9 @@ def _compiler() -> Finding:
     found = next((path for path in map(shutil.which, ("c++", "g++", "clang++")) if path), None)
     if found is None:
         return Finding(
-            "compiler", "no C++ compiler: CPU layers take the portable path, about twice as slow", ok=False
+            "compiler",
+            "no C++ compiler: CPU layers use the portable path, which is about twice as slow",
+            ok=False,
         )
     return Finding("compiler", found)
 
@@ -111,7 +113,7 @@ def _ray() -> Finding:
 def _token() -> Finding:
     if ray_setup.token_source():
         return Finding("ray token", "found")
-    return Finding("ray token", "none; needed only to join or submit to a cluster that asks for one")
+    return Finding("ray token", "none; only needed to join or submit to a cluster that requires one")
 
 
 def _data(data_dir: Path | None) -> list[Finding]:
@@ -143,5 +145,5 @@ def _disk() -> Finding:
 def _code() -> Finding:
     code = provenance.code()
     if code.git_commit is None:
-        return Finding("code", "not a git checkout: rows will name the package version alone")
+        return Finding("code", "not a git checkout: rows will only have the package version")
     return Finding("code", code.git_commit[:12] + (" with uncommitted changes" if code.git_dirty else ""))

@@ -11,7 +11,7 @@ from lrlc.studies.training import CROSS_ENTROPY, NOUNS
 
 
 def list_names(as_json: AsJson = False) -> None:
-    """List shipped studies, layer kinds, networks, data sets, and what `train` names: optimizers and the like."""
+    """List shipped studies, layer kinds, networks, data sets, and names for `train`, such as optimizers."""
     from lrlc.harness.plan.catalogue import catalogue
     from lrlc.layers.libraries import LIBRARIES
     from lrlc.studies import shipped_studies, study_title
@@ -43,7 +43,7 @@ def list_names(as_json: AsJson = False) -> None:
         )
     own = ", ".join(f"{n} ({p} placements)" for n, p in known.networks.items())
     show(
-        f"networks\n  {own}\n  of libraries by their names there: {', '.join(f'{name}/...' for name in LIBRARIES)}"
+        f"networks\n  {own}\n  from libraries, by their names there: {', '.join(f'{name}/...' for name in LIBRARIES)}"
     )
     show("data sets\n  " + ", ".join(sorted(known.datasets)))
     for key, names in known.training.items():
@@ -51,7 +51,7 @@ def list_names(as_json: AsJson = False) -> None:
 
 
 def _trains_with(key: str, names: Collection[str]) -> tuple[str, ...]:
-    """The names that a key of `train` may have, with the one that stands for none."""
+    """The names allowed for a key of `train`, including the one for none."""
     without = {"augment": OFF, "recipe": CROSS_ENTROPY}
     return (*([without[key]] if key in without else []), *names)
 

@@ -58,12 +58,12 @@ class Interrupts:
         if self._signum is not None:
             if now - self._asked_at > ECHO_SECONDS:
                 ray_watch.end_silently()
-                _write("stopped at once; rows committed so far are kept")
-                os._exit(128 + signum)  # Ray's processes on this machine end with their driver.
+                _write("stopped immediately; rows committed so far are kept")
+                os._exit(128 + signum)  # Ray's processes on this machine end with their driver
             return
         self._signum, self._asked_at = signum, now
-        again = "; Ctrl-C again stops at once" if signum == signal.SIGINT else ""
-        _write(f"stopping: what has finished is committed, what runs is stopped{again}")
+        again = "; Ctrl-C again stops immediately" if signum == signal.SIGINT else ""
+        _write(f"stopping: finished trials are committed, running ones are stopped{again}")
         if self._in_process and self._waiting:
             raise Stopped(signum)
 

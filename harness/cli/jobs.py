@@ -87,7 +87,7 @@ def submit(
         print_json({"job": job_id, "address": address, "attached": sent.attached})
     else:
         show(job_id)
-    say("it was running already" if sent.attached else "sent")
+    say("it was already running" if sent.attached else "sent")
     if follow:
         _follow(job_id, address, log_to_stderr=as_json)
     else:
@@ -95,7 +95,7 @@ def submit(
 
 
 def jobs(address: Dashboard = DASHBOARD, as_json: AsJson = False) -> None:
-    """List the cluster's jobs that lrlc submitted."""
+    """List the cluster's jobs submitted by lrlc."""
     ray_setup.prepare(joins_cluster=True)
     from lrlc.harness.cluster.jobs import all_jobs, cluster
 
@@ -105,7 +105,7 @@ def jobs(address: Dashboard = DASHBOARD, as_json: AsJson = False) -> None:
         print_json([job.as_dict() for job in found])
         return
     if not found:
-        say("no jobs of lrlc here")
+        say("no jobs of lrlc on this cluster")
         return
     lines = [("job", "study", "status", "started", "duration"), *(_cells(job) for job in found)]
     for line in aligned(lines):

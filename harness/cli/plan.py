@@ -59,12 +59,12 @@ def _counts(summary: "PlanSummary") -> Iterator[str]:
     if summary.pilots:
         yield f"tuning: {counted(summary.pilots, 'pilot')} before the grid, {summary.pilots_missing} missing"
     if summary.untuned:
-        yield f"{counted(summary.untuned, 'trial')} of the grid, shown untuned, will take what the pilots choose"
+        yield f"{counted(summary.untuned, 'trial')} of the grid, shown untuned, will get the pilots' settings"
     if summary.length_trials:
         trials = counted(summary.length_trials, "trial")
         yield f"length check: {trials} with fewer epochs, {summary.length_missing} missing"
     if summary.lent:
-        yield f"{counted(summary.lent, 'trial')} of those done will be taken from other studies' tables"
+        yield f"{counted(summary.lent, 'trial')} of those done will be copied from other studies' tables"
     if summary.search_suggestions:
         yield f"search: {summary.search_answered} of {counted(summary.search_suggestions, 'suggestion')} have rows"
 
@@ -81,12 +81,12 @@ def _outlook(summary: "PlanSummary", machine: "Machine") -> Iterator[str]:
 
 
 def _hint(machine: "Machine") -> str:
-    """What would give a time for trials that no row tells of."""
+    """How to get a time for trials that no row covers."""
     if not machine.is_named:
         return "" if machine.is_gpu else "; `--probe` times a few batches"
     return (
         f"; rows of {machine.device} in a study below --results would, such as a few trials run on one "
-        f"(`lrlc adopt` takes over what a bundle's home holds), or `lrlc plan --probe` on a machine that has one"
+        f"(`lrlc adopt` adds those of a bundle that has run), or `lrlc plan --probe` on a machine that has one"
     )
 
 

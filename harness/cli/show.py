@@ -29,7 +29,7 @@ def show(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show one trial: its settings, curve, results, what it printed, and where it comes from."""
+    """Show one trial: its settings, curve, results, output and provenance."""
     from lrlc.harness.api.trial import find_trial, verified
 
     found = find_trial(trial, results)
@@ -40,7 +40,7 @@ def show(
     if verify:
         say("training it again")
         differences = verified(found, data)
-        for line in differences or ["identical: every epoch and the test results are the same numbers"]:
+        for line in differences or ["identical: every epoch and the test results have the same numbers"]:
             print_line(line)
         if differences:
             raise typer.Exit(1)
@@ -95,7 +95,7 @@ def _curves(found: "FoundTrial") -> list[tuple[str, str]]:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """A bar a value, the lowest and the highest at the ends of the scale; of a long curve only every n-th value."""
+    """A bar per value, scaled from the lowest to the highest; a long curve is thinned to every n-th value."""
     step = -(-len(values) // MOST_BARS)
     shown = [value for value in values[step - 1 :: step] if math.isfinite(value)]
     if not shown:
@@ -114,7 +114,7 @@ def _trained(row: dict[str, Any]) -> str:
 
 def _code(row: dict[str, Any]) -> str:
     dirty = " with uncommitted changes" if row["git_dirty"] else ""
-    return f"{row['git_commit'] or 'no commit known'}{dirty}, code epoch {row['code_epoch']}"
+    return f"{row['git_commit'] or 'unknown commit'}{dirty}, code epoch {row['code_epoch']}"
 
 
 def _versions(row: dict[str, Any]) -> str:
@@ -122,7 +122,7 @@ def _versions(row: dict[str, Any]) -> str:
 
 
 def _traceback(row: dict[str, Any]) -> list[str]:
-    """Of a trial that an exception ended, where."""
+    """The traceback of a trial that an exception ended."""
     lines = str(row["error"] or "").rstrip().splitlines()
     return ["  traceback", *(f"    {line}" for line in lines)] if len(lines) > 1 else []
 

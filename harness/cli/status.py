@@ -58,7 +58,7 @@ def _show(study: str, store: "Store", found: "StudyStatus") -> None:
     missing = "" if found.missing is None else f", {found.missing} missing"
     show(f"{store.root}: {listed or 'no rows'}{missing}")
     if found.is_of_pilots:
-        show("  these are pilots; the grid's trials are planned when they have ended")
+        show("  these are pilots; the grid's trials are planned once they have ended")
     show(f"  running: {found.driver}" if found.driver else "  no driver is running")
     if found.stale:
         show(f"  {counted(len(found.stale), 'row')} of trials that are no longer in any plan")
@@ -66,9 +66,11 @@ def _show(study: str, store: "Store", found: "StudyStatus") -> None:
         ending = failure.status.replace("_", " ")
         show(f"  {ending} {failure.trial_id}: {last_line(str(failure.error))}")
     for each in found.damaged:
-        show(f"  damaged: {each}; the next `lrlc run {study}` moves it to {DAMAGED}/ and goes on without it")
+        show(
+            f"  damaged: {each}; the next `lrlc run {study}` moves it to {DAMAGED}/ and continues without it"
+        )
     for path in found.set_aside:
-        show(f"  set aside, was damaged: {path}")
+        show(f"  damaged, set aside: {path}")
     if found.best is not None:
         _print_best(found.best)
 

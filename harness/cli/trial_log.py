@@ -11,7 +11,7 @@ def trial_log(study: str, prefix: str, results: str) -> str:
 
     store = existing_store(study, results)
     logged, known = store.logged(), set(store.trials(["trial_id"])["trial_id"])
-    listed = f"{counted(len(logged), 'trial')} printed something: {', '.join(sorted(logged)[:4])}"
+    listed = f"{counted(len(logged), 'trial')} printed output: {', '.join(sorted(logged)[:4])}"
     instead = listed if logged else "none printed anything"
     trial_id = full_id(prefix, logged | known, str(store.root), instead)
     if trial_id not in logged:

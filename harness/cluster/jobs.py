@@ -118,7 +118,7 @@ def _through_proxy(url: str) -> str:
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy is None or urllib.request.proxy_bypass(str(parts.hostname)):
         return ""
-    said = f"as {parts.scheme}_proxy says; no_proxy={parts.hostname} leaves it out"
+    said = f"set in {parts.scheme}_proxy; no_proxy={parts.hostname} bypasses it"
     return f" (through the proxy {masked(proxy)}, {said})"
 
 
@@ -162,7 +162,7 @@ def find(jobs: list[Job], name: str, *, running_only: bool = False) -> Job:
     running = [job for job in of_study if not job.ended]
     if running_only and len(running) > 1:
         raise UserError(
-            f"{name}: {len(running)} jobs of it run; name one: {', '.join(job.id for job in running)}"
+            f"{name}: {len(running)} of its jobs are running; name one: {', '.join(job.id for job in running)}"
         )
     return (running or of_study)[-1]
 
@@ -203,7 +203,7 @@ def stop(client: JobSubmissionClient, job: Job) -> Job:
     while not (job := look_up(client, job.id)).ended:
         if time.monotonic() > deadline:
             raise UserError(
-                f"{job.id}: asked to stop, but still {job.status}; `lrlc jobs` shows when it is not"
+                f"{job.id}: asked to stop, but still {job.status}; `lrlc jobs` shows when it has stopped"
             )
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return job

@@ -36,14 +36,14 @@ def token_source() -> str | None:
 
 def wrong_token() -> str:
     """The error message if the cluster has a different token than ours."""
-    return f"the cluster has another token than the one in {token_source()}; {HOW_TO_GET_A_TOKEN}"
+    return f"the cluster's token differs from the one in {token_source()}; {HOW_TO_GET_A_TOKEN}"
 
 
 def prepare(*, joins_cluster: bool) -> None:
     """Turn on token authentication as `ray start` does, and usage reports off unless they are requested.
 
     `ray start` turns token authentication on if a token exists; a driver does not do so by itself (Ray 2.60).
-    Raises UserError where Ray is not installed or authentication is on and no token is found.
+    Raises UserError if Ray is not installed, or if authentication is on and no token is found.
     """
     if importlib.util.find_spec("ray") is None:
         raise UserError("Ray is not installed: pip install 'lrlc-bench[ray]', or run with --processes N")

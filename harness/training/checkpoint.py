@@ -99,7 +99,7 @@ def restore(
     device: torch.device,
     others: Mapping[str, Stateful] = NOTHING,
 ) -> bool:
-    """Restore all of these to the state saved by `take`, on `device`; False if it does not fit, else undefined."""
+    """Restore all of these as `take` saved them, on `device`; False, leaving them undefined, if they do not fit."""
     state = torch.load(io.BytesIO(checkpoint.state), map_location=device, weights_only=True)
     # The groups' settings stay those of the optimizer: the learning rate is a tensor on a GPU, a number on a CPU.
     groups = optimizer.state_dict()["param_groups"]

@@ -56,7 +56,7 @@ def combined(
     """y[n,:,i,j] = sum_k weights[n,k,i,j] * (x conv basis_k)[n,:,i,j].
 
     x (N, C_in, H, W); basis (K*C_out, C_in, kh, kw), K outermost; weights (1 or N, K, H', W');
-    y (N, C_out, H', W'), channels_last. InputError where they do not fit.
+    y (N, C_out, H', W'), channels_last. InputError if they do not fit together.
     """
     geometry = _fitting(x, basis, weights, stride, padding, dilation)
     if not len(x):
@@ -88,7 +88,7 @@ def local(
 ) -> Tensor:
     """Each position's own filter: filters (H'*W', kh*kw*C_in, C_out); y (N, C_out, H', W'), channels_last.
 
-    InputError where they do not fit.
+    InputError if they do not fit together.
     """
     geometry = _locally_fitting(x, filters, kernel_size, stride, padding, dilation)
     if not len(x):

@@ -93,7 +93,7 @@ class _Line:
 
     series: str
     kind: str | None
-    """None where two kinds are compared."""
+    """None if two kinds are compared."""
     points: Sequence[tuple[_Point, Summary]]
 
 

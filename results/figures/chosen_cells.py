@@ -40,7 +40,7 @@ def with_cells(selection: Selection, patterns: Sequence[str]) -> Selection:
     """The rows of the cells that one of the patterns matches; all of them without any pattern.
 
     A pattern is matched by a cell's name ('LRLC rank 4, layer 3'), or says settings: 'kind=lrlc,rank=4'. `*` and `?`
-    stand for letters as in a shell; upper and lower case are alike. StoreError where a pattern matches no cell.
+    stand for letters as in a shell; upper and lower case are alike. StoreError if a pattern matches no cell.
     """
     if not patterns:
         return selection

@@ -43,7 +43,7 @@ def place_of_fault(error: Exception, source: str) -> str:
 def figure(name: str, *, caption: str, columns: Sequence[str] | None = None) -> Callable[[Draw], Draw]:
     """Register `(selection) -> matplotlib Figure` as the figure `name`, with a sentence or two for its reader.
 
-    It raises NothingToDraw, with the reason, where the rows do not allow it. StoreError where another file has that
+    It raises NothingToDraw, with the reason, where the rows do not allow it. StoreError if another file has that
     name.
     """
 

@@ -57,7 +57,9 @@ def read(folder: Path) -> Facts:
     try:
         told: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if (written := told.pop("format")) != FORMAT:
-            raise BundleError(f"{path}: a bundle of format {written}, this reads {FORMAT}; make it again")
+            raise BundleError(
+                f"{path}: has format {written}, but this code reads {FORMAT}; make the bundle again"
+            )
         studies = tuple(
             BundledStudy(each["name"], each["file"], each["profile"], tuple(each["overrides"]))
             for each in told.pop("studies")

@@ -53,7 +53,7 @@ def chosen_torch(facts: Facts, asked: str | None) -> str:
     """Where torch comes from: as requested, else from the bundle if it includes one."""
     if asked == "bundled" and not facts.brings_torch:
         raise BundleError(
-            "--torch bundled: this bundle brings no torch; leave it out, or make one with torch"
+            "--torch bundled: this bundle does not include torch; leave the option out, or make a bundle with torch"
         )
     return asked or ("bundled" if facts.brings_torch else "system")
 
@@ -89,7 +89,7 @@ def _packages_with_torch(facts: Facts) -> list[str]:
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
     if done.returncode:
         raise BundleError(
-            f"{sys.executable} has no torch, and this bundle brings none: name a Python that has it with PYTHON=, or "
+            f"{sys.executable} has no torch, nor has this bundle: name a Python that has it with PYTHON=, or "
             "make a bundle with torch"
         )
     found = done.stdout.strip()
