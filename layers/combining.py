@@ -35,7 +35,7 @@ def normalize_weights(logits: Tensor, normalize: str) -> Tensor:
 
 
 class FixedCombiningWeights(nn.Module):
-    """Learned logits, shared along rows, columns, both or neither; see docs/science.md, "Combining weights, fixed".
+    """Learned logits, shared along rows, columns, both or neither (docs/science.md, "Combining weights, fixed").
 
     Maps (1, K, H', W').
 

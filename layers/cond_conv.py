@@ -1,4 +1,4 @@
-"""Conditionally parameterised convolution: filter banks mixed anew for every image, the same at all its positions.
+"""Conditionally parameterised convolution: filter banks mixed for each image, with the same filter at all positions.
 
 Yang, Bender, Le, Ngiam: "CondConv: Conditionally Parameterized Convolutions for Efficient Inference", NeurIPS 2019,
 https://arxiv.org/abs/1904.04971.
@@ -35,13 +35,13 @@ class CondConv2d(nn.Module):
     padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
         default.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
-    bias: whether each output channel has a bias, zero at the start; True by default.
+    bias: whether each output channel has a bias, initially zero; True by default.
 
     Parameters: basis (K*C_out, C_in, kh, kw), K outermost, He uniform with fan_in = kh * kw * C_in; routing, a
-    linear map from C_in to K with a bias, which starts as the authors' does (Glorot uniform, zero bias: all r are
+    linear map from C_in to K with a bias, initialised as the authors' (Glorot uniform, zero bias, so all r are
     about .5); bias (C_out) or None.
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class CondConv2d(nn.Module):
     def _convolve(self, x: Tensor, filters: Tensor) -> Tensor:
         """Apply each image's own filter: one convolution with as many groups as there are images.
 
-        On a CPU, 64 to 64 channels, it takes a half (12x12) to a quarter (30x30) of the time of K convolutions.
+        On a CPU, with 64 to 64 channels, this takes a half (12x12) to a quarter (30x30) of the time of K convolutions.
         """
         g = self.geometry
         stacked = g.pad(x).flatten(0, 1)[None]  # (1, N*C_in, H, W)
@@ -108,7 +108,7 @@ class CondConv2d(nn.Module):
         return images_nchw.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
     def _by_bank(self, x: Tensor) -> Tensor:
-        """A convolution with each bank, weighted and added up."""
+        """A convolution with each bank, weighted and summed."""
         weights = self.routing_weights(x)[:, :, None, None]
         return plain.combined(*autocast(x, self.basis), weights, self.geometry)
 

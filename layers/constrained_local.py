@@ -8,8 +8,8 @@ the pairs of neighbours:
 
     penalty * (mean |F(i+1,j) - F(i,j)| + mean |F(i,j+1) - F(i,j)|)
 
-The authors' code takes the mean over a filter's elements too, so that their alpha is this strength times
-kh * kw * C_in * C_out, and squares the term before it is added to the loss.
+The authors' code also averages over a filter's elements, so their alpha is this strength times
+kh * kw * C_in * C_out, and it squares the term before adding it to the loss.
 """
 
 from typing import Annotated
@@ -38,13 +38,13 @@ class ConstrainedLocallyConnected2d(LocallyConnected2d):
     padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
         default.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
-    bias: whether each position has a bias of its own for every channel, zero at the start; True by default.
+    bias: whether each position has its own bias for every channel, initially zero; True by default.
     start: how the filters start, 'he', 'keras' or 'shared', as in `LocallyConnected2d`; 'he' by default.
     penalty: strength of the penalty on differences between neighbouring filters, at least 0; 0.01 by default.
 
     Parameters: as those of `LocallyConnected2d`.
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ def _constrained_local(
     bias: bool = False,
     start: Annotated[str, Option("how its filters start", STARTS)] = "he",
     penalty: Annotated[
-        float, Option("what differences between neighbouring positions cost", at_least=0)
+        float, Option("strength of the penalty on differences between neighbours", at_least=0)
     ] = PENALTY,
 ) -> nn.Module:
     return ConstrainedLocallyConnected2d(

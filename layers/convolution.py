@@ -29,11 +29,11 @@ class Convolution2d(nn.Module):
     padding: 'valid', 'same' (as TensorFlow pads, with a stride too), an int, (vertical, horizontal) or
         (top, bottom, left, right); 0 by default.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
-    bias: whether each output channel has a bias, zero at the start; True by default.
+    bias: whether each output channel has a bias, initially zero; True by default.
 
     Parameters: weight (C_out, C_in, kh, kw), He uniform with fan_in = kh * kw * C_in; bias (C_out) or None.
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
     """
 
     def __init__(

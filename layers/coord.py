@@ -15,18 +15,18 @@ class CoordConv2d(nn.Module):
 
     The appended channels, row and column, run from -1 (top, left) to 1 (bottom, right). Inputs of any size.
 
-    in_channels: C_in, the coordinates not counted.
+    in_channels: C_in, without the coordinates.
     out_channels: C_out.
     kernel_size: kh = kw, or (kh, kw).
     stride: in positions, an int or (vertical, horizontal); 1 by default.
     padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
-        default. It pads the coordinates too.
+        default. The coordinates are padded too.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
-    bias: whether each output channel has a bias, zero at the start; True by default.
+    bias: whether each output channel has a bias, initially zero; True by default.
 
     Parameters: those of `convolution`, weight (C_out, C_in + 2, kh, kw) and bias (C_out) or None.
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
 
     Source: Liu et al., "An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution", NeurIPS
     2018, https://arxiv.org/abs/1807.03247, section 3.

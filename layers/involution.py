@@ -40,7 +40,7 @@ class Involution2d(nn.Module):
     padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
         default.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
-    bias: whether each output channel has a bias, zero at the start; True by default.
+    bias: whether each output channel has a bias, initially zero; True by default.
     group_channels: channels that share a kernel: a divisor of C_out, or all channels if C_out is smaller; 16 by
         default.
     reduction: the kernels are computed from C_out // reduction channels, at least one; 4 by default.
@@ -48,7 +48,7 @@ class Involution2d(nn.Module):
     Parts: value (1x1 from C_in to C_out, or nothing), reduce (1x1, no bias), norm (batch norm), expand (1x1 to
     kh * kw kernels of each group, with a bias); bias (C_out) or None.
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ def _involution(
     bias: bool = False,
     group_channels: Annotated[int, Option("channels that share a kernel", at_least=1)] = GROUP_CHANNELS,
     reduction: Annotated[
-        int, Option("kernels are made from 1 / reduction of the channels", at_least=1)
+        int, Option("kernels are computed from 1 / reduction of the channels", at_least=1)
     ] = REDUCTION,
 ) -> nn.Module:
     return Involution2d(

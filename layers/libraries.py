@@ -147,7 +147,7 @@ def _input_sizes(
     except (RuntimeError, ValueError, AssertionError) as error:
         raise LayerError(f"{name} cannot take images of {shape}: {_first_line(error)}") from None
     if not isinstance(output, Tensor) or output.shape != (2, num_classes):
-        raise LayerError(f"{name} does not answer with one score for each class, and cannot be trained here")
+        raise LayerError(f"{name} does not return one score for each class, so it cannot be trained here")
     if unseen := [place for place in places if place not in sizes]:
         raise LayerError(f"{name} makes no use of its module {unseen[0]} for images of {shape}")
     return sizes
@@ -157,7 +157,7 @@ def _noting(sizes: dict[str, Size], place: str) -> Callable[[nn.Module, tuple[Te
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         height, width = inputs[0].shape[-2:]
         if sizes.setdefault(place, (height, width)) != (height, width):
-            raise ValueError(f"its module {place} is given images of several sizes")
+            raise ValueError(f"its module {place} gets images of several sizes")
 
     return note
 

@@ -27,7 +27,7 @@ class LocallyConnected2d(nn.Module):
     padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
         default.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
-    bias: whether each position has a bias of its own for every channel, zero at the start; True by default.
+    bias: whether each position has its own bias for every channel, initially zero; True by default.
     start: how the filters start, each uniform on +-bound; 'he' by default.
         'he': every position its own, bound sqrt(6 / (kh * kw * C_in)).
         'keras': every position its own, as in the authors' network. Keras treats the kernel (H'*W', kh*kw*C_in,
@@ -39,7 +39,7 @@ class LocallyConnected2d(nn.Module):
     Parameters: filters (H'*W', kh*kw*C_in, C_out), three dimensions in the order the kernels read; bias
     (C_out, H', W') or None.
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
 
     Source of 'keras': google-research, low_rank_local_connectivity/models/simple_model.py and
     simple_model_config.py (kernel_initializer 'he_uniform'); keras/initializers, `_compute_fans`.

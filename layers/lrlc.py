@@ -49,7 +49,7 @@ class LowRankLocallyConnected2d(nn.Module):
         default.
     dilation: of the kernel, an int or a tuple (vertical, horizontal); a *list* as for kernel_size; 1 by default.
     bias: whether there is a bias per channel, b(c); True by default.
-    spatial_bias: whether there is a bias per position, b(i,j), shared as `share` says; True by default.
+    spatial_bias: whether there is a bias per position, b(i,j), shared like the logits; True by default.
     share: of logits and spatial bias, 'both' (row + column, the default), 'rows', 'columns' or 'none' (a table).
     normalize: the weights over the banks, 'softmax' (the default), 'l2' or 'none'.
     input_dependent: whether the weights come from a network of the layer's input, with a table (H', W') as spatial
@@ -63,7 +63,7 @@ class LowRankLocallyConnected2d(nn.Module):
     vary), `combining` (see combining.py), bias (C_out), and bias_row (H'), bias_column (W') or bias_table
     (H', W').
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
 
     Source: the paper above, sections 3.1 and 3.2, and the authors' code.
     """
@@ -160,7 +160,7 @@ class LowRankLocallyConnected2d(nn.Module):
         return self.combining(x)  # type: ignore[no-any-return]
 
     def local_filters(self, x: Tensor | None = None) -> Tensor:
-        """The filter at each position, (H', W', C_out, C_in, kh, kw); (N, H', ...) where it depends on `x`.
+        """The filter at each position, (H', W', C_out, C_in, kh, kw); (N, H', ...) if it depends on `x`.
 
         Banks of different geometry are embedded in one undilated kernel that covers them all.
         """
@@ -306,7 +306,7 @@ class InputDependentLowRankLocallyConnected2d(LowRankLocallyConnected2d):
 def _geometries(
     input_size: Pair, kernel_size: Banks, stride: Pair, padding: Padding, dilation: Banks, rank: int
 ) -> tuple[Geometry, ...]:
-    """One geometry for all banks, or one per bank where kernel_size or dilation is a list."""
+    """One geometry for all banks, or one per bank if kernel_size or dilation is a list."""
     if not isinstance(kernel_size, list) and not isinstance(dilation, list):
         return (make_geometry(input_size, kernel_size, stride, padding, dilation),)  # type: ignore[arg-type]
     for name, value in (("kernel_size", kernel_size), ("dilation", dilation)):

@@ -27,7 +27,7 @@ def match_options(kind: LayerKind) -> dict[str, Option]:
         Option("what the width matches", MATCHES, name="match", value_type=str, default=MATCHES[0]),
         Option("the kind that it is matched to", name="matched_to", value_type=str, default=kind.matched_to),
         Option(
-            "channels of the narrowest replaced layer; nothing is matched then",
+            "channels of the narrowest replaced layer, instead of matching",
             at_least=1,
             optional=True,
             name="width",

@@ -54,7 +54,7 @@ class ModulePlaces:
         if found:
             return found
         if name in self.unfit:
-            raise LayerError(f"{name} of {self.network} {self.unfit[str(name)]}, which no layer replaces")
+            raise LayerError(f"{name} of {self.network} {self.unfit[str(name)]}, which no layer can replace")
         known = {part for conv in self.convolutions for part in _parents(conv)}
         near = get_close_matches(str(name), sorted(known), n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"its places: {', '.join(self.all)}"

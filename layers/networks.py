@@ -25,7 +25,7 @@ Place = int | str
 
 
 class LayerFactory(Protocol):
-    """What a network's builder calls at each place; the result has `out_channels`."""
+    """The function that a network's builder calls at each place; its result has `out_channels`."""
 
     def __call__(
         self,
@@ -129,7 +129,7 @@ class _Plan:
 
 
 def _matched(plan: _Plan, match: Match) -> nn.Module:
-    """The plan, of a matched kind, at its width."""
+    """Build the plan of a matched kind at its matching width."""
     target = replace(plan, kind=match.to, options=match.options)
     _check(target)
     if match.width is None and match.by == "train_seconds":
@@ -177,7 +177,7 @@ def check_widths(network: Network, kind: LayerKind) -> None:
     """LayerError if layers of `kind` have a width that the network does not accept."""
     if network.modules is not None and kind.matched_to is not None:
         raise LayerError(
-            f"{kind.name} is widened, but the layers after it in {network.name} take the width that they have; "
+            f"{kind.name} is widened, but the layers after it in {network.name} have fixed widths; "
             "use it in a network without a '/' in its name"
         )
 

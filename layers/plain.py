@@ -37,13 +37,13 @@ def local(x: Tensor, filters: Tensor, geometry: Geometry) -> Tensor:
 def gradients(
     operator: Callable[..., Tensor], geometry: Geometry, grad: Tensor, *inputs: Tensor
 ) -> tuple[Tensor, ...]:
-    """Those of `combined` or `local` at `inputs`, in a form that can be differentiated again."""
+    """The gradients of `combined` or `local` at `inputs`, in a differentiable form."""
     found: tuple[Tensor, ...] = torch.func.vjp(partial(operator, geometry=geometry), *inputs)[1](grad)
     return found
 
 
 def needed(found: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor | None]:
-    """Of gradients those that autograd asked for."""
+    """The gradients that autograd needs; None in place of the others."""
     return [each if need else None for each, need in zip(found, needs, strict=True)]
 
 

@@ -47,12 +47,12 @@ class PositionMapConv2d(Convolution2d):
     padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
         default.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
-    bias: whether each output channel has a bias, zero at the start; True by default.
+    bias: whether each output channel has a bias, initially zero; True by default.
 
     Parameters: those of `Convolution2d`, and map.values (C_out, H', W'), which start at zero: the layer starts as the
     convolution with its seed.
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
     """
 
     def __init__(

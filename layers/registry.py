@@ -51,7 +51,7 @@ class Network:
     It calls `layer(position, in_channels, out_channels, kernel_size, input_size=..., stride=...,
     padding=...)` at each place; `position` is 1..`placements`, and the next layer takes the
     result's `out_channels`. `source` is the file that registers it. A network of a library has `modules`: its
-    positions are module names, and the next layer takes the channels that the library gave it.
+    positions are module names, and the next layer has the input channels that the library chose.
     """
 
     name: str
@@ -116,6 +116,6 @@ def _claim(what: str, name: str, source: str, taken: LayerKind | Network | None)
 
 
 def source_of(build: Callable[..., object]) -> str:
-    """The file that a function or class stands in."""
+    """The file that defines a function or class."""
     code = getattr(build, "__code__", None)
     return str(code.co_filename) if code is not None else inspect.getfile(build)

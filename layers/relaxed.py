@@ -46,13 +46,13 @@ class RelaxedConv2d(nn.Module):
     padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
         default.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
-    bias: whether each output channel has a bias, zero at the start; True by default.
+    bias: whether each output channel has a bias, initially zero; True by default.
     penalty: strength of the penalty on differences between neighbouring weights, at least 0; 0.01 by default.
 
     Parameters: basis (K*C_out, C_in, kh, kw), K outermost, He uniform with fan_in = kh * kw * C_in;
     combining.table (K, H', W'), 1/K at first; bias (C_out) or None.
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ def _relaxed_conv(
     padding: Padding = 0,
     bias: bool = False,
     penalty: Annotated[
-        float, Option("what differences between neighbouring positions cost", at_least=0)
+        float, Option("strength of the penalty on differences between neighbours", at_least=0)
     ] = PENALTY,
 ) -> nn.Module:
     return RelaxedConv2d(

@@ -38,14 +38,14 @@ class ResidualPathway2d(nn.Module):
     padding: 'valid', 'same' (as TensorFlow pads), an int, (vertical, horizontal) or (top, bottom, left, right); 0 by
         default.
     dilation: of the kernel, an int or (vertical, horizontal); 1 by default.
-    bias: whether each output channel has a bias, zero at the start; True by default.
+    bias: whether each output channel has a bias, initially zero; True by default.
     conv_penalty: cost of a squared parameter of the convolution, at least 0; 1e-4 by default.
     local_penalty: cost of a squared parameter of the locally connected path, at least 0; 1e-2 by default.
 
     Parameters: `convolution`, with the bias if there is one, and `local`, without. Both start He uniform and thus
     equally strong, as in the authors' code.
 
-    Raises LayerError for an argument that cannot be, InputError for an input of another shape.
+    Raises LayerError for an invalid argument, InputError for an input of the wrong shape.
     """
 
     def __init__(

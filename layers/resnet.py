@@ -80,7 +80,7 @@ class Bottleneck(nn.Module):
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """What a block adds its branch to: the input, or a 1x1 convolution of it where shapes differ."""
+    """The shortcut that a block adds its branch to: the input, or a 1x1 convolution of it if shapes differ."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     projection = Convolution2d(in_channels, out_channels, 1, stride=stride, bias=False)
@@ -105,8 +105,8 @@ def resnet50(
 
     num_classes: how many classes there are.
     image_size: height and width of the images, in pixels.
-    kind, rank, options: as for `build_network`, which says what LayerErrors are raised.
-    placement: the stages whose 3x3 convolutions are replaced, of 1 to 4; all four by default.
+    kind, rank, options: as for `build_network`, which also lists the LayerErrors.
+    placement: the stages, from 1 to 4, whose 3x3 convolutions are replaced; all four by default.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, table 1.
     """

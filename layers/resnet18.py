@@ -43,7 +43,7 @@ class ResNet18(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 layers (both of the place), added to the shortcut; a 1x1 convolution where shapes differ."""
+    """Two 3x3 layers (both of the place), added to the shortcut; a 1x1 convolution if shapes differ."""
 
     def __init__(
         self,

@@ -122,7 +122,7 @@ def test_what_cannot_be_is_refused_in_one_line(text: str, tmp_path: Path) -> Non
 def test_images_and_outputs_that_do_not_fit_are_refused() -> None:
     with pytest.raises(layers.LayerError, match="torchvision/inception_v3 cannot take images of 3x12x12: "):
         layers.build_network("torchvision/inception_v3", (3, 12, 12), 10)
-    with pytest.raises(layers.LayerError, match="does not answer with one score for each class"):
+    with pytest.raises(layers.LayerError, match="does not return one score for each class"):
         layers.build_network("torchvision/googlenet", (3, 40, 40), 10)
 
 

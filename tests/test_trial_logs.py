@@ -72,9 +72,7 @@ def test_a_serial_trial_is_heard_and_kept(tmp_path: Path, capsys: pytest.Capture
     assert log.splitlines()[0].endswith("UTC, finished ==")
     with pytest.raises(lrlc.UserError, match="this trial printed nothing; `lrlc show"):
         trial_log("talk", by_kind["conv"], str(tmp_path))
-    with pytest.raises(
-        lrlc.UserError, match=f"has such an id; 1 trial printed output: {by_kind['chatty']}"
-    ):
+    with pytest.raises(lrlc.UserError, match=f"has such an id; 1 trial printed output: {by_kind['chatty']}"):
         trial_log("talk", "xyz", str(tmp_path))
 
 

@@ -124,9 +124,7 @@ def compare(
     results: ResultsDir = RESULTS,
     margin: Annotated[
         float | None,
-        typer.Option(
-            min=0, callback=finite, help="Differences, in points, that do not matter in practice."
-        ),
+        typer.Option(min=0, callback=finite, help="Differences, in points, that do not matter in practice."),
     ] = None,
     any_regime: Annotated[
         bool, typer.Option("--any-regime", help="Also judge networks known to be out of regime.")

@@ -22,7 +22,7 @@ from lrlc.layers.cache import cache_dir
 Work = Callable[[], object]
 
 MILLISECONDS = 3.0
-"""How long each candidate is measured for, in each of `ROUNDS` rounds."""
+"""How long each candidate is measured in each of `ROUNDS` rounds."""
 ROUNDS = 3
 
 log = logging.getLogger("layers")

@@ -115,7 +115,7 @@ def local_backward(
 
 
 def _of_no_images(tensor: Tensor, needed: bool) -> Tensor:
-    """The gradient that an empty batch gives."""
+    """The gradient for an empty batch."""
     return tensor.new_zeros(tensor.shape) if needed else tensor.new_empty(0)
 
 

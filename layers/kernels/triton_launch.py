@@ -1,4 +1,4 @@
-"""Launches of Triton kernels: run, or only recorded, so that they can be compiled for a GPU that is not here."""
+"""Launches of Triton kernels: run, or only recorded, so that they can be compiled for a GPU that is not present."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ _record: ContextVar[list[Launch] | None] = ContextVar("record", default=None)
 
 
 def launch(kernel: Any, programs: int, *arguments: Any, **constants: Any) -> None:
-    """Run `kernel` on the device of its first argument, a tensor, or note the launch inside `recorded()`."""
+    """Run `kernel` on the device of its first argument, a tensor, or only record the launch inside `recorded()`."""
     if (record := _record.get()) is None:
         # Triton launches on the current device, wherever the tensors are.
         with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]
@@ -43,7 +43,7 @@ def in_tf32(operation: Any = torch.backends.cudnn.conv) -> bool:  # type: ignore
 
 
 def capability(x: Tensor) -> int:
-    """The compute capability that kernels for `x` are made for, ten times: 90 for 9.0."""
+    """The compute capability for kernels of `x`, times ten: 90 for 9.0."""
     if x.device.type != "cuda":
         return _target.get()
     major, minor = torch.cuda.get_device_capability(x.device)
@@ -52,7 +52,7 @@ def capability(x: Tensor) -> int:
 
 @contextmanager
 def recorded(target: int) -> Iterator[list[Launch]]:
-    """The launches made inside for that compute capability, none of which runs: tensors may be on the meta device."""
+    """Record launches for that compute capability without running them; tensors may be on the meta device."""
     launches: list[Launch] = []
     tokens = _record.set(launches), _target.set(target)
     try:

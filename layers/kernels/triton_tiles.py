@@ -15,7 +15,7 @@ from lrlc.layers.kernels.triton_launch import capability, in_tf32
 
 @dataclass(frozen=True)
 class Tiles:
-    """`rows` images or pixels, R of the summed axis (taps and channels, or channels), T target channels a program."""
+    """A program's tile: `rows` images or pixels, R of the summed axis (taps and channels, or channels), T targets."""
 
     rows: int
     R: int
@@ -23,17 +23,17 @@ class Tiles:
     stages: int = 3
     warps: int = 8
     registers: int | None = None
-    """The most registers a thread may take, where the compiler would take a few more than two programs allow."""
+    """Upper bound on registers per thread, if the compiler would use a few more than two programs allow."""
 
     def options(self, rows: str) -> dict[str, Any]:
-        """As the keyword arguments of a launch, `rows` under that name."""
+        """The keyword arguments of a launch, with `rows` under the given name."""
         sizes = {rows: self.rows, "BR": self.R, "BT": self.T}
         limit = {} if self.registers is None else {"maxnreg": self.registers}
         return sizes | limit | {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": True}
 
 
 def precision(dtype: torch.dtype) -> str:
-    """How float32 is multiplied: in TF32 where torch's convolutions are, else as three products in TF32."""
+    """How float32 is multiplied: in TF32 if torch's convolutions are, else as three products in TF32."""
     if dtype != torch.float32:
         return "ieee"
     return "tf32" if in_tf32() else "tf32x3"
@@ -41,10 +41,10 @@ def precision(dtype: torch.dtype) -> str:
 
 @dataclass(frozen=True)
 class Setting:
-    """What tiles depend on beside the problem: 4-byte numbers, each product as three, the tensor cores.
+    """What tiles depend on besides the problem: 4-byte numbers, each product as three, the tensor cores.
 
     `older` ones take their operands from registers: those before Hopper (9.0) and those of 12.0, whose multiprocessors
-    have less shared memory too. Blackwell's (10.0) add up in a memory of their own.
+    also have less shared memory. Blackwell's (10.0) add up in their own memory.
     """
 
     wide: bool
@@ -59,7 +59,7 @@ class Setting:
 
     @property
     def warps(self) -> int:
-        """Half as many where a thread needs more than half of the registers."""
+        """Warps of a program: half as many if a thread needs more than half of the registers."""
         return 4 if self.thrice else 8
 
     @property
@@ -129,7 +129,7 @@ def dependent_bank_gradient(x: Tensor, pixels: int, R: int, channels: int, K: in
 
 
 def programs(x: Tensor, units: int, tiles: int) -> tuple[int, int]:
-    """How many units a program takes in a row, and how many runs that makes: about two programs a multiprocessor."""
+    """Consecutive units per program, and the resulting number of runs: about two programs per multiprocessor."""
     many = {"cpu": 1, "meta": 2 * 132}.get(x.device.type)
     if many is None:
         many = 2 * torch.cuda.get_device_properties(x.device).multi_processor_count
