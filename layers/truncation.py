@@ -2,7 +2,7 @@
 
 Row p of the matrix X (P, D) is the filter used at output position p: P = H'*W', D = C_out*C_in*kh*kw. With the left
 singular vectors U_R of its R largest singular values, the nearest matrix of rank R is U_R U_R^T X (Eckart and Young
-1936). For relaxed convolution, X is a product W B of weights W (P, K) and banks B: truncating W to U_R U_R^T W is enough.
+1936). For relaxed convolution, X is a product W B of weights W (P, K) and banks B, and it suffices to truncate W.
 """
 
 from collections.abc import Iterator

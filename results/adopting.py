@@ -43,13 +43,13 @@ def check(source: Store, target: Store, code_epoch: int, version: str) -> None:
     rows = source.trials(["code_epoch", "versions"])
     for epoch in sorted(set(rows["code_epoch"]) - {code_epoch}):
         raise StoreError(
-            f"{source.root}: rows of code epoch {epoch:g}, where this lrlc trains epoch {code_epoch}: they are "
-            f"other trials; adopt them with the lrlc that made them"
+            f"{source.root}: rows of code epoch {epoch:g}, but this lrlc trains epoch {code_epoch}: they are "
+            f"other trials; adopt them with the lrlc that trained them"
         )
     written = {json.loads(text).get(PACKAGE, version) for text in set(rows["versions"])}
     for other in sorted(written - {version}):
         raise StoreError(
-            f"{source.root}: rows of {PACKAGE} {other}, where this is {version}; adopt them with that version"
+            f"{source.root}: rows of {PACKAGE} {other}, but this is {version}; adopt them with that version"
         )
     _check_widths(source, target)
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 KEY = b"lrlc.sha256"
 CHUNK_BYTES = 4 * 2**20
-WRONG = "its checksum is not that of its content and name"
+WRONG = "its checksum does not match its content and name"
 
 _BLANK = b"0" * 64
 """The placeholder for the checksum while it is computed."""
@@ -39,7 +39,7 @@ def write_parquet(
         writer.add_key_value_metadata({KEY: _BLANK})
     at = _find(file)
     if at is None:
-        raise RuntimeError(f"pyarrow {pa.__version__} has written no {KEY.decode()} into the footer")
+        raise RuntimeError(f"pyarrow {pa.__version__} did not write {KEY.decode()} into the footer")
     checksum = _checksum(file, at, place)
     file.seek(at)
     file.write(checksum)

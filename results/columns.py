@@ -1,8 +1,8 @@
-"""From annotated dataclass fields to columns: name, Arrow type, whether nulls are allowed, unit and meaning.
+"""Derive columns from annotated dataclass fields: name, Arrow type, whether nulls are allowed, unit and meaning.
 
     test_loss: Annotated[Nats | None, "Mean cross-entropy on the test split."] = None
 
-is a nullable double column in nats. docs/schema.md, exports and the tables on disk follow from it.
+is a nullable double column in nats. docs/schema.md, exports and the tables on disk are derived from it.
 """
 
 import types
@@ -87,7 +87,7 @@ def companions_of(record: type) -> dict[str, CompanionTable]:
 
 
 def arrow_schema(columns: Sequence[Column], metadata: dict[bytes, bytes]) -> pa.Schema:
-    """The columns as Arrow and Parquet know them."""
+    """The columns as an Arrow schema."""
     return pa.schema([pa.field(each.name, each.type, each.nullable) for each in columns], metadata=metadata)
 
 

@@ -17,7 +17,7 @@ def correct_matrix(correct: pd.DataFrame) -> npt.NDArray[np.bool_]:
     if len(counts) > 1:
         raise StoreError(
             f"the trials were tested on different images ({', '.join(map(str, counts))} of them): "
-            "choose those of one data set"
+            "select those of one data set"
         )
     if not counts:
         return np.zeros((0, 0), dtype=bool)

@@ -82,19 +82,19 @@ class DatasetSummary:
 
     @property
     def linear_accuracy(self) -> float | None:
-        """That of the largest subset."""
+        """The linear classifier's test accuracy on the largest subset."""
         largest = self.baseline()
         return largest.linear_accuracy if largest else None
 
     @property
     def probe_accuracy(self) -> float | None:
-        """That of the largest subset."""
+        """The probe's test accuracy on the largest subset."""
         largest = self.baseline()
         return largest.probe_accuracy if largest else None
 
     @property
     def value_of_position(self) -> float | None:
-        """That of the largest subset."""
+        """The value of position on the largest subset."""
         largest = self.baseline()
         return largest.value_of_position if largest else None
 
@@ -165,7 +165,7 @@ def _read(path: Location) -> DatasetSummary | Damage | None:
 def _parse(name: str, content: bytes) -> DatasetSummary:
     table = checksums.parquet_table(content, _place(name))
     if not VERSION.items() <= (table.schema.metadata or {}).items():
-        raise ValueError("it was written by another version of lrlc, or by none")
+        raise ValueError("it was not written by this version of lrlc")
     known = [field for field in SCHEMA if field.name in table.schema.names]
     if any(table.schema.field(field.name).type != field.type for field in known):
         raise ValueError("its columns have other types")

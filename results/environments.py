@@ -16,7 +16,7 @@ _SUFFIX = ".json"
 
 @dataclass(frozen=True)
 class Environment:
-    """All installed packages, as `pip freeze` names them, and what they ran on."""
+    """All installed packages, named as in `pip freeze`, and the machine they ran on."""
 
     since: AwareDatetime
     """When a run first used it, in UTC."""
@@ -51,7 +51,7 @@ def write(root: Location, now: Environment) -> None:
 
 
 def read_all(root: Location) -> list[Environment]:
-    """The oldest first; results of earlier versions have none, and damaged files are left out."""
+    """The environments, oldest first; results of earlier versions have none, and damaged files are left out."""
     return [found for path in _paths(root) if (found := damage.kept(_read(path))) is not None]
 
 

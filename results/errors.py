@@ -4,7 +4,7 @@ from lrlc.studies.lines import one_line
 
 
 class StoreError(ValueError):
-    """What could not be read or written, where, and what to do; the message is one line."""
+    """Results could not be read or written; the message says in one line what, where, and what to do."""
 
     def __init__(self, line: str) -> None:
         super().__init__(one_line(line))

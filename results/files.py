@@ -18,7 +18,7 @@ from lrlc.studies.paths import absolute
 
 @dataclass(frozen=True)
 class Location:
-    """A folder or file of the results, wherever they live."""
+    """A folder or file of the results, on a disk or in a bucket."""
 
     files: Files
     path: str
@@ -106,7 +106,7 @@ def write_output(path: Path, write: Write) -> None:
 
 
 def locate(where: "str | Path | Location") -> Location:
-    """The folder or file that a path, `file://...` or `s3://bucket/prefix` names; it need not exist.
+    """The folder or file named by a path, `file://...` or `s3://bucket/prefix`; it need not exist.
 
     A path is made absolute, but shown as written. Raises StudyError for an impossible path, StoreError for an unknown
     scheme or option.

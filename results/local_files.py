@@ -49,7 +49,7 @@ class LocalFiles:
         except FileNotFoundError:
             return []
         except NotADirectoryError:
-            raise StoreError(f"{folder}: no folder, where results are to lie in one; move it away") from None
+            raise StoreError(f"{folder}: not a folder, but results need one here; move it away") from None
         except OSError as error:
             raise StoreError(f"cannot read {folder}: {error.strerror}") from error
 
@@ -121,7 +121,7 @@ class LocalFiles:
                     shutil.rmtree(path) if os.path.isdir(path) else self.remove(path)
 
     def _last_modified(self, path: str) -> float | None:
-        """Of a folder, when it or a file in it was."""
+        """When the path was last modified, or, for a folder, anything in it."""
         inside = [os.path.join(path, name) for name in self.names(path)] if os.path.isdir(path) else []
         moments = map(self.modified_at, [path, *inside])
         return max((moment for moment in moments if moment is not None), default=None)

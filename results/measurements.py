@@ -1,4 +1,4 @@
-"""What is measured of a trained network beside its accuracy: a row each in a table of its own.
+"""Measurements of a trained network besides its accuracy, each with its own table.
 
 A field is a column, as in results.schema.
 """
@@ -11,7 +11,7 @@ from lrlc.results.columns import Fraction, Images, Int32, Pixels
 
 @dataclass(frozen=True)
 class CorrectImages:
-    """Which of a split's `images` were classified right: one bit each, packed as numpy.packbits does."""
+    """Which of a split's `images` were classified correctly: one bit each, packed as by numpy.packbits."""
 
     split: Annotated[str, "The split of the images: `test`."]
     images: Annotated[Images, "Images of the split that were classified."]
@@ -25,7 +25,7 @@ class CorrectImages:
 
 @dataclass(frozen=True)
 class SpectrumValue:
-    """One singular value of a layer's (positions x filter) matrix, and what the network is worth cut to that rank.
+    """One singular value of a layer's (positions x filter) matrix, and the network's accuracy truncated to that rank.
 
     `energy` is the cumulative share of the squared singular values; accuracies are None for ranks not evaluated.
     """
@@ -53,7 +53,7 @@ class SpectrumValue:
 
 @dataclass(frozen=True)
 class ShiftAccuracy:
-    """Accuracy on test images moved by so many pixels, averaged over four directions."""
+    """Accuracy on test images moved by `pixels`, averaged over four directions."""
 
     pixels: Annotated[Pixels, "How far the test images were moved."]
     fill: Annotated[str, "What fills the border: `zero`, black pixels."]
@@ -84,7 +84,7 @@ class EquivarianceError:
 
 @dataclass(frozen=True)
 class MetricValue:
-    """A number that a plugin's metric gives for a trained network."""
+    """The value of a plugin's metric for a trained network."""
 
     name: Annotated[str, "The metric, as its study names it."]
-    value: Annotated[float, "What it gave; NaN where it could not say."]
+    value: Annotated[float, "Its value; NaN if it could not be computed."]

@@ -86,7 +86,7 @@ def _layer_name(layer: Layer, layers: Collection[Layer], brief: bool) -> str:
 
 
 def varying_options(layer: Layer, others: Iterable[Layer]) -> list[str]:
-    """'share rows': the options that a layer sets and in which some other layer differs."""
+    """'share rows': the options set by a layer in which some other layer differs."""
     own, different = json.loads(layer[2]), [json.loads(other[2]) for other in others]
     return [
         f"{name} {value}"
@@ -107,7 +107,7 @@ def cell_label(kind: str, rank: float, placement: str, told: Iterable[str] = ())
 
 
 def layers_name(placement: str) -> str:
-    """'layer 3', 'layers 1+3', 'layer1+layer2.0.conv1' of modules by name; '' of a network that replaces none."""
+    """'layer 3', 'layers 1+3', 'layer1+layer2.0.conv1' for named modules; '' if none is replaced."""
     if not placement:
         return ""
     if not placement.replace("+", "").isdecimal():
@@ -132,7 +132,7 @@ ABSENT = {
 """Names for null settings whose default is neither a number nor a name."""
 SETTING_NAMES = {"ema": "EMA"}
 NULLS = {"recipe": "cross-entropy", "crop_padding": "an eighth"}
-"""What nulls of settings are called in a list of values; others are 'none'."""
+"""Names of null settings in a list of values; others are 'none'."""
 
 
 def setting_value(name: str, value: Any) -> Any:
@@ -151,7 +151,7 @@ def setting_name(name: str, value: object) -> str:
 
 
 def value_name(name: str, value: object) -> str:
-    """A setting's value among others of its list: '0.01', 'flip+crop', 'none', 'cross-entropy'."""
+    """A setting's value in a list of values: '0.01', 'flip+crop', 'none', 'cross-entropy'."""
     known = setting_value(name, value)
     if isinstance(known, tuple | list):
         return augment_text(map(str, known))
@@ -167,7 +167,7 @@ def varying_settings(row: "pd.Series[Any]", others: "pd.DataFrame") -> list[str]
 
 
 def dataset_name(name: str) -> str:
-    """'celeba:Smiling@16+t8' as 'CelebA Smiling 16×16, shifted ≤ 8 px'; a folder by its last part."""
+    """'celeba:Smiling@16+t8' as 'CelebA Smiling 16×16, shifted ≤ 8 px'; a folder by its last component."""
     title = Title.parse(name)
     base = DATASET_NAMES.get(title.name, title.name.rstrip("/").rpartition("/")[2])
     size = "×".join(map(str, title.size)) if title.size else ""

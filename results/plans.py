@@ -1,8 +1,8 @@
 """A profile's plan: its trials, each with the stage of the study that it belongs to.
 
-A plan's columns are `trial_id`; `stage`, which files of earlier versions lack: all their trials are the grid's; and
-`tuned`, the training settings of the trial, separated by commas, that its kind's pilots chose, or null: in rows that
-are compared they read `tuned`. A trial that two stages ask for has two rows.
+A plan's columns are `trial_id`; `stage`, which is missing in files of earlier versions, whose trials are all the
+grid's; and `tuned`, the trial's training settings that pilots of its kind chose, separated by commas, or null. In rows
+that are compared, these settings read `tuned`. A trial of two stages has two rows.
 """
 
 import json

@@ -26,7 +26,7 @@ class StudyRecord:
     study: Study
     overrides: tuple[str, ...]
     file: str | None = None
-    """The study's file, as the command named it; None of a shipped study, or where an earlier version noted it."""
+    """The study's file, as named in the command; None for a shipped study, or if an earlier version recorded it."""
 
     @staticmethod
     def of_entry(profile: str, entry: Mapping[str, Any]) -> "StudyRecord":

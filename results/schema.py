@@ -1,17 +1,17 @@
 """The tables: one row per trial, and companions with its epochs, its maps of combining weights and measurements.
 
-A column is an annotated field of a dataclass here or in results.measurements; all else follows from it.
+A column is an annotated field of a dataclass here or in results.measurements; everything else is derived from it.
 
 How the tables may change:
-- A column may be added if it allows nulls. The version stays; parts written before read as null there, and code that
-  does not know the column yet leaves parts that have it as they are.
-- A table may be added: parts written before have no rows in it, and code that does not know it yet leaves parts that
-  have it as they are.
-- A column that goes, or gets another name or meaning, raises the version (SCHEMA_VERSION in results/schema.py), and
-  parts of earlier versions are then turned into the present form as they are read.
-- Parts of a later version than the code knows are refused, never guessed.
+- A column may be added if it allows nulls, without a new version. Older parts read as null there, and older code does
+  not rewrite parts that have the column.
+- A table may be added, without a new version. Older parts have no rows in it, and older code does not rewrite parts
+  that have it.
+- Removing or renaming a column, or changing its meaning, raises the version (SCHEMA_VERSION in results/schema.py), and
+  parts of earlier versions are then converted when they are read.
+- Parts of a later version than the code knows are refused.
 
-No column has gone or changed its name or meaning yet: version 1 is the only one.
+No column has been removed, renamed or changed in meaning yet, so version 1 is the only one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ from lrlc.results.measurements import (
 
 SCHEMA_VERSION = 1
 VERSION_KEY = b"lrlc.schema_version"
-"""Where a Parquet file keeps the version, in the metadata of its schema."""
+"""The key of the version in the metadata of a Parquet file's schema."""
 
 
 class TrialStatus(StrEnum):
@@ -72,7 +72,7 @@ class TrialStatus(StrEnum):
 
 
 BROKEN = (TrialStatus.FAILED, TrialStatus.TIMED_OUT, TrialStatus.OUT_OF_MEMORY)
-"""Endings that say nothing about the network; `lrlc retry` trains such trials again."""
+"""Statuses that say nothing about the network; `lrlc retry` trains such trials again."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class EpochRecord:
     validation_loss: Annotated[Nats, "Mean cross-entropy on the validation split after the epoch."]
     validation_accuracy: Annotated[Fraction, "Accuracy on the validation split after the epoch."]
     learning_rate: Annotated[float, "The learning rate of the epoch's last step."]
-    seconds: Annotated[Seconds, "Time of the epoch's training steps alone."]
+    seconds: Annotated[Seconds, "Time of the epoch's training steps only."]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class WeightMap:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
-    """All that is known of one trial when it ended: its row, its learning curve and what was measured of it.
+    """Everything known of a trial when it ended: its row, its learning curve and its measurements.
 
     A field is a column of `trials`, or holds the rows of a companion table. What was not measured is None.
     """
@@ -113,8 +113,8 @@ class TrialResult:
     study: Annotated[str, "The study that trained it."]
     status: Annotated[TrialStatus, "How it ended; see below."]
     error: Annotated[str | None, "The error that stopped the trial, with its traceback."]
-    dataset: Annotated[str, "The data set as the study asks for it: `celeba:Smiling@16+t8`."]
-    dataset_name: Annotated[str, "The data set's name alone, or a folder's path: `celeba`."]
+    dataset: Annotated[str, "The data set as in the study: `celeba:Smiling@16+t8`."]
+    dataset_name: Annotated[str, "Only the data set's name, or a folder's path: `celeba`."]
     translate: Annotated[Pixels, "The largest random shift of an image in each direction."]
     label: Annotated[str | None, "The attribute used as label, if the data set has several: `Smiling`."]
     draw: Annotated[
@@ -135,7 +135,7 @@ class TrialResult:
         Int32 | None,
         "The number of filter banks; for `wide_conv`, the rank whose parameter count it matches.",
     ]
-    placement: Annotated[str, "Which layers are replaced: `1+3`; empty where none is."]
+    placement: Annotated[str, "Which layers are replaced: `1+3`; empty if none is."]
     options: Annotated[str, "The layer's further options, as JSON."]
     seed: Annotated[
         int, "Seeds initial weights, image order, shifts and draws; trials with the same seed are paired."
@@ -148,35 +148,38 @@ class TrialResult:
     precision: Annotated[
         str, "The arithmetic of training, `float32` or `bfloat16`; `auto` if training never began."
     ]
-    optimizer: Annotated[str | None, "`adamw`, or that of a plugin; null is `sgd`."] = None
-    weight_decay: Annotated[float | None, "Of weights; biases and norms have none. Null is 0."] = None
+    optimizer: Annotated[str | None, "`adamw`, or a plugin's optimizer; null is `sgd`."] = None
+    weight_decay: Annotated[float | None, "Weight decay, without biases and norms. Null is 0."] = None
     schedule: Annotated[
-        str | None, "How the learning rate goes on after warm-up: `constant`, `step`; null is `cosine`."
+        str | None, "The learning rate's schedule after warm-up: `constant`, `step`; null is `cosine`."
     ] = None
-    decay_epochs: Annotated[float | None, "Between two steps of schedule `step`.", Unit("epochs")] = None
+    decay_epochs: Annotated[float | None, "Time between two steps of schedule `step`.", Unit("epochs")] = None
     decay_rate: Annotated[
-        float | None, "What a step of the schedule multiplies the learning rate by; null is 0.1."
+        float | None, "The factor on the learning rate at a step of schedule `step`; null is 0.1."
     ] = None
     label_smoothing: Annotated[
         float | None,
-        "Share of the target that all classes have alike; losses are given without it. Null is 0.",
+        "Share of the target spread evenly over all classes; losses are reported without it. Null is 0.",
     ] = None
     gradient_clipping: Annotated[
-        float | None, "The most that the norm of all gradients may be; null where it is not limited."
+        float | None, "Upper bound on the norm of all gradients; null if there is none."
     ] = None
     augment: Annotated[str | None, "Augmentations of training images, in order: `flip+crop`."] = None
     crop_padding: Annotated[
-        Pixels | None, "Black around the images that `crop` cuts from; null is an eighth of their height."
+        Pixels | None,
+        "Black border around the images that `crop` cuts from; null is an eighth of their height.",
     ] = None
-    mixup_alpha: Annotated[float | None, "Of the Beta distribution of `mixup`'s share; null is 0.2."] = None
+    mixup_alpha: Annotated[
+        float | None, "Parameter of the Beta distribution of `mixup`'s share; null is 0.2."
+    ] = None
     ema: Annotated[
         float | None,
-        "Decay of the moving average of weights that validation and test look at; null is the weights themselves.",
+        "Decay of the moving average of the weights, which is evaluated; null is the weights themselves.",
     ] = None
-    recipe: Annotated[str | None, "A plugin's recipe; null where the cross-entropy is minimised."] = None
+    recipe: Annotated[str | None, "A plugin's recipe; null if the cross-entropy is minimised."] = None
     config: Annotated[str, "All settings that define the trial, as JSON."]
     code_epoch: Annotated[Int32, "Raised when the code changes what a trial computes."]
-    search_number: Annotated[Int32 | None, "The search's suggestion that asked for it; null in a grid."] = (
+    search_number: Annotated[Int32 | None, "The search's suggestion that requested it; null in a grid."] = (
         None
     )
     test_accuracy: Annotated[
@@ -196,7 +199,7 @@ class TrialResult:
         float | None,
         "How far combining weights differ between positions: the standard deviation of a bank's weight, after "
         "normalisation, over the output positions of its layer (divided by their number), averaged over banks and "
-        "low-rank layers. Where weights depend on the input also averaged over images: the first 256 test images. "
+        "low-rank layers. Input-dependent weights are also averaged over images: the first 256 test images. "
         "Null without low-rank layers.",
     ] = None
     weights_image_std: Annotated[
@@ -209,7 +212,7 @@ class TrialResult:
     flops_per_image: Annotated[
         int | None, "Cost of a forward pass of one image; a multiply-add is two FLOPs.", Unit("FLOPs")
     ] = None
-    train_seconds: Annotated[Seconds, "Time of the training steps alone, summed over epochs."] = 0.0
+    train_seconds: Annotated[Seconds, "Time of the training steps only, summed over epochs."] = 0.0
     total_seconds: Annotated[Seconds, "Time of the whole trial, including evaluation."] = 0.0
     images_per_second: Annotated[
         float | None, "Training images processed, divided by `train_seconds`.", Unit("images/second")
@@ -235,7 +238,7 @@ class TrialResult:
         "The kernels that were chosen by measurement on its GPU, as JSON: by operator, dtype, shapes and device.",
     ] = None
     device: Annotated[str | None, "The GPU's or CPU's name."] = None
-    started_at: Annotated[datetime, "When its last worker started it."]
+    started_at: Annotated[datetime, "The time at which its last worker started it."]
     ended_at: Annotated[datetime, "When it ended."]
     curve: Annotated[
         tuple[EpochRecord, ...],
@@ -256,7 +259,7 @@ class TrialResult:
         tuple[CorrectImages, ...],
         Companion(
             "correct",
-            "One row per finished trial: which test images it classified right. Trials of one data set are "
+            "One row per finished trial: which test images it classified correctly. Trials of one data set are "
             "tested on the same images in the same order.",
         ),
     ] = ()
@@ -265,7 +268,7 @@ class TrialResult:
         Companion(
             "spectra",
             "Singular values of locally connected layers and relaxed convolutions: one row per singular value of each "
-            "such layer of a finished trial, if its study asks for `measure: {effective_rank: true}`.",
+            "such layer of a finished trial, if its study has `measure: {effective_rank: true}`.",
         ),
     ] = ()
     shifts: Annotated[
@@ -288,7 +291,7 @@ class TrialResult:
         tuple[MetricValue, ...],
         Companion(
             "metrics",
-            "One row per metric of a plugin that the study of a finished trial asks for, under `measure: {metrics: "
+            "One row per plugin metric of a finished trial that its study uses under `measure: {metrics: "
             "[...]}`, in a search or in a claim.",
         ),
     ] = ()
@@ -304,7 +307,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     },
     "trials": columns_of(TrialResult),
 }
-"""The columns of every table, in the order a part is written: the trials part comes last and commits the others."""
+"""The columns of every table, in the order a part is written; the trials come last and commit the others."""
 
 SCHEMAS = {
     name: arrow_schema(columns, {VERSION_KEY: str(SCHEMA_VERSION).encode()})

@@ -11,15 +11,15 @@ from lrlc.results.columns import Column
 from lrlc.results.schema import COMPANIONS, SCHEMA_VERSION, TABLES, VERSION_KEY, TrialStatus
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "schema.md"
-TRIALS_ROWS = "One row per trial, however it ended."
+TRIALS_ROWS = "One row per trial, with any status."
 PREAMBLE = """\
 # The tables
 
-*Made from the code by `python -m lrlc.results.schema_page`; a test fails where the two differ.*
+*Made from the code by `python -m lrlc.results.schema_page`; a test fails if the two differ.*
 
 A study's results are tables joined by `trial_id`: {tables}.
-They are kept as Parquet files, and `lrlc export STUDY --to csv | parquet | duckdb` gives them to other tools. What
-was not measured is null, never 0. Accuracies are fractions from 0 to 1, times are UTC.
+They are stored as Parquet files, and `lrlc export STUDY --to csv | parquet | duckdb` exports them for other tools.
+Missing measurements are null, never 0. Accuracies are fractions from 0 to 1, times are UTC.
 """
 
 
@@ -83,11 +83,11 @@ def _files() -> str:
     listed = "\n".join(f"    {line}" for line in listing.splitlines())
     return (
         f"{listed}\n\nA part is one file in `trials/`, and one under the same name in the folder of each other "
-        "table in which its trials\nhave rows. It counts once its file in `trials/` is there, which is written last; "
-        "files appear under their names whole or\nnot at all. Where a trial stands in several parts, a finished row "
-        "stands before any other, then the latest.\n\n"
-        "What a study asks for under `measure:` is measured of trials that it trains. A trial that was trained before, "
-        "here or\nfor another study, keeps the rows it has: where it was not measured, it has none.\n"
+        "table in which its trials\nhave rows. It counts once its file in `trials/` exists, which is written last; "
+        "files appear complete or not at\nall. If a trial is in several parts, a finished row takes precedence, then "
+        "the latest.\n\n"
+        "The measurements under `measure:` are made of trials that the study itself trains. Trials that were trained "
+        "before, here or\nfor another study, keep their rows, and have none where they were not measured.\n"
     )
 
 

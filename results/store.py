@@ -2,19 +2,19 @@
 
 <root>/<table>/<part>.parquet    the tables, trials and its companions: one file per table and commit
 <root>/plans/<profile>.parquet   the trials that a profile of the study consists of, by stage
-<root>/study.json                what the study asked, per profile
-<root>/datasets/<title>.parquet  its data sets in brief, for figures
-<root>/importance.json           how much each parameter of a search mattered, per profile
+<root>/study.json                the study as last run, per profile
+<root>/datasets/<title>.parquet  summaries of its data sets, for figures
+<root>/importance.json           the importance of each parameter of a search, per profile
 <root>/tuning.json               the settings that pilots chose for each kind, per profile
-<root>/widths.json               widths that were measured for kinds matched by training time
-<root>/checkpoints/<trial>.pt    trials in mid-training, for when their worker or driver dies
+<root>/widths.json               measured widths for kinds matched by training time
+<root>/checkpoints/<trial>.pt    trials in mid-training, in case their worker or driver dies
 <root>/models/<trial>.<what>.safetensors    weights of trained networks that the study keeps
 <root>/environments/<time>.json  packages, machine and driver of the runs
 <root>/logs/<trial>.txt          what a trial printed, if it printed anything
-<root>/README.txt                how the parts are read without lrlc
+<root>/README.txt                how to read the parts without lrlc
 <root>/damaged/                  files that were damaged when a run began, and all files of damaged parts
 
-Each file carries a checksum of its content and place; those of earlier versions are accepted without one.
+Each file has a checksum of its content and place; files of earlier versions are accepted without one.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -266,8 +266,8 @@ class Store:
         plans.write(self.root, profile or DEFAULT_PROFILE, plan)
 
     def plan(self, profile: str | None = None, stage: Stage | None = None) -> set[str] | None:
-        """The planned trials of a profile (None: of the plan written last), of a stage or of all; None if no plan was
-        ever written.
+        """The planned trials of a profile (None: the plan written last), of one stage or all; None if no plan was ever
+        written.
 
         Raises StoreError for a profile that was never run.
         """

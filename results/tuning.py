@@ -36,9 +36,9 @@ class Tried:
 class Tuned:
     """A group of cells that differ only in rank and placement, and the setting that they share.
 
-    `dataset` is a title as in the tables, `options` JSON as there, without what was tuned. `trained` is how the group
-    is trained otherwise, by column (limits of the data set too), with the study's epochs. The pilots had
-    `pilot_epochs`, and were of `rank` and `placement`.
+    `dataset` is a title as in the tables, `options` is JSON as there, without tuned ones. `trained` has the group's
+    other training settings by column (including limits of the data set), with the study's epochs. The pilots had
+    `pilot_epochs`, and this `rank` and `placement`.
     """
 
     dataset: str

@@ -17,7 +17,7 @@ FILE = "widths.json"
 class MeasuredFor:
     """What a width was measured for; other settings of a trial do not change the duration of its steps.
 
-    `placement` reads as in the tables; `options` is JSON as there, without the width.
+    `placement` is as in the tables; `options` is JSON as there, without the width.
     """
 
     image_shape: tuple[int, int, int]
@@ -35,7 +35,7 @@ class MeasuredFor:
 class MeasuredWidth:
     """The channels with which a training step takes as long as with the layer to match.
 
-    Seconds are those of a step, with that width and of the other layer, on `device`.
+    Seconds are those of a training step on `device`, with that width and with the other layer.
     """
 
     measured_for: MeasuredFor

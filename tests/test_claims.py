@@ -148,7 +148,7 @@ def test_too_few_seeds_are_refused_with_the_number_that_would_do() -> None:
 
 def test_an_undecided_difference_says_how_many_seeds_would_settle_it() -> None:
     finding = only(pair(0.05), DIFFERENCE)
-    assert "seeds would settle it, if the effect is as it looks" in finding.note
+    assert "seeds would settle it, if the effect is as estimated" in finding.note
     assert finding.smallest_visible is not None
     assert 0.02 < finding.smallest_visible < 0.4
 

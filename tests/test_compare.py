@@ -105,7 +105,7 @@ def test_published_means_with_and_without_a_spread(tmp_path: Path) -> None:
         ("dataset,kind\nmnist,conv\n", "no column 'test_accuracy'"),
         ("dataset,kind,test_accuracy\nmnist,conv,98.5\n", "a fraction from 0 to 1"),
         ("dataset,kind,test_accuracy\ncelebrities,conv,0.98\n", "no cell in common"),
-        ("", "no readable CSV file"),
+        ("", "not a readable CSV file"),
     ],
 )
 def test_a_set_that_cannot_be_compared_is_refused(text: str, said: str, tmp_path: Path) -> None:

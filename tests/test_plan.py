@@ -109,16 +109,16 @@ def test_a_search_is_forecast_from_rows_of_its_kinds_and_ranks(study: Path) -> N
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "gains on digits cannot be decided by 4 seeds (2 to choose a cell): 9 could"),
+        ([], "gains on digits cannot be decided with 4 seeds (2 to choose a cell); 9 could"),
         (["seeds=9"], None),
         (["seeds=9", "decision.looks=[9, 20]"], None),
         (
             ["decision.looks=[4, 8]"],
-            "gains on digits cannot be decided by 8 seeds (3 to choose a cell): 10",
+            "gains on digits cannot be decided with 8 seeds (3 to choose a cell); 10",
         ),
         (
             ["claims.0.ours={kind: lrlc, rank: 2, layer: {share: both}}"],
-            "cannot be decided by 4 seeds: 6 could",
+            "cannot be decided with 4 seeds; 6 could",
         ),
     ],
 )

@@ -135,7 +135,7 @@ def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
 @pytest.mark.parametrize(
     ("verdicts", "said"),
     [
-        ([], "This study names no claims, so nothing here is judged."),
+        ([], "This study makes no claims, so nothing is judged here."),
         (["supported"], "1 of 1 claim supported."),
         (["undecided"] * 3, "0 of 3 claims supported, 3 undecided."),
     ],

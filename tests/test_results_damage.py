@@ -176,7 +176,7 @@ def test_swapped_parts_and_copies_under_another_name_are_damage(tmp_path: Path) 
     first.write_bytes(swapped[1])
     shutil.copy(third, third.with_stem("99999999999999999999-000000000000"))
     assert list(store.trials()["trial_id"]) == [IDS[2]]
-    assert {each.reason for each in store.damaged()} == {"its checksum is not that of its content and name"}
+    assert {each.reason for each in store.damaged()} == {"its checksum does not match its content and name"}
     assert len(store.damaged()) == 3
 
 
@@ -265,5 +265,5 @@ def test_a_file_in_place_of_a_table_is_refused_before_anything_is_trained(tmp_pa
     store = filled(tmp_path / "s")
     shutil.rmtree(tmp_path / "s/trials")
     (tmp_path / "s/trials").write_text("x")
-    with pytest.raises(StoreError, match=r"trials: no folder, where results are to lie in one; move it away"):
+    with pytest.raises(StoreError, match=r"trials: not a folder, but results need one here; move it away"):
         store.trials()

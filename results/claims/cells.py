@@ -45,7 +45,7 @@ def has_finished(rows: pd.DataFrame) -> bool:
 
 @dataclass(frozen=True)
 class Side:
-    """Finished accuracies in points, seeds x cells (NaN where one is missing), and the cells' settings in order."""
+    """Finished accuracies in points, seeds x cells (NaN if one is missing), and the cells' settings in order."""
 
     test: pd.DataFrame
     validation: pd.DataFrame

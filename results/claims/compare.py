@@ -1,7 +1,7 @@
 """Compare two result sets cell by cell: two commits, two machines, ours and published numbers.
 
 A set is a frame with a row per trial (columns as in the trials table, accuracies 0..1) or a row per cell, as a paper
-prints it: `test_accuracy` is then the mean, `sd` and `seeds` say of what, where they are known.
+prints it: `test_accuracy` is then the mean, with `sd` and `seeds` if they are known.
 """
 
 import io
@@ -64,7 +64,7 @@ class ComparedCell:
     p: float | None
     outcome: Outcome
     reason: str = ""
-    """Why it is out of regime."""
+    """The reason why it is out of regime."""
 
 
 Regimes = Callable[[pd.DataFrame], str]
@@ -101,7 +101,7 @@ def read_csv(path: Location) -> pd.DataFrame:
     try:
         frame = pd.read_csv(io.BytesIO(path.read()), keep_default_na=True)
     except (ValueError, pd.errors.ParserError, FileNotFoundError) as error:
-        raise StoreError(f"{path}: no readable CSV file ({error})") from None
+        raise StoreError(f"{path}: not a readable CSV file ({error})") from None
     missing = [name for name in NEEDED if name not in frame.columns]
     if missing:
         raise StoreError(f"{path}: no column {missing[0]!r}; a set needs {', '.join(NEEDED)}")
@@ -132,7 +132,9 @@ def compare(
     ours, theirs = (_cells(frame, shared) for frame in (first, second))
     both = [key for key in ours if key in theirs]
     if not both:
-        raise StoreError(f"the two sets have no cell in common; cells are told apart by {', '.join(shared)}")
+        raise StoreError(
+            f"the two sets have no cell in common; cells are distinguished by {', '.join(shared)}"
+        )
     tested = [_test(ours[key], theirs[key], margin) for key in both]
     different, within = (holm([getattr(each, name) for each in tested]) for name in ("p", "p_margin"))
     why = [_why(ours[key], theirs[key], regimes) for key in both]

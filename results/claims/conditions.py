@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 LINEAR, LENGTH, POSITIONS, IMAGES = (
     "beats a linear classifier",
-    "trained to its end",
+    "fully trained",
     "weights vary over positions",
     "weights vary over images",
 )
@@ -18,9 +18,9 @@ class Condition:
 
     name: str
     where: str
-    """'UTKFace', or of an effect between two data sets 'UTKFace against CIFAR-10'."""
+    """'UTKFace', or, for an effect between two data sets, 'UTKFace against CIFAR-10'."""
     what: str
-    """'LRLC rank 4, layer 3'; of LENGTH the comparison."""
+    """'LRLC rank 4, layer 3'; for LENGTH the comparison."""
     number: float | None
     """Mean test accuracy in percent, change of the effect in its unit, or mean standard deviation of weights."""
     needed: float | None

@@ -25,7 +25,7 @@ def cost(claim: Cost, parts: Sequence[pd.DataFrame]) -> Evidence:
     by_seed = [each.groupby("seed")[claim.metric] for each in (ours, theirs)]
     ratios = (by_seed[0].max() / by_seed[1].min()).dropna()
     if ratios.empty:
-        return Evidence(said, "times", missing=nobody(claim, rows) or f"no row tells its {claim.metric}")
+        return Evidence(said, "times", missing=nobody(claim, rows) or f"no row has its {claim.metric}")
     effect, bound = summarise(ratios), claim.bound
     compared = (Compared(ours[ours["seed"].isin(ratios.index)], theirs),)
     if claim.metric in COUNTED and np.ptp(ratios) == 0:

@@ -138,7 +138,7 @@ def _verdict(
 
 
 def _finding(case: Case, looked: _Looked, level: float) -> Finding:
-    """`level` is that of one test's share."""
+    """The finding of a case; `level` is one test's share of alpha."""
     question, evidence = case.question, looked.evidence
     claim = question.claim
     effect, note = evidence.effect, looked.note

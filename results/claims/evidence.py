@@ -66,7 +66,7 @@ class Evidence:
     chosen: str = ""
     """The choice of the first seeds among several cells."""
     chose: tuple[int, ...] = ()
-    """Those first seeds; they do not report."""
+    """The first seeds, which chose and do not report."""
     beside: str = ""
     """Additional untested information about the claim."""
     compared: tuple[Compared, ...] = field(default=(), repr=False)

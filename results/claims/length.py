@@ -79,7 +79,7 @@ def _is_null(value: object) -> bool:
 
 
 def _keys(rows: pd.DataFrame) -> "pd.Series[str]":
-    """One text for each cell's layer settings."""
+    """A key for each cell's layer settings."""
     keys = pd.Series("", index=rows.index)
     for name in LAYER_SETTINGS:
         keys = keys + "|" + rows[name].astype("str")

@@ -1,4 +1,4 @@
-"""From a study's claims to questions: one test on the rows of one data set, or of two, trained the same way."""
+"""Turn a study's claims into questions: one test on the rows of one data set, or of two, trained the same way."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class Question:
     @property
     def has_sides(self) -> bool:
         """Whether everything that the claim compares has rows here."""
-        parts = self.parts[:1] if isinstance(self.claim, Smooth) else self.parts  # the second may be lacking
+        parts = self.parts[:1] if isinstance(self.claim, Smooth) else self.parts  # the second may be missing
         return not any(of_cells(rows, cells).empty for rows in parts for cells in self.claim.sides.values())
 
     def has_all(self, seeds: Collection[int]) -> bool:

@@ -31,8 +31,8 @@ class OutOfReach:
     def __str__(self) -> str:
         by = counted(self.seeds, "seed") + (f" ({self.choosing} to choose a cell)" if self.choosing else "")
         if self.is_impossible:
-            return f"{self.claim} on {self.where} cannot be decided by {by}: {self.needed} could"
-        return f"{self.claim} on {self.where} is decided by {by} only once other tests are: {self.needed} could alone"
+            return f"{self.claim} on {self.where} cannot be decided with {by}; {self.needed} could decide it"
+        return f"{self.claim} on {self.where} is decided with {by} only after other tests; {self.needed} could alone"
 
 
 def out_of_reach(asked: Asked, rows: pd.DataFrame) -> list[OutOfReach]:

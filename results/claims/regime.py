@@ -25,7 +25,7 @@ from lrlc.studies.regime import Regime
 LOW_RANK = ("lrlc", "lrlc_input_dependent")
 """Kinds that are compared for their combining weights; layers of other kinds may also have some."""
 PER_IMAGE = "lrlc_input_dependent"
-NO_BASELINE = "no linear baseline was computed for {}: run the study again, which trains nothing"
+NO_BASELINE = "no linear baseline was computed for {}: run the study again, which will not train anything"
 
 
 def conditions(

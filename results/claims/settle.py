@@ -7,7 +7,7 @@ from lrlc.results.statistics.power import MOST_SEEDS, seeds_to_see
 from lrlc.studies.claims import BestRank, Claim, Cost
 from lrlc.studies.lines import counted
 
-IF = "if the effect is as it looks"
+IF = "if the effect is as estimated"
 
 
 def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: bool) -> str:
@@ -18,12 +18,12 @@ def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: 
     if is_refused:
         return (
             f"{seeds} cannot show a difference (smallest possible p {evidence.p.smallest:.2g}, "
-            f"needed {level:.2g}): {needed} could"
+            f"needed {level:.2g}): {needed} could show one"
         )
     if evidence.p.smallest > level:
         return (
-            f"{seeds} can give a p of {evidence.p.smallest:.2g} at best, where {level:.2g} is needed "
-            f"while no other test is decided: {needed} could"
+            f"{seeds} can give a p of {evidence.p.smallest:.2g} at best, but {level:.2g} is needed "
+            f"while no other test is decided: {needed} could reach it"
         )
     if isinstance(claim, BestRank | Cost):
         return "more seeds may settle it"

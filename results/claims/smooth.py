@@ -40,7 +40,7 @@ def smooth(claim: Smooth, parts: Sequence[pd.DataFrame], maps: OfTrials) -> Evid
     theirs = rows_of_cell(shuffled_rows, side.settings[choice.column], choice.seeds)
     mine = _measured(ours, maps, _moran)
     if mine.empty:
-        return Evidence(said, UNIT, missing="no maps of combining weights that vary were stored")
+        return Evidence(said, UNIT, missing="no varying maps of combining weights were stored")
     chose = tuple(int(seed) for seed in choice.chose)
     found = Evidence(said, UNIT, chosen=_chosen(claim, side), chose=chose, compared=(Compared(ours, theirs),))
     if theirs.empty:

@@ -32,14 +32,14 @@ class Tables:
     rows: pd.DataFrame
     """Of the grid."""
     shorter: pd.DataFrame
-    """Of the length check: cells of the grid with fewer epochs."""
+    """Rows of the length check: cells of the grid with fewer epochs."""
     maps: OfTrials = _none
     """The weights table."""
     correct: OfTrials = _none
     """The table of correctly classified test images."""
     read_datasets: Callable[[], Mapping[str, DatasetSummary]] = dict
     is_whole: bool = True
-    """Whether each planned trial of the grid has its row."""
+    """Whether every planned trial of the grid has a row."""
 
     @cached_property
     def datasets(self) -> Mapping[str, DatasetSummary]:

@@ -24,7 +24,7 @@ _ESCAPED = {
 
 
 MANY_COLUMNS = 9
-"""With as many a table stands closer, to fit the page."""
+"""From this number of columns on, a table is set tighter to fit the page."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def to_latex(tables: Sequence[LatexTable], head: str) -> str:
 def _table(table: LatexTable) -> str:
     gap = 4 if len(table.columns) < MANY_COLUMNS else 2.5
     lines = [
-        r"\begin{table*}",  # across both columns of a paper that has two
+        r"\begin{table*}",  # spans both columns of a two-column paper
         rf"  \centering\footnotesize\setlength{{\tabcolsep}}{{{gap}pt}}",
         rf"  \caption{{{escaped(table.caption)}}}",
         rf"  \label{{tab:{_label(table.label)}}}\par\smallskip",

@@ -65,12 +65,12 @@ def _measured(rows: pd.DataFrame) -> dict[str, str]:
         if name != "draw" and not (name in LATER_KEYS and rows[name].isna().all()):
             found[_measured_name(name)] = several(values)
     if (rows["draw"] == "seed").any():
-        found[_measured_name("train_images")] += ", drawn anew for each seed"
+        found[_measured_name("train_images")] += ", a new draw for each seed"
     return found
 
 
 def _value(name: str, value: object) -> object:
-    """A number as it is, which sorts before words: 'none', 'flip+crop'."""
+    """The value: a number unchanged, which sorts before words such as 'none' or 'flip+crop'."""
     known = setting_value(name, value)
     return known if isinstance(known, int | float) else value_name(name, known)
 
@@ -130,7 +130,7 @@ def _in_block(given: object) -> str:
 
 def _dataset(spec: DatasetSpec) -> str:
     """'CelebA Smiling, shifted ≤ 8 px (400 training images)'."""
-    drawn = ", drawn anew for each seed" if spec.draw == "seed" else ""
+    drawn = ", a new draw for each seed" if spec.draw == "seed" else ""
     limit = f" ({counted(spec.train_images, 'training image')}{drawn})" if spec.train_images else ""
     return dataset_name(spec.title) + limit
 

@@ -1,4 +1,4 @@
-"""Which cells share a table: those of one data set, however they were trained, as far as they fit."""
+"""Which cells share a table: those of one data set, with all ways of training, as far as they fit."""
 
 import math
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ from lrlc.results.names import setting_name
 
 REFERENCE = "conv"
 APART = ("network", "train_images", "draw", "epochs")
-"""Settings in which the cells of a table agree: more images or epochs are no rival of fewer."""
+"""Settings in which the cells of a table agree, as more images or epochs should not compete with fewer."""
 MOST_LINES = 24
-"""Of a table of several ways of training."""
+"""Upper bound on the lines of a table with several ways of training."""
 
 
 @dataclass(frozen=True)
 class TableLine:
-    """A cell, its rows however they ended, and those of the convolution that was trained alike, if there is one."""
+    """A cell, its rows with any status, and those of the convolution that was trained alike, if there is one."""
 
     layer: dict[str, object]
     training: str
-    """'augment flip+crop': what of its training differs from other lines; '' where nothing does."""
+    """'augment flip+crop': how its training differs from other lines; '' if it does not."""
     rows: pd.DataFrame
     reference: pd.DataFrame | None
 
     @property
     def compared_with(self) -> pd.DataFrame | None:
-        """The convolution's rows, of another kind's cell."""
+        """The convolution's rows, for a cell of another kind."""
         return None if self.layer["kind"] == REFERENCE else self.reference
 
 
@@ -38,12 +38,12 @@ class CellTable:
 
     dataset: str
     detail: str
-    """What tells it from other tables of its data set."""
+    """What distinguishes it from other tables of its data set."""
     lines: tuple[TableLine, ...]
 
 
 def cell_tables(panels: Sequence[Panel]) -> list[CellTable]:
-    """A table for each data set; several where cells differ in APART, or are too many for one."""
+    """A table for each data set; several if cells differ in APART, or are too many for one table."""
     found: list[CellTable] = []
     for dataset in dict.fromkeys(panel.dataset for panel in panels):
         of_dataset = [panel for panel in panels if panel.dataset == dataset]
@@ -63,12 +63,12 @@ def _tables(dataset: str, detail: str, group: Sequence[tuple[str, Panel]]) -> li
 
 
 def _details(panels: Sequence[Panel]) -> list[tuple[str, str]]:
-    """Of each panel of a data set what keeps it apart, and what its table's lines say; both only where they vary."""
+    """What separates each panel of a data set, and the text for its lines; both only name settings that vary."""
     firsts = pd.concat([panel.rows[list(PANEL[1:])].head(1).astype(object) for panel in panels])
     varying = [name for name in PANEL[1:] if firsts[name].nunique(dropna=False) > 1]
     told = [
         [(name in APART, setting_name(name, value)) for name, value in zip(varying, values, strict=True)]
-        for values in firsts[varying].to_numpy().tolist()  # also of no columns a list for each panel
+        for values in firsts[varying].to_numpy().tolist()  # gives a list for each panel even without columns
     ]
     return [
         (

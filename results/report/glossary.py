@@ -6,10 +6,10 @@ from lrlc.results.names import KIND_NAMES
 
 LAYERS = {
     "conv": "one filter bank, the same at every position of the image",
-    "coord_conv": "a convolution that also sees each position's coordinates, as two more channels",
+    "coord_conv": "a convolution that also receives each position's coordinates, as two more channels",
     "wide_conv": "a convolution with more channels, so that its network has as many parameters as LRLC's of that rank",
-    "locally_connected": "filters of its own at every position; nothing is shared",
-    "lrlc": "low-rank locally connected: at every position its own combination of K filter banks, K being the rank, "
+    "locally_connected": "a separate filter at every position, without sharing",
+    "lrlc": "low-rank locally connected: a separate combination of K filter banks at every position, K being the rank, "
     "with combining weights that are learned for each position; rank 1 is a convolution",
     "lrlc_input_dependent": "the same, with combining weights that a small network computes from each image",
     "relaxed_conv": "relaxed convolution: LRLC whose combining weights are free at every position, neither normalised "
@@ -18,8 +18,8 @@ LAYERS = {
     "and used at all its positions",
     "constrained_local": "locally connected, with a penalty on differences between neighbouring positions' filters",
     "residual_pathway": "residual pathway prior: a convolution plus a locally connected path, which a stronger "
-    "penalty holds near zero",
-    "involution": "a kernel for every position, made from the image there and shared over the channels of a group",
+    "penalty keeps near zero",
+    "involution": "a kernel for every position, computed from the image there and shared by the channels of a group",
     "position_map": "a convolution with one learned map per channel added to its output",
 }
 NETWORKS = {

@@ -29,7 +29,7 @@ def effects(judged: Sequence[Judged], compared: Sequence[Finding]) -> str:
 def in_one_sentence(judged: Sequence[Judged]) -> str:
     """'2 of 5 claims supported, 1 contradicted, 2 undecided.'"""
     if not judged:
-        return "This study names no claims, so nothing here is judged."
+        return "This study makes no claims, so nothing is judged here."
     counts = {verdict: sum(claim.verdict == verdict for claim in judged) for verdict in SYMBOLS}
     claims = "claim" if len(judged) == 1 else "claims"
     others = [f"{counts[verdict]} {verdict}" for verdict in list(SYMBOLS)[1:] if counts[verdict]]

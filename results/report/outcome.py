@@ -18,7 +18,7 @@ from lrlc.studies.lines import counted
 
 BEST = " ★"
 SEEDS_TO_TEST = 6
-"""The fewest at which a two-sided sign-flip test can reach p < 0.05: 2 / 2**6 is 0.031."""
+"""The smallest number at which a two-sided sign-flip test can reach p < 0.05: 2 / 2**6 is 0.031."""
 
 COLUMNS = (
     Column("layer"),
@@ -36,7 +36,7 @@ COLUMNS = (
 )
 HOW_TO_READ = (
     "Means over seeds with Student's t intervals; sd is the standard deviation of a single run; differences are "
-    "paired by seed, from the convolution that was trained alike. A difference whose interval contains 0 may be "
+    "paired by seed, with the convolution that was trained alike. A difference whose interval contains 0 may be "
     "chance. ★ marks the best mean validation accuracy. Parameters and FLOPs are those of the whole network; one "
     "multiply-add is two FLOPs."
 )
@@ -51,13 +51,13 @@ def section(rows: pd.DataFrame) -> Section:
 
 
 def _few_seeds(found: Sequence[CellTable]) -> str:
-    """A warning where no cell has the seeds that a test needs; '' otherwise."""
+    """A warning if no cell has the seeds that a test needs; '' otherwise."""
     most = max(len(finished_of(line.rows)) for table in found for line in table.lines)
     if most >= SEEDS_TO_TEST:
         return ""
     return (
-        f" No cell here has more than {counted(most, 'seed')}: a paired sign-flip test cannot come out under "
-        f"0.05 before {SEEDS_TO_TEST}, whatever the difference, so read these as first signs."
+        f" No cell here has more than {counted(most, 'seed')}: a paired sign-flip test cannot give p below "
+        f"0.05 with fewer than {SEEDS_TO_TEST}, whatever the difference, so these are only first signs."
     )
 
 
@@ -66,7 +66,7 @@ def finished_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _table(table: CellTable) -> Table:
-    """A line for each cell, also of one that never finished; a column that says nothing is left out."""
+    """A line for each cell, including those that never finished; empty columns are left out."""
     validated = [_validated(line.rows) for line in table.lines]
     best = validated.index(max(validated)) if len(validated) > 1 else None
     lines = [_line(line, at == best) for at, line in enumerate(table.lines)]

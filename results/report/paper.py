@@ -31,7 +31,7 @@ HEADS = (
 )
 COLUMNS = ("l", "r", "l", r"p{0.1\linewidth}", "r", "l", "l", "r", "r")
 ALWAYS = (0, 5)
-"""Columns that stand even where they say nothing."""
+"""Columns that are kept even if they are empty."""
 
 
 def paper_tables(store: Store, profile: str | None, judged: Sequence[Judged]) -> str:
@@ -49,7 +49,7 @@ def paper_tables(store: Store, profile: str | None, judged: Sequence[Judged]) ->
 
 
 def accuracies(table: CellTable, study: str, alpha: float) -> LatexTable:
-    """A line for each cell that has finished; bold are those that cannot be told from the best (see `best`)."""
+    """A line for each cell that has finished; those not distinguishable from the best are bold (see `best`)."""
     found = [line for line in table.lines if len(finished_of(line.rows))]
     of_cells = [finished_of(line.rows) for line in found]
     marked = best(of_cells, alpha)

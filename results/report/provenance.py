@@ -26,7 +26,7 @@ def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Sec
         "time in trials": _hours(rows),
         **_other_stages(store, profile),
         "data digests": several(rows["dataset"] + " " + rows["data_digest"]),
-        "tables": f"{counted(len(rows), 'row')}, one a trial",
+        "tables": f"{counted(len(rows), 'row')}, one per trial",
     }
     damaged = [f"damaged, left out: {each.path.relative_to(store.root)}" for each in store.damaged()]
     blocks: list[Block] = [Definitions(entries)]
@@ -45,8 +45,8 @@ def again(rows: pd.DataFrame, record: StudyRecord) -> Section:
     if len(commits) == 1 and len(commits[0]) == 40:
         lines.insert(0, f"git checkout {commits[0]}")
     told = (
-        "The run trains what is missing, or all of it where there are no tables yet, on the data sets in the folder "
-        "that LRLC_DATA names. A study that does not ship with lrlc is named by its file."
+        "The run trains what is missing, or everything if there are no tables yet, on the data sets in the folder "
+        "LRLC_DATA. A study that does not ship with lrlc is named by its file."
     )
     return Section("Make it again", [Commands(lines), Text(told)])
 

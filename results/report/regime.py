@@ -29,7 +29,7 @@ ANY = (
     "This study judges in any regime (regime: any): its verdicts may be about networks that are not fully "
     "trained, or that a linear classifier beats."
 )
-OFF = "Not asked for by this study: {}."
+OFF = "Not required by this study: {}."
 ASKED = {LINEAR: "linear", LENGTH: "length", POSITIONS: "weights_std", IMAGES: "weights_std"}
 
 
@@ -48,7 +48,7 @@ def sections(judged: Sequence[Judged], asked: Asked) -> list[Section]:
         ordered = sorted(found, key=lambda each: (each.holds, list(ASKED).index(each.name)))
         blocks.append(
             Table(
-                "Conditions of the comparisons above, those that are not met first",
+                "Conditions of the comparisons above, unmet ones first",
                 COLUMNS,
                 [_line(each) for each in ordered],
             )

@@ -18,11 +18,11 @@ SCHEDULES = {
 }
 TOLD = ("momentum", "warmup_epochs", *LATER_KEYS)
 Settings = dict[str, Any]
-"""Of one way of training, by key of `train`."""
+"""The settings of one way of training, by key of `train`."""
 
 
 def sentences(training: Training, rows: pd.DataFrame) -> str:
-    """What the rows say, all ways of training together; before there are any, the study's own settings."""
+    """The training according to the rows, all ways together; before there are any, the study's own settings."""
     ways = _ways(rows) or [{name: getattr(training, name) for name in TOLD}]
     optimizer = _either(ways, _optimizer)
     parts = [f"{optimizer[0].upper()}{optimizer[1:]}", _rate(ways)]
@@ -30,8 +30,8 @@ def sentences(training: Training, rows: pd.DataFrame) -> str:
     augment, decay = (_said(ways, name, said) or NONE[name] for name, said in LAST.items())
     last = f"{augment}{',' * (' or ' in augment)} and {decay}"
     return (
-        f"{', '.join([*parts, *others])}; {last}. Choices are made on the validation split; the test split is looked "
-        "at once, at the end."
+        f"{', '.join([*parts, *others])}; {last}. Choices are made on the validation split; the test split is used "
+        "once, at the end."
     )
 
 
@@ -56,7 +56,7 @@ def _either(ways: Sequence[Settings], said: Callable[[Settings], str]) -> str:
 
 
 def _said(ways: Sequence[Settings], name: str, said: str) -> str:
-    """'label smoothing 0.1 or none'; '' where no way of training has such a thing."""
+    """'label smoothing 0.1 or none'; '' if no way of training has it."""
     values = sorted((way[name] for way in ways), key=lambda value: (not isinstance(value, float), str(value)))
     known = dict.fromkeys(_value(name, value) for value in values if not _is_off(value))
     off = dict.fromkeys(value_name(name, None) for value in values if _is_off(value))

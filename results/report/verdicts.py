@@ -22,7 +22,7 @@ HOW_TO_READ = {
     "seeds": "how many seeds the result is over, and which",
     "p": "of the test that decided, or came closest, corrected for the number of comparisons (Holm) and of looks; "
     "none where so few seeds could not have reached the study's level, or where no test was needed",
-    "margin": "differences within it do not count in practice",
+    "margin": "differences within it do not matter in practice",
     "smallest visible": "the smallest true effect that this number of seeds detects with 80% power",
     "test noise": "the effect of the choice of test images on an accuracy, as a standard deviation; more seeds do not "
     "reduce it",

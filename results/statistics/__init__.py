@@ -1,4 +1,4 @@
-"""Statistics of few seeds, as pure functions of arrays and frames.
+"""Statistics for few seeds, as pure functions of arrays and frames.
 
 Groups of rows (groups), two kinds seed by seed (paired), a table of seeds x ranks (ranks), several data sets
 (interaction), one map (smoothness). results.claims combines the tests into verdicts.

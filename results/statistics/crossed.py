@@ -4,8 +4,8 @@ For differences D of S seeds x I images, the variance of their mean has a compon
 between seeds show, and one of the images, which they do not, as all seeds share the images. The latter is estimated by
 analysis of variance (two crossed random effects without replication; Searle, Casella and McCulloch, Variance
 Components, 1992).
-Both half-widths are added in quadrature, each with its own t quantile, so that the interval is never narrower than that
-over seeds.
+Both half-widths are added in quadrature, each with its own t quantile, so the interval is never narrower than that over
+seeds.
 """
 
 import math

@@ -33,7 +33,7 @@ CELL = ("dataset", "network", *LAYER_SETTINGS, *TRAINING_SETTINGS)
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean of `n` values with a t interval; sd and interval are NaN where n < 2 (mean, where n = 0)."""
+    """Mean of `n` values with a t interval; sd and interval are NaN if n < 2, the mean if n = 0."""
 
     n: int
     mean: float

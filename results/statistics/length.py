@@ -1,4 +1,4 @@
-"""A study's length check: the grid's cells beside the same cells with fewer epochs."""
+"""A study's length check: the grid's cells against the same cells with fewer epochs."""
 
 import pandas as pd
 
@@ -13,11 +13,11 @@ COLUMNS = (*CELL, "seed", "status", *ACCURACIES)
 
 
 def length_pairs(grid: pd.DataFrame, shorter: pd.DataFrame) -> pd.DataFrame:
-    """A row for each finished trial of the grid that has a finished shorter one of its cell and seed.
+    """A row for each finished trial of the grid that has a finished shorter one with its cell and seed.
 
     `grid` and `shorter` are `Store.planned_trials` of the stages grid and length. Columns: those of CELL and `seed`;
-    `short_epochs`, of several the most; the accuracies of the grid's trial, 0..1, and with the prefix `short_` those
-    of the other.
+    `short_epochs` (the largest of several); the accuracies of the grid's trial, 0..1, and with the prefix `short_`
+    those of the shorter one.
     """
     same = [name for name in CELL if name != "epochs"] + ["seed"]
     full, short = (_finished(rows) for rows in (grid, shorter))

@@ -40,7 +40,7 @@ def smallest_sign_flip_p(n: int) -> float:
 
 
 def seeds_for_sign_flip(alpha: float) -> int:
-    """The fewest seeds with which the sign-flip test can reach `alpha`."""
+    """The smallest number of seeds with which the sign-flip test can reach `alpha`."""
     return math.ceil(1 + math.log2(1 / alpha) - 1e-12)
 
 
@@ -88,7 +88,7 @@ def has_no_spread(values: npt.NDArray[np.float64]) -> bool:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Corrected p values, in the given order; a NaN (no test) counts as 1.
 
-    Like statsmodels' multipletests, which collects garbage twice a call (0.6 s beside a large table).
+    Like statsmodels' multipletests, which runs garbage collection twice per call (0.6 s beside a large table).
     """
     known = np.array([1.0 if math.isnan(p) else p for p in p_values])
     order = np.argsort(known, kind="stable")
