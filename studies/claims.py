@@ -22,11 +22,11 @@ class Cells(Model):
     rank: Annotated[list[Rank], Listed] = []
     """Any by default."""
     placement: list[str] = []
-    """As in the tables, '1+3'; any by default."""
+    """The placement as in the tables, '1+3'; any by default."""
     layer: dict[str, OptionValue] = {}
-    """Options that have these values, other than their defaults."""
+    """Options with these values, which are not their defaults."""
     defaults: dict[str, OptionValue] = {}
-    """Options that are left at their default; written as `layer` in a study's file."""
+    """Options that must be at their defaults; written as `layer` in a study's file."""
 
 
 class _Claim(Model):
@@ -80,7 +80,7 @@ class _Compared(_Claim):
 
 
 class Difference(_Compared):
-    """Ours against theirs, on each data set (the study's, if none is named)."""
+    """Ours against theirs, on each data set (by default the study's)."""
 
     test: Literal["difference"] = "difference"
     datasets: Names = []
@@ -97,7 +97,7 @@ class Change(_Compared):
 
 
 class Interaction(_Compared):
-    """The difference on the data sets `higher_on` against that on those of `than_on`, seed by seed."""
+    """The difference on the data sets in `higher_on` against that on those in `than_on`, seed by seed."""
 
     test: Literal["interaction"] = "interaction"
     higher_on: Names
@@ -105,7 +105,7 @@ class Interaction(_Compared):
 
 
 class BestRank(_Claim):
-    """The best rank is higher on the data sets `higher_on` than on those of `than_on`."""
+    """The best rank is higher on the data sets in `higher_on` than on those in `than_on`."""
 
     test: Literal["best_rank"] = "best_rank"
     higher_on: Names
@@ -113,7 +113,7 @@ class BestRank(_Claim):
 
 
 class Trend(_Claim):
-    """Accuracy rises, or falls, along rank."""
+    """Accuracy rises, or falls, with rank."""
 
     test: Literal["trend"] = "trend"
     direction: Literal["higher", "lower"] = "higher"
@@ -137,7 +137,7 @@ class Cost(_Claim):
     test: Literal["cost"] = "cost"
     theirs: Cells
     metric: Name
-    """One of COSTS, or a plugin's, of positive numbers."""
+    """One of COSTS, or a plugin's metric with positive values."""
     at_most: Annotated[Real, Field(gt=0, le=MOST_TIMES)] | None = None
     at_least: Annotated[Real, Field(gt=0, le=MOST_TIMES)] | None = None
     datasets: Names = []
@@ -174,7 +174,7 @@ SMALLEST_ALPHA = 1e-6
 
 
 class Decision(Model):
-    """When claims are decided. With `looks`, only at these numbers of seeds, each at its share of `alpha`."""
+    """When claims are decided: with `looks`, only at these numbers of seeds, each with its share of `alpha`."""
 
     alpha: Annotated[Real, Field(ge=SMALLEST_ALPHA, lt=0.5)] = 0.05
     looks: list[Annotated[SeedCount, Field(ge=2)]] = []
@@ -182,5 +182,5 @@ class Decision(Model):
     @model_validator(mode="after")
     def _rises(self) -> "Decision":
         if sorted(set(self.looks)) != self.looks:
-            raise ValueError(f"looks {self.looks} must rise")
+            raise ValueError(f"looks {self.looks} must increase")
         return self

@@ -136,7 +136,7 @@ def _block_cells(
     }
     if "dataset" not in block:
         if not study.datasets:
-            raise StudyError(f"{where}: no dataset, and the study names no datasets")
+            raise StudyError(f"{where}: no dataset, and the study has no datasets")
         axes["dataset"] = study.datasets
     _check_count(axes, block, where)
     for combination in product(*axes.values()):
@@ -206,7 +206,7 @@ def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec
     if spec.name is not None and spec.name not in catalogue.datasets:
         raise StudyError(
             f"{where}: unknown data set {shown(spec.name)}; {nearest(spec.name, catalogue.datasets)}"
-            " (a folder of Parquet files is named by a path with a '/')"
+            " (a folder of Parquet files needs a path with a '/')"
         )
     return spec
 

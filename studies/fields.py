@@ -48,7 +48,7 @@ def sensible(value: object) -> object:
     """An option of a layer, sampler or plugin, whose reader may know stricter bounds but need not check them."""
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         raise ValueError(f"a text of {len(value):,} characters; at most {LONGEST_TEXT:,}")
-    if isinstance(value, int | float) and not abs(value) <= MOST_OF_AN_OPTION:  # NaN is not either
+    if isinstance(value, int | float) and not abs(value) <= MOST_OF_AN_OPTION:  # NaN is not within it either
         raise ValueError(f"expected a number within {MOST_OF_AN_OPTION:g} of 0, got {shown(value)}")
     return value
 
@@ -100,7 +100,7 @@ StudyName = Annotated[str, Field(pattern=_STUDY_NAME, max_length=LONGEST_NAME)]
 
 
 def is_study_name(text: str) -> bool:
-    """Whether a folder of results may have this name: `../outside` and `a/b` may not."""
+    """Whether a folder of results may have this name, unlike `../outside` or `a/b`."""
     return len(text) <= LONGEST_NAME and re.fullmatch(_STUDY_NAME.strip("^$"), text) is not None
 
 
@@ -113,7 +113,7 @@ Size = Annotated[
 
 
 OFF = "none"
-"""Switches off a setting that may be off, as YAML's null does."""
+"""Switches off an optional setting, like YAML's null."""
 
 
 class Model(BaseModel):
@@ -122,7 +122,7 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _switched_off(cls, given: Any) -> Any:
-        """`none` is null for a setting that may be null and holds no text; `gpus: none` is `gpus: null`."""
+        """Turn `none` into null for a setting that may be null and has no text; `gpus: none` is `gpus: null`."""
         if not isinstance(given, dict) or OFF not in [each for each in given.values() if type(each) is str]:
             return given
         return {
@@ -132,7 +132,7 @@ class Model(BaseModel):
 
 @cache
 def may_be_off(model: type[BaseModel]) -> frozenset[str]:
-    """The keys that take null and no text of the user's own."""
+    """The keys that accept null but no arbitrary text."""
     found = {name: get_args(field.annotation) for name, field in model.model_fields.items()}
     return frozenset(
         name for name, parts in found.items() if NoneType in parts and str not in map(_bare, parts)
@@ -140,5 +140,5 @@ def may_be_off(model: type[BaseModel]) -> frozenset[str]:
 
 
 def _bare(annotation: Any) -> Any:
-    """The type without what is annotated to it."""
+    """The type without its annotations."""
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation

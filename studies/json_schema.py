@@ -1,6 +1,6 @@
 """The JSON schema of study files, for editors: that of the pydantic models, with the short forms that a file may use.
 
-It is wider than the reader in `loading`, which knows what fits together; what the reader takes, the schema takes.
+It is more permissive than the reader in `loading`, which knows what fits together, and accepts all the reader accepts.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from lrlc.studies.training import CROSS_ENTROPY
 Schema = dict[str, Any]
 
 KEYWORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-"""Bounds that pydantic 2 leaves under its own names where a validator stands between them and the number."""
+"""Bounds that pydantic 2 leaves under its own names if a validator comes between them and the number."""
 
 WHOLE: Schema = {"type": "integer"}
 TEXT: Schema = {"type": "string"}
@@ -33,13 +33,13 @@ PLACEMENT: Schema = {
             "minItems": 1,
         },
     ],
-    "description": "Which layers are of the kind, from 1: 3 and [1, 3] are one placement, [[1], [3], all] three; "
-    "modules by name in a network of a library.",
+    "description": "Layers of this kind, counted from 1: 3 and [1, 3] are one placement, [[1], [3], all] three; "
+    "for networks of libraries, modules by name.",
 }
 
 
 def json_schema(catalogue: Catalogue) -> Schema:
-    """The schema, draft 2020-12; names of `catalogue` are completed, others allowed, as plugins may bring them."""
+    """The schema, draft 2020-12; names in `catalogue` are completed, others are allowed, as plugins may define them."""
     schema: Schema = _renamed(Study.model_json_schema())
     defs, kind, network = schema["$defs"], _named(catalogue.kinds), _named(catalogue.networks)
     block = _block(catalogue, kind, network)
@@ -82,7 +82,7 @@ def _one_or_list(item: Schema) -> Schema:
 
 
 def _block(catalogue: Catalogue, kind: Schema, network: Schema) -> Schema:
-    """A block of the grid: every axis that the shipped kinds have, and options of a plugin's."""
+    """A block of the grid: every axis of the shipped kinds, and options of plugins' kinds."""
     dotted: Schema = {f"{group}.{key}": {} for group, keys in GROUPS.items() for key in sorted(keys)}
     dotted |= {f"layer.{name}": _one_or_list(option) for name, option in _options(catalogue).items()}
     axes = {
@@ -103,7 +103,7 @@ def _block(catalogue: Catalogue, kind: Schema, network: Schema) -> Schema:
 
 
 def _options(catalogue: Catalogue) -> Schema:
-    """The options of all kinds by name; where kinds differ in what they take, any of it."""
+    """The options of all kinds by name; if kinds accept different values, all of these."""
     options: dict[str, list[Schema]] = {}
     for taken in catalogue.options.values():
         for name, option in taken.items():
@@ -116,7 +116,7 @@ def _options(catalogue: Catalogue) -> Schema:
 
 
 def _name_training(training: Schema, catalogue: Catalogue) -> None:
-    """Complete the names of optimizers and the like; a plugin may bring others."""
+    """Complete the names of optimizers, schedules and so on; plugins may define others."""
     for key, names in catalogue.training.items():
         given = training["properties"][key]
         known: Schema = {**_named(names), "default": given.get("default")}
@@ -134,7 +134,7 @@ def _name_training(training: Schema, catalogue: Catalogue) -> None:
 
 
 def _allow_off(properties: Schema) -> None:
-    """`none` where null is allowed and text is not."""
+    """Allow `none` if null is allowed and text is not."""
     for given in properties.values():
         allowed = given.get("anyOf", [])
         if {"type": "null"} in allowed and not any(each.get("type") == "string" for each in allowed):

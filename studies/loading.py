@@ -1,4 +1,4 @@
-"""From a YAML file to a checked Study: shipped names, profiles, overrides, and one clear line for each error."""
+"""Load and check a study's YAML file: shipped names, profiles, overrides, and one clear line for each error."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ def read_study(name_or_path: str) -> tuple[dict[str, Any], Path]:
 
 
 def study_name(name_or_path: str) -> str:
-    """The name under which a study's results are kept."""
+    """The name of a study, which is also that of its results folder."""
     raw, path = read_study(name_or_path)
     name = str(raw.get("name", path.stem))
     if not is_study_name(name):
@@ -94,7 +94,7 @@ def checked_grid(
 def _check_count(grid: Grid) -> None:
     trials = len({cell.config for cell in grid.cells}) * len(grid.study.seeds)
     if trials > MOST_TRIALS:
-        raise StudyError(f"grid: {trials:,} trials, seeds counted; a study has at most {MOST_TRIALS:,}")
+        raise StudyError(f"grid: {trials:,} trials, including seeds; a study has at most {MOST_TRIALS:,}")
 
 
 def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:

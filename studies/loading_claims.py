@@ -28,7 +28,7 @@ def _full(claim: object, where: str, places: Places, catalogue: Catalogue) -> di
         if side in claim
     }
     if len(sides) == 2 and sides["ours"] == sides["theirs"]:
-        raise StudyError(f"{where}: ours and theirs are the same cells; a claim is about two that differ")
+        raise StudyError(f"{where}: ours and theirs are the same cells; a claim compares different ones")
     return {**claim, **sides}
 
 

@@ -30,7 +30,9 @@ def _check_searched(name: str, where: str, catalogue: Catalogue) -> None:
     allowed = [metric for metric, split in catalogue.metrics.items() if split == CHOOSING]
     if name in catalogue.metrics and name not in allowed:
         split = catalogue.metrics[name]
-        raise StudyError(f"{where}: {name} is of the {split} split; a search chooses on validation alone")
+        raise StudyError(
+            f"{where}: {name} is measured on the {split} split; a search chooses on validation only"
+        )
     _check(name, (*SEARCHED_COLUMNS, *allowed), where)
 
 

@@ -35,7 +35,7 @@ def check_stages(grid: Grid) -> None:
     study = grid.study
     stages = {"tune": study.tune, "length_check": study.length_check}
     for key in [key for key, stage in stages.items() if stage is not None and not study.grid]:
-        raise StudyError(f"{key}: it works on the cells of a grid, and the study has none")
+        raise StudyError(f"{key}: needs a grid, and the study has none")
     if study.tune is not None:
         _check_tune(grid)
     if study.length_check is not None:
@@ -50,11 +50,11 @@ def _check_tune(grid: Grid) -> None:
         raise StudyError(f"tune.seeds: {seeds} lists a seed twice")
     if met := sorted(set(seeds) & set(_reached(study.model_dump()))):
         raise StudyError(
-            f"tune.seeds: {met[0]} is a seed of the study too; pilots need seeds of their own, such as a number"
+            f"tune.seeds: {met[0]} is also a seed of the study; pilots need separate seeds, such as a number of them"
         )
     if not study.tune.grid:
         raise StudyError(
-            "tune.grid: names nothing to tune; give settings, such as train.learning_rate: [0.05, 0.1]"
+            "tune.grid: nothing to tune; give settings, such as train.learning_rate: [0.05, 0.1]"
         )
     for axis, values in study.tune.grid.items():
         _check_axis(axis, grid)
@@ -68,14 +68,14 @@ def _check_axis(axis: str, grid: Grid) -> None:
     options = sorted({option for taken in catalogue.options.values() for option in taken})
     known = [*(f"train.{name}" for name in training), *(f"layer.{name}" for name in options)]
     if axis in FIXED or group == "dataset":
-        raise StudyError(f"{where}: cannot be tuned, it is what the study compares; tune train.* or layer.*")
+        raise StudyError(f"{where}: cannot be tuned, as the study compares it; tune train.* or layer.*")
     if axis == "train.epochs":
         raise StudyError(f"{where}: cannot be tuned; tune.epochs says how long pilots train")
     if axis not in known:
         raise StudyError(f"{where}: unknown axis; {nearest(axis, known)}")
     kinds = {cell.config.kind for cell in grid.cells}
     if group == "layer" and not any(key in catalogue.options.get(kind, ()) for kind in kinds):
-        raise StudyError(f"{where}: no kind of the grid takes it")
+        raise StudyError(f"{where}: no kind in the grid takes it")
 
 
 def _check_values(axis: str, values: Sequence[object]) -> None:
@@ -97,7 +97,7 @@ def _check_shorter(epochs: int | str, cells: Sequence[GridCell]) -> None:
     fewer = share_of_epochs(epochs, shortest)
     if fewer >= shortest:
         raise StudyError(
-            f"length_check.epochs: {epochs} is {fewer} of the {shortest} epochs that the grid trains, and no fewer; "
+            f"length_check.epochs: {epochs} is {fewer} of the grid's {shortest} epochs, so not fewer; "
             "train longer, or give length_check=null"
         )
 

@@ -1,4 +1,4 @@
-"""Titles as the rows will have them: a study's `size` written into its data sets and into the claims that name them."""
+"""Titles as in rows: write a study's `size` into its data sets and into the claims that name them."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -9,9 +9,9 @@ from lrlc.studies.titles import Title
 
 
 def with_titles(study: Study) -> Study:
-    """The study with its `size` in each data set that has none of its own.
+    """The study with its `size` in each data set that sets none.
 
-    A claim may leave the size out of a title: it then means the data set of that name as the study trains on it.
+    A claim may leave the size out of a title, which then means the data set of that name as used in the study.
     """
     datasets = [_sized(spec, study) for spec in study.datasets]
     search = study.search

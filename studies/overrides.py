@@ -1,4 +1,4 @@
-"""A study's mapping with its profile and the overrides of a command line in it."""
+"""Merge a profile and the overrides of a command line into a study's mapping."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ from lrlc.studies.lines import shown
 from lrlc.studies.yaml_text import YamlError, read_yaml
 
 MOST_PARTS = 8
-"""Of a dotted key; the deepest of a study has four."""
+"""Upper bound on the parts of a dotted key; a study's deepest key has four."""
 
 
 def merge(raw: Mapping[str, Any], profile: str | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """A study's unchecked mapping with its profile and the overrides in it.
+    """A study's unchecked mapping after merging its profile and the overrides.
 
     `train.epochs=2` sets a key of a mapping, `claims.0.margin=1` one of a list's first item and
     `grid.1.train.learning_rate=0.1` an axis of the grid's second block.
@@ -29,7 +29,7 @@ def merge(raw: Mapping[str, Any], profile: str | None, overrides: Sequence[str])
         try:
             _put(merged, key, read_yaml(text), key)
         except YamlError as error:
-            raise StudyError(f"{override}: the value is not YAML: {error}") from None
+            raise StudyError(f"{override}: the value is not valid YAML: {error}") from None
     return merged
 
 
@@ -48,7 +48,7 @@ def _put(study: dict[str, Any], key: str, value: object, where: str) -> None:
     """Set a dotted key; a mapping given for a mapping is merged into it, anything else (a grid too) replaces."""
     first, *rest = key.split(".")
     if len(rest) >= MOST_PARTS or not all((first, *rest)):
-        raise StudyError(f"{where}: expected names with dots between them, such as train.epochs")
+        raise StudyError(f"{where}: expected names separated by dots, such as train.epochs")
     if first == "grid" and rest:
         _put_in_grid(study, rest, value, where)
     else:

@@ -17,7 +17,7 @@ def expanded(written: str | Path) -> Path:
     try:
         encoded = text.encode()
     except UnicodeEncodeError:
-        raise StudyError(f"{text}: a path that is not UTF-8; rename it") from None
+        raise StudyError(f"{text}: the path is not UTF-8; rename it") from None
     if "\0" in text:
         raise StudyError(f"{text}: a path cannot contain a null character")
     if len(encoded) > MOST_BYTES or any(len(name) > MOST_BYTES_OF_A_NAME for name in encoded.split(b"/")):
@@ -26,7 +26,7 @@ def expanded(written: str | Path) -> Path:
         )
     home = os.path.expanduser(text)
     if home == text and (text == "~" or text.startswith("~/")):
-        raise StudyError(f"{text}: no home folder is known (HOME is not set); name the folder in full")
+        raise StudyError(f"{text}: no home folder is known (HOME is not set); give the full path")
     return Path(home)
 
 
@@ -36,9 +36,7 @@ def absolute(written: str | Path) -> Path:
     try:
         return path.absolute()
     except FileNotFoundError:
-        raise StudyError(
-            f"{path}: relative to a folder that is gone; start again from one that exists"
-        ) from None
+        raise StudyError(f"{path}: the current folder no longer exists; start from one that does") from None
 
 
 def check_regular(path: str | Path) -> None:

@@ -13,7 +13,7 @@ Placement = tuple[Place, ...]
 
 
 class ModuleNames(Protocol):
-    """The places of a library's network, as `lrlc.layers.ModulePlaces` has them."""
+    """The interface of `lrlc.layers.ModulePlaces`, the places of a library's network."""
 
     @property
     def network(self) -> str: ...

@@ -24,8 +24,8 @@ def recorded_study(described: Mapping[str, Any]) -> Study:
                 first = error.errors()[0]
                 where = ".".join(map(str, first["loc"]))
                 raise StudyError(
-                    f"study {described.get('name')!r} was noted by another version of lrlc "
-                    f"({where}: {first['msg']}); `lrlc run {described.get('name')}` notes it anew"
+                    f"study {described.get('name')!r} was recorded by another version of lrlc "
+                    f"({where}: {first['msg']}); `lrlc run {described.get('name')}` records it again"
                 ) from None
             for place in unknown:
                 known = _without(known, place)

@@ -62,7 +62,7 @@ class Catalogue:
     """The places of a library's network ('timm/resnet18'); ValueError for an unknown network."""
 
     def places(self, network: str) -> Places:
-        """KeyError for an unknown network, ValueError for one of a library."""
+        """The network's places; KeyError for an unknown network, ValueError for a library's."""
         if "/" in network and self.library is not None:
             return self.library(network)
         return self.networks[network]
@@ -79,7 +79,7 @@ class DatasetSpec(Model):
     translate: Pixels = 0
     label: str | None = None
     image: str | None = None
-    """The column of images, if the user's folder has several."""
+    """The column of images, if a user's folder has several."""
     train_images: Images | None = None
     """How many training images to use, after holding out validation; `draw` chooses which."""
     evaluation_images: Images | None = None
@@ -96,7 +96,7 @@ class DatasetSpec(Model):
         if (self.name is None) == (self.path is None):
             raise ValueError("give either a name or a path")
         if self.image is not None and self.path is None:
-            raise ValueError(f"{self.name} has one kind of image; leave `image` out")
+            raise ValueError(f"{self.name} has only one kind of image; leave `image` out")
         return self
 
     @property
@@ -139,7 +139,7 @@ class Resources(Model):
     def _whole_or_fraction(cls, value: float | None) -> float | None:
         if value is not None and value > 1 and value != int(value):
             raise ValueError(
-                f"{value:g} is neither a fraction under 1 nor a whole number; Ray never schedules it"
+                f"{value:g} is neither a fraction under 1 nor a whole number; Ray would never schedule it"
             )
         return value
 
@@ -147,7 +147,9 @@ class Resources(Model):
     @classmethod
     def _one_at_most(cls, value: float | None) -> float | None:
         if value is not None and value > 1:
-            raise ValueError(f"{value:g} would be reserved, but a trial trains on one; give 1 or a fraction")
+            raise ValueError(
+                f"a trial only uses one GPU, but {value:g} would be reserved; give 1 or a fraction"
+            )
         if value is not None and 0 < value < LEAST_SHARE:
             raise ValueError(f"{value:g} is too small a share; give 0 or at least {LEAST_SHARE}")
         return value
@@ -162,7 +164,7 @@ class Measure(Model):
     """Singular values of locally connected layers' filters, and accuracy with truncated filters."""
 
     metrics: Annotated[tuple[Name, ...], Listed] = ()
-    """Numbers that plugins define."""
+    """Metrics that plugins define."""
 
     @field_validator("shifts")
     @classmethod
@@ -218,7 +220,7 @@ class Search(Model):
     seeds: list[Seed] = [0]
     dataset: DatasetSpec
     network: str = "three_layer"
-    """The study's, where the search names none."""
+    """The network; by default the study's."""
     storage: str | None = None
     """An Optuna storage URL; a journal file beside the results by default."""
 
@@ -327,7 +329,7 @@ class Study(Model):
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """All that defines a trial, except the data's content and the code; equal configurations are the same trial."""
+    """Everything that defines a trial, except the data's content and the code; equal configurations, same trial."""
 
     dataset: DatasetSpec
     network: str

@@ -32,7 +32,7 @@ Choices = Annotated[list[OptionValue | None], Field(min_length=1)]
 Axis = Annotated[
     Annotated[Interval, Tag("<interval>")] | Annotated[Choices, Tag("<choices>")], Discriminator(_form)
 ]
-"""`{low, high}`, with `log`, or the values to choose from."""
+"""`{low, high}`, optionally with `log`, or a list of values."""
 
 
 class Space(Model):
@@ -41,12 +41,12 @@ class Space(Model):
     kind: Annotated[list[str], Field(min_length=1), Listed]
     rank: Annotated[list[Rank], Listed] = []
     placement: Any = "all"
-    """As on a grid's axis; `placements` reads it once the network is known."""
+    """Placements as on a grid's axis; `placements` parses them once the network is known."""
     train: dict[str, Axis] = {}
     layer: dict[str, Axis] = {}
 
     @property
     def settings(self) -> dict[str, Interval | list[Any]]:
-        """The axes of training and of layer options, as a grid calls them: 'train.learning_rate'."""
+        """The axes of training and layer options, with their names in a grid: 'train.learning_rate'."""
         groups = {"train": self.train, "layer": self.layer}
         return {f"{group}.{key}": axis for group, axes in groups.items() for key, axis in axes.items()}

@@ -48,7 +48,7 @@ class Tune(Model):
 
 
 class LengthCheck(Model):
-    """The grid's cells again with fewer epochs, with the first `seeds` of the study's seeds."""
+    """The grid's cells with fewer epochs, for the first `seeds` of the study's seeds."""
 
     epochs: Epochs = "half"
     seeds: SeedCount = 3
@@ -70,7 +70,7 @@ def pilot_seeds(given: object, reached: Sequence[int]) -> object:
 
 
 def flat_grid(given: Mapping[str, Any]) -> dict[str, Any]:
-    """`{train: {learning_rate: [...]}}`, as an override writes it, is `{train.learning_rate: [...]}`."""
+    """Turn `{train: {learning_rate: [...]}}`, which overrides create, into `{train.learning_rate: [...]}`."""
     nested = {
         f"{group}.{key}": value
         for group, keys in given.items()

@@ -25,7 +25,7 @@ class Title:
     shuffled: bool = False
     """Whether training and validation labels are permuted."""
     image: str | None = None
-    """The column of images, where it was chosen."""
+    """The column of images, if it was chosen."""
 
     def __str__(self) -> str:
         image = f"#{self.image}" if self.image else ""

@@ -29,7 +29,7 @@ SHIPPED: Names = {
     "recipe": (),
 }
 CROSS_ENTROPY = "cross_entropy"
-"""What a step minimises without a recipe; like `none`, it stands for no recipe."""
+"""What a step minimises without a recipe; like `none`, it means no recipe."""
 AUGMENT_KEYS = {"crop_padding": "crop", "mixup_alpha": "mixup"}
 """The keys that belong to an augmentation."""
 NOUNS = {"augment": "augmentation"}
@@ -64,7 +64,7 @@ class Training(Model):
     batch_size: Annotated[Images, Field(ge=2)] = 512
     learning_rate: Annotated[Real, Field(gt=0, le=MOST_RATE)] = 0.1
     momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.9
-    """Nesterov's of sgd, the first beta of adamw."""
+    """Nesterov momentum of sgd, or the first beta of adamw."""
     warmup_epochs: Annotated[Real, Field(ge=0, le=MOST_EPOCHS)] = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     optimizer: Name = "sgd"
@@ -73,7 +73,7 @@ class Training(Model):
     schedule: Name = "cosine"
     """How the learning rate falls after the warm-up."""
     decay_epochs: Annotated[Real, Field(gt=0, le=MOST_EPOCHS)] | None = None
-    """Epochs between the steps of schedule step, from the start of training."""
+    """Epochs between the steps of schedule step, counted from the start of training."""
     decay_rate: Annotated[Real, Field(gt=0, le=1)] = 0.1
     """The factor on the learning rate at each of these steps."""
     label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = 0.0
@@ -82,7 +82,7 @@ class Training(Model):
     augment: Augment = ()
     """Augmentations of training images, in this order."""
     crop_padding: Annotated[Pixels, Field(ge=1)] | None = None
-    """Pixels of black around an image that crop cuts from; None is an eighth of its height."""
+    """Pixels of black border around images for crop; None is an eighth of their height."""
     mixup_alpha: Annotated[Real, Field(gt=0, le=MOST_DECAY)] = 0.2
     """Both parameters of the Beta distribution that mixup's share is drawn from."""
     ema: Annotated[Real, Field(gt=0, lt=1)] | None = None

@@ -1,7 +1,7 @@
-"""A study that tunes: its pilots, and its grid with the settings that they chose.
+"""Tuning: a study's pilots, and its grid with the settings that they chose.
 
-Cells that differ in rank and placement alone share a setting: it is chosen for each kind (with its layer options) on
-each data set and network, and for each way of training where the grid has several.
+Cells that only differ in rank and placement share a setting, which is chosen for each kind (with its layer options) on
+each data set and network, and for each way of training if the grid has several.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from lrlc.studies.stages import LengthCheck, Tune, share_of_epochs
 from lrlc.studies.training import Training
 
 Group = Hashable
-"""What cells that share a tuned setting have in common."""
+"""The key shared by cells with the same tuned setting."""
 
 Setting = tuple[tuple[str, OptionValue], ...]
 """A value for each tuned axis, in the order of `tune.grid`: (('train.learning_rate', 0.1),)."""
@@ -25,18 +25,18 @@ Setting = tuple[tuple[str, OptionValue], ...]
 
 @dataclass(frozen=True)
 class Pilots:
-    """What is tried for a group of cells: for each setting a trial per pilot seed of the cell that stands for all."""
+    """The pilots of a group of cells: for each setting, a trial per pilot seed of the representative cell."""
 
     group: Group
     cell: TrialConfig
-    """It without what is tried; its seed is open (0)."""
+    """The representative cell without the settings to try and without a seed (0)."""
     trials: Mapping[Setting, tuple[TrialConfig, ...]]
 
 
 def pilots(grid: Grid) -> list[Pilots]:
-    """One for each group, in the order of the grid; none where the study tunes nothing.
+    """The pilots of each group, in the order of the grid; none if the study tunes nothing.
 
-    A ranked kind's first cell of a rank over 1 stands for it, as rank 1 is a convolution; any other kind's first.
+    A ranked kind is represented by its first cell with a rank over 1 (rank 1 is a convolution), others by their first.
     """
     standing: dict[Group, GridCell] = {}
     for cell in grid.cells if grid.study.tune else ():
@@ -65,7 +65,7 @@ def tuned(grid: Grid, chosen: Mapping[Group, Setting]) -> Callable[[GridCell], T
 
 
 def untuned(grid: Grid, chosen: Mapping[Group, Setting]) -> int:
-    """How many trials of the grid wait for a setting that is not chosen yet."""
+    """The number of trials in the grid whose setting has not been chosen yet."""
     groups = ((cell.config, group_of(grid, cell)) for cell in grid.cells)
     waiting = {config for config, group in groups if group is not None and group not in chosen}
     return len(waiting) * len(grid.study.seeds)
@@ -81,10 +81,10 @@ def with_fewer_epochs(check: LengthCheck | None, grid: Sequence[TrialConfig]) ->
 
 
 def masked_settings(tune: Tune | None, configs: Iterable[TrialConfig]) -> dict[TrialConfig, tuple[str, ...]]:
-    """For each trial of a grid the training settings that are its cell's own best and tell no panels apart.
+    """For each trial of a grid, the tuned training settings, which do not distinguish panels.
 
-    They are those that the study tunes, but for cells that the grid itself trains with several values: these are
-    told apart by them, and no two trials become alike by what is left out.
+    Settings of which the grid itself trains several values for a cell are excluded, so that no two trials become equal
+    by masking.
     """
     found: dict[TrialConfig, tuple[str, ...]] = dict.fromkeys(configs, ())
     neutral = {config: config for config in found}
@@ -111,7 +111,7 @@ def _pilots(grid: Grid, group: Group, cell: GridCell) -> Pilots:
 
 
 def _free_axes(grid: Grid, cell: GridCell) -> tuple[str, ...]:
-    """The axes that tuning decides: none that the block names, nor an option that the kind does not take."""
+    """The axes that tuning decides: those not set in the block, and only options that the kind takes."""
     taken = grid.catalogue.options.get(cell.config.kind, ())
     axes = grid.study.tune.grid if grid.study.tune else ()
     return tuple(

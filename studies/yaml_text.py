@@ -60,12 +60,12 @@ def read_yaml(text: str) -> Any:
     except yaml.reader.ReaderError as error:
         at = error.position
         raise YamlError(f"character {at + 1:,} is {text[at]!a}, which YAML does not allow") from None
-    except (ValueError, OverflowError) as error:  # of an escape or a directive
+    except (ValueError, OverflowError) as error:  # in an escape or a directive
         raise YamlError(" ".join(str(error).split())) from None
 
 
 def read_yaml_file(path: Path) -> Any:
-    """`read_yaml` of a file in UTF-8, whatever the locale. Raises YamlError, or the system's OSError."""
+    """`read_yaml` of a file in UTF-8, in any locale. Raises YamlError, or the system's OSError."""
     try:
         check_regular(path)
         if path.stat().st_size > MOST_BYTES:
@@ -159,7 +159,7 @@ def _weigh(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[i
         below = _weigh(child, known)
         values, levels = values + below[0], max(levels, below[1])
     if values > MOST_VALUES:
-        raise _fault(node, f"more than {MOST_VALUES:,} values, those of aliases counted")
+        raise _fault(node, f"more than {MOST_VALUES:,} values, including those of aliases")
     if levels >= MOST_LEVELS:
         raise _fault(node, f"nested more than {MOST_LEVELS} levels deep, with aliases")
     known[id(node)] = values, levels + 1

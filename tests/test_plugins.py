@@ -201,7 +201,7 @@ def test_a_search_follows_a_metric_and_is_rebuilt_from_its_rows(study: Path, tmp
         (
             "search={dataset: stripes, trials: 1, space: {kind: conv}, "
             "objectives: [{metric: tested, direction: maximize}]}",
-            "search.objectives[0].metric: tested is of the test split; a search chooses on validation alone",
+            "search.objectives[0].metric: tested is measured on the test split; a search chooses on validation only",
         ),
         (
             "claims=[{name: A, test: cost, ours: depthwise, theirs: conv, metric: minutes, at_most: 1}]",

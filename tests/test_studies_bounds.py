@@ -34,7 +34,7 @@ def refusal(text: str, *overrides: str) -> str:
         ("resources.cpus=1e-9", "resources.cpus: Input should be greater than or equal to 0.001"),
         (
             "resources.gpus=2",
-            "resources.gpus: 2 would be reserved, but a trial trains on one; give 1 or a fraction",
+            "resources.gpus: a trial only uses one GPU, but 2 would be reserved; give 1 or a fraction",
         ),
         ("resources.max_attempts=1e9", "resources.max_attempts: Input should be less than or equal to 1000"),
         (
@@ -80,7 +80,7 @@ def test_a_grid_too_large_to_list_is_refused_at_once() -> None:
     )
     assert refusal(TWO_BLOCKS, block) == "grid[0]: 159,201 cells; a block has at most 100,000"
     several = refusal(TWO_BLOCKS, "seeds=600000")
-    assert several == "grid: 1,200,000 trials, seeds counted; a study has at most 1,000,000"
+    assert several == "grid: 1,200,000 trials, including seeds; a study has at most 1,000,000"
 
 
 def test_a_long_value_does_not_hide_what_is_wrong_with_it() -> None:
@@ -116,7 +116,7 @@ def test_an_override_reaches_an_item_of_any_list() -> None:
         ("grid.1.ranks=1", "grid[1].ranks: unknown axis; did you mean 'rank'?"),
         ("grid.1.train.epoch=1", "grid[1].train.epoch: unknown key; did you mean 'epochs'?"),
         ("datasets.0=mnist", "datasets.0: datasets is no mapping"),
-        ("train..epochs=1", "train..epochs: expected names with dots between them, such as train.epochs"),
+        ("train..epochs=1", "train..epochs: expected names separated by dots, such as train.epochs"),
         ("=1", "=1: expected KEY=VALUE, such as train.epochs=2"),
     ],
 )

@@ -7,7 +7,7 @@ from support.studies_samples import HEAD, SEARCH, parsed
 
 from lrlc.studies import StudyError, read_study
 
-MORE_FOLDERS = "(a folder of Parquet files is named by a path with a '/')"
+MORE_FOLDERS = "(a folder of Parquet files needs a path with a '/')"
 
 
 def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
@@ -34,7 +34,7 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
             "datasets[0].translate: Input should be greater than or equal to 0, got -8",
         ),
         (["datasets={name: mnist, path: a/b}"], "datasets[0]: give either a name or a path"),
-        (["datasets=[]"], "grid[0]: no dataset, and the study names no datasets"),
+        (["datasets=[]"], "grid[0]: no dataset, and the study has no datasets"),
         (["network=resnet5"], "network: unknown network 'resnet5'; did you mean 'resnet50'?"),
         (["seeds=0"], "seeds: no seeds; give a number of at least 1 or a list"),
         (["seeds=three"], "seeds: expected a number of at least 1 or a list, got 'three'"),
@@ -52,7 +52,7 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
         ),
         (
             ["claims=[{name: A, test: difference, ours: conv, theirs: {kind: conv}}]"],
-            "claims[0]: ours and theirs are the same cells; a claim is about two that differ",
+            "claims[0]: ours and theirs are the same cells; a claim compares different ones",
         ),
         (
             ["grid={rank: 1}"],
@@ -81,7 +81,7 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
         ),
         (
             ["train.epochs=["],
-            "train.epochs=[: the value is not YAML: line 1, column 2: "
+            "train.epochs=[: the value is not valid YAML: line 1, column 2: "
             "expected the node content, but found '<stream end>'",
         ),
     ],

@@ -161,7 +161,7 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
         ("tune.seeds=[1, 1]", "tune.seeds: [1, 1] lists a seed twice"),
         (
             "tune.seeds=[7, 0]",
-            "tune.seeds: 0 is a seed of the study too; pilots need seeds of their own, such as a number",
+            "tune.seeds: 0 is also a seed of the study; pilots need separate seeds, such as a number of them",
         ),
         (
             "tune.epochs=thrid",
@@ -170,7 +170,7 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
         ),
         (
             "tune.grid={}",
-            "tune.grid: names nothing to tune; give settings, such as train.learning_rate: [0.05, 0.1]",
+            "tune.grid: nothing to tune; give settings, such as train.learning_rate: [0.05, 0.1]",
         ),
         (
             "tune.grid={learning_rate: [1, 2]}",
@@ -178,7 +178,7 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
         ),
         (
             "tune.grid={rank: [1, 2]}",
-            "tune.grid.rank: cannot be tuned, it is what the study compares; tune train.* or layer.*",
+            "tune.grid.rank: cannot be tuned, as the study compares it; tune train.* or layer.*",
         ),
         (
             "tune.grid={train.epochs: [1, 2]}",
@@ -196,7 +196,7 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
             "tune.grid={train.learning_rate: [0.1, -1]}",
             "tune.grid.train.learning_rate: Input should be greater than 0, got -1",
         ),
-        ("tune.grid={layer.share: [rows, none]}", "tune.grid.layer.share: no kind of the grid takes it"),
+        ("tune.grid={layer.share: [rows, none]}", "tune.grid.layer.share: no kind in the grid takes it"),
         (
             "tune.grid={layer.shar: [rows, none]}",
             "tune.grid.layer.shar: unknown axis; did you mean 'layer.share'?",
@@ -205,7 +205,7 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
         ("length_check={epoch: half}", "length_check.epoch: unknown key; did you mean 'epochs'?"),
         (
             "length_check={epochs: 10}",
-            "length_check.epochs: 10 is 10 of the 10 epochs that the grid trains, and no fewer; train longer, or give"
+            "length_check.epochs: 10 is 10 of the grid's 10 epochs, so not fewer; train longer, or give"
             " length_check=null",
         ),
     ],
@@ -220,5 +220,5 @@ def test_a_stage_needs_a_grid_and_tuning_something_to_try() -> None:
     with pytest.raises(StudyError, match=r"tune\.grid: missing, and it has no default"):
         parsed(HEAD + "grid: {kind: conv}", "tune.seeds=2")
     search = "name: t\nsearch: {trials: 3, dataset: digits, space: {kind: [conv]}}\n"
-    with pytest.raises(StudyError, match="tune: it works on the cells of a grid, and the study has none"):
+    with pytest.raises(StudyError, match="tune: needs a grid, and the study has none"):
         parsed(search + TUNE)

@@ -56,7 +56,7 @@ def test_results_lie_in_one_place_and_are_shown_as_the_user_wrote_them(home: Pat
         ("a\0b", r"a\x00b: a path cannot contain a null character"),
         ("n" * 256, "too long for a path: at most 255 bytes a name, 4095 in all"),
         ("ab/" * 1500, "too long for a path: at most 255 bytes a name, 4095 in all"),
-        ("r\udcf6", r"r\udcf6: a path that is not UTF-8; rename it"),
+        ("r\udcf6", r"r\udcf6: the path is not UTF-8; rename it"),
     ],
 )
 def test_a_path_that_no_file_can_have_is_one_line(written: str, line: str) -> None:
@@ -95,7 +95,7 @@ def test_a_user_without_a_home_is_told_of_lrlc_cache(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as Python does for a user without a name
     with pytest.raises(DataError, match="set LRLC_CACHE"):
         data_cache()
-    with pytest.raises(StudyError, match="name the folder in full"):
+    with pytest.raises(StudyError, match="give the full path"):
         absolute("~/runs")
 
 

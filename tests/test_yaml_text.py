@@ -60,9 +60,9 @@ def doubling(levels: int, form: str) -> str:
     [
         (
             doubling(20, "[*a{0}, *a{0}]"),
-            "more than 50,000 values, those of aliases counted",
+            "more than 50,000 values, including those of aliases",
         ),
-        (doubling(20, "{{<<: [*a{0}, *a{0}]}}"), "more than 50,000 values, those of aliases counted"),
+        (doubling(20, "{{<<: [*a{0}, *a{0}]}}"), "more than 50,000 values, including those of aliases"),
         (doubling(40, "[*a{0}]"), "nested more than 30 levels deep, with aliases"),
         ("[" * 900 + "]" * 900, "line 1, column 31: nested more than 30 levels deep"),
         ("a: &a [*a]", "line 1, column 4: an anchor holds an alias of itself"),

@@ -76,7 +76,7 @@ _NO_DATE: Mapping[str, Mapping[str, None]] = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """The files that were written, and by name of a figure why it was not drawn; `broken` are those that failed."""
+    """The written files, and the reasons why figures were not drawn, by name; `broken` are those that failed."""
 
     paths: tuple[Path, ...]
     skipped: Mapping[str, str]
@@ -93,10 +93,10 @@ def draw_all(
     cells: Sequence[str] = (),
     width: str | None = None,
 ) -> Drawn:
-    """Write every figure that the rows allow to `out_dir/<name>.<format>`, in place of an earlier one.
+    """Write every figure that the rows allow to `out_dir/<name>.<format>`, replacing an earlier one.
 
-    Of a store the rows of the profile's plan are drawn (None: the plan written last); `only` names the figures
-    to draw (None: all), `cells` the cells (see `with_cells`; none: all), and `width` says how wide figures are:
+    For a store, the rows of the profile's plan are drawn (None: the plan written last). `only` names the figures
+    to draw (None: all), `cells` the cells (see `with_cells`; none: all), and `width` is the width of figures:
     'column', 'text' or inches. Raises StoreError for an unknown format or name.
     """
     _check("figure format", formats, FORMATS)
@@ -119,7 +119,7 @@ def draw_all(
 
 
 WIDTHS = {"column": 3.4, "text": 7.0}
-"""Inches of one column of a paper and of its text, in two columns."""
+"""Inches of one column of a paper, and of its two-column text."""
 LEAST_INCHES, MOST_INCHES = 2.0, 20.0
 
 
@@ -145,7 +145,7 @@ def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
 
 
 def figure_of(name: str, selection: Selection, inches: float | None = None) -> "Figure":
-    """One figure, `inches` wide or as it needs, ready to be saved or shown in any format; raises NothingToDraw."""
+    """One figure, `inches` wide or as wide as needed, ready to be saved or shown; raises NothingToDraw."""
     with _in_style(name, selection, inches) as figure:
         return figure
 
@@ -153,14 +153,14 @@ def figure_of(name: str, selection: Selection, inches: float | None = None) -> "
 def render(
     name: str, selection: Selection, formats: Sequence[str], inches: float | None = None
 ) -> dict[str, bytes]:
-    """Draw one figure, `inches` wide or as it needs, and return it in each format; raises NothingToDraw."""
+    """Draw one figure, `inches` wide or as wide as needed, and return it in each format; raises NothingToDraw."""
     with _in_style(name, selection, inches) as figure:
         return {extension: _as_bytes(figure, extension) for extension in formats}
 
 
 @contextlib.contextmanager
 def _in_style(name: str, selection: Selection, inches: float | None) -> Iterator["Figure"]:
-    """The figure, to be saved within: how it looks is a setting of matplotlib's meanwhile."""
+    """Context with the figure, which must be saved inside, as its look depends on matplotlib's settings there."""
     _drawing(name)  # matplotlib is loaded without the user's settings before style imports it
     from lrlc.results.figures.style import look
 
@@ -179,7 +179,7 @@ def laid_out(name: str, selection: Selection) -> "Figure":
     if not hasattr(figure, "get_layout_engine"):
         raise TypeError(f"it returned {type(figure).__name__}, expected matplotlib's Figure")
     replace_undrawable(figure)
-    # Laid out here, alike in every format; drawing would do it too, for each file again and by drawing twice.
+    # Laid out here, the same for every format; saving would repeat it for each file, by drawing twice.
     engine = figure.get_layout_engine()
     figure.set_layout_engine(None)
     if engine is not None:
@@ -192,7 +192,7 @@ def laid_out(name: str, selection: Selection) -> "Figure":
 
 @contextlib.contextmanager
 def _named_faults(name: str) -> Iterator[None]:
-    """BrokenFigure, with its place, for what goes wrong in a plugin's figure; a fault of our own stays as it is."""
+    """Turn an error in a plugin's figure into a BrokenFigure with its place; our own errors are unchanged."""
     try:
         yield
     except (NothingToDraw, StoreError):
@@ -204,12 +204,12 @@ def _named_faults(name: str) -> Iterator[None]:
 
 
 def caption(name: str) -> str:
-    """What the figure shows, for a reader."""
+    """The figure's caption."""
     return _drawing(name).caption
 
 
 def _drawing(name: str) -> OwnFigure:
-    """What draws the figure; matplotlib is loaded by then."""
+    """The figure's drawing function and caption; loads matplotlib."""
     from lrlc.results.figures.matplotlib_setup import load
 
     load()

@@ -44,24 +44,24 @@ REFERENCE = "conv"
 RANKED = ("lrlc", "lrlc_input_dependent")
 KINDS = (*RANKED, "locally_connected")
 MEASURES = {"alignment": "alignment (mean correlation)", "position": "value of position (points)"}
-"""What a point's places are called on the horizontal axis."""
+"""Labels of the horizontal axis for each measure."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
-"""As many as there may be panels."""
+"""Markers of data sets, as many as there may be panels."""
 WIDE = 8.0
 """Alignments that differ by this factor are drawn on a log scale."""
 NEAR_ZERO = 0.4
-"""The axis begins at 0 unless even the least place is beyond this share of the furthest."""
+"""The axis starts at 0 unless the smallest value is above this share of the largest."""
 APART = {"lrlc": -3.0, "lrlc_input_dependent": 3.0}
-"""How far kinds move apart sideways, in typographic points: as wide as a mark, so that none hides another."""
+"""Sideways shift of each kind, in typographic points, which is a mark's width, so that none hides another."""
 
 
 @dataclass(frozen=True)
 class _Point:
     series: str
-    """The data set without its shift, for a reader."""
+    """The readable name of the data set without its shift."""
     translate: int
     places: Mapping[str, float]
-    """By measure; NaN where it is not known."""
+    """The value of each measure; NaN if it is unknown."""
     rows: pd.DataFrame
 
     @cached_property
@@ -74,12 +74,12 @@ class _Point:
         return summarise(pairs["ours"] - pairs["theirs"]) if len(pairs) else None
 
     def reporting(self, kind: str | None) -> set[int]:
-        """The seeds behind the difference that a line of this kind draws."""
+        """The seeds behind the difference in a line of this kind."""
         ours, theirs = RANKED if kind is None else (kind, REFERENCE)
         return {int(seed) for seed in pair(self.sides[ours], self.sides[theirs]).index}
 
     def best_rank(self, kind: str) -> Summary | None:
-        """Without an interval: it is one of few numbers."""
+        """The best rank, without an interval, as it is one of few numbers."""
         ranks, table = rank_table(self.rows, Cells(kind=kind), "validation")
         if len(ranks) < 2 or not len(table):
             return None
@@ -89,7 +89,7 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Line:
-    """Points of one data set, by rising shift, and a value with its interval for each."""
+    """Points of one data set, by increasing shift, each with a value and its interval."""
 
     series: str
     kind: str | None
@@ -98,9 +98,9 @@ class _Line:
 
 
 def draw(selection: Selection) -> Figure:
-    """Gain, fixed minus input-dependent, and best rank, as far as the rows tell of two data sets or shifts.
+    """Gain, fixed minus input-dependent, and best rank, if there are rows of two data sets or shifts.
 
-    A row of panels for each measure that is known of two of them.
+    There is a row of panels for each measure that is known for two of them.
     """
     points = _points(selection)
     series = list(dict.fromkeys(point.series for point in points))
@@ -125,7 +125,7 @@ def draw(selection: Selection) -> Figure:
 
 
 def _points(selection: Selection) -> list[_Point]:
-    """By rising alignment; where settings of training vary, each has lines of its own."""
+    """The points by increasing alignment; if training settings vary, each has its own lines."""
     found, datasets = [], set()
     for panel in panels(selection.trials):
         if (noted := selection.datasets.get(panel.dataset)) is None or np.isnan(noted.alignment):
@@ -139,14 +139,14 @@ def _points(selection: Selection) -> list[_Point]:
         places = {"alignment": noted.alignment, "position": np.nan if position is None else 100 * position}
         found.append(_Point(series, int(first["translate"]), places, panel.rows))
     if not found:
-        raise NothingToDraw("its run noted no alignment of its data sets; running it again does")
+        raise NothingToDraw("its run did not record the alignment of its data sets; running it again does")
     if len(datasets) < 2:
-        raise NothingToDraw("it takes two data sets, or a shifted one, to compare alignments")
+        raise NothingToDraw("comparing alignments needs two data sets, or a shifted one")
     return sorted(found, key=lambda point: point.places["alignment"])
 
 
 def _measures(points: Sequence[_Point]) -> list[str]:
-    """Those that set two of the points apart."""
+    """The measures in which points differ."""
     places = {measure: {point.places[measure] for point in points} for measure in MEASURES}
     return [measure for measure in MEASURES if len([each for each in places[measure] if each == each]) > 1]
 
@@ -194,7 +194,7 @@ def _draw_panel(ax: Axes, measure: str, name: str, lines: Sequence[_Line], looks
 
 
 def _seeds(lines: Sequence[_Line], is_rank: bool) -> str:
-    """'6 to 9 seeds', and which report where others chose: '6 seeds (3 to 8)'."""
+    """'6 to 9 seeds', with the reporting ones if others chose: '6 seeds (3 to 8)'."""
     counts = [value.n for line in lines for _, value in line.points]
     low, high = min(counts), max(counts)
     told = f"{low} to {high} seeds" if low != high else counted(low, "seed")
@@ -207,7 +207,7 @@ def _seeds(lines: Sequence[_Line], is_rank: bool) -> str:
 
 
 def _ranks(lines: Sequence[_Line]) -> list[int]:
-    """Those that were tried, best or not."""
+    """All ranks that were tried."""
     rows = [point.rows for line in lines for point, _ in line.points]
     return sorted(
         {int(rank) for part in rows for rank in part.loc[part["kind"].isin(RANKED), "rank"].unique()}
@@ -215,7 +215,7 @@ def _ranks(lines: Sequence[_Line]) -> list[int]:
 
 
 def _draw_line(ax: Axes, measure: str, line: _Line, marker: str, ranks: Sequence[int]) -> None:
-    """Intervals, marks and what joins them; a rank stands at its place among `ranks`, where there are any."""
+    """Draw intervals, marks and lines; a rank is drawn at its index in `ranks`, if there are any."""
     colour, stroke = (style.INK, "-") if line.kind is None else _stroke(line.kind)
     apart = APART.get(line.kind or "", 0.0) / 72
     assert isinstance(ax.figure, Figure)
@@ -246,7 +246,7 @@ def _stroke(kind: str) -> tuple[str, Stroke]:
 
 
 def _scale(ax: Axes, measure: str, places: Sequence[float]) -> None:
-    """A log scale where one data set is many times as aligned as another, which a linear one would crowd at 0."""
+    """Use a log scale if one data set is many times as aligned as another, as points would crowd near 0 otherwise."""
     low, high = min(places), max(places)
     if measure == "alignment" and low > 0 and high >= WIDE * low:
         ax.set_xscale("log")
@@ -255,7 +255,7 @@ def _scale(ax: Axes, measure: str, places: Sequence[float]) -> None:
         ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         ax.xaxis.set_minor_locator(NullLocator())
         return
-    # By hand: marks that are moved sideways do not widen an axis by themselves.
+    # Set manually, as marks that are shifted sideways do not widen an axis by themselves.
     if not 0 < NEAR_ZERO * high < low:
         low, high = min(0.0, low), max(0.0, high)
     margin = 0.12 * (high - low)
@@ -264,7 +264,7 @@ def _scale(ax: Axes, measure: str, places: Sequence[float]) -> None:
 
 
 def _legend(figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], has_shifted: bool) -> None:
-    """Kinds and what a hollow mark is in the first rows, data sets below."""
+    """A legend with kinds and the meaning of hollow marks in the first rows, and data sets below."""
     of_kinds = []
     for kind in kinds:
         colour, stroke = _stroke(kind)

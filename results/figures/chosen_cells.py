@@ -18,7 +18,7 @@ from lrlc.studies.training import CROSS_ENTROPY, LATER_KEYS, usual
 
 @dataclass(frozen=True)
 class _Pattern:
-    """`settings` by column, all of which a cell has to match; else its `name`."""
+    """A pattern: either `settings` by column, all of which a cell must match, or a `name`."""
 
     name: str = ""
     settings: tuple[tuple[str, str], ...] = ()
@@ -37,9 +37,9 @@ class _Pattern:
 
 
 def with_cells(selection: Selection, patterns: Sequence[str]) -> Selection:
-    """The rows of the cells that one of the patterns matches; all of them without any pattern.
+    """The rows of cells matched by at least one of the patterns; all rows without patterns.
 
-    A pattern is matched by a cell's name ('LRLC rank 4, layer 3'), or says settings: 'kind=lrlc,rank=4'. `*` and `?`
+    A pattern matches a cell's name ('LRLC rank 4, layer 3') or its settings: 'kind=lrlc,rank=4'. `*` and `?`
     stand for letters as in a shell; upper and lower case are alike. StoreError if a pattern matches no cell.
     """
     if not patterns:
@@ -72,7 +72,7 @@ def _matched(rows: pd.DataFrame, settings: list[str], asked: Sequence[_Pattern])
 
 
 def _check_each_matches(cells: pd.DataFrame, asked: Mapping[str, _Pattern]) -> None:
-    """StoreError for a pattern that matches nothing: a slip of the pen would leave cells out in silence."""
+    """StoreError for a pattern without a match, as a typing error would silently leave cells out."""
     listed = cells.to_dict("records")
     for text, pattern in asked.items():
         if not any(pattern.takes(cell) for cell in listed):
@@ -80,7 +80,7 @@ def _check_each_matches(cells: pd.DataFrame, asked: Mapping[str, _Pattern]) -> N
 
 
 def _near(pattern: _Pattern, cells: Sequence[Mapping[Any, Any]]) -> str:
-    """Values like those written, for each setting of which no cell has the value; '' if there are none."""
+    """Suggestions of similar values, for each setting whose value no cell has; '' if there are none."""
     told = []
     for key, value in pattern.settings:
         there = {_text(cell, key) for cell in cells}
@@ -91,7 +91,7 @@ def _near(pattern: _Pattern, cells: Sequence[Mapping[Any, Any]]) -> str:
 
 
 def _column(key: str, text: str) -> str:
-    """The column of a setting, which may be written as a study has it: `train.ema`."""
+    """The column of a setting, which may be written as in a study: `train.ema`."""
     name = key.removeprefix("train.")
     if name not in CELL:
         near = get_close_matches(name, CELL, n=1)
@@ -111,7 +111,7 @@ def _names(rows: pd.DataFrame, most: int = 8) -> str:
 
 
 def _text(cell: Mapping[Any, Any], key: str) -> str:
-    """As a study has it: rank 4, not 4.0; a null of `ema` is none, that of `optimizer` sgd."""
+    """The value as in a study: rank 4, not 4.0; a null `ema` is none, a null `optimizer` is sgd."""
     value = cell[key]
     if key in LATER_KEYS and (value is None or value != value):
         value = usual(key) or (CROSS_ENTROPY if key == "recipe" else OFF)

@@ -1,4 +1,4 @@
-"""Maps of the learned combining weights per filter bank, where they are fixed."""
+"""Maps of fixed combining weights for each filter bank."""
 
 from lrlc.results.figures.selection import Selection
 from lrlc.results.figures.weight_maps import TRIAL_COLUMNS, Figure, draw_maps

@@ -1,4 +1,4 @@
-"""Maps of the combining weights per filter bank and test image, where they depend on the input."""
+"""Maps of input-dependent combining weights for each filter bank and test image."""
 
 from lrlc.results.figures.selection import Selection
 from lrlc.results.figures.weight_maps import TRIAL_COLUMNS, Figure, draw_maps

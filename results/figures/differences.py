@@ -30,13 +30,13 @@ CAPTION = (
 )
 REFERENCE, MATCHED, MATCHED_TO = "conv", "wide_conv", "lrlc"
 EXTRA_INCHES = 0.8
-"""What names take more beside one panel or two."""
+"""Additional width for names beside one or two panels."""
 LINE_INCHES, LEAST_LINE_INCHES, AROUND_INCHES = 0.2, 0.105, 0.85
-"""Heights of a line, of the lowest that can be read, and of what stands around the lines of a panel."""
+"""Heights of a line, of the lowest legible line, and of the space around the lines of a panel."""
 NAME_POINTS, NAME_INCHES = 7.0, {1: 1.9, 2: 1.7, 3: 1.5}
-"""Of the names of lines: their letters, and their room beside so many panels."""
+"""Font size of the lines' names, and their width by the number of panels."""
 BESIDE_INCHES = 0.7
-"""What stands to the right of a panel."""
+"""Width of the notes to the right of a panel."""
 MEASURES = ("test_accuracy", "validation_accuracy", "parameters", "test_images")
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", *MEASURES)
 
@@ -47,7 +47,7 @@ class _Contrast:
     rank: int | None
     parameters: float
     per_seed: "pd.Series[float]"
-    """In points, ours minus convolution's."""
+    """Ours minus convolution's, in points."""
     is_chosen: bool
     """Whether other seeds chose the rank."""
 
@@ -57,12 +57,12 @@ class _Contrast:
 
     @property
     def shown(self) -> "pd.Series[float]":
-        """Every seed, or of very many where their middle 90% begin and end."""
+        """Every seed's value, or, if there are very many, the ends of their middle 90%."""
         return self.per_seed if len(self.per_seed) <= MOST_DOTS else self.per_seed.quantile([0.05, 0.95])
 
 
 def draw(selection: Selection) -> Figure:
-    """One panel per data set; raises NothingToDraw where nothing shares a seed with a convolution."""
+    """One panel per data set; raises NothingToDraw if nothing shares a seed with a convolution."""
     found = [(panel, _contrasts(panel)) for panel in panels(selection.trials)]
     found = [(panel, contrasts) for panel, contrasts in found if contrasts]
     if not found:
@@ -84,7 +84,7 @@ def draw(selection: Selection) -> Figure:
 
 
 def _named(lines: Sequence[Layer], room: float) -> tuple[list[str], float]:
-    """The lines' names, options by their values alone where the whole does not fit, and how wide they are."""
+    """The lines' names, abbreviated to the values of options if they do not fit, and their width."""
     full, brief = (layer_names(lines, brief=each) for each in (False, True))
     fits = all(width_inches(name, NAME_POINTS) <= room for name in full.values())
     names = distinct([(full if fits else brief)[line] for line in lines], room, NAME_POINTS)
@@ -92,11 +92,11 @@ def _named(lines: Sequence[Layer], room: float) -> tuple[list[str], float]:
 
 
 def _line_inches(lines: int, panel_count: int) -> float:
-    """As high as fits on a page; NothingToDraw where that would be too low to read."""
+    """The height of a line such that all fit on a page; NothingToDraw if that is illegible."""
     down = -(-panel_count // style.fitting(panel_count))
     height = min(LINE_INCHES, (style.MOST_INCHES / down - AROUND_INCHES) / lines)
     if height < LEAST_LINE_INCHES:
-        raise NothingToDraw(f"its {panel_count} panels would take {lines} lines each, too many for a page")
+        raise NothingToDraw(f"its {panel_count} panels need {lines} lines each, too many for a page")
     return height
 
 
@@ -117,7 +117,7 @@ def _contrasts(panel: Panel) -> list[_Contrast]:
 
 
 def _by_line(rows: pd.DataFrame) -> dict[Layer, pd.DataFrame]:
-    """Without rank 1, a convolution by another name, where there are others."""
+    """The rows of each line, without rank 1, which is equivalent to a convolution, if there are other ranks."""
     relaxed = rows["rank"] != 1
     kept = rows[relaxed] if (rows["rank"] > 1).any() else rows
     grouped = kept.groupby(["kind", "placement", "options"], sort=False, observed=True)
@@ -125,7 +125,7 @@ def _by_line(rows: pd.DataFrame) -> dict[Layer, pd.DataFrame]:
 
 
 def _choice(line: Layer, rows: pd.DataFrame, finished: pd.DataFrame) -> tuple[Side, Choice]:
-    """Of a line's ranks the one that its first seeds choose; of matched ones that of what they are matched to."""
+    """The rank that a line's first seeds choose; a matched kind uses the rank of the line it is matched to."""
     kind, place, _ = line
     side = Side.of(rows, Cells(kind=kind))
     ranked = finished[(finished["placement"] == place) & (finished["rank"] != 1)]
@@ -139,7 +139,7 @@ def _choice(line: Layer, rows: pd.DataFrame, finished: pd.DataFrame) -> tuple[Si
 
 
 def _lines(found: Collection[Layer]) -> list[Layer]:
-    """Every line of the plot, kinds in a fixed order, LRLC last and so on top."""
+    """All lines of the plot, with kinds in a fixed order, LRLC last and thus on top."""
     order = list(KIND_NAMES)
     places = style.placement_order([place for _, place, _ in found])
     return sorted(
@@ -185,13 +185,13 @@ def _draw_contrast(ax: Axes, contrast: _Contrast, height: float) -> None:
 
 
 def _beside(contrast: _Contrast) -> str:
-    """'rank 4*, 187 k'; the star where other seeds chose the rank."""
+    """'rank 4*, 187 k'; the star means that other seeds chose the rank."""
     rank = f"rank {contrast.rank}, " if contrast.rank else ""
     return f"{rank.replace(',', '*,') if contrast.is_chosen else rank}{_count(contrast.parameters)}"
 
 
 def _note(panel: Panel, contrasts: list[_Contrast]) -> str:
-    """'6 to 9 seeds, * 3 to 8, 1,000 test images': how many, and which report where others chose."""
+    """'6 to 9 seeds, * 3 to 8, 1,000 test images': the numbers, and the reporting seeds if others chose."""
     counted = style.seeds_note(panel.rows, [len(each.per_seed) for each in contrasts])
     seeds = {int(seed) for each in contrasts if each.is_chosen for seed in each.per_seed.index}
     return f"{counted}, * {_seeds(seeds)}" if seeds and len(seeds) <= MOST_DOTS else counted

@@ -48,11 +48,11 @@ class _Line:
 
 
 def draw(selection: Selection) -> Figure:
-    """A column per data set; raises NothingToDraw where no trial has singular values."""
+    """A column per data set; raises NothingToDraw if no trial has singular values."""
     found = [(panel, lines) for panel in panels(selection.trials) if (lines := _lines(panel, selection))]
     if not found:
         raise NothingToDraw(
-            "no trial has singular values: its study does not ask for measure.effective_rank, or trains no locally "
+            "no trial has singular values: its study does not have measure.effective_rank, or trains no locally "
             "connected layer"
         )
     looks = _looks(found)
@@ -110,7 +110,7 @@ def _label(settings: Mapping[str, Any], layer: str) -> str:
 
 
 def _looks(found: Sequence[tuple[Panel, Sequence[_Line]]]) -> dict[str, tuple[str, MarkerType]]:
-    """Colour and marker of each label, alike in all panels."""
+    """Colour and marker of each label, the same in all panels."""
     labels = list(dict.fromkeys(line.label for _, lines in found for line in lines))
     return {label: (COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]) for n, label in enumerate(labels)}
 
@@ -139,7 +139,7 @@ def _draw_energies(ax: Axes, line: _Line, colour: str, marker: MarkerType) -> No
 
 
 def _scale(above: Axes, below: Axes, lines: Sequence[_Line]) -> None:
-    """Ranks on a log scale: what happens at 1 to 7 is the question."""
+    """Use a log scale for ranks, as ranks 1 to 7 are the interesting ones."""
     most = max(len(line.energies) for line in lines)
     ticks = [rank for rank in TICKS if rank < 0.75 * most] + [most]
     below.set_xscale("log")

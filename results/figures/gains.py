@@ -19,20 +19,20 @@ REFERENCE = "conv"
 
 
 def relaxed(rows: pd.DataFrame, kind: str) -> Cells:
-    """A kind's cells, without rank 1, a convolution by another name, where there are others."""
+    """A kind's cells, without rank 1, which is equivalent to a convolution, if there are other ranks."""
     ranks = sorted({int(rank) for rank in rows.loc[rows["kind"] == kind, "rank"].dropna()})
     return Cells(kind=kind, rank=[rank for rank in ranks if rank > 1] or ranks)
 
 
 def gains_of(rows: pd.DataFrame, cells: Cells) -> "pd.Series[float]":
-    """By seed, the cells' test accuracy minus convolution's, in points; of several cells validation chooses one."""
+    """The cells' test accuracy minus convolution's, by seed, in points; validation chooses among several cells."""
     pairs = pair(Side.of(rows, cells), Side.of(rows, Cells(kind=REFERENCE)))
     gains: pd.Series[float] = pairs["ours"] - pairs["theirs"]
     return gains
 
 
 def draw_kind(ax: Axes, kind: str, places: Sequence[float], groups: Sequence[npt.ArrayLike]) -> None:
-    """A kind's line of means with 95% t intervals at `places`, and a faint dot for each seed; limits come before."""
+    """Draw a kind's means with 95% t intervals at `places`, and a faint dot for each seed; set the limits first."""
     look, found = kind_look(kind), [summarise(values) for values in groups]
     for place, values in zip(places, groups, strict=True):
         seeds = np.asarray(values, dtype=np.float64)
@@ -45,7 +45,7 @@ def draw_kind(ax: Axes, kind: str, places: Sequence[float], groups: Sequence[npt
 def draw_means(
     ax: Axes, kind: str, places: Sequence[float], found: Sequence[Summary], *, joined: bool = True
 ) -> None:
-    """Means with 95% t intervals at `places`, joined by the kind's stroke or not; limits come before."""
+    """Draw means with 95% t intervals at `places`, optionally joined by the kind's stroke; set the limits first."""
     look = kind_look(kind)
     draw_intervals(ax, places, found, look.colour)
     ax.plot(
@@ -62,7 +62,7 @@ def draw_means(
 
 
 def kind_handle(kind: str) -> Line2D:
-    """What a legend shows of a kind's line."""
+    """The legend entry for a kind's line."""
     look = kind_look(kind)
     return Line2D(
         [],
@@ -76,7 +76,7 @@ def kind_handle(kind: str) -> Line2D:
 
 
 def kind_mark(kind: str) -> Line2D:
-    """What a legend shows of a kind's hollow marks."""
+    """The legend entry for a kind's hollow marks."""
     look = kind_look(kind)
     return Line2D(
         [],

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 
 FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 SYMBOL = "So"
-"""Unicode's category of emoji and the like, which have a name that says what they show."""
+"""The Unicode category of emoji and similar symbols, whose names say what they show."""
 VARIES = ("Cf", "Mn", "Me")
 """Unicode categories of characters that only join or modify others."""
 

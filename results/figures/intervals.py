@@ -15,7 +15,7 @@ from lrlc.results.statistics import Summary
 PERCENT = (0.0, 100.0)
 """The range of accuracies."""
 MARGIN = 0.06
-"""Of the span of an axis, free at either end."""
+"""Free share of an axis's span at either end."""
 
 
 def limits(
@@ -27,10 +27,10 @@ def limits(
     within: tuple[float, float] = (-inf, inf),
     room: float = 0.5,
 ) -> tuple[float, float]:
-    """Room for every mean and every value of `shown`, and for intervals and those of `also` as far as they fit.
+    """Limits that include all means and all values of `shown`, and intervals and values of `also` as far as they fit.
 
-    They get up to `room` of the span of the means and values: at two seeds intervals would squeeze all else. `least`
-    is the smallest span; no limit lies beyond `within`, what the values can be.
+    These get up to `room` of the span of means and values, as intervals of two seeds would squeeze everything else.
+    `least` is the smallest span; no limit lies beyond `within`, the possible range of values.
     """
     known = list(summaries)
     points = np.concatenate([np.ravel(np.asarray(shown, dtype=np.float64)), [each.mean for each in known]])
@@ -53,9 +53,9 @@ def draw_intervals(
     width: float = 0.8,
     transform: Transform | None = None,
 ) -> None:
-    """A line for each interval, up or `sideways`; an arrowhead at a limit of the axes says that it goes on there.
+    """Draw each interval, vertically or `sideways`; an arrowhead at a limit of the axes means that it extends beyond.
 
-    The limits have to be set before. A group of one seed has no interval.
+    The limits must be set before. A group with one seed has no interval.
     """
     least, most = ax.get_xlim() if sideways else ax.get_ylim()
     drawn = ax.hlines if sideways else ax.vlines
@@ -85,7 +85,7 @@ def draw_intervals(
 
 
 def keep_within_percent(ax: Axes, ticks: int = 5) -> None:
-    """For an axis of accuracies that matplotlib scaled: no limit and no tick beyond 0 to 100."""
+    """Restrict the limits and ticks of an axis of accuracies to 0 to 100."""
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, PERCENT[0]), min(high, PERCENT[1]))
     if ax.get_yscale() == "linear":

@@ -72,7 +72,7 @@ def _handle(kind: str) -> Line2D:
 
 
 def _chosen(panel: Panel, selection: Selection) -> dict[str, pd.DataFrame]:
-    """By kind: the curves of its best cell."""
+    """The curves of each kind's best cell."""
     best = best_cells(panel)
     curves = selection.curves([trial_id for rows in best.values() for trial_id in rows["trial_id"]])
     found = {kind: curves[curves["trial_id"].isin(rows["trial_id"])] for kind, rows in best.items()}
@@ -86,7 +86,7 @@ def _draw_panel(ax: Axes, curves: dict[str, pd.DataFrame], name: str, scale: flo
         for _, curve in of_kind[of_kind["trial_id"].isin(few)].groupby("trial_id"):
             ax.plot(curve["epoch"], scale * curve[name], color=look.colour, linewidth=0.4, alpha=0.45)
         mean = of_kind.groupby("epoch")[name].mean()
-        marker = look.marker if len(mean) == 1 else None  # one epoch is no line
+        marker = look.marker if len(mean) == 1 else None  # a single epoch gives no line
         ax.plot(
             mean.index, scale * mean, marker=marker, color=look.colour, linewidth=1.3, linestyle=look.stroke
         )
@@ -102,7 +102,7 @@ def _draw_panel(ax: Axes, curves: dict[str, pd.DataFrame], name: str, scale: flo
 
 
 def _scale_loss(ax: Axes, least: float) -> None:
-    """Logarithmic where no loss is 0, with labels at 1, 2 and 5, or at whole powers where losses fall far."""
+    """Use a log scale if no loss is 0, with labels at 1, 2 and 5, or at powers of 10 if losses fall far."""
     if not least > 0:
         return
     ax.set_yscale("log")

@@ -17,14 +17,14 @@ Stroke = Literal["-"] | tuple[float, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Look:
-    """How a kind or a placement is drawn."""
+    """The look of a kind or a placement."""
 
     colour: str
     marker: MarkerType
     stroke: Stroke = "-"
 
 
-# Of Tol's muted scheme, so that no layer kind is taken for a placement.
+# From Tol's muted scheme, so that no layer kind looks like a placement.
 KINDS: Mapping[str, Look] = {
     "conv": Look("#555555", "s"),
     "coord_conv": Look("#882255", "D", (0, (4, 1, 1, 1))),
@@ -39,7 +39,7 @@ KINDS: Mapping[str, Look] = {
     "residual_pathway": Look("#661100", ">", (0, (8, 2))),
     "involution": Look("#CC6677", "d", (0, (1, 3))),
 }
-# Okabe and Ito's colours; a marker each, since blue and vermilion are one grey.
+# Okabe and Ito's colours, with a marker each, as blue and vermilion are the same grey.
 PLACEMENTS: Mapping[str, Look] = {
     "1": Look("#0072B2", "o"),
     "2": Look("#009E73", "s"),
@@ -52,7 +52,7 @@ PLACEMENTS: Mapping[str, Look] = {
 MARKERS: tuple[MarkerType, ...] = (
     "X", "H", "s", "D", "v", "P", "o", "*", "<", "^", ">", "d", "p", (4, 1, 45), (3, 1, 180), "8", "h", (6, 1, 0),
 )  # fmt: skip
-"""Filled ones, those of no built-in kind first and what looks alike last; a tuple is a star of so many points."""
+"""Filled markers, those unused by built-in kinds first and similar ones last; a tuple is a star (points first)."""
 MORE_COLOURS = (
     "#E69F00",
     "#009E73",
@@ -80,7 +80,7 @@ _given: ContextVar[_Given | None] = ContextVar("looks", default=None)
 
 @contextmanager
 def known(kinds: Iterable[str] = ()) -> Iterator[None]:
-    """Inside this, kinds that are not built in keep the look that they first get, these kinds by name."""
+    """A context in which kinds that are not built in keep the look they first get; `kinds` get theirs by name."""
     token = _given.set(_Given({}, {}))
     try:
         for kind in sorted(set(kinds), key=lambda kind: (kind not in KINDS, kind)):
@@ -99,7 +99,7 @@ def kind_look(kind: str) -> Look:
 
 
 def placement_look(placement: str) -> Look:
-    """The look of a placement, the same in every figure for those of the three-layer network."""
+    """The look of a placement, which is the same in every figure for the three-layer network."""
     given = _given.get() or _Given({}, {})
     if placement not in given.placements:
         given.placements[placement] = PLACEMENTS.get(placement) or _next(given.placements.values())
@@ -111,7 +111,7 @@ def kind_colour(kind: str) -> str:
 
 
 def _next(taken: Iterable[Look]) -> Look:
-    """A marker and, as far as there are some, a colour that none of these has."""
+    """A look with a marker, and if possible a colour, that none of these has."""
     looks = list(taken)
     number = len(looks)
     markers, colours = [look.marker for look in looks], [look.colour for look in looks]

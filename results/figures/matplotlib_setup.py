@@ -7,12 +7,12 @@ from typing import Any
 
 
 def load() -> None:
-    """Import matplotlib without MPLBACKEND: a notebook's or a misspelt one would stop the import."""
+    """Import matplotlib without MPLBACKEND, as a notebook's or misspelt one would make the import fail."""
     given = os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib as mpl
 
-        mpl.rcParams  # noqa: B018 - made here
+        mpl.rcParams  # noqa: B018 - created on this access
     finally:
         if given is not None:
             os.environ["MPLBACKEND"] = given
@@ -20,12 +20,12 @@ def load() -> None:
 
 @contextmanager
 def only(settings: Any) -> Iterator[None]:
-    """Draw with matplotlib's own defaults and these settings; a matplotlibrc counts for nothing meanwhile."""
+    """Draw with matplotlib's own defaults and these settings, ignoring any matplotlibrc."""
     load()
     import matplotlib as mpl
 
     with mpl.rc_context():
-        # Beside the colour cycle and such things rcParamsDefault has the backend, which is not ours to switch.
+        # rcParamsDefault also has the backend, which we must not switch.
         mpl.rcParams.update({name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"})
         mpl.rcParams.update(settings)
         yield

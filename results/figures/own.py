@@ -17,7 +17,7 @@ Draw = Callable[[Selection], "Figure"]
 
 @dataclass(frozen=True)
 class OwnFigure:
-    """What draws it, its caption, and the columns of trials that it is given (None: all); `source` is its file."""
+    """A plugin's figure: its drawing function, caption and columns of trials (None: all); `source` is its file."""
 
     draw: Draw
     caption: str
@@ -29,11 +29,11 @@ OWN: dict[str, OwnFigure] = {}
 
 
 class BrokenFigure(NothingToDraw):
-    """A plugin's figure that failed: at which line, and with what error."""
+    """A plugin's figure failed; the message has the line and the error."""
 
 
 def place_of_fault(error: Exception, source: str) -> str:
-    """'mine.py, line 7: TypeError: ...': the last line of `source` that the error came through, on one line."""
+    """'mine.py, line 7: TypeError: ...': the last line of `source` in the traceback, on one line."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
     line = f", line {lines[-1]}" if lines else ""
     said = " ".join(str(error).split())
@@ -41,7 +41,7 @@ def place_of_fault(error: Exception, source: str) -> str:
 
 
 def figure(name: str, *, caption: str, columns: Sequence[str] | None = None) -> Callable[[Draw], Draw]:
-    """Register `(selection) -> matplotlib Figure` as the figure `name`, with a sentence or two for its reader.
+    """Register `(selection) -> matplotlib Figure` as the figure `name`, with a caption of a sentence or two.
 
     It raises NothingToDraw, with the reason, where the rows do not allow it. StoreError if another file has that
     name.

@@ -1,4 +1,4 @@
-"""Test accuracy against what a network costs: every configuration, and the front that none of them beats."""
+"""Test accuracy against a network's cost: every configuration, and the Pareto front."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from lrlc.studies.lines import counted
 
 CAPTION = (
     "Mean test accuracy over seeds against the parameters and FLOPs of the whole network: a mark is a "
-    "configuration; rank 1, a convolution by another name, is left out if there is a convolution. Filled marks, "
+    "configuration; rank 1, equivalent to a convolution, is left out if there is a convolution. Filled marks, "
     "with 95% t intervals, are the configurations that no other beats on both mean validation accuracy and cost: "
     "the step to the right of each shows what its cost buys. They are chosen on validation and shown on test, so "
     "the steps may fall. The most expensive one is named, and the cheapest if it stands apart."
@@ -36,7 +36,7 @@ COSTS = {"parameters": "parameters", "flops_per_image": "FLOPs per image, forwar
 WIDE = 8.0
 """Costs that differ by this factor are drawn on a log scale."""
 REFERENCE, BY_ANOTHER_NAME = "conv", ("lrlc", "lrlc_input_dependent")
-"""A convolution, and the kinds that are one at rank 1."""
+"""A convolution, and the kinds that are equivalent to one at rank 1."""
 LABEL_POINTS = 5.5
 
 
@@ -46,7 +46,7 @@ class _Cloud:
 
     panel: Panel
     cells: pd.DataFrame
-    """With the Summary of each one's test accuracies, in percent, as `summary`."""
+    """Cells with a column `summary`, the Summary of their test accuracies in percent."""
 
     def note(self, with_images: bool) -> str:
         low, high = int(self.cells["seeds"].min()), int(self.cells["seeds"].max())
@@ -59,7 +59,7 @@ class _Cloud:
 
 
 def draw(selection: Selection) -> Figure:
-    """A column per data set, a row per cost; raises NothingToDraw where there is nothing to choose from."""
+    """A column per data set, a row per cost; raises NothingToDraw if there is nothing to choose from."""
     clouds = _clouds(selection.trials)
     costs = [name for name in COSTS if any(cloud.cells[name].nunique() > 1 for cloud in clouds)]
     if not costs:
@@ -94,7 +94,7 @@ def _clouds(trials: pd.DataFrame) -> list[_Cloud]:
 
 
 def _cells(finished: pd.DataFrame) -> pd.DataFrame:
-    """The configurations, but those that are a convolution by another name where there is one."""
+    """The configurations, without those equivalent to a convolution if there is one."""
     if (finished["kind"] == REFERENCE).any():
         finished = finished[~(finished["kind"].isin(BY_ANOTHER_NAME) & (finished["rank"] == 1))]
     cells = configurations(finished)
@@ -126,7 +126,7 @@ def _draw_cloud(ax: Axes, cloud: _Cloud, cost: str, *, narrow: bool) -> None:
 
 
 def _scale(ax: Axes, costs: "pd.Series[float]", *, narrow: bool) -> None:
-    """Room at both sides for marks, on a log scale where costs differ much."""
+    """Leave room for marks on both sides, and use a log scale if costs differ a lot."""
     low, high = float(costs.min()), float(costs.max())
     if high > WIDE * low > 0:
         margin = (high / low) ** 0.12
@@ -163,7 +163,7 @@ def _layer(row: "pd.Series[Any]") -> Layer:
 
 
 def _cell(row: "pd.Series[Any]", cells: pd.DataFrame) -> str:
-    """'LRLC rank 4, layer 3', with its options where another of its kind and place differs in them, and training's."""
+    """'LRLC rank 4, layer 3', with options and training settings in which another of its kind and place differs."""
     layer, others = _layer(row), [_layer(other) for _, other in cells.iterrows()]
     told = varying_options(layer, [other for other in others if other[:2] == layer[:2]])
     told += varying_settings(row, cells)
@@ -171,7 +171,7 @@ def _cell(row: "pd.Series[Any]", cells: pd.DataFrame) -> str:
 
 
 def _label(ax: Axes, ends: pd.DataFrame, cost: str, cells: pd.DataFrame) -> None:
-    """Kind, layers and rank beside the two ends of the front, the dearer first; the other where it stands apart."""
+    """Label the most expensive end of the front with kind, layers and rank, and the other end if it stands apart."""
     heights = 100 * ends["test_accuracy"].to_numpy()
     on_screen = ax.transData.transform(np.column_stack([ends[cost], heights]))
     places = ax.transAxes.inverted().transform(on_screen)

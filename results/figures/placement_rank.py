@@ -26,8 +26,8 @@ CAPTION = (
 REFERENCE, NOT_RELAXED = "conv", ("conv", "wide_conv")
 MOST_MAPS = 12
 LETTER_POINTS, SMALLEST_POINTS = 180.0, 3.5
-"""What a map's width has room for: letters across, times their size in points; smaller ones are left out."""
-# Orange below, blue above: told apart by every kind of colour blindness. Both are as dark, signs tell them in grey.
+"""Upper bound on characters across a map times their font size, and the smallest size, below which there are none."""
+# Orange below, blue above: distinguishable with any colour blindness. Both are equally dark, so signs matter in grey.
 COLOURS = LinearSegmentedColormap.from_list(
     "orange_blue", ["#B35806", "#F1A340", "#FEE0B6", "#FFFFFF", "#D1E5F0", "#67A9CF", "#2166AC"]
 )
@@ -46,7 +46,7 @@ class _HeatMap:
 
 
 def draw(selection: Selection) -> Figure:
-    """A map per data set and kind; raises NothingToDraw where a kind has one placement or one rank."""
+    """A map per data set and kind; raises NothingToDraw unless a kind has several placements and ranks."""
     maps = [drawn for panel in panels(selection.trials) for drawn in _maps(panel)]
     if not maps:
         raise NothingToDraw("no layer with a rank has two placements and two ranks beside a convolution")
@@ -137,7 +137,7 @@ def _write(
     is_clear = difference.low > 0 or difference.high < 0
     number = f"{round(difference.mean, decimals) + 0.0:+.{decimals}f}".replace("-", "−")
     if decimals == 2:
-        number = number.replace("0.", ".", 1)  # '+.07' has room where '+0.07' has not
+        number = number.replace("0.", ".", 1)  # '+.07' fits where '+0.07' does not
     ink = _ink(COLOURS(float(scale(difference.mean))), is_clear)
     ax.text(*place, number, color=ink, fontweight="bold" if is_clear else "normal", **centred)
     if is_clear:
@@ -146,7 +146,7 @@ def _write(
 
 
 def _ink(colour: Sequence[float], is_clear: bool) -> str:
-    """White on dark cells; else black, or on the palest grey for what could be 0."""
+    """Text colour: white on dark cells, else black, or grey on the palest if the difference could be 0."""
     lightness = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
     if lightness < 0.55:
         return "white"

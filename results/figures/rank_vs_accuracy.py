@@ -42,17 +42,17 @@ TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", "test_accuracy", "te
 MATCHED, LINEAR = "wide_conv", "linear"
 BAR_POINTS = 2.0
 WIDEST_DODGE = 0.22
-"""How far, in ranks, series move apart so that their intervals do not hide each other."""
+"""Upper bound on the sideways shift of series, in ranks, so that their intervals do not hide each other."""
 BAND_POINTS, BAND_INCHES = 6.0, 1.15
-"""Of the letters of a band's name, and the room that it has."""
+"""Font size of a band's name, and its width."""
 Fill = Literal["full", "left", "none", "right", "top", "bottom"]
 FILLS: Sequence[Fill] = ("right", "top", "bottom", "full", "left", "none")
 KIND_FILLS: Mapping[str, Fill] = {"lrlc": "full", "lrlc_input_dependent": "left", MATCHED: "none"}
-"""How a kind's marks are filled, which tells kinds apart where one rank leaves no line to see."""
+"""Fill styles of kinds' marks, which distinguish kinds even if a single rank leaves no line."""
 MORE_STROKES: Sequence[Stroke] = (
     (0, (6, 2)), (0, (2, 1)), (0, (5, 1, 1, 1)), (0, (1, 1)), (0, (8, 1, 1, 1, 1, 1)), (0, (3, 3)),
 )  # fmt: skip
-"""Of a kind's options beyond the first."""
+"""Fill styles of a kind's options beyond the first."""
 
 Variant = tuple[str, str]
 """A kind with its options."""
@@ -64,7 +64,7 @@ class _Series:
     placement: str
     options: str
     rows: pd.DataFrame
-    """Finished rows, with a rank each."""
+    """Finished rows, each with a rank."""
 
     @property
     def variant(self) -> Variant:
@@ -90,18 +90,18 @@ class _Series:
 
     @property
     def shown(self) -> npt.NDArray[np.float64]:
-        """What has to be seen of the seeds, in percent."""
+        """The values of the seeds that must be visible, in percent."""
         return 100 * np.concatenate(self.by_rank) if self.has_dots else self.spans.ravel()
 
     @cached_property
     def summaries(self) -> list[Summary]:
-        """One per rank, in percent."""
+        """A summary per rank, in percent."""
         return [summarise(values).scaled(100).within(*PERCENT) for values in self.by_rank]
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """What tells a kind, or a kind with other options, from others where colour and marker say the placement."""
+    """The style that distinguishes kinds and their options, as colour and marker show the placement."""
 
     stroke: Stroke
     fill: Fill
@@ -117,7 +117,7 @@ class _Band:
 
 
 def draw(selection: Selection) -> Figure:
-    """One panel per data set but those of shuffled labels; NothingToDraw where no layer with a rank has finished."""
+    """One panel per data set, except with shuffled labels; NothingToDraw if no layer with a rank has finished."""
     found = [
         (panel, series, _with_linear(bands, selection.baseline(panel.dataset, panel.rows)))
         for panel in panels(selection.trials)
@@ -138,7 +138,7 @@ def draw(selection: Selection) -> Figure:
 
 
 def _marks(variants: Sequence[Variant]) -> Mapping[Variant, _Mark]:
-    """By kind in the order of every legend; each has a fill of its own as far as there are six."""
+    """The marks of kinds in the order of all legends; up to six have their own fill."""
     different = sorted(set(variants))
     reserved = {KIND_FILLS[kind] for kind, _ in different if kind in KIND_FILLS}
     free = cycle([fill for fill in FILLS if fill not in reserved])
@@ -156,7 +156,7 @@ def _marks(variants: Sequence[Variant]) -> Mapping[Variant, _Mark]:
 
 
 def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
-    """What varies with rank, and what does not; a matched kind with a single rank counts as the latter."""
+    """Split cells into series, which vary with rank, and bands; a matched kind with a single rank is a band."""
     finished = panel.rows.loc[
         panel.rows["status"] == TrialStatus.FINISHED, [*LAYER_SETTINGS, "seed", "test_accuracy"]
     ]
@@ -187,7 +187,7 @@ def _identity(layer: Mapping[str, object]) -> tuple[str, str, str]:
 
 
 def _with_linear(bands: Sequence[_Band], noted: Baseline | None) -> Sequence[_Band]:
-    """The linear classifier among the bands; it has no seeds, so no interval."""
+    """The bands including the linear classifier, which has no seeds and thus no interval."""
     if noted is None or noted.linear_accuracy is None:
         return bands
     accuracy = Summary(1, 100 * noted.linear_accuracy, np.nan, np.nan, np.nan)
@@ -229,7 +229,7 @@ def _draw_panel(
 
 
 def _shown(series: Sequence[_Series], bands: Sequence[_Band]) -> npt.NDArray[np.float64]:
-    """What has to be seen: every dot or bar, convolution, and the best of all that was trained."""
+    """The values that must be visible: every dot or bar, convolution, and the best of everything trained."""
     means = {band.summary.mean: band.kind for band in bands if band.kind != LINEAR}
     best = [max(means)] if means else []
     return np.concatenate(
@@ -277,7 +277,7 @@ def _draw_dots(ax: Axes, one: _Series, dodge: float, wide: bool) -> None:
 
 
 def _moved(ranks: npt.ArrayLike, by: npt.ArrayLike, wide: bool) -> npt.NDArray[np.float64]:
-    """Ranks shifted sideways, by equal widths on the screen."""
+    """Ranks shifted sideways by equal widths on the screen."""
     at, shift = np.asarray(ranks, dtype=np.float64), np.asarray(by, dtype=np.float64)
     return at * 2 ** (shift / 2) if wide else at + shift
 
@@ -287,7 +287,7 @@ def _draw_bands(ax: Axes, bands: Sequence[_Band]) -> None:
     heights = [float(np.clip((band.summary.mean - low) / (high - low), 0.0, 1.0)) for band in bands]
     gap = min(0.075, 0.97 / max(1, len(bands) - 1))
     points = min(BAND_POINTS, BAND_POINTS * gap / 0.06)
-    labels = style.spread(heights, gap=gap, low=0.0, high=0.97)  # the panel's note stands above
+    labels = style.spread(heights, gap=gap, low=0.0, high=0.97)  # the panel's note is above
     for band, height, label in zip(bands, heights, labels, strict=True):
         _draw_band(ax, band, low, high)
         colour = band.colour
@@ -309,12 +309,12 @@ def _draw_band(ax: Axes, band: _Band, low: float, high: float) -> None:
 
 
 def _beyond(value: float, low: float, high: float) -> str:
-    """' ↓ 58.4' of what lies off the panel."""
+    """' ↓ 58.4' for a value outside the panel."""
     return "" if low <= value <= high else f" {'↓' if value < low else '↑'} {value:.1f}"
 
 
 def _legend(figure: Figure, series: Sequence[_Series], marks: Mapping[Variant, _Mark]) -> None:
-    """Placements, then layer kinds, then what dots and bars are, each group in rows of its own."""
+    """A legend of placements, layer kinds, and the meaning of dots and bars, with each group in separate rows."""
     places = style.placement_order([one.placement for one in series])
     dot = Line2D([], [], color=style.GREY, marker=".", linestyle="", alpha=0.5, label="one seed")
     bar = Line2D([], [], color=style.GREY, linewidth=5, alpha=0.35, label="90% of the seeds")

@@ -32,19 +32,19 @@ TRIAL_COLUMNS = (
 )  # fmt: skip
 AXES = {"train_images": "training images", "epochs": "epochs"}
 APART = 0.025
-"""Between the marks of two kinds, as a share of the axis."""
+"""Distance between the marks of two kinds, as a share of the axis."""
 
 
 @dataclass(frozen=True)
 class _Dial:
-    """One data set at several values of an axis; by kind and value, percent or points by seed."""
+    """One data set at several values of an axis: percent or points by seed, for each kind and value."""
 
     panel: Panel
     axis: str
     accuracies: Mapping[str, Mapping[int, "pd.Series[float]"]]
     gains: Mapping[str, Mapping[int, "pd.Series[float]"]]
     linear: Mapping[int, float]
-    """The linear classifier's percent, where it is known."""
+    """The linear classifier's accuracy in percent, if it is known."""
 
     @property
     def values(self) -> list[int]:
@@ -52,7 +52,7 @@ class _Dial:
 
 
 def draw(selection: Selection) -> Figure:
-    """A column per data set and axis; raises NothingToDraw where neither axis takes two values."""
+    """A column per data set and axis; raises NothingToDraw if neither axis has two values."""
     dials = [dial for dial in _dials(selection) if len(dial.values) > 1 and dial.gains]
     if not dials:
         raise NothingToDraw(
@@ -89,7 +89,7 @@ def _dials(selection: Selection) -> Iterator[_Dial]:
 
 
 def _alike(rows: pd.DataFrame, axis: str, varying: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows that differ in `axis` alone of what varies, and in what it sets: of fewer images more epochs."""
+    """Groups of rows that differ only in `axis` and in settings that follow from it (more epochs for fewer images)."""
     others = [name for name in varying if name != axis]
     if _follow(rows, axis, varying):
         ends = rows.sort_values(axis)[others].iloc[[0, -1]]
@@ -111,7 +111,7 @@ def _named(name: str, value: object) -> str:
 
 
 def _follow(rows: pd.DataFrame, axis: str, varying: Sequence[str]) -> bool:
-    """Whether a value of `axis` sets all else that varies."""
+    """Whether a value of `axis` determines all other varying settings."""
     return len(rows[list(varying)].drop_duplicates()) == rows[axis].nunique()
 
 
@@ -143,7 +143,7 @@ def _draw_accuracies(ax: Axes, dial: _Dial) -> None:
 
 
 def _draw_linear(ax: Axes, dial: _Dial) -> None:
-    """A line, unless it is so far from the networks that it would squeeze them: then in words."""
+    """Draw a line, or a note if the line is so far from the networks that it would squeeze them."""
     low, high = ax.get_ylim()
     room, margin = 0.5 * (high - low), 0.05 * (high - low)
     values, percents = zip(*sorted(dial.linear.items()), strict=True)
@@ -153,7 +153,7 @@ def _draw_linear(ax: Axes, dial: _Dial) -> None:
         ax.set_ylim(max(0.0, min(low, least - margin)), min(100.0, max(high, most + margin)))
         return
     told = " to ".join(dict.fromkeys((f"{least:.1f}", f"{most:.1f}")))
-    # Curves rise: the corners above left and below right are free.
+    # Curves rise, so the corners at the top left and bottom right are free.
     if most > high:
         ax.text(0.02, 0.98, f"linear ↑ {told}", fontsize=6, va="top", transform=ax.transAxes)
     else:

@@ -54,7 +54,7 @@ class _History:
 
     @property
     def filled(self) -> "pd.Series[bool]":
-        """What was best when it came, or what no other beats on all objectives."""
+        """Suggestions that were the best so far, or, with several objectives, that no other beats on all."""
         if len(self.objectives) == 1:
             best = self.best_so_far(self.objectives[0])
             return best != best.shift()
@@ -63,7 +63,7 @@ class _History:
 
 
 def draw(selection: Selection) -> Figure:
-    """A column per data set and network, a panel per objective; raises NothingToDraw where nothing was searched."""
+    """A column per data set and network, a panel per objective; raises NothingToDraw if nothing was searched."""
     histories = _histories(selection.trials, selection.objectives or [BY_DEFAULT])
     figure, columns = style.stacked(len(histories), heights=[2.2] * len(histories[0].objectives))
     for number, (history, axes) in enumerate(zip(histories, columns, strict=True)):
@@ -107,7 +107,7 @@ def _histories(trials: pd.DataFrame, objectives: Sequence[Objective]) -> list[_H
 
 
 def _suggestions(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """By number: its settings, seeds that were trained (`asked`) and that finished, and the means of these."""
+    """Suggestions by number: settings, numbers of seeds trained (`asked`) and finished, and means over the latter."""
     has_finished = rows["status"] == TrialStatus.FINISHED
     values = {
         metric: rows[metric].where(has_finished) * (100 if metric in PERCENTAGES else 1) for metric in metrics
@@ -187,7 +187,7 @@ def _name_winner(ax: Axes, history: _History, objective: Objective) -> None:
 
 
 def _told(winner: "pd.Series[Any]", history: _History) -> str:
-    """'LRLC rank 4, layers 1+3', with its options where suggestions differ in them."""
+    """'LRLC rank 4, layers 1+3', with options in which suggestions differ."""
     kind, place, options = str(winner["kind"]), str(winner["placement"]), str(winner["options"])
     others = [(kind, place, str(other)) for other in history.complete["options"].unique()]
     told = varying_options((kind, place, options), others) + varying_settings(winner, history.complete)

@@ -24,7 +24,7 @@ WAYS = {"maximize": "high", "minimize": "low"}
 
 
 def draw(selection: Selection) -> Figure:
-    """A panel per objective, the parameters in one order; raises NothingToDraw where none was worked out."""
+    """A panel per objective, with parameters in the same order; raises NothingToDraw if there are no importances."""
     if selection.trials.empty:
         raise NothingToDraw("no trial has a row yet")
     found = [each for each in selection.importance if each.metric not in COUNTED]

@@ -22,11 +22,11 @@ Objective = tuple[str, str]
 """A column of trials and 'maximize' or 'minimize'."""
 MOST_PANELS = 12
 MOST_DOTS = 100
-"""Of more seeds in a cell no figure draws each."""
+"""Upper bound on the seeds of a cell that figures draw individually."""
 
 
 class NothingToDraw(Exception):  # noqa: N818
-    """Why a figure cannot be drawn from these rows."""
+    """These rows do not allow a figure; the message says why."""
 
 
 TEXTS_OF_FEW = frozenset(
@@ -46,7 +46,7 @@ TEXTS_OF_FEW = frozenset(
         "recipe",
     )
 )
-"""Text columns with few different values; a figure that names its columns gets them as pandas categories."""
+"""Text columns with few distinct values; figures that name their columns get them as pandas categories."""
 
 
 def _no_rows(table: str, trial_ids: Collection[str]) -> pd.DataFrame:
@@ -59,29 +59,29 @@ class Selection:
     """The rows for a figure."""
 
     read_trials: Callable[[Collection[str] | None], pd.DataFrame]
-    """Their trials, with these columns (None: with all)."""
+    """Reads the trials with these columns (None: all)."""
     curves: Callable[[Collection[str]], pd.DataFrame]
-    """Learning curves of these trial ids."""
+    """Reads the learning curves of these trial ids."""
     weights: Callable[[Collection[str]], pd.DataFrame]
-    """Weight maps of these trial ids."""
+    """Reads the weight maps of these trial ids."""
     measurements: Callable[[str, Collection[str]], pd.DataFrame] = _no_rows
-    """What else was measured of trials: the rows that a table (`spectra`, `shifts`, ...) has of these trial ids."""
+    """Reads the rows of a companion table (`spectra`, `shifts`, ...) for these trial ids."""
     read_datasets: Callable[[], Mapping[str, DatasetSummary]] = dict
     """The recorded summaries of the data sets, by title."""
     importance: Sequence[Importance] = ()
-    """Of a search, how much its parameters mattered, by objective."""
+    """The importance of a search's parameters, by objective."""
     tuning: Sequence[Tuned] = ()
     """The choices of pilots, for each group of cells."""
     objectives: Sequence[Objective] = ()
-    """What its search asks for; () where there is none, or it is not known."""
+    """The search's objectives; () if there is no search or it is unknown."""
 
     @cached_property
     def datasets(self) -> Mapping[str, DatasetSummary]:
-        """What is noted of the data sets, by title; nothing of those trained on by earlier versions."""
+        """The recorded summaries of the data sets, by title; earlier versions recorded none."""
         return self.read_datasets()
 
     def baseline(self, dataset: str, rows: pd.DataFrame) -> Baseline | None:
-        """What is noted of the subset that all finished `rows` of a data set train and test on, with these columns."""
+        """The baseline of the subset that all finished `rows` of a data set train and test on."""
         finished = rows[rows["status"] == TrialStatus.FINISHED]
         counts = [finished[name].dropna().unique() for name in ("train_images", "test_images")]
         if dataset not in self.datasets or any(len(different) != 1 for different in counts):
@@ -95,7 +95,7 @@ class Selection:
 
     @cached_property
     def kinds(self) -> Collection[str]:
-        """The layer kinds of all rows, and of the pilots."""
+        """The layer kinds of all rows and pilots."""
         trained = self.read_trials(("kind",))["kind"].unique()
         return {*map(str, trained), *(each.kind for each in self.tuning)}
 
@@ -135,7 +135,7 @@ class Selection:
         measurements: Mapping[str, pd.DataFrame] | None = None,
         objectives: Sequence[Objective] = (),
     ) -> "Selection":
-        """Frames with the columns of their tables; `measurements` by table, for those beside curves and weights."""
+        """A selection of frames with the columns of their tables; `measurements` has other companion tables by name."""
         given = measurements or {}
 
         def chosen(table: pd.DataFrame) -> Callable[[Collection[str]], pd.DataFrame]:
@@ -170,14 +170,14 @@ class Panel:
 
     dataset: str
     detail: str
-    """What else tells this panel from others of its data set: 'learning_rate 0.1'; '' if nothing does."""
+    """What distinguishes this panel from others of its data set: 'learning_rate 0.1'; '' if nothing does."""
     rows: pd.DataFrame
 
 
 def panels(rows: pd.DataFrame) -> list[Panel]:
-    """Split rows into panels, in the order they first occur.
+    """Split rows into panels, in order of first occurrence.
 
-    Raises NothingToDraw where no trial has finished, or where settings vary too much for panels.
+    Raises NothingToDraw if no trial has finished, or if settings vary too much for panels.
     """
     if rows.empty:
         raise NothingToDraw("no trial has a row yet")
@@ -208,7 +208,7 @@ def cells(rows: pd.DataFrame) -> Iterator[tuple[dict[str, object], pd.DataFrame]
 
 
 def best_cells(panel: Panel) -> dict[str, pd.DataFrame]:
-    """By kind, the finished rows of the cell with the best mean validation accuracy."""
+    """The finished rows of each kind's cell with the best mean validation accuracy."""
     best: dict[str, pd.DataFrame] = {}
     for layer, rows in cells(panel.rows[panel.rows["status"] == TrialStatus.FINISHED]):
         kind = str(layer["kind"])
@@ -225,6 +225,6 @@ def _groups(rows: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[objec
 
 
 def _varies(values: "pd.Series[Any]") -> bool:
-    """Whether two values differ, a null from any other; to count them would take ten times as long."""
+    """Whether any two values differ, a null from all others too; counting them would take ten times as long."""
     first = values.iloc[0]
     return not bool((values.isna() if pd.isna(first) else values == first).all())

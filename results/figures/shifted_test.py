@@ -29,29 +29,29 @@ CAPTION = (
 )
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy", "test_images")
 ASIDE = 0.015
-"""Between the marks of two kinds, as a share of the furthest distance."""
+"""Distance between the marks of two kinds, as a share of the largest shift."""
 APART = 0.1
-"""Between the marks of two kinds, where two layers are 1 apart."""
+"""Distance between the marks of two kinds, if two layers are 1 apart."""
 
 
 @dataclass(frozen=True)
 class _Moved:
-    """One data set: by kind, accuracies (%) by distance and errors by layer, a Summary over seeds each."""
+    """One data set: for each kind, Summaries over seeds of accuracies (%) by distance and of errors by layer."""
 
     panel: Panel
     accuracies: Mapping[str, Mapping[int, Summary]]
     errors: Mapping[str, Mapping[str, Summary]]
     distance: int
-    """In pixels, of the errors."""
+    """The distance of the errors, in pixels."""
     images: int
     seeds: tuple[int, ...]
 
 
 def draw(selection: Selection) -> Figure:
-    """A column per data set; raises NothingToDraw where no trial was tested on moved images."""
+    """A column per data set; raises NothingToDraw if no trial was tested on moved images."""
     found = [moved for panel in panels(selection.trials) if (moved := _moved(panel, selection)) is not None]
     if not found:
-        raise NothingToDraw("no trial was tested on moved images: its study does not ask for measure.shifts")
+        raise NothingToDraw("no trial was tested on moved images: its study does not have measure.shifts")
     figure, pairs = style.stacked(len(found), heights=(2.1, 1.3))
     for number, (moved, (above, below)) in enumerate(zip(found, pairs, strict=True)):
         style.title(above, moved.panel, _note(moved))

@@ -19,34 +19,34 @@ from lrlc.results.statistics import LAYER_SETTINGS, unfinished
 from lrlc.studies.lines import counted
 
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
-"""Widths of one column and of a page of two."""
+"""Widths of one column and of a two-column page."""
 
 MOST_INCHES = 9.4
-"""The height of a page, without a legend: of more panels each is lower."""
+"""The height of a page without a legend; more panels are each made lower to fit."""
 ACROSS, MANY_ACROSS, MANY = 3, 4, 6
-"""Most panels side by side, and of more than `MANY` panels of two axes each."""
+"""Upper bounds on panels side by side: for panels with one axis, and for more than `MANY` with two axes each."""
 TITLE_POINTS, NOTE_POINTS = 8.0, 6.0
 TITLE, NOTE = "panel title", "panel note"
 """Groups of the texts over a panel."""
 
 _GIVEN_INCHES: ContextVar[float | None] = ContextVar("width", default=None)
-"""The width that `look` was given, for all figures drawn inside it."""
+"""The width passed to `look`, for all figures drawn inside it."""
 
 INK, GREY, FAINT = "#222222", "#767676", "#D9D9D9"
 
 
 @contextmanager
 def look(kinds: Iterable[str] = (), width_inches: float | None = None) -> Iterator[None]:
-    """Draw and save inside this: seaborn's ticks at a paper's size, nothing that differs between two runs.
+    """The context for drawing and saving: seaborn's ticks at a paper's size, and deterministic output.
 
-    `kinds` are all layer kinds of the study, so that those from plug-ins look the same in all its figures. Figures
-    are `width_inches` wide, each as it needs for None; text keeps its size.
+    `kinds` are all layer kinds of the study, so that those from plugins look the same in all its figures. Figures
+    are `width_inches` wide, or as wide as needed for None; text keeps its size.
     """
     settings: Any = {
         **sns.axes_style("ticks"),
         **sns.plotting_context("paper", font_scale=0.82),
         "font.family": glyphs.FONT,
-        "text.parse_math": False,  # a data set may be called '$x'; nothing here is a formula
+        "text.parse_math": False,  # a data set may be called '$x'; there are no formulas here
         "text.color": INK,
         "axes.labelcolor": INK,
         "axes.edgecolor": GREY,
@@ -69,7 +69,7 @@ def look(kinds: Iterable[str] = (), width_inches: float | None = None) -> Iterat
         "ytick.labelsize": 7,
         "legend.fontsize": words.LEGEND_POINTS,
         "legend.frameon": False,
-        "figure.dpi": 300,  # laid out as it is saved: at fewer letters take whole pixels
+        "figure.dpi": 300,  # laid out as saved: at a lower resolution letters take whole pixels
         "savefig.dpi": 300,
         "savefig.facecolor": "white",
         "svg.hashsalt": "lrlc-bench",
@@ -85,12 +85,12 @@ def look(kinds: Iterable[str] = (), width_inches: float | None = None) -> Iterat
 
 
 def is_given() -> bool:
-    """Whether figures are given their width."""
+    """Whether a width was passed to `look`."""
     return _GIVEN_INCHES.get() is not None
 
 
 def width(usual: float) -> float:
-    """The width that figures are given, or the one that this figure needs."""
+    """The width passed to `look`, or else this figure's usual one."""
     return _GIVEN_INCHES.get() or usual
 
 
@@ -109,9 +109,9 @@ def grid(count: int, *, panel_height: float, columns: int = ACROSS) -> tuple[Fig
 
 
 def stacked(count: int, *, heights: Sequence[float]) -> tuple[Figure, list[tuple[Axes, ...]]]:
-    """A figure with `count` columns of panels, one above the other, as many side by side as `across` says.
+    """A figure with `count` columns of stacked panels, `across(count)` of them side by side.
 
-    `heights` of the panels of a column, in inches, are lower where there are more columns than fit on a page.
+    `heights` of the panels in a column, in inches, are reduced if there are more columns than fit on a page.
     """
     side_by_side = across(count)
     bands = -(-count // side_by_side)
@@ -128,41 +128,41 @@ def stacked(count: int, *, heights: Sequence[float]) -> tuple[Figure, list[tuple
 
 
 def across(count: int) -> int:
-    """How many of `count` columns of panels stand side by side."""
+    """How many of `count` columns of panels are side by side."""
     return fitting(count, MANY_ACROSS if count > MANY else ACROSS)
 
 
 def fitting(count: int, across_a_page: int = ACROSS) -> int:
-    """How many of `count` panels stand side by side, where so many fit across a page."""
+    """How many of `count` panels are side by side, if `across_a_page` fit across a page."""
     return min(count, max(1, round(across_a_page * width(PAGE_INCHES) / PAGE_INCHES)))
 
 
 def title(axes: Axes, panel: Panel, counts: str | None = None, *, aside: float = 0.35) -> None:
-    """The data set; below it what tells the panel from others, and `counts`: else of its seeds and images."""
+    """Title a panel with its data set, what distinguishes it, and `counts`, by default of its seeds and images."""
     headed(axes, dataset_name(panel.dataset), [panel.detail, counts or seeds_note(panel.rows)], aside=aside)
 
 
 def headed(axes: Axes, text: str, notes: Sequence[str], *, aside: float = 0.35) -> None:
-    """A title over a panel, and notes in small letters between the two, on as many lines as they take.
+    """A title over a panel, and notes in small letters below the title, on as many lines as needed.
 
-    `aside` is how many inches of the panel's width stand beside its axes. `fit_titles` makes both fit.
+    `aside` is how many inches of the panel's width are beside its axes. `fit_titles` makes both fit.
     """
     room = words.panel_inches(axes) - aside
     note = words.wrapped(_phrases(notes), room, NOTE_POINTS)
     _set_title(axes, words.shortened(text, words.panel_inches(axes), TITLE_POINTS, bold=True), note)
     below = axes.annotate(note, (0, 1), (0, 3.5), "axes fraction", "offset points", va="bottom", gid=NOTE)
-    below.set(fontsize=NOTE_POINTS, color=GREY, in_layout=False)  # its title keeps room for it
+    below.set(fontsize=NOTE_POINTS, color=GREY, in_layout=False)  # the title reserves room for it
 
 
 def _set_title(axes: Axes, text: str, note: str) -> None:
-    """With room for the lines of the note below it."""
+    """Set the title, with room for the lines of the note below it."""
     axes.set_title(text, pad=5 + 1.25 * NOTE_POINTS * (1 + note.count("\n")), gid=TITLE)
 
 
 def fit_titles(figure: Figure) -> bool:
     """Shorten titles and break notes that would reach the next panel or the figure's edge.
 
-    The layout has to be done; True where a note has taken more lines, and it has to be done again.
+    The layout must be done before; returns True if a note needs more lines, so that it must be done again.
     """
     is_higher = False
     for axes, room in _rooms(figure):
@@ -179,7 +179,7 @@ def fit_titles(figure: Figure) -> bool:
 
 
 def _rooms(figure: Figure) -> Iterator[tuple[Axes, float]]:
-    """The inches from the left of each panel to the next panel or the figure's edge."""
+    """The inches from the left of each panel to the next panel or the edge of the figure."""
     lefts = {axes: axes.get_position().x0 for axes in figure.axes}
     for axes, left in lefts.items():
         middle = (axes.get_position().y0 + axes.get_position().y1) / 2
@@ -192,7 +192,7 @@ def _rooms(figure: Figure) -> Iterator[tuple[Axes, float]]:
 
 
 def _phrases(notes: Sequence[str]) -> list[tuple[str, str]]:
-    """What may begin a line, each after what joins it to the one before."""
+    """Phrases that may start a line, each with the text that joins it to the previous one."""
     return [
         (" · " if number == 0 else ", ", phrase)
         for note in notes
@@ -207,10 +207,10 @@ def seeds_note(
     reporting: Collection[int] = (),
     images: Literal["test", "validation"] = "test",
 ) -> str:
-    """'5 seeds, 10,000 test images', and what did not finish: '3 to 5 seeds, 1 diverged'.
+    """'5 seeds, 10,000 test images', and trials that did not finish: '3 to 5 seeds, 1 diverged'.
 
-    `counts` are the seeds behind what is drawn: those of every cell, if none are given. Where not all seeds are among
-    the `reporting` ones, because others chose what is drawn, these are named: '6 seeds (3 to 8)'.
+    `counts` are the numbers of seeds behind what is drawn, by default those of every cell. If not all seeds are
+    `reporting`, because others chose what is drawn, these are named: '6 seeds (3 to 8)'.
     """
     finished = rows[rows["status"] == TrialStatus.FINISHED]
     counts = counts or finished.groupby(list(LAYER_SETTINGS), dropna=False).size().tolist()
@@ -235,7 +235,7 @@ def placement_order(placements: Sequence[str]) -> list[str]:
 
 
 def _natural(place: str) -> tuple[int, str]:
-    """10 comes after 9."""
+    """A sort key with 10 after 9."""
     return (int(place), "") if place.isdecimal() else (0, place)
 
 

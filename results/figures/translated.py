@@ -27,12 +27,12 @@ CAPTION = (
     "out of the result. Below: the convolution's own test accuracy."
 )
 APART = 0.11
-"""Between the marks of two kinds, where two shifts are 1 apart."""
+"""Distance between the marks of two kinds, if two shifts are 1 apart."""
 
 
 @dataclass(frozen=True)
 class _Dial:
-    """One data set at its shifts, in pixels: by shift the convolution's accuracies, and by kind the gains, by seed."""
+    """One data set at several shifts, in pixels: convolution's accuracies and each kind's gains, by shift and seed."""
 
     panel: Panel
     reference: Mapping[int, "pd.Series[float]"]
@@ -40,7 +40,7 @@ class _Dial:
 
 
 def draw(selection: Selection) -> Figure:
-    """A column per data set; raises NothingToDraw where no data set was translated by two amounts."""
+    """A column per data set; raises NothingToDraw if no data set was translated by two amounts."""
     trials = selection.trials
     if not trials.empty:
         trials = trials.assign(dataset=_untranslated(trials))
@@ -63,7 +63,7 @@ def draw(selection: Selection) -> Figure:
 
 
 def _untranslated(trials: pd.DataFrame) -> "pd.Series[str]":
-    """What the data set is called without its shift."""
+    """The title of the data set without its shift."""
     known = trials[["dataset", "translate"]].drop_duplicates("dataset")
     names = {
         name: str(replace(Title.parse(name), translate=0)) if shift else name

@@ -24,14 +24,14 @@ CAPTION = (
 )
 TRIAL_COLUMNS = ("trial_id",)
 APART, SPREAD = 0.08, 0.5
-"""How far apart two kinds' marks for one value are drawn, and all of them, where values are 1 apart."""
+"""Distances between two kinds' marks for one value, and between the outermost ones, if values are 1 apart."""
 STROKES: Sequence[Stroke] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (4, 1, 1, 1)))
-"""Of groups of one kind."""
+"""Line styles of groups of one kind."""
 
 
 @dataclass(frozen=True)
 class _Slice:
-    """A group of cells along one axis: what was tried there with all else as chosen, in the order of the grid."""
+    """A group of cells along one axis: the values tried, with all else as chosen, in the order of the grid."""
 
     name: str
     stroke: Stroke
@@ -40,7 +40,7 @@ class _Slice:
 
 
 def draw(selection: Selection) -> Figure:
-    """A panel per data set, network and axis; raises NothingToDraw where nothing was tuned."""
+    """A panel per data set, network and axis; raises NothingToDraw if nothing was tuned."""
     if not selection.tuning and selection.trials.empty:
         raise NothingToDraw("no trial has a row yet")
     found = _panels(selection.tuning)
@@ -76,7 +76,7 @@ def _along(tuned: Tuned, axis: str) -> dict[object, Tried]:
 
 
 def _name(tuned: Tuned, detail: str) -> str:
-    """'LRLC, fixed', with its options and how it is trained where groups of the kind differ in that."""
+    """'LRLC, fixed', with options and training settings in which groups of the kind differ."""
     return ", ".join(text for text in (kind_name(tuned.kind), options_name(tuned.options), detail) if text)
 
 
@@ -99,7 +99,7 @@ def _draw_panel(ax: Axes, slices: Sequence[_Slice], axis: str) -> None:
 
 
 def _places(values: Sequence[object]) -> dict[object, int]:
-    """Each value's place on the axis, one step apart: numbers by size, words as the study has them."""
+    """Each value's place on the axis, one step apart: numbers by size, words in the study's order."""
     known = list(dict.fromkeys(values))
     numbers = [value for value in known if isinstance(value, int | float) and not isinstance(value, bool)]
     ordered = sorted(numbers) if len(numbers) == len(known) else known
@@ -134,7 +134,7 @@ def _draw_slice(ax: Axes, of_kind: _Slice, x: Mapping[object, float], chosen: ob
 
 
 def _arrow(ax: Axes, x: float, y: float, *, to_the_right: bool) -> None:
-    """Beside a choice at the edge, towards what was not tried."""
+    """Draw an arrow beside a choice at the edge, towards values that were not tried."""
     text, aside, side = ("→", 4, "left") if to_the_right else ("←", -4, "right")
     ax.annotate(
         text,

@@ -25,28 +25,28 @@ __all__ = ["TRIAL_COLUMNS", "Figure", "draw_maps"]
 
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy")
 LRLC = ("lrlc", "lrlc_input_dependent")
-"""Maps of other kinds say whose they are."""
+"""Kinds whose maps need no label with the kind."""
 COLOURS = "PuOr"
-"""Purple above, orange below, both told from each other by every kind of colour blindness; white is an equal share."""
+"""Purple above, orange below, which are distinguishable with any colour blindness; white is an equal share."""
 LABEL_POINTS = 6.5
 MOST_BANKS = 8
 MOST_ROWS = 12
 FOLDED_ROWS, SMALLEST_MAP = 4, 0.5
-"""More rows stand side by side, as far as their maps keep so many inches."""
+"""More rows than this are set side by side, as long as their maps keep this many inches."""
 BESIDE = 1.5
 """Inches for the name of a row and its colour bar."""
 IMAGES = 3
-"""The most test images of a data set."""
+"""Upper bound on the test images of a data set."""
 
 LEAST_FOR_WORDS = 0.45
-"""Inches of a map over which 'bank 1' stands; over smaller ones the number alone."""
+"""Inches of a map from which its title is 'bank 1'; smaller ones only have the number."""
 
 
 @dataclass(frozen=True)
 class _Row:
     label: str
     banks: list["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]
-    """Weights times the rank: 1 where all banks count alike."""
+    """Weights times the rank: 1 means that all banks count equally."""
     image: npt.NDArray[np.uint8] | None
     """(H, W, C): the mean image, or the one that the maps were made for."""
 
@@ -54,10 +54,12 @@ class _Row:
 def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
     """Rows of maps, one column per bank; `by_image` chooses the maps that were made for an image."""
     found = panels(selection.trials)
-    images = max(1, min(IMAGES, MOST_ROWS // len(found)))  # rather fewer of each than none of the last
+    images = max(
+        1, min(IMAGES, MOST_ROWS // len(found))
+    )  # fewer images of each rather than leaving data sets out
     rows = [row for panel in found for row in _rows(panel, selection, images if by_image else None)]
     if by_image and any(row.image is not None for row in rows):
-        # Without its image a map tells little; of people tables hold no image, and a map may show an outline.
+        # A map means little without its image; tables have no images of people, whose outline a map might show.
         rows = [row for row in rows if row.image is not None]
     rows = rows[:MOST_ROWS]
     if not rows:
@@ -90,7 +92,7 @@ def draw_maps(selection: Selection, *, by_image: bool) -> Figure:
 
 
 def _scale(rows: Sequence[_Row]) -> TwoSlopeNorm:
-    """One for all maps: 1, an equal share, in the middle, 0 and twice the share or what goes beyond at the ends."""
+    """One scale for all maps: 1, an equal share, in the middle, and 0 and 2, or values beyond, at the ends."""
     values = np.concatenate([bank.ravel() for row in rows for bank in row.banks])
     return TwoSlopeNorm(1.0, min(0.0, float(values.min())), max(2.0, float(values.max())))
 
@@ -107,7 +109,7 @@ def _draw_scale(figure: Figure, axes: "npt.NDArray[np.object_]", scale: TwoSlope
 
 
 def _side(across: int, blocks: int) -> float:
-    """Of a map, in inches."""
+    """The side of a map in inches."""
     return min(0.8, (style.width(style.PAGE_INCHES) / blocks - BESIDE) / across)
 
 
@@ -118,13 +120,13 @@ def _draw_row(line: Sequence[Axes], row: _Row, first: int, scale: TwoSlopeNorm) 
         ax.imshow(bank, cmap=COLOURS, norm=scale)
     height, width = row.banks[0].shape
     for ax in [ax for ax in line if not ax.images]:
-        ax.set_box_aspect(height / width)  # what is written over it stands as high as over the others
+        ax.set_box_aspect(height / width)  # so that the text above is as high as over the others
     lines = [shortened(text, BESIDE - 0.15, LABEL_POINTS) for text in row.label.splitlines()]
     line[0].set_ylabel("\n".join(lines), rotation=0, ha="right", va="center", fontsize=LABEL_POINTS)
 
 
 def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_Row]:
-    """Of so many images, or None for fixed weights."""
+    """Rows of maps for this many images, or None for fixed weights."""
     finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
     ranked = finished[finished["rank"].between(2, MOST_BANKS)]
     best_first = sorted(
@@ -157,13 +159,13 @@ def _rows(panel: Panel, selection: Selection, images: int | None) -> Iterator[_R
 
 
 def _layers(trial: "pd.Series[Any]", modules: Sequence[str]) -> list[str]:
-    """'layer 3' of each module with maps; where a place holds several, the module's own name."""
+    """'layer 3' for each module with maps; the module's own name if a place has several modules."""
     places = str(trial["placement"]).split("+")
     return [f"layer {place}" for place in places] if len(places) == len(modules) else list(modules)
 
 
 def _example(noted: DatasetSummary | None, number: int, seed: int) -> npt.NDArray[np.uint8] | None:
-    """The image, if it is known as this seed's trials saw it."""
+    """The image as seen by this seed's trials, if it is known."""
     if (
         noted is None
         or number >= len(noted.examples)
@@ -175,7 +177,7 @@ def _example(noted: DatasetSummary | None, number: int, seed: int) -> npt.NDArra
 
 
 def _banks(maps: pd.DataFrame) -> list["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]:
-    """By bank, its weights times the number of banks."""
+    """Each bank's weights times the number of banks."""
     ordered = maps.sort_values("bank")
     return [
         len(ordered) * np.asarray(values, dtype=np.float64).reshape(int(height), int(width))

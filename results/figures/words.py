@@ -1,4 +1,4 @@
-"""Text that fits: widths in inches, names shortened in the middle, tick labels that do not meet, legends below."""
+"""Fitting text: widths in inches, names shortened in the middle, tick labels without overlap, legends below."""
 
 import re
 from collections.abc import Sequence
@@ -14,27 +14,27 @@ from lrlc.results.figures.glyphs import FONT, drawable
 
 LEGEND_POINTS = 7.0
 ROW_INCHES, HANDLE_LENGTH, HANDLE_PAD, COLUMN_GAP = 0.155, 2.6, 0.8, 1.8
-"""Of a legend: the height of a row; widths of a handle and gaps, in letters' sizes."""
+"""A legend's row height in inches, and the widths of handles and gaps in font sizes."""
 EDGE_INCHES = 0.12
 _JOINTS = re.compile("( · |, )")
 CUT = "…"
-"""What stands for letters left out."""
+"""Replaces omitted letters."""
 
 
 @lru_cache(maxsize=4096)
 def width_inches(text: str, points: float, *, bold: bool = False) -> float:
-    """How wide a line of text is, drawn."""
+    """The drawn width of a line of text."""
     font = FontProperties(family=FONT, size=points, weight="bold" if bold else "normal")
     width, _, _ = text_to_path.get_text_width_height_descent(drawable(text), font, ismath=False)
     return float(width) / 72
 
 
 def shortened(text: str, inches: float, points: float, *, bold: bool = False) -> str:
-    """On one line of at most this width; of a longer text both ends, which tell names apart."""
+    """The text on one line of at most this width; a longer text keeps both ends, which distinguish names."""
     line = " ".join(text.split())
     if width_inches(line, points, bold=bold) <= inches:
         return line
-    line = line.replace(CUT, "")  # shortened before, it is cut in the same place
+    line = line.replace(CUT, "")  # if it was shortened before, cut it in the same place
     low, high = 1, len(line) - 1  # letters kept
     while low < high:
         middle = (low + high + 1) // 2
@@ -44,7 +44,7 @@ def shortened(text: str, inches: float, points: float, *, bold: bool = False) ->
 
 
 def distinct(names: Sequence[str], inches: float, points: float) -> list[str]:
-    """Each shortened; those that are then alike are numbered, so that no two names are one."""
+    """The names shortened; those that become equal are numbered, so that all names are distinct."""
     found: list[str] = []
     for name in names:
         short, number = shortened(name, inches, points), 1
@@ -62,7 +62,7 @@ def _kept(text: str, letters: int) -> str:
 
 
 def wrapped(phrases: Sequence[tuple[str, str]], inches: float, points: float) -> str:
-    """Phrases, each after what joins it to the one before, on as few lines as they fit on."""
+    """Phrases, each with the text that joins it to the previous one, on as few lines as possible."""
     lines: list[str] = []
     for joint, text in phrases:
         phrase = shortened(text, inches, points)
@@ -75,7 +75,7 @@ def wrapped(phrases: Sequence[tuple[str, str]], inches: float, points: float) ->
 
 
 def refitted(text: str, inches: float, points: float) -> str:
-    """The text, its lines that turn out too wide broken between phrases: what is not at their ends tells, too."""
+    """The text with lines that are too wide broken between phrases, as their middle is also informative."""
     lines: list[str] = []
     for line in text.split("\n"):
         pieces = _JOINTS.split(line)
@@ -84,7 +84,7 @@ def refitted(text: str, inches: float, points: float) -> str:
 
 
 def panel_inches(ax: Axes) -> float:
-    """The width of a panel of a figure, tick labels and all."""
+    """The width of a panel, including its tick labels."""
     figure, spec = ax.figure, ax.get_subplotspec()
     assert isinstance(figure, Figure)
     columns = 1 if spec is None else spec.get_gridspec().ncols
@@ -92,9 +92,9 @@ def panel_inches(ax: Axes) -> float:
 
 
 def label_places(ax: Axes, places: Sequence[float], labels: Sequence[str], *, points: float = 7.0) -> None:
-    """A tick at every place of the horizontal axis, and as many labels, from both ends, as do not meet.
+    """A tick at every place of the horizontal axis, and labels, from both ends, as far as they do not overlap.
 
-    The limits and the scale have to be set before.
+    The limits and the scale must be set before.
     """
     inches = 0.72 * panel_inches(ax)
     shares = [ax.transAxes.inverted().transform(ax.transData.transform((place, 1.0)))[0] for place in places]
@@ -110,20 +110,20 @@ def label_places(ax: Axes, places: Sequence[float], labels: Sequence[str], *, po
 
 
 def no_handle() -> Line2D:
-    """An empty place in a legend."""
+    """An empty entry in a legend."""
     return Line2D([], [], linestyle="", label=" ")
 
 
 def row_major(handles: Sequence[Line2D], columns: int) -> list[Line2D]:
-    """Handles in such an order that a legend of so many columns, which fills columns first, shows rows."""
+    """Reorder handles so that a legend with this many columns, which fills columns first, shows them by rows."""
     padded = [*handles, *[no_handle()] * (-len(handles) % columns)]
     return [handle for column in range(columns) for handle in padded[column::columns]]
 
 
 def legend_below(figure: Figure, *groups: Sequence[Line2D]) -> None:
-    """A legend below all panels, each group in rows of its own, with as many columns as fit.
+    """A legend below all panels, each group in separate rows, with as many columns as fit.
 
-    The figure grows by its height, so that the panels keep theirs.
+    The figure grows by the legend's height, so that the panels keep theirs.
     """
     width = figure.get_figwidth() - 2 * EDGE_INCHES
     handles = [handle for group in groups for handle in group]
@@ -156,7 +156,7 @@ def _padded(groups: Sequence[Sequence[Line2D]], columns: int) -> list[Line2D]:
 
 
 def _legend_inches(handles: Sequence[Line2D], columns: int) -> float:
-    """How wide these handles are in so many columns, row by row."""
+    """The width of these handles in this many columns, row by row."""
     if not handles:
         return 0.0
     texts = [
