@@ -47,14 +47,16 @@ def write_parquet(
 
 
 def parquet_table(content: bytes, place: str, *, read_dictionary: Sequence[str] = ()) -> pa.Table:
-    """The table in a file that was read from `place`; ValueError where it is not as it was written there.
+    """The table in a file that was read from `place`; ValueError if it is not what was written there.
 
-    No thread but this one reads it: a thread of pyarrow's lets go of `content` after the table is there, and if the
-    interpreter ends at that moment, the process is aborted (pyarrow 26, Python 3.11).
+    Only this thread reads it: one of pyarrow's threads would release `content` after the table is complete, and if the
+    interpreter ends at that moment, the process aborts (pyarrow 26, Python 3.11).
     """
     if damage := fault(io.BytesIO(content), place):
         raise ValueError(damage)
-    with pq.ParquetFile(io.BytesIO(content), read_dictionary=read_dictionary, pre_buffer=False) as file:
+    # Files of earlier versions may lack a column, and pyarrow raises a KeyError for one to read as a dictionary.
+    there = set(read_dictionary).intersection(pq.read_schema(io.BytesIO(content)).names)
+    with pq.ParquetFile(io.BytesIO(content), read_dictionary=sorted(there), pre_buffer=False) as file:
         return file.read(use_threads=False)
 
 
