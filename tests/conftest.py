@@ -1,4 +1,4 @@
-"""What tests share: the command line as a user calls it, a small study on real digits, the data folder."""
+"""Shared fixtures: the command line as a user calls it, a small study on real digits, the data folder."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""`lrlc adopt`: tables that were made elsewhere join those here, each trial once, or are refused untouched."""
+"""`lrlc adopt`: tables made elsewhere are merged with those here, each trial once, or refused untouched."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def adopt(tmp_path: Path) -> Adopted:
     return adopted
 
 
-def test_every_table_comes_over_and_nothing_twice(there: Store, here: Store, tmp_path: Path) -> None:
+def test_every_table_is_copied_without_duplicates(there: Store, here: Store, tmp_path: Path) -> None:
     there.commit([replace(row, **OURS) for row in study(("mnist",), 2, (1, 2), ("3",))])
     there.commit(rows("a", metrics=(MetricValue("margin", 0.5),)))
     trials = len(there.trials())
@@ -61,7 +61,7 @@ def test_every_table_comes_over_and_nothing_twice(there: Store, here: Store, tmp
         assert ours.reset_index(drop=True).equals(theirs.reset_index(drop=True)), table
 
 
-def test_rows_that_are_here_stay_unless_the_trial_finished_there_alone(
+def test_existing_rows_stay_unless_the_trial_only_finished_there(
     there: Store, here: Store, tmp_path: Path
 ) -> None:
     there.commit(rows("a", "b", "c", host="gpu"))
@@ -78,7 +78,7 @@ def test_rows_that_are_here_stay_unless_the_trial_finished_there_alone(
         ({"versions": '{"lrlc-bench": "99.0"}'}, "rows of lrlc-bench 99.0"),
     ],
 )
-def test_rows_of_another_code_are_refused_before_anything_is_written(
+def test_rows_of_other_code_are_refused_before_anything_is_written(
     there: Store, tmp_path: Path, changes: dict[str, Any], line: str
 ) -> None:
     there.commit([*rows("a"), *rows("b", **changes)])
@@ -117,7 +117,7 @@ def test_the_plan_and_the_study_come_with_the_rows(there: Store, here: Store, tm
     assert (plan.trial_ids, plan.tuned) == ({"a", "b"}, {"a": ("learning_rate",)})
 
 
-def test_a_plan_here_gives_way_to_one_that_holds_all_its_trials_alone(
+def test_a_plan_is_only_replaced_by_one_with_all_its_trials(
     there: Store, here: Store, tmp_path: Path
 ) -> None:
     there.commit(rows("a", "b"))
@@ -129,7 +129,7 @@ def test_a_plan_here_gives_way_to_one_that_holds_all_its_trials_alone(
     assert (here.plan("more"), here.plan("other")) == ({"a", "b"}, {"a"})
 
 
-def test_what_is_known_of_data_sets_is_joined(there: Store, here: Store, tmp_path: Path) -> None:
+def test_summaries_of_data_sets_are_merged(there: Store, here: Store, tmp_path: Path) -> None:
     there.commit(rows("a"))
     there.write_dataset(replace(noted("mnist", 0.5), baselines=(BASELINE,)))
     there.write_dataset(noted("utkface", 0.7))
@@ -150,7 +150,7 @@ def test_kept_weights_come_with_their_trials(there: Store, here: Store, tmp_path
     assert (here.model("a", "weights"), here.model("b", "weights")) == (b"theirs", b"ours")
 
 
-def test_trials_of_other_measured_widths_are_refused(there: Store, here: Store, tmp_path: Path) -> None:
+def test_trials_with_different_measured_widths_are_refused(there: Store, here: Store, tmp_path: Path) -> None:
     measured_for = MeasuredFor((1, 8, 8), 10, "three_layer", "wide_conv", 2, "3", "{}", 64, "float32")
     there.commit(rows("a"))
     there.write_widths([MeasuredWidth(measured_for, 80, 0.1, 0.1, "gpu")])
@@ -160,7 +160,7 @@ def test_trials_of_other_measured_widths_are_refused(there: Store, here: Store, 
     assert here.trials().empty
 
 
-def test_tables_that_a_driver_writes_are_refused(there: Store, here: Store, tmp_path: Path) -> None:
+def test_tables_in_use_by_a_driver_are_refused(there: Store, here: Store, tmp_path: Path) -> None:
     there.commit(rows("a"))
     for busy in (there, here):
         with Lease(busy.root), pytest.raises(StoreError, match="another driver runs this study"):

@@ -1,4 +1,4 @@
-"""Alignment: how alike the images of a data set are, position by position, and how shifts take that away."""
+"""Alignment: how similar the images of a data set are, position by position, and how shifts reduce this."""
 
 import math
 import subprocess
@@ -45,7 +45,7 @@ def test_equal_images_are_aligned_and_flat_ones_are_not() -> None:
     assert math.isnan(alignment(image))
 
 
-def test_what_a_shift_brings_in_does_not_count() -> None:
+def test_pixels_that_a_shift_moves_in_do_not_count() -> None:
     """Half of each image is black border: without `inside` that alone would align them."""
     images = np.random.default_rng(1).integers(100, 256, (60, 8, 8, 1)).astype(np.uint8)
     images[:, :, 4:] = 0
@@ -70,7 +70,7 @@ def test_digits_and_faces_are_aligned_and_cifar10_is_less(data_dir: Path) -> Non
     assert min(found["mnist"], found["utkface"]) > 5 * found["cifar10"]
 
 
-def test_rows_that_are_sorted_by_label_are_looked_at_from_end_to_end() -> None:
+def test_rows_sorted_by_label_are_sampled_evenly() -> None:
     image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
     images = np.concatenate([np.repeat(image, 6000, axis=0), np.repeat(255 - image, 6000, axis=0)])
     split = Split(images, np.repeat([0, 1], 6000))
@@ -106,13 +106,13 @@ def test_gains_are_drawn_against_alignment_and_weights_beside_the_mean_image() -
         assert first == again
         if name != "alignment":
             assert first != render(name, selection({}), ["svg"])["svg"]
-    with pytest.raises(NothingToDraw, match="noted no alignment"):
+    with pytest.raises(NothingToDraw, match="did not record the alignment"):
         render("alignment", selection({}), ["svg"])
     with pytest.raises(NothingToDraw, match="two data sets"):
         render("alignment", selection({"mnist": both["mnist"]}), ["svg"])
 
 
-def test_each_way_of_training_has_lines_of_its_own() -> None:
+def test_each_way_of_training_has_its_own_lines() -> None:
     from lrlc.results.figures import alignment as figure
 
     both = {"mnist": noted("mnist", 0.3), "cifar10": noted("cifar10", 0.02)}
@@ -124,7 +124,7 @@ def test_each_way_of_training_has_lines_of_its_own() -> None:
     assert drawn.axes[0].get_xscale() == "log"
 
 
-def test_a_run_notes_its_data_sets_beside_its_tables(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
+def test_a_run_records_summaries_of_its_data_sets(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
     words = ("--serial", "seeds=1", "grid={kind: conv, dataset.translate: [0, 2]}")
     lrlc("run", tiny_study, *words)
     store = Store(tmp_path / "runs/tiny")
@@ -152,7 +152,7 @@ def portraits(folder, label):
 """
 
 
-def test_of_people_only_the_mean_image_is_kept(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
+def test_only_the_mean_image_of_people_is_kept(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
     (tmp_path / "people.py").write_text(PEOPLE)
     tiny_study.write_text(f"plugins: [people.py]\n{tiny_study.read_text()}")
     words = ("datasets=portraits", "seeds=1", "train.epochs=1")

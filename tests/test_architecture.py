@@ -12,7 +12,7 @@ NAMED = [
 ]
 
 
-def test_every_place_that_the_page_names_exists() -> None:
+def test_every_path_on_the_page_exists() -> None:
     assert len(NAMED) > 40
     assert [name for name in NAMED if not list(ROOT.glob(name.rstrip("/")))] == []
 

@@ -1,4 +1,4 @@
-"""Baselines: what a linear classifier and frozen random features reach on the images that networks are trained on."""
+"""Baselines: the accuracy of a linear classifier and of frozen random features on the networks' training images."""
 
 import subprocess
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def made(images: NDArray[np.float64], labels: NDArray[np.int64], num_classes: in
     return Dataset("made", *parts, num_classes, (0.0, 1.0), "d" * 16)
 
 
-def test_the_linear_classifier_is_scikit_learns_on_the_same_pixels() -> None:
+def test_the_linear_classifier_matches_scikit_learn_on_the_same_pixels() -> None:
     spec = DatasetSpec(name="digits", train_images=300)
     digits = load_dataset(spec, None)
     parts = (digits.train, digits.validation, digits.test)
@@ -57,7 +57,7 @@ def test_the_linear_classifier_is_scikit_learns_on_the_same_pixels() -> None:
     assert found.linear_accuracy > 0.9
 
 
-def test_images_are_those_that_trials_of_the_seed_see() -> None:
+def test_images_are_those_seen_by_trials_of_the_seed() -> None:
     shifted = DatasetSpec(name="digits", train_images=300, translate=2)
     digits = load_dataset(shifted, None)
     still, moved, again = measured(digits), measured(digits, shifted, 0), measured(digits, shifted, 0)
@@ -68,7 +68,7 @@ def test_images_are_those_that_trials_of_the_seed_see() -> None:
     assert moved.linear_accuracy < still.linear_accuracy - 0.2
 
 
-def test_where_position_tells_the_label_its_value_is_high() -> None:
+def test_position_has_a_high_value_if_it_determines_the_label() -> None:
     """A bright spot left or right of the middle, and so far inside that no filter meets a border beside it."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 400)
@@ -83,7 +83,7 @@ def test_where_position_tells_the_label_its_value_is_high() -> None:
     assert found.value_of_position > 0.2
 
 
-def test_where_only_texture_tells_the_label_pooled_features_win() -> None:
+def test_pooled_features_win_if_only_texture_determines_the_label() -> None:
     """Stripes that lie or stand, each image's with a phase of its own."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 400)
@@ -108,7 +108,7 @@ def test_large_images_are_averaged_down_and_small_ones_have_no_probe() -> None:
     assert small.linear_accuracy is not None
 
 
-def test_more_images_than_the_limit_are_taken_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_over_the_limit_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baselines, "MOST_IMAGES", 100)
     monkeypatch.setattr(baselines, "MOST_PROBE_IMAGES", 50)
     rng, labels = np.random.default_rng(0), np.repeat([0, 1], 200)
@@ -129,19 +129,19 @@ def test_too_many_classes_for_the_images_leave_no_linear_classifier(monkeypatch:
     assert found.probe_accuracy is not None
 
 
-def test_one_class_to_learn_from_is_told_of_every_image() -> None:
+def test_a_single_training_class_is_predicted_for_every_image() -> None:
     labels = np.array([1] * 20 + [0, 1] * 10)
     found = measured(made(np.random.default_rng(0).uniform(size=(40, 8, 8)), labels))
     assert found.linear_accuracy == found.probe_accuracy == 0.5
 
 
-def test_stopping_before_convergence_is_nothing_to_warn_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_before_convergence_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baselines, "MOST_ITERATIONS", 2)  # warnings are errors here
     digits = load_dataset(DatasetSpec(name="digits", train_images=300), None)
     assert measured(digits).linear_accuracy is not None
 
 
-def test_a_finished_study_gets_what_it_lacks_and_another_takes_it_over(
+def test_a_finished_study_gets_missing_baselines_and_another_reuses_them(
     lrlc: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:
     words = ("--serial", "seeds=1", "grid={kind: conv, dataset.train_images: [200, 300]}", "train.epochs=1")
@@ -164,7 +164,7 @@ def test_a_finished_study_gets_what_it_lacks_and_another_takes_it_over(
     assert Store(tmp_path / "runs/other").datasets()["digits"].baselines == found.baselines
 
 
-def test_a_note_from_before_there_were_baselines_is_read(tmp_path: Path) -> None:
+def test_a_summary_without_baselines_is_readable(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_dataset(noted("mnist", 0.3))
     path = tmp_path / "datasets/mnist.parquet"
@@ -176,7 +176,7 @@ def test_a_note_from_before_there_were_baselines_is_read(tmp_path: Path) -> None
     assert found.baseline(1000) is None
 
 
-def test_what_is_not_known_stays_unknown_in_the_tables(tmp_path: Path) -> None:
+def test_unknown_values_stay_unknown_in_the_tables(tmp_path: Path) -> None:
     store = Store(tmp_path)
     bare = Baseline(1000, 360, None, 0, None, 0.5, 1000, 8, 8)
     whole = Baseline(300, 360, 0.9, 300, 0.1, 0.5, 300, 8, 8)

@@ -1,4 +1,4 @@
-"""`lrlc bench` at its smallest settings: it runs, and says what a reader of its JSON relies on. No time limits."""
+"""`lrlc bench` at its smallest settings: it runs, and its JSON has what readers rely on. No time limits."""
 
 import json
 from typing import Any
@@ -80,7 +80,7 @@ def test_kernels_are_compared_with_float64_by_every_path_or_the_forced_one(
     assert "Triton cannot serve" in failed.output
 
 
-def test_processes_that_train_together_are_timed_together() -> None:
+def test_processes_training_at_once_are_timed_together() -> None:
     words = ["bench", "together", "--counts", "1,100000", "--batch", "2", "--seconds", "0", "--json"]
     done = CliRunner().invoke(app, words)
     (alone,) = json.loads(done.stdout)["results"]
@@ -121,7 +121,7 @@ def test_resnet50_counts_what_local_connectivity_would_need() -> None:
 @pytest.mark.parametrize(
     "arguments", [("--ranks", "0"), ("--dtype", "int8"), ("--network", "vgg"), ("--only", "vit")]
 )
-def test_a_setting_that_does_not_exist_is_named(arguments: tuple[str, ...]) -> None:
+def test_an_unknown_setting_is_named(arguments: tuple[str, ...]) -> None:
     done = CliRunner().invoke(app, ["bench", "layers", *arguments])
     assert arguments[0] in str(done.exception)
     assert arguments[1] in str(done.exception)

@@ -1,4 +1,4 @@
-"""The Triton kernels compiled for GPUs that are not here: tensor cores, no spills, two programs a multiprocessor."""
+"""The Triton kernels compiled for GPUs that are not present: tensor cores, no spills, two programs a multiprocessor."""
 
 import json
 from dataclasses import replace

@@ -33,7 +33,7 @@ def test_every_part_is_measured_at_its_smallest(lrlc: Lrlc) -> None:
     assert found["plan 1,000 trials, peak memory"]["value"] > 10  # type: ignore[operator]
 
 
-def test_a_long_run_is_held_against_a_short_one() -> None:
+def test_a_long_run_is_compared_with_a_short_one() -> None:
     short = InstantRun(100, 0.2, (), (), 0, 1)
     long = InstantRun(10_000, 30.0, (), (500_000_000, 501_000_000, 510_000_000), 29, 1)
     found = {measure.name: measure for measure in of_longest(short, long)}

@@ -1,4 +1,4 @@
-"""`lrlc bench tables` at a small size: what it reads is a store like any other. No time limits."""
+"""`lrlc bench tables` at a small size: it reads a store like any other. No time limits."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from lrlc.results.figures.selection import cells, panels
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_every_part_is_timed_in_a_process_of_its_own(lrlc: Lrlc) -> None:
+def test_every_part_is_timed_in_its_own_process(lrlc: Lrlc) -> None:
     sizes = ["--rows", "600", "--rounds", "1"]
     done = lrlc("bench", "tables", *sizes, "--only", "rank", "--only", "export", "--json")
     found = {each["name"]: each for each in json.loads(done.stdout)["results"]}

@@ -1,4 +1,4 @@
-"""The parts of a bundle: its studies, its wheels, the pieces it is cut into, and what runs them elsewhere."""
+"""The contents of a bundle: its studies, its wheels, the parts it is cut into, and the code that runs it elsewhere."""
 
 import base64
 import hashlib
@@ -73,7 +73,7 @@ def test_overrides_belong_to_the_study_before_them(tiny_study: Path, study_file:
     assert [each.overrides for each in open_all(words, None)] == [("seeds=1", "train.epochs=3"), ("seeds=4",)]
 
 
-def test_a_study_brings_the_extras_that_it_needs(tiny_study: Path) -> None:
+def test_a_bundle_includes_the_extras_of_its_studies(tiny_study: Path) -> None:
     plain, keeping = open_all([str(tiny_study)], None), open_all([str(tiny_study), "keep=[weights]"], None)
     assert (needed_extras(plain), needed_extras(keeping)) == ((), ("weights",))
 
@@ -115,23 +115,23 @@ def test_an_unknown_target_is_refused(target: dict[str, str], line: str) -> None
 
 
 @pytest.mark.parametrize("size", ["60", "0.5MB", "lots", "60 Mb/s"])
-def test_a_size_that_is_none_is_refused(size: str) -> None:
+def test_an_invalid_size_is_refused(size: str) -> None:
     with pytest.raises(UserError, match="expected a size"):
         _bytes(size)
 
 
-def test_sizes_are_read() -> None:
+def test_sizes_are_parsed() -> None:
     assert (_bytes("60MB"), _bytes("1.5gb")) == (60_000_000, 1_500_000_000)
 
 
-def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("mine")
     with pytest.raises(UserError, match="already exists"):
         write_bundle(tmp_path, [], Target("linux-x86_64", "3.12"), None, None)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
-def test_versions_are_those_of_the_constraints() -> None:
+def test_versions_come_from_the_constraints() -> None:
     known = wheels.known_versions()
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     assert {f"{name}=={version}" for name, version in known.items() if name != "pip"} == {
@@ -139,7 +139,7 @@ def test_versions_are_those_of_the_constraints() -> None:
     }
 
 
-def test_an_installed_distribution_is_packed_again(tmp_path: Path) -> None:
+def test_an_installed_distribution_is_repacked(tmp_path: Path) -> None:
     site, out = tmp_path / "site", tmp_path / "out"
     info = site / "lrlc_bench-0.1.0.dist-info"
     info.mkdir(parents=True)
@@ -177,7 +177,7 @@ def cut_bundle(tmp_path: Path) -> tuple[Path, dict[str, str], dict[str, str]]:
     return tmp_path, files, {name: parts.checksum(tmp_path / name) for name in pieces}
 
 
-def test_parts_are_no_larger_than_asked_and_give_the_files_back(
+def test_parts_are_within_the_size_and_restore_the_files(
     cut_bundle: tuple[Path, dict[str, str], dict[str, str]],
 ) -> None:
     folder, files, pieces = cut_bundle
@@ -229,13 +229,13 @@ def test_another_python_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> N
         install.check_machine(FACTS)
 
 
-def test_torch_is_the_bundles_where_it_brings_one() -> None:
+def test_torch_comes_from_the_bundle_if_included() -> None:
     assert install.chosen_torch(FACTS, None) == "system"
     with pytest.raises(BundleError, match="does not include torch"):
         install.chosen_torch(FACTS, "bundled")
 
 
-def test_commands_end_with_the_time_and_their_rows_name_the_bundles_commit(
+def test_commands_end_in_time_and_their_rows_name_the_bundles_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on = stages.machine(tmp_path, Path(sys.executable), FACTS)
@@ -251,7 +251,7 @@ def test_commands_end_with_the_time_and_their_rows_name_the_bundles_commit(
         provenance.code.cache_clear()
 
 
-def test_a_measurement_is_kept_and_not_made_again(tmp_path: Path) -> None:
+def test_a_measurement_is_kept_and_not_repeated(tmp_path: Path) -> None:
     on, for_ever = stages.machine(tmp_path, Path(sys.executable), FACTS), stages.Limit.of(None)
     assert stages._once(on, "first", ["-c", "print(41 + 1)"], for_ever) == 0
     assert stages._once(on, "first", ["-c", "raise SystemExit(5)"], for_ever) == 0
@@ -261,7 +261,7 @@ def test_a_measurement_is_kept_and_not_made_again(tmp_path: Path) -> None:
     assert (tmp_path / "home/bench/first.txt").read_text() == "42\n"
 
 
-def test_as_many_trials_share_a_gpu_as_was_measured_best(
+def test_the_fastest_measured_number_of_trials_shares_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on = stages.machine(tmp_path, Path(sys.executable), FACTS)

@@ -1,4 +1,4 @@
-"""A bundle from its making to its rows, in a bare Python without a network; `make bundle-test` runs it (minutes)."""
+"""A bundle from its creation to its rows, in a bare Python without a network; `make bundle-test` runs it (minutes)."""
 
 import os
 import shutil

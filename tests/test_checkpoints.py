@@ -1,4 +1,4 @@
-"""A checkpoint is taken over whole, or its trial begins anew and says so: no changed weight, no failed retry."""
+"""A checkpoint is used if intact, or its trial restarts and says so: no changed weight, no failed retry."""
 
 import dataclasses
 import io
@@ -82,14 +82,14 @@ def damages(draw) -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(damaged=damages())
-def test_a_damaged_checkpoint_is_never_taken_over(damaged: bytes) -> None:
+def test_a_damaged_checkpoint_is_never_used(damaged: bytes) -> None:
     if damaged != content():
         with pytest.raises(WrongCheckpoint) as caught:
             from_bytes(damaged, ID)
         assert "\n" not in str(caught.value)
 
 
-def test_a_whole_checkpoint_is_taken_over_by_its_own_trial_alone() -> None:
+def test_an_intact_checkpoint_is_only_used_by_its_own_trial() -> None:
     found = from_bytes(content(), ID)
     assert as_bytes(found, ID) == content()
     with pytest.raises(WrongCheckpoint, match=f"is that of another trial, {ID}"):
@@ -117,7 +117,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
-def test_a_trial_with_a_spoilt_checkpoint_begins_anew_and_gives_its_own_numbers(
+def test_a_trial_with_a_damaged_checkpoint_restarts_and_gives_the_same_numbers(
     trial, spoilt, tmp_path
 ) -> None:
     asked, (spoil, reason) = trial(), SPOILT[spoilt]
@@ -131,14 +131,14 @@ def test_a_trial_with_a_spoilt_checkpoint_begins_anew_and_gives_its_own_numbers(
     assert not store.checkpoints()
 
 
-def test_a_whole_checkpoint_is_gone_on_from_in_silence(trial, tmp_path) -> None:
+def test_an_intact_checkpoint_is_resumed_silently(trial, tmp_path) -> None:
     asked, store = trial(), Store(tmp_path / "store")
     store.save_checkpoint(asked.id, as_bytes(checkpoint_of(asked), asked.id))
     row, reasons = run(asked, store)
     assert (reasons, row["resumed_epochs"]) == ([], 1)
 
 
-def test_another_trials_checkpoint_under_this_ones_name_is_left_alone(trial, tmp_path) -> None:
+def test_another_trials_checkpoint_under_this_ones_name_is_ignored(trial, tmp_path) -> None:
     asked, other = trial(), trial("train.learning_rate=0.01")
     store = Store(tmp_path / "store")
     store.save_checkpoint(asked.id, as_bytes(checkpoint_of(other), other.id))
@@ -149,7 +149,7 @@ def test_another_trials_checkpoint_under_this_ones_name_is_left_alone(trial, tmp
 @pytest.mark.parametrize(
     "block", ["{kind: lrlc, rank: 2, placement: [3]}", "{kind: wide_conv, rank: 2, placement: [3]}"]
 )
-def test_a_checkpoint_of_another_network_begins_anew_once(trial, block, tmp_path) -> None:
+def test_a_checkpoint_of_another_network_restarts_the_trial_once(trial, block, tmp_path) -> None:
     """As after a change of a plugin's layer: the file is whole and the trial's own."""
     asked, other = trial(), trial(block=block)
     whole, _ = run(asked, Store(tmp_path / "whole"))
@@ -172,7 +172,7 @@ def test_a_checkpoint_that_cannot_be_read_does_not_stop_its_trial(trial, tmp_pat
     ]
 
 
-def test_a_run_says_in_one_line_that_a_trial_begins_anew(trial, capsys) -> None:
+def test_a_run_reports_in_one_line_that_a_trial_restarts(trial, capsys) -> None:
     with Display(1, 0) as display:
         display(BegunAnew(trial(), "is damaged: its SHA-256 does not match"))
     assert capsys.readouterr().err.splitlines()[0] == (

@@ -1,4 +1,4 @@
-"""Claims: each kind of test ends as its rows say."""
+"""Claims: each kind of test gets the verdict of its rows."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -36,7 +36,7 @@ from lrlc.studies.claims import Cells
         (-1.0, "not_lower", 0.3, Verdict.CONTRADICTED),
     ],
 )
-def test_a_difference_ends_as_its_rows_say(
+def test_a_difference_gets_the_verdict_of_its_rows(
     gain: float, direction: str, margin: float | None, verdict: Verdict
 ) -> None:
     finding = only(pair(gain), {**DIFFERENCE, "direction": direction, "margin": margin})
@@ -87,7 +87,7 @@ def test_a_change_that_is_merely_below_zero_contradicts_nothing() -> None:
     assert (found.verdict, found.effect and found.effect.high < 0) == (Verdict.UNDECIDED, True)
 
 
-def test_p_is_that_of_the_test_that_decided() -> None:
+def test_p_belongs_to_the_deciding_test() -> None:
     claim = {**DIFFERENCE, "margin": 0.5}
     for gain, direction in ((1.0, "higher"), (-2.0, "higher"), (-2.0, "not_lower"), (0.05, "equal")):
         finding = only(pair(gain), {**claim, "direction": direction})
@@ -99,7 +99,7 @@ def test_p_is_that_of_the_test_that_decided() -> None:
         assert (finding.verdict == Verdict.UNDECIDED) == (finding.p is not None and finding.p > 0.05)
 
 
-def test_two_seeds_that_coincide_show_no_equivalence() -> None:
+def test_two_equal_seeds_show_no_equivalence() -> None:
     claim = {**ONE, "direction": "equal", "margin": 0.5}
     assert only(gains(0.1, 0.1), claim, seeds=2).verdict == Verdict.UNDECIDED
     assert only(gains(*[0.1] * 9), claim, seeds=9).verdict == Verdict.UNDECIDED
@@ -137,7 +137,7 @@ def test_the_rank_is_chosen_on_validation_by_seeds_that_do_not_report() -> None:
     assert finding.effect.mean == pytest.approx(1.0, abs=0.12)
 
 
-def test_too_few_seeds_are_refused_with_the_number_that_would_do() -> None:
+def test_too_few_seeds_are_refused_with_the_number_needed() -> None:
     finding = only(pair(3.0, seeds=5), DIFFERENCE, seeds=5)
     assert (finding.verdict, finding.p) == (Verdict.UNDECIDED, None)
     assert (
@@ -153,7 +153,7 @@ def test_an_undecided_difference_says_how_many_seeds_would_settle_it() -> None:
     assert 0.02 < finding.smallest_visible < 0.4
 
 
-def test_one_seed_is_counted_as_one() -> None:
+def test_a_single_seed_is_written_in_the_singular() -> None:
     assert only(pair(3.0, seeds=1), DIFFERENCE, seeds=1).note.startswith("1 reporting seed cannot show")
     assert only(pair(3.0, seeds=0), DIFFERENCE, seeds=1).note.startswith("no finished trial of")
     two_planned = only(pair(3.0, seeds=1), {**DIFFERENCE, "ours": {"kind": "lrlc", "rank": [4]}}, seeds=2)
@@ -166,7 +166,7 @@ def test_a_study_that_still_runs_is_not_judged_yet() -> None:
     assert finding.note == "judged at 10 seeds, of which rows are missing"
 
 
-def test_a_data_set_that_the_study_has_no_rows_of_is_undecided_and_a_foreign_one_is_no_question() -> None:
+def test_a_data_set_without_rows_is_undecided_and_a_foreign_one_is_ignored() -> None:
     claim = {**DIFFERENCE, "datasets": ["mnist", "cifar10", "celeba"]}
     study_of_two = described(claim, datasets=[{"name": "mnist"}, {"name": "cifar10"}])
     (claimed,) = judged(study_of_two, pair(3.0))
@@ -181,7 +181,7 @@ def test_a_claim_about_foreign_data_sets_alone_is_undecided() -> None:
     assert (finding.where, finding.verdict, finding.effect) == ("UTKFace", Verdict.UNDECIDED, None)
 
 
-def test_a_matched_layer_has_the_rank_that_was_chosen_for_ours() -> None:
+def test_a_matched_layer_has_the_rank_chosen_for_ours() -> None:
     conv = runs(80)
     rows = table(
         {
@@ -196,7 +196,7 @@ def test_a_matched_layer_has_the_rank_that_was_chosen_for_ours() -> None:
     assert only(rows, claim).verdict == Verdict.CONTRADICTED
 
 
-def test_a_matched_layer_without_a_rank_stands_in_the_place_that_was_chosen_for_ours() -> None:
+def test_a_matched_layer_without_a_rank_has_the_placement_chosen_for_ours() -> None:
     conv = runs(80)
     ours = [
         table({("mnist", "lrlc", 2): conv + gain}).assign(placement=at) for at, gain in (("1", 1), ("3", 3))
@@ -219,7 +219,7 @@ def test_a_matched_layer_without_a_rank_stands_in_the_place_that_was_chosen_for_
     assert only(rows, claim).verdict == Verdict.CONTRADICTED
 
 
-def test_a_claim_names_cells_by_options_at_their_default_too() -> None:
+def test_a_claim_can_name_cells_by_default_options() -> None:
     text = "grid: {kind: lrlc, rank: 2}\nclaims: {name: C, test: trend, ours: {kind: lrlc, layer: {share: both}}}"
     (claim,) = parsed(f"{HEAD}{text}").claims
     rows = table({("mnist", "lrlc", 2): runs(80)})

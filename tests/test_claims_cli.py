@@ -1,4 +1,4 @@
-"""Claims on the command line: seeds until they are decided, JSON, and one line for a wrong claim."""
+"""Claims on the command line: adding seeds until they are decided, JSON, and one line for a wrong claim."""
 
 import json
 import subprocess

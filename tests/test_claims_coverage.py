@@ -93,7 +93,7 @@ def test_a_study_of_trained_networks_that_are_equal_shows_a_difference_in_at_mos
     assert share_of_studies(in_regime(0.0, 0.0), wrong, "wrong in regime, no difference") <= AT_MOST
 
 
-def test_a_true_difference_of_networks_trained_to_their_end_is_found_where_it_is_in_regime() -> None:
+def test_a_true_difference_of_fully_trained_networks_is_detected_in_regime() -> None:
     found = in_regime(1.5, 1.5)
     outside = share_of_comparisons(found, Verdict.OUT_OF_REGIME, "out of regime though trained to the end")
     supported = share_of_comparisons(found, Verdict.SUPPORTED, "supported, a difference of 1.5 points")

@@ -1,4 +1,4 @@
-"""Claims of several studies at once: one correction over all their tests, one verdict a data set."""
+"""Claims of several studies at once: one correction over all their tests, one verdict per data set."""
 
 import json
 import subprocess
@@ -88,7 +88,7 @@ def test_a_folder_without_studies_is_refused_in_one_line(lrlc: Lrlc, tmp_path: P
     assert line.endswith("no results of any study there; `lrlc run` creates them")
 
 
-def test_suggestions_of_a_search_are_no_tests_of_a_claim_that_the_grid_decides() -> None:
+def test_suggestions_of_a_search_add_no_tests_to_a_claim_about_the_grid() -> None:
     """Each suggested rate is a way of training of its own, with one seed and one of the two kinds."""
     asked, tables = study("a", {"mnist": 0.5})
     (alone,) = judge_tables(asked, tables)
@@ -113,7 +113,7 @@ def with_a_side_alone(tables: Tables, *smoothings: float) -> Tables:
     return Tables.of_rows(pd.concat([rows, *more], ignore_index=True))
 
 
-def test_a_way_of_training_without_the_other_side_is_no_test() -> None:
+def test_a_way_of_training_without_the_other_side_is_not_tested() -> None:
     asked, tables = study("a", {"mnist": 0.4}, seeds=8)
     more = with_a_side_alone(tables, 0.1, 0.2)
     ((own,),), ((found,),) = (
@@ -129,7 +129,7 @@ def test_a_way_of_training_without_the_other_side_is_no_test() -> None:
     assert len(later) == 1, "with rows of every seed of the first look, it comes no more"
 
 
-def test_a_side_that_is_trained_in_no_way_of_the_other_is_one_undecided_test() -> None:
+def test_sides_without_a_common_way_of_training_give_one_undecided_test() -> None:
     asked, tables = study("a", {"mnist": 0.4}, seeds=8)
     apart = with_a_side_alone(tables, 0.1, 0.2).rows
     apart = apart[(apart["kind"] == "lrlc") | apart["label_smoothing"].notna()]

@@ -53,7 +53,7 @@ def test_differences_within_the_margin_are_practically_equal() -> None:
     assert found["lrlc", "2"].outcome == Outcome.EQUAL
 
 
-def test_two_seeds_that_coincide_are_not_practically_equal() -> None:
+def test_two_equal_seeds_are_not_practically_equal() -> None:
     two = [each for each in trials() if each.seed < 2]
     moved = [replace(each, test_accuracy=(each.test_accuracy or 0) + 0.001) for each in two]
     found = by_layer(compare(frame(moved), frame(two), margin=1.0))

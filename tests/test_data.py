@@ -1,4 +1,4 @@
-"""Every layout of a data set gives the same images, cut, split and scaled as docs/science.md, "The data", says."""
+"""Every layout of a data set gives the same images, cropped, split and scaled as in docs/science.md, "The data"."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +122,7 @@ def test_tensorflows_resize_is_reproduced() -> None:
     np.testing.assert_array_equal(resize_bicubic(image, (6, 6))[..., 0], np.rint(16 * (printed + rows)))
 
 
-def test_celeba_from_the_hub_is_cut_alike(tmp_path: Path) -> None:
+def test_celeba_from_the_hub_is_cropped_in_the_same_way(tmp_path: Path) -> None:
     as_celeba(tmp_path / "celeba")
     pictures = sorted((tmp_path / "celeba/img_align_celeba").iterdir())
     for split, part in (("train", slice(0, 6)), ("valid", slice(6, 9)), ("test", slice(9, 12))):
@@ -134,7 +134,9 @@ def test_celeba_from_the_hub_is_cut_alike(tmp_path: Path) -> None:
     assert hub.digest == ours.digest
 
 
-def test_imagenet_class_folders_are_cut_to_224_and_its_validation_set_tests(tmp_path: Path) -> None:
+def test_imagenet_class_folders_are_cropped_to_224_and_its_validation_set_is_the_test_set(
+    tmp_path: Path,
+) -> None:
     as_image_folder(tmp_path / "imagenet", {"train": 30, "val": 3}, size=(80, 60))
     dataset = load_dataset(DatasetSpec(name="imagenet"), tmp_path)
     assert dataset.image_shape == (3, 224, 224)
@@ -155,7 +157,7 @@ def test_imagenet_from_the_hub_is_read_although_its_test_set_has_no_labels(tmp_p
     np.testing.assert_array_equal(dataset.test.labels, LABELS[:50])
 
 
-def test_the_first_pictures_of_an_image_folder_are_of_every_class(tmp_path: Path) -> None:
+def test_the_first_pictures_of_an_image_folder_include_every_class(tmp_path: Path) -> None:
     as_image_folder(tmp_path / "my/pictures", {"train": 60, "test": 30})
     spec = DatasetSpec(path="my/pictures", train_images=60, evaluation_images=30)
     dataset = load_dataset(spec, tmp_path)
@@ -192,7 +194,7 @@ def test_shards_may_lie_in_folders_named_by_split(tmp_path: Path) -> None:
     assert counts(load_dataset(DatasetSpec(path="x/default"), tmp_path)) == (81, 9, 30)
 
 
-def test_rows_sorted_by_label_are_refused_where_the_first_are_taken(tmp_path: Path) -> None:
+def test_rows_sorted_by_label_are_refused_if_only_the_first_are_used(tmp_path: Path) -> None:
     order = np.argsort(LABELS, kind="stable")
     images = [encoded(image) for image in SMALL[order]]
     for split in ("train", "test"):

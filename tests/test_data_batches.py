@@ -1,4 +1,4 @@
-"""Translation and batches: the same offset for the same image, nothing but zeros comes in, scaled channels_last."""
+"""Translation and batches: the same offset for the same image, filled with zeros, scaled, channels_last."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def mapped(images: np.ndarray) -> HeldSplit:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 9), st.integers(0, 2**31), st.integers(1, 40))
-def test_an_image_keeps_its_offset_whatever_the_number_of_images(pixels: int, seed: int, count: int) -> None:
+def test_an_image_keeps_its_offset_for_any_number_of_images(pixels: int, seed: int, count: int) -> None:
     long, short = offsets(count + 10, pixels, seed, "train"), offsets(count, pixels, seed, "train")
     np.testing.assert_array_equal(long[:count], short)
     assert abs(long).max() <= pixels
@@ -51,7 +51,7 @@ def test_batches_are_scaled_channels_last_floats(images: np.ndarray, channels: i
     assert labels.tolist() == LABELS[[5, 3, 5]].tolist()
 
 
-def test_an_image_is_moved_alike_in_every_batch() -> None:
+def test_an_image_is_moved_the_same_in_every_batch() -> None:
     by = offsets(len(RGB), 6, 3, "train")
     split = DeviceSplit(mapped(RGB), (0.0, 255.0), by)
     whole = shift(torch.from_numpy(RGB), torch.from_numpy(by)).permute(0, 3, 1, 2)

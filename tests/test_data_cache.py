@@ -1,4 +1,4 @@
-"""The cache: one decode per machine, whole or not at all, noticed when damaged, and no stale images."""
+"""The cache: one decode per machine, complete or not at all, with damage detected, and no stale images."""
 
 import resource
 import shutil
@@ -78,7 +78,7 @@ def test_a_process_killed_while_decoding_leaves_nothing_behind(tmp_path: Path, c
 
 
 @pytest.mark.parametrize("damage", ["cut", "header", "middle", "labels", "meta"])
-def test_a_damaged_entry_is_built_again(damage: str, tmp_path: Path, cache: Path) -> None:
+def test_a_damaged_entry_is_rebuilt(damage: str, tmp_path: Path, cache: Path) -> None:
     as_mnist_idx(tmp_path / "mnist")
     digest = load_dataset(SPEC, tmp_path).digest
     (entry,) = cache.glob("mnist-*")
@@ -112,7 +112,7 @@ def test_limits_and_translation_share_one_entry(tmp_path: Path, cache: Path) -> 
     assert len(list(cache.glob("mnist-*"))) == 1
 
 
-def test_an_edited_plugin_does_not_get_the_images_it_made_before(tmp_path: Path) -> None:
+def test_an_edited_plugin_does_not_get_its_earlier_images(tmp_path: Path) -> None:
     def brightness(value: int) -> int:
         text = (
             "import numpy as np\nfrom lrlc.harness.data import RawSplit, Source, dataset\n"
@@ -141,7 +141,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, cache: Path)
     assert len(load_dataset(SPEC, tmp_path).test.labels) == 50
 
 
-def test_check_counts_classes_and_mends_what_opening_cannot_see(
+def test_check_counts_classes_and_repairs_damage_that_opening_misses(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = np.repeat(np.repeat(MNIST[:60], 10, 1), 10, 2)  # 280x280: more than opening an entry reads

@@ -1,4 +1,4 @@
-"""A folder of one's own: what is read of it is chosen by clear rules, said by `lrlc data check`, or refused by name."""
+"""A user's own folder: clear rules choose what is read, `lrlc data check` shows it, and the rest is refused by name."""
 
 import io
 import json
@@ -76,7 +76,7 @@ WORDS = np.array(["dog", "cat", "bird", "fish"])[CLASSES]
 
 
 @pytest.mark.parametrize("values", [WORDS, CLASSES.astype(float), pa.array(WORDS).dictionary_encode()])
-def test_a_label_that_is_no_whole_number_is_a_class_only_where_it_is_named(values: Any) -> None:
+def test_a_label_that_is_not_an_integer_is_a_class_only_if_named(values: Any) -> None:
     shards("my/set", label=values, image_id=np.arange(60))
     line = refused("./my/set")
     for word in ("column 'label' holds", "`label: label`", "image_id"):
@@ -87,7 +87,7 @@ def test_a_label_that_is_no_whole_number_is_a_class_only_where_it_is_named(value
     assert "labels in 'label', each value a class" in check("./my/set:label", None)
 
 
-def test_a_value_that_train_lacks_and_half_a_class_are_refused() -> None:
+def test_values_missing_in_train_and_fractional_classes_are_refused() -> None:
     words = WORDS.copy()
     words[45] = "wolf"
     shards("my/set", label=words)
@@ -96,7 +96,7 @@ def test_a_value_that_train_lacks_and_half_a_class_are_refused() -> None:
     assert "holds list" in refused("./my/set")
 
 
-def test_a_column_is_no_label_for_being_the_only_number() -> None:
+def test_a_column_is_not_a_label_for_being_the_only_number() -> None:
     shards("my/set", label=None, width=CLASSES)
     assert "if 'width' is it, give `label: width`" in refused("./my/set")
     np.testing.assert_array_equal(load("./my/set", label="width").test.labels, CLASSES[40:])
@@ -106,7 +106,7 @@ def test_a_column_is_no_label_for_being_the_only_number() -> None:
     assert load("./my/set").num_classes == 2
 
 
-def test_of_several_image_columns_the_usual_one_is_read_or_the_choice_is_asked_for() -> None:
+def test_the_usual_one_of_several_image_columns_is_read_or_a_choice_is_required() -> None:
     masks, thumbs = column([np.zeros((6, 5), np.uint8)] * 60), column(PIXELS[:, :3])
     shards("my/set", mask=masks)
     np.testing.assert_array_equal(load("./my/set").test.images, PIXELS[40:])
@@ -123,7 +123,7 @@ def test_of_several_image_columns_the_usual_one_is_read_or_the_choice_is_asked_f
         DatasetSpec(name="digits", image="photo")
 
 
-def test_shards_that_differ_in_their_columns_are_not_joined() -> None:
+def test_shards_with_different_columns_are_not_mixed() -> None:
     shards("my/set")
     shard("my/set/train-1.parquet", image=column(PIXELS[:9]), target=CLASSES[:9])
     assert "train-1.parquet: images in column 'image', labels in 'target', but in" in refused("./my/set")
@@ -140,7 +140,7 @@ def test_shards_that_differ_in_their_columns_are_not_joined() -> None:
         ("{}/part-0-clean", "{}/part-0-noisy"),
     ],
 )
-def test_configurations_are_never_joined_and_each_is_named_by_its_path(first: str, second: str) -> None:
+def test_configurations_are_never_mixed_and_each_is_named_by_its_path(first: str, second: str) -> None:
     for pattern, part in ((first, slice(0, 60)), (second, slice(0, 20))):
         for split, rows in SPLITS.items():
             name = f"my/set/{pattern.format(split)}.parquet"
@@ -161,7 +161,7 @@ def test_a_test_set_may_serve_several_configurations() -> None:
     assert "no such folder" in refused("./my/set/medium")
 
 
-def test_shards_of_one_set_are_joined_however_they_are_numbered() -> None:
+def test_shards_of_one_set_are_combined_with_any_numbering() -> None:
     names = ["train-0", "train.1", "train_part-00002", "train-00003-b42cda2f7c3e2d4a"]
     for name, rows in zip(names, np.array_split(np.arange(40), 4), strict=True):
         shard(f"my/set/data/{name}.parquet", image=column(PIXELS[rows]), label=CLASSES[rows])
@@ -181,7 +181,7 @@ def test_shards_of_one_set_are_joined_however_they_are_numbered() -> None:
         ("test-00001-of-00003", "not of the same series of shards"),
     ],
 )
-def test_a_second_row_of_shards_is_refused(beside: str, expected: str | None) -> None:
+def test_a_second_series_of_shards_is_refused(beside: str, expected: str | None) -> None:
     shards("my/set")
     shard(f"my/set/{beside}.parquet", image=column(PIXELS[40:]), label=CLASSES[40:])
     if expected is None:
@@ -241,13 +241,13 @@ def test_a_study_names_one_folder_by_one_path(tmp_path: Path) -> None:
         (lambda: Path("pics/test").rename("pics/valid"), "no test split"),
     ],
 )
-def test_a_class_that_is_not_read_whole_is_refused_by_name(change: Any, expected: str) -> None:
+def test_a_class_with_unreadable_pictures_is_refused_by_name(change: Any, expected: str) -> None:
     pictures("pics")
     change()
     assert expected in refused("./pics")
 
 
-def test_a_split_that_stands_twice_is_refused() -> None:
+def test_a_split_that_appears_twice_is_refused() -> None:
     pictures("pics")
     Path("pics/val/a").mkdir(parents=True)
     Path("pics/valid/a").mkdir(parents=True)
@@ -269,7 +269,7 @@ def test_check_names_the_classes_and_what_is_not_read() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_images_are_turned_as_exif_says(kind: str, orientation: int) -> None:
+def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
     upright = Image.new("RGB", (24, 16))
     upright.paste((255, 255, 255), (0, 0, 12, 5))  # the top left is bright
     turn = {
@@ -401,14 +401,14 @@ def blocks(order: Sequence[int], each: int) -> Array:
         np.random.default_rng(0).permutation(blocks(range(10), 50)) + np.repeat([0, 10], 250),
     ],
 )
-def test_what_is_held_out_must_be_like_the_rest(labels: Array) -> None:
+def test_held_out_images_must_resemble_the_rest(labels: Array) -> None:
     taken = len(labels) // 10
     assert unlike_the_rest(labels, taken) is not None
     assert unlike_the_rest(labels, len(labels)) is None
     assert unlike_the_rest(np.random.default_rng(0).permutation(labels), taken) is None
 
 
-def test_shuffled_rows_are_fair_whatever_their_seed() -> None:
+def test_shuffled_rows_are_accepted_for_any_seed() -> None:
     rng = np.random.default_rng(0)
     for _ in range(2000):
         labels = rng.permutation(blocks(range(int(rng.integers(2, 6))), int(rng.integers(8, 40))))
@@ -417,12 +417,12 @@ def test_shuffled_rows_are_fair_whatever_their_seed() -> None:
     assert unlike_the_rest(frames, 100) is None
 
 
-def test_blocks_of_classes_are_refused_where_the_first_are_held_out() -> None:
+def test_blocks_of_classes_are_refused_if_the_first_are_held_out() -> None:
     shards("my/set", label=np.r_[blocks([2, 0, 3, 1], 10), CLASSES[40:]])
     assert "the rows of train are sorted by label, so the first 4 would be of a few" in refused("./my/set")
 
 
-def test_check_counts_test_images_that_were_trained_on() -> None:
+def test_check_counts_test_images_that_are_also_in_train() -> None:
     images = PIXELS.copy()
     images[40:45] = images[[0, 1, 10, 20, 30]]
     shards("my/set", image=column(images))

@@ -1,4 +1,4 @@
-"""What is wrong with a file is one clear line that names the file and the row, and a pickle runs nothing."""
+"""Damage to a file is reported in one clear line with the file and the row, and a pickle runs nothing."""
 
 import gzip
 import io
@@ -87,7 +87,7 @@ def test_a_pickle_runs_nothing(
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_pickle_cannot_reserve_memory_that_its_file_does_not_hold() -> None:
+def test_a_pickle_cannot_reserve_more_memory_than_its_file_has() -> None:
     huge_memo = b"\x80\x02}r" + (2**31 - 1).to_bytes(4, "little") + b"."
     with pytest.raises(pickle.UnpicklingError, match="a memo of 2147483647 entries"):
         load_arrays(huge_memo)
@@ -314,12 +314,14 @@ def test_a_damaged_celeba_zip_is_named(tmp_path: Path) -> None:
         (DatasetSpec(path="utkface/"), r"found neither train-\*\.parquet nor train/<class>/ folders"),
     ],
 )
-def test_what_a_study_asks_for_in_vain_is_one_line(spec: DatasetSpec, expected: str, tmp_path: Path) -> None:
+def test_an_unavailable_data_set_is_reported_in_one_line(
+    spec: DatasetSpec, expected: str, tmp_path: Path
+) -> None:
     (tmp_path / "utkface").mkdir()
     says(expected, spec, tmp_path)
 
 
-def test_arrays_that_would_be_bent_into_bytes_are_refused() -> None:
+def test_arrays_that_would_be_coerced_to_bytes_are_refused() -> None:
     with pytest.raises(DataError, match=r"images must be uint8 .* got float64"):
         RawSplit.of(np.full((2, 4, 4), 0.5), np.array([0, 1]))
     with pytest.raises(DataError, match="labels must be whole numbers, got float64"):

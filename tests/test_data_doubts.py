@@ -1,4 +1,4 @@
-"""What a data set's files may hide from a reader: it is refused in a line, or `lrlc data check` says it."""
+"""Hidden faults in a data set's files are refused in one line, or reported by `lrlc data check`."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def loaded(folder: Path, label: str | None = None, data_dir: Path | None = None)
         ((0.5, 1.5, float("nan")), "column 'kind', row 2: no label"),
     ],
 )
-def test_values_that_no_reader_tells_apart_are_no_classes(
+def test_values_that_look_alike_are_not_classes(
     values: tuple[object, ...], said: str, tmp_path: Path
 ) -> None:
     folder = as_shards(tmp_path / "set", [values[row % 3] for row in range(48)])
@@ -86,7 +86,7 @@ def test_colours_of_16_bits_a_channel_are_refused_as_greys_are(tmp_path: Path) -
         loaded(folder)
 
 
-def test_a_picture_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
+def test_a_picture_may_have_a_name_that_is_not_text(tmp_path: Path) -> None:
     folder = as_pictures(tmp_path / "set")
     os.rename(folder / "train/a/0.png", os.fsencode(folder / "train/a") + b"/\xff.png")
     assert len(loaded(folder).train.labels) == 32
@@ -104,7 +104,7 @@ def altered(path: Path, name: str, value: object) -> None:
         ("meta.json", "num_classes", 12),
     ],
 )
-def test_a_packed_set_whose_notes_were_altered_is_refused(
+def test_a_packed_set_with_altered_metadata_is_refused(
     name: str, key: str, value: object, tmp_path: Path
 ) -> None:
     folder, out = as_pictures(tmp_path / "set"), tmp_path / "out"
@@ -116,7 +116,7 @@ def test_a_packed_set_whose_notes_were_altered_is_refused(
         loaded(folder, data_dir=out)
 
 
-def test_an_entry_of_the_cache_whose_notes_were_altered_is_made_anew(tmp_path: Path) -> None:
+def test_a_cache_entry_with_altered_metadata_is_rebuilt(tmp_path: Path) -> None:
     folder = as_pictures(tmp_path / "set")
     whole = loaded(folder)
     (meta,) = cache_dir().glob("set-*/meta.json")

@@ -1,4 +1,4 @@
-"""Training images drawn anew for each seed, and labels shuffled by seed: the same for every kind, new for each seed."""
+"""Training images drawn and labels shuffled by seed: the same for every kind, new for each seed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_draw_is_proportional_and_without_repetition(
     np.testing.assert_array_equal(rows, drawn(labels, count, seed))
 
 
-def test_each_seed_draws_its_own_images_and_more_images_hold_the_fewer() -> None:
+def test_each_seed_draws_its_own_images_and_larger_draws_contain_smaller_ones() -> None:
     first, again, other = (drawn(LABELS, 80, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert 0 < len(np.intersect1d(first, other)) < 80
@@ -67,13 +67,13 @@ def test_each_seed_draws_its_own_images_and_more_images_hold_the_fewer() -> None
     assert drawn(balanced, 200, 3).tolist() == list(range(200))
 
 
-def test_over_many_seeds_each_image_is_drawn_as_often_as_any_other() -> None:
+def test_all_images_are_drawn_equally_often_over_many_seeds() -> None:
     labels = np.repeat([0, 1, 2], [100, 40, 60])
     times = np.bincount(np.concatenate([drawn(labels, 50, seed) for seed in range(2000)]), minlength=200)
     assert abs(times / 2000 - 0.25).max() < 0.05  # 5 standard deviations
 
 
-def test_a_trial_sees_the_drawn_images_wherever_they_lie() -> None:
+def test_a_trial_sees_the_drawn_images_on_every_device() -> None:
     whole = load_dataset(DatasetSpec(name="digits"), None)
     rows = drawn(whole.train.labels, 200, 4)
     for room_bytes in (0, 1e9):
@@ -135,7 +135,7 @@ def test_drawing_more_than_there_are_is_refused_in_a_line(
     assert len(load_dataset(spec.model_copy(update={"train_images": 138}), tmp_path).train.labels) == 138
 
 
-def test_rows_tell_what_was_drawn_and_all_kinds_of_a_seed_share_it(
+def test_rows_record_the_draw_and_all_kinds_of_a_seed_share_it(
     lrlc: Callable[..., object], tiny_study: Path, tmp_path: Path
 ) -> None:
     grid = (
@@ -167,7 +167,7 @@ def test_a_forecast_counts_the_images_that_are_drawn(tiny_study: Path, tmp_path:
     assert found.slot_seconds > 0
 
 
-def test_drawing_and_shuffling_make_other_trials_and_their_absence_the_ones_of_before() -> None:
+def test_drawing_and_shuffling_make_new_trials_and_leave_other_ids_unchanged() -> None:
     def identities(*overrides: str) -> list[str]:
         found = cells(HEAD + "train_images: 50\ngrid: {kind: conv}", *overrides)
         return [trial_id(config, data_digest="d", code_epoch=1) for config in found]

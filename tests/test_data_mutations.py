@@ -237,7 +237,9 @@ def walked(folder: Path) -> list[Path]:
 @given(
     mutations=st.lists(st.sampled_from([*ANYWHERE, spoil_columns]), min_size=1, max_size=3), data=st.data()
 )
-def test_mutated_shards_are_read_whole_or_refused(mutations: list[Mutation], data: st.DataObject) -> None:
+def test_mutated_shards_are_read_completely_or_refused(
+    mutations: list[Mutation], data: st.DataObject
+) -> None:
     with mutated(as_shards, mutations, data) as folder:
         if (made := outcome(folder)) is not None:
             found, said = made
@@ -250,7 +252,9 @@ def test_mutated_shards_are_read_whole_or_refused(mutations: list[Mutation], dat
 @given(
     mutations=st.lists(st.sampled_from([*ANYWHERE, spoil_picture]), min_size=1, max_size=3), data=st.data()
 )
-def test_mutated_pictures_are_read_whole_or_refused(mutations: list[Mutation], data: st.DataObject) -> None:
+def test_mutated_pictures_are_read_completely_or_refused(
+    mutations: list[Mutation], data: st.DataObject
+) -> None:
     with mutated(as_pictures, mutations, data) as folder:
         if (made := outcome(folder)) is not None:
             found, said = made

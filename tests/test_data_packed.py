@@ -1,4 +1,4 @@
-"""Packed data sets: decoded arrays that stand in for their files where these are not."""
+"""Packed data sets: decoded arrays that replace the original files on another machine."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from support.data_samples import as_mnist_parquet
 from lrlc.results.store import Store
 
 
-def test_a_packed_data_set_stands_in_for_its_files(
+def test_a_packed_data_set_replaces_its_files(
     lrlc: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     as_mnist_parquet(tmp_path / "data/mnist")

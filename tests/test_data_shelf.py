@@ -1,4 +1,4 @@
-"""What a worker's device holds of data sets: kept from trial to trial, bounded, and the same numbers either way."""
+"""Data sets on a worker's device: kept from trial to trial, bounded in size, and without effect on the numbers."""
 
 import dataclasses
 from pathlib import Path
@@ -46,7 +46,7 @@ def numbers(trial: Trial, dataset: Dataset, shelf: Shelf | None) -> TrialResult:
     return dataclasses.replace(row, curve=curve, **timeless)  # type: ignore[arg-type]
 
 
-def test_a_trial_gives_the_same_numbers_wherever_its_images_lie(trials: list[Trial]) -> None:
+def test_a_trial_gives_the_same_numbers_wherever_its_images_are_stored(trials: list[Trial]) -> None:
     shelf = Shelf(CPU, room_bytes=1e9)
     datasets = [dataset_of(trial) for trial in trials]
     for trial, dataset in [*zip(trials, datasets, strict=True)] * 2:
@@ -54,7 +54,7 @@ def test_a_trial_gives_the_same_numbers_wherever_its_images_lie(trials: list[Tri
     assert all(split.images is not None for split in shelf.splits(datasets[0]).values())
 
 
-def test_what_a_device_holds_is_not_loaded_again(trials: list[Trial]) -> None:
+def test_data_on_a_device_are_not_loaded_again(trials: list[Trial]) -> None:
     whole, few = dataset_of(trials[0]), dataset_of(trials[2])
     shelf = Shelf(CPU, room_bytes=1e9)
     first, other = shelf.splits(whole), shelf.splits(few)
@@ -65,7 +65,7 @@ def test_what_a_device_holds_is_not_loaded_again(trials: list[Trial]) -> None:
     assert shelf.bytes == 0
 
 
-def test_a_device_holds_little_beside_what_it_trains_on(trials: list[Trial]) -> None:
+def test_a_device_holds_few_other_data_sets(trials: list[Trial]) -> None:
     whole, few = dataset_of(trials[0]), dataset_of(trials[2])
     size = sum(split.bytes for split in Shelf(CPU, room_bytes=1e9).splits(whole).values())
     shelf = Shelf(CPU, room_bytes=1e9, spare_bytes=size)

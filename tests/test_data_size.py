@@ -1,4 +1,4 @@
-"""Images shrunk as they are decoded: alike in every layout, part of what a trial is, and never enlarged."""
+"""Images shrunk when decoded: the same in every layout, part of a trial's identity, and never enlarged."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_any_other_ratio_is_pillows_bicubic(size: tuple[int, int]) -> None:
     np.testing.assert_array_equal(shrink(MNIST[:9, ..., None], size)[..., 0], expected)
 
 
-def test_every_layout_is_shrunk_alike_into_an_entry_of_its_own(tmp_path: Path, own_cache: Path) -> None:
+def test_every_layout_is_shrunk_the_same_into_its_own_entry(tmp_path: Path, own_cache: Path) -> None:
     as_mnist_idx(tmp_path / "idx/mnist")
     as_mnist_parquet(tmp_path / "parquet/mnist")
     spec, whole = DatasetSpec(name="mnist", size=(14, 14)), DatasetSpec(name="mnist")
@@ -63,9 +63,7 @@ def test_every_layout_is_shrunk_alike_into_an_entry_of_its_own(tmp_path: Path, o
     assert (shifted.title, shifted.digest) == ("mnist@14+t2", idx.digest)
 
 
-def test_a_folder_of_ones_own_and_the_crop_of_celeba_come_before_the_shrinking(
-    tmp_path: Path, own_cache: Path
-) -> None:
+def test_shrinking_follows_celebas_crop_and_works_for_user_folders(tmp_path: Path, own_cache: Path) -> None:
     for split, rows in (("train", slice(0, 50)), ("test", slice(50, 60))):
         images = [encoded(image[:, :20]) for image in MNIST[rows]]
         write_parquet(tmp_path / f"my/digits/{split}.parquet", images, label=LABELS[rows])
@@ -98,7 +96,7 @@ def test_real_images_keep_their_mean(name: str, size: int, data_dir: Path) -> No
     np.testing.assert_allclose(*means, atol=0.5)
 
 
-def test_check_says_the_size_and_how_it_is_made(tmp_path: Path, own_cache: Path) -> None:
+def test_check_reports_the_size_and_the_method(tmp_path: Path, own_cache: Path) -> None:
     as_mnist_idx(tmp_path / "mnist")
     assert "mnist@14: IDX files, 14x14x1, shrunk from 28x28 (box filter), 10" in check("mnist@14", tmp_path)
     assert "20x14x1, shrunk from 28x28 (bicubic, antialiased)" in check("mnist@20x14", tmp_path)
@@ -122,7 +120,7 @@ def test_the_size_is_part_of_the_title(text: str, title: str) -> None:
     assert (parts.name, parts.size) == (config.dataset.name or config.dataset.path, config.dataset.size)
 
 
-def test_a_size_makes_another_trial_and_its_absence_the_one_of_before() -> None:
+def test_a_size_makes_a_new_trial_and_leaves_other_ids_unchanged() -> None:
     def identities(*overrides: str) -> list[str]:
         found = cells(HEAD + "grid: {kind: conv}", *overrides)
         return [trial_id(config, data_digest="d", code_epoch=1) for config in found]
@@ -137,7 +135,7 @@ def test_a_size_makes_another_trial_and_its_absence_the_one_of_before() -> None:
     assert identities("size=8", "grid={kind: conv, dataset: {name: digits, size: 4}}") == [smaller]
 
 
-def test_a_claim_names_a_data_set_without_the_size_that_the_study_gives_it() -> None:
+def test_a_claim_may_leave_out_the_studys_size_of_a_data_set() -> None:
     study = parsed(
         "name: t\nsize: 16\ndatasets: [cifar10, {name: mnist, size: 14}]\n"
         "grid: [{kind: conv}, {kind: lrlc, rank: 2}]\nclaims:\n"

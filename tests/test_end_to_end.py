@@ -1,4 +1,4 @@
-"""What a user gets from the command line: runs that resume, rows that stand once, clear refusals."""
+"""The command line as users see it: runs that resume, rows without duplicates, clear refusals."""
 
 import json
 import os
@@ -220,9 +220,7 @@ def test_a_serial_run_needs_no_ray_and_plots_and_reports_neither_torch_nor_optun
     assert (tmp_path / "runs/tiny/figures/rank_vs_accuracy.png").exists()
 
 
-def test_a_trial_that_another_study_trained_is_not_trained_again(
-    lrlc: Lrlc, tiny_study: Path, tmp_path: Path
-) -> None:
+def test_a_trial_trained_by_another_study_is_reused(lrlc: Lrlc, tiny_study: Path, tmp_path: Path) -> None:
     lrlc("run", tiny_study, "--serial", "grid=[{kind: conv}, {kind: lrlc, rank: 2, placement: [3]}]")
     first = rows(tmp_path / "runs/tiny")
     planned = json.loads(lrlc("plan", tiny_study, "name=second", "--json").stdout)

@@ -1,4 +1,4 @@
-"""Figures of what data sets are like: the linear classifier's line, gains against position, gains against scale."""
+"""Figures about data sets: the linear classifier's line, gains against position, gains against scale."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -65,7 +65,7 @@ def lines_of(ax: Axes, stroke: str) -> list[list[float]]:
     return [list(line.get_ydata()) for line in ax.lines if line.get_linestyle() == stroke]  # type: ignore[arg-type]
 
 
-def test_the_linear_classifier_is_a_line_among_the_layers_without_a_rank() -> None:
+def test_the_linear_classifier_is_drawn_among_the_layers_without_a_rank() -> None:
     rows = study(("utkface", "mnist"), 3, (1, 2, 4), ("3",), KINDS, wide_ranks=())
     near = known("utkface", 0.2, 0.84, 0.7, [1000])
     far = known("mnist", 0.3, 0.5, 0.5, [1000])
@@ -88,7 +88,7 @@ def test_a_linear_classifier_of_other_images_is_not_drawn() -> None:
 
 
 @pytest.mark.parametrize("score", [0.2, 0.03, 0.0])
-def test_gains_against_alignment_stand_inside_the_panel(score: float) -> None:
+def test_gains_against_alignment_are_inside_the_panel(score: float) -> None:
     """Whether alignments differ by little, so much that the scale is logarithmic, or down to none at all."""
     rows = study(("mnist", "cifar10"), 3, (2, 4), ("3",), wide_ranks=())
     with look():
@@ -99,7 +99,7 @@ def test_gains_against_alignment_stand_inside_the_panel(score: float) -> None:
     assert {"locally connected", "LRLC, fixed", "LRLC, input-dependent"} <= labels
 
 
-def test_gains_stand_against_the_value_of_position_too() -> None:
+def test_gains_are_also_drawn_against_the_value_of_position() -> None:
     rows = study(("mnist", "cifar10", "utkface"), 3, (4,), ("3",), KINDS, wide_ranks=())
     faces = known("utkface", 0.2, 0.86, 0.70, [1000])
     photographs = known("cifar10", 0.02, 0.31, 0.39, [1000])
@@ -156,7 +156,7 @@ def test_a_study_that_crosses_images_and_epochs_has_a_panel_for_each() -> None:
     assert {ax.get_xlabel() for ax in figure.axes[1::2]} == {"training images", "epochs"}
 
 
-def test_one_number_of_images_and_epochs_is_no_scale() -> None:
+def test_a_single_number_of_images_and_epochs_gives_no_scaling_figure() -> None:
     with pytest.raises(NothingToDraw, match="two numbers of training images or epochs"):
         scaling.draw(selected(study(("mnist",), 2, (2,), ("3",))))
 
@@ -187,7 +187,7 @@ def test_the_report_has_a_table_of_the_data_sets(tmp_path: Path) -> None:
     assert (more["data set"], more["alignment"], more["linear classifier, %"]) == ("CIFAR-10", "0.020", "")
 
 
-def test_without_notes_the_report_has_no_such_table(tmp_path: Path) -> None:
+def test_without_summaries_the_report_has_no_such_table(tmp_path: Path) -> None:
     store = Store(tmp_path / "s")
     store.commit(scaled((1000,), (10,)))
     assert "Before training" not in write_report(store, tmp_path / "report.html").read_text()

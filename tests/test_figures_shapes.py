@@ -1,4 +1,4 @@
-"""Figures and reports of studies of shapes that no shipped study has: nothing cut, all told apart."""
+"""Figures and reports of studies with unusual shapes: nothing is cut off, everything is distinguishable."""
 
 import re
 from base64 import b64decode
@@ -211,7 +211,7 @@ def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Drawn(request.param, store, page, figures)
 
 
-def test_figures_fit_whatever_a_study_looks_like(drawn: Drawn) -> None:
+def test_figures_fit_studies_of_any_shape(drawn: Drawn) -> None:
     wrong = []
     with look(Selection.of(drawn.store).kinds):
         for figure_name, figure in drawn.figures.items():
@@ -254,7 +254,7 @@ def test_the_report_of_such_a_study_names_everything_and_has_a_line_for_each_cel
         assert escape(kind_name(kind)) in drawn.page
 
 
-def test_no_table_of_such_a_report_is_empty_or_says_nothing(drawn: Drawn) -> None:
+def test_no_table_of_such_a_report_is_empty(drawn: Drawn) -> None:
     assert tables_of(drawn.page)
     for caption, lines in tables_of(drawn.page):
         assert lines, caption
@@ -276,14 +276,14 @@ def tables_of(page: str) -> list[tuple[str, list[dict[str, str]]]]:
     return found
 
 
-def test_a_report_of_failures_alone_says_so(tmp_path: Path) -> None:
+def test_a_report_with_only_failures_says_so(tmp_path: Path) -> None:
     store = SHAPES["failed_cells_only"]().store(tmp_path)
     assert "none of its 3 trials has finished" in write_report(store, tmp_path / "report.html").read_text()
     text = write_report(store, tmp_path / "report.md", form=Format.MARKDOWN).read_text()
     assert "out of memory" in text
 
 
-def test_letters_that_no_font_here_has_are_readable_in_figures_and_themselves_in_reports(
+def test_characters_missing_from_the_font_are_readable_in_figures_and_unchanged_in_reports(
     tmp_path: Path,
 ) -> None:
     rows = [trial("数据 🚀", 2, "3", seed) for seed in range(2)] + [trial(seed=seed) for seed in range(2)]
@@ -296,7 +296,7 @@ def test_letters_that_no_font_here_has_are_readable_in_figures_and_themselves_in
     assert "bell \\x07, \\x1b]0;title\\x07 数据" in page
 
 
-def test_a_note_that_finds_no_room_beside_its_neighbours_takes_more_lines_and_loses_nothing(
+def test_a_note_without_room_wraps_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
     selection = Selection.of(SHAPES["twelve_learning_rates"]().store(tmp_path))
@@ -307,7 +307,7 @@ def test_a_note_that_finds_no_room_beside_its_neighbours_takes_more_lines_and_lo
     assert rates == {f"{0.4 / 2**number:.10g}" for number in range(12)}
 
 
-def test_kinds_from_plug_ins_have_markers_of_their_own_in_every_figure() -> None:
+def test_kinds_from_plugins_have_their_own_markers_in_every_figure() -> None:
     everything = [*PLUGINS, "conv", "lrlc", *(f"more_{number}" for number in range(8))]
     with look(everything):
         looks = {kind: kind_look(kind) for kind in everything}
@@ -330,7 +330,7 @@ def test_intervals_that_are_cut_end_in_arrowheads() -> None:
     assert len([line for line in arrows if line.get_marker() == CARETDOWN]) == 2
 
 
-def test_layers_that_differ_by_options_have_strokes_and_names_of_their_own() -> None:
+def test_layers_that_differ_by_options_have_their_own_strokes_and_names() -> None:
     with look():
         figure = laid_out("rank_vs_accuracy", selected(SHAPES["three_channels_of_options"]().rows))
     (ax,) = figure.axes
@@ -379,7 +379,7 @@ def test_a_search_shows_each_of_its_objectives(tmp_path: Path) -> None:
     assert (np.diff(np.asarray(falling, dtype=float)) <= 0).all()
 
 
-def test_the_best_layer_is_on_the_panel_however_far_above_the_others() -> None:
+def test_the_best_layer_is_on_the_panel_even_if_far_above_the_others() -> None:
     rows = [trial(seed=seed, accuracy=0.6) for seed in range(3)]
     rows += [trial("coord_conv", None, "1", seed, accuracy=0.95) for seed in range(3)]
     rows += [trial("lrlc", rank, "3", seed, accuracy=0.61) for rank in (2, 4) for seed in range(3)]

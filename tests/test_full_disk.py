@@ -56,7 +56,7 @@ def fill(file: Path, but: int) -> None:
             filler.truncate(filler.tell() - but)
 
 
-def test_a_full_disk_ends_the_run_in_one_line_and_the_next_goes_on(
+def test_a_full_disk_ends_the_run_in_one_line_and_the_next_resumes(
     lrlc: Lrlc, tiny_study: Path, small_disk: Path
 ) -> None:
     where = ("--serial", "--results", small_disk)

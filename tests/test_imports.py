@@ -84,7 +84,7 @@ def test_our_packages_are_imported_by_their_one_name() -> None:
 
 
 @pytest.mark.parametrize("package", sorted(FORBIDDEN))
-def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
+def test_a_package_imports_only_packages_below_it(package: str) -> None:
     files = sorted((ROOT / package).rglob("*.py"))
     assert files
     wrong = {str(path.relative_to(ROOT)): imported(path) & FORBIDDEN[package] for path in files}
@@ -112,7 +112,7 @@ def test_a_room_imports_only_rooms_above_it_in_the_docs() -> None:
     assert upward == []
 
 
-def test_a_session_is_handed_its_store_and_who_watches_it() -> None:
+def test_a_session_gets_its_store_and_watcher() -> None:
     taken = imported_modules(MODULES["harness.run.session"])
     assert "results.store" in taken
     assert not taken & {"harness.named_store", "harness.run.display"}

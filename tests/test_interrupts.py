@@ -1,4 +1,4 @@
-"""Stopping a run and watching one, with real processes and trials that take long."""
+"""Stopping and watching a run, with real processes and long trials."""
 
 import contextlib
 import os

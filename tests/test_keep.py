@@ -1,4 +1,4 @@
-"""`keep: [weights]`: what trials leave of their networks, how much, and what is read back."""
+"""`keep: [weights]`: which weights trials keep, how many, and reading them back."""
 
 import json
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_the_best_weights_are_those_of_the_first_best_epoch(kept: lrlc.StudyResu
         assert validation == pytest.approx(curve["validation_accuracy"].max())
 
 
-def test_keeping_makes_no_trial_new(
+def test_keeping_does_not_change_trials(
     kept: lrlc.StudyResults, study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = run(study_file, tmp_path / "runs")
@@ -96,7 +96,7 @@ def test_no_more_than_keep_gb_is_kept_and_a_line_says_so(
     assert capsys.readouterr().err.count("keep_gb: kept weights have reached 0.0005 GB") == 1
 
 
-def test_another_study_takes_weights_over_with_the_rows(kept: lrlc.StudyResults, study_file: Path) -> None:
+def test_another_study_copies_weights_with_the_rows(kept: lrlc.StudyResults, study_file: Path) -> None:
     run(study_file, study_file.parent / "runs", "name=heir", "keep=weights", "grid=[{kind: conv}]")
     heir = Store(study_file.parent / "runs/heir")
     assert heir.kept_models("weights") == set(heir.trials()["trial_id"])
@@ -144,7 +144,7 @@ def test_weights_of_an_earlier_version_are_read_and_must_be_the_trials_own(kept:
     where.replace(lambda file: file.write(content))
 
 
-def test_a_resumed_trial_leaves_what_an_unbroken_one_does(study_file: Path) -> None:
+def test_a_resumed_trial_keeps_the_same_weights_as_an_unbroken_one(study_file: Path) -> None:
     opened = open_study(str(study_file), profile=None, overrides=["keep=[weights, best_weights]"])
     trial = Planner(opened, None).grid()[0]
     data, device = load_dataset(trial.config.dataset, None), torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Every layer kind, given what a caller may pass, answers as nn.Conv2d does: shape, dtype and device, or a refusal."""
+"""Every layer kind treats any input as nn.Conv2d does: the same shape, dtype and device, or a refusal."""
 
 import warnings
 
@@ -107,7 +107,7 @@ def outcome(kind, name):
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_every_kind_answers_as_a_convolution_of_torch(name):
+def test_every_kind_behaves_like_torchs_convolution(name):
     expected = outcome("nn.Conv2d", name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -117,13 +117,13 @@ def test_every_kind_answers_as_a_convolution_of_torch(name):
 
 
 @pytest.mark.parametrize("kind", layers.LAYER_KINDS)
-def test_an_image_alone_gives_what_it_gives_in_a_batch(kind):
+def test_a_single_image_gives_the_same_as_in_a_batch(kind):
     layer, x = build(kind).eval(), images(1, 4, *SIZE)
     torch.testing.assert_close(layer(x[0]), layer(x)[0])
 
 
 @pytest.mark.parametrize("kind", layers.LAYER_KINDS)
-def test_an_empty_batch_teaches_nothing(kind):
+def test_an_empty_batch_has_zero_gradients(kind):
     layer = build(kind)
     layer(images(0, 4, *SIZE)).sum().backward()
     assert all(p.grad is not None and not p.grad.any() for p in layer.parameters())
@@ -131,7 +131,7 @@ def test_an_empty_batch_teaches_nothing(kind):
 
 @pytest.mark.parametrize("kind", layers.LAYER_KINDS)
 @pytest.mark.filterwarnings("ignore:.torch.jit.trace:DeprecationWarning")
-def test_a_traced_layer_serves_batches_of_any_size(kind):
+def test_a_traced_layer_accepts_batches_of_any_size(kind):
     layer = build(kind).eval()
     traced = torch.jit.trace(layer, images(2, 4, *SIZE))
     for count in (1, 5):
@@ -142,7 +142,7 @@ def test_a_traced_layer_serves_batches_of_any_size(kind):
 @pytest.mark.parametrize("padding", ["same", "valid", 1, (0, 1, 2, 1)])
 @pytest.mark.parametrize("layer", [layers.Convolution2d, layers.CoordConv2d])
 @pytest.mark.filterwarnings("ignore:.torch.jit.trace:DeprecationWarning")
-def test_layers_for_any_size_are_so_when_traced_too(layer, padding):
+def test_layers_for_any_size_stay_so_when_traced(layer, padding):
     made = layer(4, 8, 3, stride=2, padding=padding)
     traced = torch.jit.trace(made, images(2, 4, *SIZE))
     other = images(3, 4, 12, 15)
@@ -185,7 +185,7 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("operator", ["local", "combined"])
-def test_an_operator_refuses_what_its_kernels_would_read_wrongly(operator, wrong):
+def test_an_operator_refuses_inputs_that_its_kernels_would_misread(operator, wrong):
     geometry, tensors = arguments()
     call(operator, tensors[operator], geometry)
     with pytest.raises((layers.LayerError, RuntimeError)):
@@ -202,7 +202,7 @@ def test_a_gradient_of_another_shape_is_refused():
         ops.combined_backward(short, *tensors["combined"], *rest, (True, True, True))
 
 
-def test_no_address_is_handed_to_cpp_of_what_it_would_read_wrongly():
+def test_cpp_gets_no_address_of_a_tensor_that_it_would_misread():
     values = images(4, 6)
     for wrong in (values.T, values.double(), values.to("meta")):
         with pytest.raises(layers.InputError, match=r"the C\+\+ kernels read contiguous torch\.float32"):
@@ -218,7 +218,7 @@ FAULTS = {
 }
 
 
-def test_a_refusal_names_what_was_given_and_what_is_taken():
+def test_a_refusal_names_what_was_given_and_what_is_allowed():
     layer, x = build("lrlc"), images(2, 4, *SIZE)
     wrong = [x.long(), x[:, :3], x.transpose(2, 3), x[0, 0], []]
     for message, given_here in zip(FAULTS.values(), wrong, strict=True):
@@ -237,7 +237,7 @@ dtypes = st.sampled_from([torch.float32, double, brain, half, torch.int64, torch
 @given(
     x=dtypes, basis=dtypes, weights=dtypes, rank=st.integers(1, 3), shape=st.tuples(*[st.integers(0, 5)] * 4)
 )
-def test_the_function_computes_what_fits_and_refuses_the_rest(x, basis, weights, rank, shape):
+def test_the_function_computes_valid_inputs_and_refuses_others(x, basis, weights, rank, shape):
     arguments = images(*shape).to(x), images(rank * 2, 3, 3, 3).to(basis), images(rank, 2, 2).to(weights)
     real = all(dtype.is_floating_point for dtype in (x, basis, weights))
     if shape[1:] == (3, 4, 4) and x == basis and real:

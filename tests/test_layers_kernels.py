@@ -1,4 +1,4 @@
-"""Every kernel against the per-position reference, whichever the dispatch rule would choose, and how one is chosen."""
+"""Every kernel against the per-position reference, regardless of the dispatch rule, and how a kernel is chosen."""
 
 import logging
 import os
@@ -97,7 +97,7 @@ def test_kernels_of_stored_filters_are_exact(family, dtype, tolerance, problem):
 
 
 @pytest.mark.parametrize("padding", [0, 1, (0, 1, 2, 0)])
-def test_filters_of_one_pixel_that_step_over_others_are_exact(padding):
+def test_strided_filters_of_one_pixel_are_exact(padding):
     g = layers.geometry.make_geometry((7, 6), 1, (1, 2), padding)
     tensors = make_combined((g, (3, 8, 5, 2), 0), dependent=True)
     assert_same(run(KERNELS["banks"], tensors, g), gradients(naive(g), tensors), 1e-10)
@@ -118,7 +118,7 @@ def test_gradients_of_gradients_of_the_authors_way():
 
 
 @pytest.mark.parametrize("kind", ["lrlc", "lrlc_input_dependent"])
-def test_layers_take_the_authors_way_where_the_environment_forces_it(kind, monkeypatch):
+def test_layers_use_the_authors_way_if_the_environment_forces_it(kind, monkeypatch):
     torch.manual_seed(0)
     layer = layers.LAYER_KINDS[kind].build(3, 8, 3, input_size=(7, 6), stride=1, padding=1, bias=True, rank=3)
     x = torch.randn(4, 3, 7, 6)

@@ -39,7 +39,7 @@ def test_the_fastest_candidate_is_chosen_reported_and_kept(cache):
     assert kept["milliseconds"]["fast"] < kept["milliseconds"]["slow"]
 
 
-def test_a_trial_records_the_choices_that_it_used_alone(cache):
+def test_a_trial_records_only_the_choices_that_it_used(cache):
     measured.choose("before", {"a": work(8)}, CPU, "a")
     recorded = layers.record_choices()
     measured.choose("during", {"b": work(8)}, CPU, "b")
@@ -72,7 +72,7 @@ def test_a_later_process_repeats_the_choice_without_measuring(cache):
     assert calls == []
 
 
-def test_of_two_processes_that_measure_at_once_the_first_decides(cache):
+def test_the_first_of_two_simultaneous_processes_decides(cache):
     assert measured._remember("q", {"first": 1.0, "second": 2.0}) == "first"
     assert measured._remember("q", {"second": 1.0, "first": 2.0}) == "first"
 
@@ -85,7 +85,7 @@ def test_a_candidate_that_fails_here_is_left_out_with_a_line_in_the_log(cache, c
     assert "large kernels not used: out of resource: shared memory" in caplog.text
 
 
-def test_where_every_candidate_fails_the_caller_meets_the_error_and_nothing_is_kept(cache):
+def test_if_every_candidate_fails_the_caller_gets_the_error_and_nothing_is_kept(cache):
     def too_large():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -94,7 +94,7 @@ def test_where_every_candidate_fails_the_caller_meets_the_error_and_nothing_is_k
     assert measured.choose("q", {"small": work(8)}, CPU, "small") == "small"
 
 
-def test_what_a_failed_candidate_held_is_free_for_the_next(cache):
+def test_a_failed_candidate_frees_its_memory_for_the_next(cache):
     held = []
 
     def too_large():
@@ -121,7 +121,7 @@ def test_candidates_run_as_the_operators_run_them_whoever_asks(cache):
         assert (x @ x).dtype == torch.bfloat16
 
 
-def test_a_choice_is_asked_anew_where_torch_is_set_to_multiply_otherwise(monkeypatch):
+def test_a_choice_is_measured_again_if_torchs_precision_changes(monkeypatch):
     """Reading `allow_tf32` would raise after the newer `fp32_precision` has been set."""
     g = make_geometry((6, 5), 3)
     tensors = [t.float() for t in make_combined((g, (2, 3, 4, 2), 0), dependent=True)]
@@ -144,7 +144,7 @@ def test_a_choice_may_ask_for_another_while_it_is_measured(cache):
 @pytest.mark.parametrize(
     "damage", ["", "{", "[]", '{"question": "q", "choice": "gone"}', '{"question": "another"}']
 )
-def test_a_damaged_file_is_measured_anew(cache, damage):
+def test_a_damaged_file_is_measured_again(cache, damage):
     measured.choose("q", {"a": work(8)}, CPU, "a")
     (file,) = (cache / "choices").iterdir()
     file.write_text(damage)

@@ -100,7 +100,7 @@ def test_a_wide_conv_may_have_the_flops_of_another_kind(placement):
     assert count(fixed) == count(build("conv"))
 
 
-def test_a_width_that_is_given_is_the_width():
+def test_a_given_width_is_used():
     wide = build("wide_conv", 3, (3,), width=100, match="train_seconds")
     assert wide.layer3.out_channels == 100
     stages = build("wide_conv", 3, (2, 3), "resnet50", (3, 32, 32), width=100)
@@ -109,12 +109,12 @@ def test_a_width_that_is_given_is_the_width():
 
 
 @pytest.mark.parametrize("target", [0, 1, 7, 8.4, 8.6, 1000])
-def test_the_nearest_width(target):
+def test_the_nearest_width_is_found(target):
     assert layers.nearest_width(float, target) == min(range(1, 1100), key=lambda width: abs(width - target))
     assert abs(layers.nearest_width(float, target, within=0.1) - target) <= max(1, 0.1 * target)
 
 
-def test_layers_that_two_networks_share_start_equal():
+def test_layers_shared_by_two_networks_start_equal():
     plain, mixed = build("conv"), build("lrlc", placement=(2,))
     layers.initialise(plain, 7)
     layers.initialise(mixed, 7)

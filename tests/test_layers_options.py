@@ -1,4 +1,4 @@
-"""The options of layer kinds: declared once, and refused in one line where a value cannot be."""
+"""The options of layer kinds: declared once, with invalid values refused in one line."""
 
 import inspect
 from typing import Annotated, Any
@@ -38,14 +38,14 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_a_value_that_cannot_be_is_refused_in_one_line(message: str) -> None:
+def test_an_invalid_value_is_refused_in_one_line(message: str) -> None:
     kind, options = WRONG[message]
     with pytest.raises(LayerError) as refused:
         check_options(LAYER_KINDS[kind], options)
     assert str(refused.value) == message
 
 
-def test_a_matched_kind_takes_what_changes_the_size_of_the_other() -> None:
+def test_a_matched_kind_takes_the_options_that_change_the_others_size() -> None:
     options = catalogue().options
     assert {"share", "match", "matched_to", "width"} <= options["wide_conv"].keys()
     assert not {"logits_lr", "start_logits", "bias"} & options["wide_conv"].keys()

@@ -133,7 +133,7 @@ def test_an_involution_applies_a_kernel_of_each_position_and_group(problem, grou
 
 @settings(max_examples=60, deadline=None)
 @given(problem=problems())
-def test_the_kernels_of_an_involution_are_made_from_what_stands_at_each_centre(problem):
+def test_the_kernels_of_an_involution_are_computed_from_the_input_at_each_centre(problem):
     geometry, (N, C, _, _), seed = problem
     torch.manual_seed(seed)
     x = torch.randn(N, C, *geometry.input_size, dtype=torch.float64)
@@ -154,7 +154,7 @@ def test_the_kernels_of_an_involution_are_made_from_what_stands_at_each_centre(p
             torch.testing.assert_close(found[:, :, i, j], expected)
 
 
-def test_an_involution_of_as_many_channels_takes_its_input_as_it_is():
+def test_an_involution_with_equal_channels_uses_its_input_unchanged():
     parts = dict(layers.Involution2d(64, 64, 3, input_size=8).named_parameters())
     assert not any(name.startswith("value") for name in parts)
     assert parts["reduce.weight"].shape == (16, 64, 1, 1)
@@ -188,7 +188,7 @@ def test_a_position_map_starts_as_the_convolution_of_its_seed():
     assert layers.cost(mapped, IMAGE).parameters == layers.cost(plain, IMAGE).parameters + extra
 
 
-def test_conditional_convolution_weighs_its_banks_alike_at_first():
+def test_conditional_convolution_starts_with_equal_weights():
     layer = layers.CondConv2d(3, 5, 3, input_size=(8, 7), rank=4)
     layers.initialise(layer, 3)
     weights = layer.routing_weights(torch.randn(50, 3, 8, 7))
@@ -241,7 +241,7 @@ def test_the_penalty_of_constrained_local_connectivity_is_that_of_its_filters():
     assert shared.penalty() == 0
 
 
-def test_the_penalty_of_a_residual_pathway_is_stronger_on_what_is_not_shared():
+def test_the_penalty_of_a_residual_pathway_is_stronger_on_unshared_parameters():
     layer = layers.ResidualPathway2d(2, 3, 3, input_size=(6, 5), bias=False)
     squares = [path.square().sum() for path in (layer.convolution.weight, layer.local.filters)]
     torch.testing.assert_close(layer.penalty(), 1e-4 * squares[0] + 1e-2 * squares[1])

@@ -1,4 +1,4 @@
-"""How layers start, and the controls: what each option sets, exactly, and what it refuses."""
+"""How layers start, and controls: the exact effect of each option, and the values it refuses."""
 
 from math import sqrt
 
@@ -149,7 +149,7 @@ TAKING_OVER = [
 
 
 @pytest.mark.parametrize(("net", "kind", "options"), TAKING_OVER)
-def test_a_network_takes_a_trained_convolutions_function_over(net, kind, options):
+def test_a_network_takes_over_the_function_of_a_trained_convolution(net, kind, options):
     image, rank = (3, 20, 20) if net == "resnet50" else IMAGE, options.get("rank")
     places = (1,) if net == "resnet50" else (2, 3)
     rest = {name: value for name, value in options.items() if name != "rank"}

@@ -1,4 +1,4 @@
-"""One driver a study: a second is refused, a dead one frees its lease, one that slept too long writes no more."""
+"""One driver per study: a second is refused, a dead one frees its lease, one that slept too long stops writing."""
 
 import json
 import os
@@ -115,7 +115,7 @@ def test_a_killed_driver_is_replaced_at_once(root: Location, uri: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="processes are told apart by /proc")
-def test_another_process_of_the_same_number_does_not_hold_a_dead_drivers_lease(tmp_path: Path) -> None:
+def test_another_process_with_the_same_number_does_not_hold_a_dead_drivers_lease(tmp_path: Path) -> None:
     root, me = locate(tmp_path), Holder.this_process()
     leave_lease(root, me)
     assert running_driver(root) is not None
@@ -137,7 +137,7 @@ def test_a_driver_elsewhere_is_dead_once_its_heartbeat_is_old(
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
-def test_ages_are_those_of_the_storages_clock_whatever_this_machines_says(
+def test_ages_use_the_storages_clock_and_not_this_machines(
     root: Location, hours: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_lease(root, replace(Holder.this_process(), host="node7", machine="another boot", pid=1))
@@ -154,7 +154,7 @@ def test_ages_are_those_of_the_storages_clock_whatever_this_machines_says(
 
 
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"host": 1, "since": 2}', b"[" * 100_000])
-def test_a_damaged_lease_is_nobodys_and_stays(
+def test_a_damaged_lease_belongs_to_nobody_and_stays(
     content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = locate(tmp_path)
@@ -195,7 +195,7 @@ def test_a_driver_that_was_stopped_while_another_took_over_writes_no_more(
         assert len((root / table).names(".parquet")) == 3
 
 
-def test_a_driver_stopped_for_long_goes_on_if_nobody_took_over(
+def test_a_driver_stopped_for_long_continues_if_nobody_took_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "EXPIRES_SECONDS", 1.0)
@@ -211,7 +211,7 @@ def test_a_driver_stopped_for_long_goes_on_if_nobody_took_over(
     assert (locate(tmp_path) / "lease").names("") == []
 
 
-def test_of_many_that_start_at_once_one_holds_the_study_at_a_time(root: Location) -> None:
+def test_only_one_of_many_drivers_started_at_once_holds_the_study(root: Location) -> None:
     start, alone = threading.Barrier(6), threading.Lock()
     held, refused, together = [], [], []
 

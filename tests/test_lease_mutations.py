@@ -1,4 +1,4 @@
-"""Whatever happens to the files of leases: a driver that lives is seen or its damage is named, and no command fails."""
+"""Damaged lease files: a live driver is detected or the damage reported, and no command fails."""
 
 import json
 from pathlib import Path

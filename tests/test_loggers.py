@@ -1,4 +1,4 @@
-"""Trackers beside the tables: what a study's trials leave there, once each, however often it was begun."""
+"""Trackers beside the tables: each trial is logged once, however often it was started."""
 
 import json
 import os

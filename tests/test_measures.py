@@ -1,4 +1,4 @@
-"""What is measured at a trial's end, against the same numbers worked out anew on real digits."""
+"""Measurements at the end of a trial, against independent computations on real digits."""
 
 import subprocess
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def end_of(trial: Trial) -> TrialResult:
     return row
 
 
-def test_the_bits_are_the_images_that_the_network_gets_right(trials: dict[str, Trial]) -> None:
+def test_the_bits_mark_correctly_classified_images(trials: dict[str, Trial]) -> None:
     trial = trials["conv"]
     dataset = dataset_of(trial)
     model, splits = network(trial, dataset), splits_of(dataset)
@@ -217,7 +217,7 @@ def test_a_layer_truncated_to_a_rank_has_the_nearest_filters_of_that_rank(channe
     assert torch.equal(layer.filters, own)
 
 
-def test_moved_test_images_are_those_that_numpy_moves(trials: dict[str, Trial]) -> None:
+def test_moved_test_images_match_numpy(trials: dict[str, Trial]) -> None:
     trial = trials["conv"]
     dataset = dataset_of(trial)
     model, splits = network(trial, dataset), splits_of(dataset)
@@ -280,7 +280,7 @@ def test_a_strided_padded_convolution_is_compared_where_padding_is_not_seen() ->
     assert max(error.error for error in errors) < 1e-5
 
 
-def test_what_is_measured_is_no_part_of_a_trial_and_a_row_without_it_is_told(
+def test_measurements_do_not_change_trials_and_rows_without_them_are_reported(
     lrlc: Callable[..., subprocess.CompletedProcess[str]], tiny_study: Path, tmp_path: Path
 ) -> None:
     grid = "grid={kind: [conv, locally_connected], placement: 3}"

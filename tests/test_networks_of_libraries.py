@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm: their places by name, what is refused, and that trials of them repeat."""
+"""Networks of torchvision and timm: places by name, refusals, and reproducible trials."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ FIT = [name for name, kind in layers.LAYER_KINDS.items() if kind.matched_to is N
 
 
 @pytest.mark.parametrize("kind", FIT)
-def test_every_kind_but_a_widened_one_trains_in_the_named_modules(kind: str) -> None:
+def test_every_kind_except_widened_ones_trains_in_the_named_modules(kind: str) -> None:
     rank = 2 if layers.LAYER_KINDS[kind].ranked else None
     model = layers.build_network(
         TINY, IMAGE, 10, kind=kind, rank=rank, placement=["layer1", "layer2.0.conv1"]
@@ -111,7 +111,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_cannot_be_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
+def test_invalid_studies_are_refused_in_one_line(text: str, tmp_path: Path) -> None:
     network = "" if "network:" in text else f"network: {RESNET}\n"
     with pytest.raises(StudyError) as caught:
         cells(tmp_path, network + text)

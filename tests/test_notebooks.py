@@ -1,4 +1,4 @@
-"""docs/python.md and docs/notebooks: their code runs as it stands, cell by cell, in a folder of its own."""
+"""docs/python.md and docs/notebooks: their code runs unchanged, cell by cell, in a separate folder."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""ONNX files of layers, networks and trained trials answer as the originals do, in onnxruntime."""
+"""ONNX files of layers, networks and trained trials give the same outputs as the originals, in onnxruntime."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ pytest.importorskip("onnxscript")
 
 SIZE = (7, 6)
 KINDS = sorted(set(layers.LAYER_KINDS) - {"wide_conv", "constrained_local"})
-"""All but those whose layers are of the same class as another kind's."""
+"""All kinds, except those with the same layer class as another kind."""
 
 
 def answer(path: Path, images: torch.Tensor) -> torch.Tensor:
@@ -33,7 +33,7 @@ def layer(kind: str, **geometry: int) -> nn.Module:
     return layers.LAYER_KINDS[kind].build(4, 4, 3, input_size=SIZE, bias=True, **geometry, **options)
 
 
-def test_every_kind_answers_the_same_for_any_number_of_images(tmp_path: Path) -> None:
+def test_every_kind_gives_the_same_output_for_any_number_of_images(tmp_path: Path) -> None:
     """All in a row."""
     torch.manual_seed(0)
     model = nn.Sequential(*(nn.Sequential(layer(kind, padding=1), nn.Tanh()) for kind in KINDS))
@@ -46,7 +46,7 @@ def test_every_kind_answers_the_same_for_any_number_of_images(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["locally_connected", "involution"])
-def test_strided_layers_answer_the_same(kind: str, tmp_path: Path) -> None:
+def test_strided_layers_give_the_same_output(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, images = layer(kind, padding=1, stride=2), torch.randn(3, 4, *SIZE)
     layers.export_onnx(model, tmp_path / "layer.onnx", (4, *SIZE))

@@ -1,4 +1,4 @@
-"""How many trials share a GPU: estimates from the network alone, and what the rows of earlier trials say."""
+"""How many trials share a GPU: estimates from the network alone, and peaks from the rows of earlier trials."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ def test_as_many_trials_fit_a_gpu_as_share_it(trials: tuple[Trial, ...]) -> None
         assert most * round(10_000 * share) <= 10_000  # as Ray counts
 
 
-def test_a_peak_that_was_measured_stands_before_the_estimate(trials: tuple[Trial, ...]) -> None:
+def test_a_measured_peak_takes_precedence_over_the_estimate(trials: tuple[Trial, ...]) -> None:
     measured, other = trials[0], trials[-1]
     config = json.dumps({**measured.config.canonical(), "seed": 99})
     rows = pd.DataFrame({"config": [config, config], "peak_memory_bytes": [5e9, float(30 * GIGABYTE)]})

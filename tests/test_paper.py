@@ -1,4 +1,4 @@
-"""What goes into a paper: tables in LaTeX that compile, the best within noise in bold, figures at its width."""
+"""Output for papers: LaTeX tables that compile, with the best within noise in bold, and figures at a paper's width."""
 
 import re
 import shutil
@@ -74,7 +74,7 @@ def finished(accuracies: list[float]) -> pd.DataFrame:
     return to_tables(rows)["trials"].to_pandas()
 
 
-def test_bold_are_the_best_and_what_the_paired_test_cannot_tell_from_it() -> None:
+def test_the_best_and_those_not_distinguishable_from_it_are_bold() -> None:
     luck = [0.00, 0.03, 0.01, 0.02, 0.05, 0.04]
     of_cells = {
         "best": [0.90 + shared for shared in luck],
@@ -89,7 +89,7 @@ def test_bold_are_the_best_and_what_the_paired_test_cannot_tell_from_it() -> Non
     assert best([], 0.05) == set()
 
 
-def test_figures_have_the_width_that_a_paper_gives_them(store: Store, tmp_path: Path) -> None:
+def test_figures_have_the_width_of_a_paper(store: Store, tmp_path: Path) -> None:
     for given, inches in (("column", 3.4), ("text", 7.0), ("4.5", 4.5)):
         drawn = draw_all(store, tmp_path / given, ["png", "pdf", "svg"], only=["pareto"], width=given)
         assert [path.suffix for path in drawn.paths] == [".png", ".pdf", ".svg"]
@@ -130,9 +130,7 @@ def test_cells_are_chosen_by_name_or_by_setting(
     assert list(chosen.read_trials(["seed"]).columns) == ["seed"]
 
 
-def test_cells_that_are_not_there_are_refused_with_the_names_of_those_that_are(
-    store: Store, tmp_path: Path
-) -> None:
+def test_missing_cells_are_refused_with_the_names_of_existing_ones(store: Store, tmp_path: Path) -> None:
     with pytest.raises(
         StoreError, match=r"--cells LRLC rank 9\*: no cell matches; there are .*LRLC rank 1, "
     ):

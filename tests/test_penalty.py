@@ -1,4 +1,4 @@
-"""A layer's penalty shapes what is learned, stays out of the loss that a row reports, and is checked with the study."""
+"""A layer's penalty affects what is learned, is excluded from the reported loss, and is checked with the study."""
 
 from collections.abc import Iterator
 

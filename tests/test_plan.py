@@ -1,4 +1,4 @@
-"""`lrlc plan`: what distinguishes cells, how long the rest takes and on what, and which claims seeds cannot decide."""
+"""`lrlc plan`: what distinguishes cells, forecasts for machines, and claims that the seeds cannot decide."""
 
 import json
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def trained(study: Path, name: str, seconds: float, device: str, **changes: Any)
     Store(study.parent / "runs" / name).commit(rows)
 
 
-def test_a_cell_is_told_from_the_others_by_all_that_differs(study: Path) -> None:
+def test_a_cell_is_distinguished_by_all_differing_settings(study: Path) -> None:
     assert summary(study).cells == (
         "digits conv, learning rate 0.05: 4 trials",
         "digits conv, learning rate 0.1: 4 trials",
@@ -72,19 +72,19 @@ def test_a_cell_is_told_from_the_others_by_all_that_differs(study: Path) -> None
     )
 
 
-def test_an_override_of_a_grid_block_changes_its_cells_alone(study: Path) -> None:
+def test_an_override_of_a_grid_block_only_changes_its_cells(study: Path) -> None:
     cells = summary(
         study, "grid.1.rank=[3]", "grid.1.layer.share=both", "grid.0.train.learning_rate=0.1"
     ).cells
     assert cells == ("digits conv: 4 trials", "digits lrlc rank 3 layer 3: 4 trials")
 
 
-def test_nothing_is_timed_and_what_no_row_tells_is_said(study: Path) -> None:
+def test_nothing_is_timed_and_unknown_times_are_reported(study: Path) -> None:
     found = summary(study)
     assert (found.forecast_seconds, found.unknown, found.from_probes) == (None, 24, 0)
 
 
-def test_rows_of_the_named_device_count_and_others_are_scaled_by_like_trials(study: Path) -> None:
+def test_rows_of_the_named_device_count_and_others_are_scaled_by_similar_trials(study: Path) -> None:
     conv = ["grid=[{kind: conv}]", "claims=[]"]
     trained(study, "fast", 10.0, "NVIDIA H100 80GB HBM3", words=conv, gpu_fraction=0.25)
     trained(study, "slow", 40.0, "AMD EPYC (2 cores)")
@@ -122,7 +122,7 @@ def test_a_search_is_forecast_from_rows_of_its_kinds_and_ranks(study: Path) -> N
         ),
     ],
 )
-def test_claims_that_so_many_seeds_cannot_decide_are_named(
+def test_claims_that_the_seeds_cannot_decide_are_named(
     study: Path, words: Sequence[str], says: str | None
 ) -> None:
     found = summary(study, "grid.0.train.learning_rate=0.1", *words).claims
@@ -143,7 +143,7 @@ def invoked(*words: str) -> str:
     return done.output
 
 
-def test_run_and_retry_and_plan_take_a_study_by_its_name_where_its_results_are(study: Path) -> None:
+def test_run_retry_and_plan_accept_a_study_by_name_beside_its_results(study: Path) -> None:
     results = str(study.parent / "elsewhere")
     one = ["grid=[{kind: conv}]", "claims=[]", "seeds=1"]
     said = invoked("run", str(study), *one, "--serial", "--verbose", "--results", results)
@@ -166,7 +166,7 @@ def test_plan_as_json_and_for_a_named_machine(study: Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["0xH100", "8", "8 * H100", "-1xH100"])
-def test_a_machine_that_is_none_is_refused(given: str) -> None:
+def test_an_invalid_machine_is_refused(given: str) -> None:
     with pytest.raises(lrlc.UserError, match="expected a number of devices and a part of their name"):
         named_machine(given)
 
@@ -191,7 +191,7 @@ def test_a_pilot_names_what_it_tries_once(study: Path) -> None:
     assert "digits conv label smoothing 0, learning rate 0.05" in labels
 
 
-def test_a_device_without_rows_is_told_what_would_give_a_time(
+def test_for_a_device_without_rows_the_plan_says_how_to_get_a_time(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan(StudyOptions(study=str(study), results=str(tmp_path / "runs")), on="8xH100")

@@ -1,4 +1,4 @@
-"""A study's plugin files and installed packages bring training of their own, which is part of its trials' identity."""
+"""Plugin files and installed packages add their own parts of training, which belong to the trials' identity."""
 
 import re
 import shutil
@@ -66,7 +66,7 @@ def only(study: Path, results: Path) -> Trial:
     return trial
 
 
-def test_every_documented_example_works_in_one_study_and_resumes_alike(study: Path, tmp_path: Path) -> None:
+def test_every_documented_example_works_in_one_study_and_resumes(study: Path, tmp_path: Path) -> None:
     run_serially(planned_run(study, [], tmp_path))
     (row,) = Store(tmp_path / "mine").trials().to_dict("records")
     assert row["status"] == "finished", row["error"]
@@ -82,7 +82,7 @@ def test_every_documented_example_works_in_one_study_and_resumes_alike(study: Pa
     assert row["test_loss"] == ended[0].test_loss == ended[1].test_loss
 
 
-def test_an_edited_plugin_makes_those_trials_new_that_use_it(study: Path, tmp_path: Path) -> None:
+def test_an_edited_plugin_makes_only_its_own_trials_new(study: Path, tmp_path: Path) -> None:
     before = only(study, tmp_path)
     with restored():
         (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text() + "\n# an edit\n")
@@ -240,7 +240,7 @@ def fading(progress, training):
 """
 
 
-def test_an_installed_package_serves_every_study_and_its_version_is_part_of_its_trials(
+def test_an_installed_package_works_in_every_study_and_its_version_is_part_of_its_trials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, study = tmp_path / "site", tmp_path / "any.yaml"
@@ -269,7 +269,7 @@ def test_a_broken_package_is_named_and_left_out(
         planned_run(study, ["train.schedule=fading"], tmp_path)
 
 
-def test_a_name_that_another_file_has_is_refused(study: Path, tmp_path: Path) -> None:
+def test_a_name_registered_by_another_file_is_refused(study: Path, tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text(LINEAR.replace("fading", "cosine"))
     with pytest.raises(
         UserError, match=r"the schedule 'cosine' of .*other.py is already registered by .*schedules.py"
@@ -360,7 +360,7 @@ def test_a_fault_of_a_plugin_in_training_names_its_line(
     assert 'bad.py", line 20, in <lambda>' in capsys.readouterr().out
 
 
-def test_plugins_that_a_name_alone_does_not_find_are_said(
+def test_plugins_not_found_from_a_name_are_reported(
     faulty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path / "..")

@@ -1,4 +1,4 @@
-"""Trials in processes of this machine: the numbers of a serial run, whatever is killed or stopped meanwhile."""
+"""Trials in processes of this machine: the numbers of a serial run, even if processes are killed or stopped."""
 
 import os
 import signal
@@ -64,7 +64,7 @@ def test_a_killed_process_costs_an_attempt_and_the_numbers_are_those_of_a_serial
     assert rows(tmp_path / "serial/tiny")[columns].equals(found[columns])
 
 
-def test_a_hung_trial_ends_at_its_time_limit_and_the_others_go_on(
+def test_a_hung_trial_ends_at_its_time_limit_and_the_others_continue(
     tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     plugin = SLOW.replace("time.sleep(0.1)", "time.sleep(10_000)")
@@ -80,7 +80,7 @@ def test_a_hung_trial_ends_at_its_time_limit_and_the_others_go_on(
     }
 
 
-def test_ctrl_c_keeps_what_has_finished_and_leaves_no_process(
+def test_ctrl_c_keeps_finished_trials_and_leaves_no_process(
     tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     root = tmp_path / "runs/tiny"

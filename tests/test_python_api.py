@@ -54,7 +54,7 @@ def test_every_public_name_is_there_and_a_wrong_one_is_not() -> None:
         _ = lrlc.lode
 
 
-def test_trials_are_the_finished_ones_of_the_plan_and_the_others_stand_apart(runs: str) -> None:
+def test_trials_are_the_finished_planned_ones_and_others_are_separate(runs: str) -> None:
     study = lrlc.load("mine", results=runs)
     assert sorted(zip(study.trials["kind"], study.trials["seed"], strict=True)) == sorted(
         (kind, seed) for kind in ("conv", "lrlc", "lrlc") for seed in (0, 1)
@@ -67,7 +67,7 @@ def test_trials_are_the_finished_ones_of_the_plan_and_the_others_stand_apart(run
     assert study.unfinished.empty  # its finished row stands before the failed one
 
 
-def test_tables_beside_hold_the_rows_of_finished_trials(runs: str) -> None:
+def test_companion_tables_have_the_rows_of_finished_trials(runs: str) -> None:
     study = lrlc.load("mine", results=runs)
     assert study.curves.groupby("trial_id")["epoch"].agg(list).tolist() == [[1, 2]] * 6
     assert set(study.weights["trial_id"]) == set(study.trials.query("kind == 'lrlc'")["trial_id"])
@@ -92,14 +92,14 @@ def test_claims_are_a_row_for_each_test(runs: str) -> None:
     assert row["unit"] == "points"
 
 
-def test_status_says_what_the_command_says(runs: str) -> None:
+def test_status_matches_the_command(runs: str) -> None:
     status = lrlc.load("mine", results=runs).status()
     assert status.rows == {"finished": 7}
     assert (status.missing, status.stale, status.driver) == (0, ("stale",), None)
     assert status.as_dict()["unplanned"] == ["stale"]
 
 
-def test_run_takes_a_dictionary_tells_callbacks_and_resumes(
+def test_run_takes_a_dictionary_calls_callbacks_and_resumes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told: list[Any] = []
@@ -115,7 +115,7 @@ def test_run_takes_a_dictionary_tells_callbacks_and_resumes(
     assert capsys.readouterr().err == ""
 
 
-def test_a_callback_that_raises_ends_the_run_and_keeps_what_has_finished(tmp_path: Path) -> None:
+def test_a_callback_that_raises_ends_the_run_and_keeps_finished_trials(tmp_path: Path) -> None:
     def stop(event: lrlc.events.Fate) -> None:
         if isinstance(event, lrlc.events.Finished):
             raise RuntimeError("enough")
@@ -171,7 +171,7 @@ LISTED = {"dataset": "digits", "kind": ["conv", "lrlc"], "rank": 2}
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(call, error, says, runs: str) -> None:
+def test_mistakes_are_reported_in_one_line(call, error, says, runs: str) -> None:
     with pytest.raises(error, match=says) as raised:
         call(runs)
     assert "\n" not in str(raised.value)

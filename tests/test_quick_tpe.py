@@ -1,4 +1,4 @@
-"""Searches by TPE: however it is sped up, it suggests to the bit what Optuna's own sampler would."""
+"""Searches with TPE: the faster version gives bit-identical suggestions to Optuna's own sampler."""
 
 import math
 import pickle
@@ -78,7 +78,7 @@ def test_a_search_suggests_what_optuna_does(options: Mapping[str, Any], directio
     assert ours == searched(TPESampler(**given), directions, 70)
 
 
-def test_a_long_search_that_is_resumed_goes_on_as_optuna_does() -> None:
+def test_a_resumed_long_search_continues_like_optuna() -> None:
     def resumed(sampler: BaseSampler) -> Params:
         study, chance = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), random.Random(0)
         for number in range(330):
@@ -111,7 +111,7 @@ def test_its_methods_may_be_called_in_any_order(given: Mapping[str, Any]) -> Non
         assert asked(SAMPLERS["tpe"](**options)) == asked(TPESampler(**options))
 
 
-def test_it_serves_two_studies_a_copy_and_hyperband_as_optuna_does() -> None:
+def test_it_handles_two_studies_a_copy_and_hyperband_like_optuna() -> None:
     def drawn(sampler: BaseSampler) -> list[Params]:
         studies = [optuna.create_study(sampler=sampler, pruner=HyperbandPruner()) for _ in range(2)]
         for _ in range(25):
@@ -130,7 +130,7 @@ def test_another_version_of_optuna_is_used_without_its_private_modules() -> None
     assert not any(map(knows_private_modules, ("4.6.0", "5.1.0", "5.10.0", "6.0.0")))
 
 
-def test_tpe_finds_what_is_best() -> None:
+def test_tpe_finds_the_optimum() -> None:
     study = optuna.create_study(sampler=SAMPLERS["tpe"](**DEFAULTS["tpe"], seed=0))
     for _ in range(100):
         asked = study.ask()

@@ -1,4 +1,4 @@
-"""A Ray that a run starts for itself: on loopback alone, with a token that no file holds, whatever TMPDIR says."""
+"""A Ray started by a run: on loopback only, with a token that is in no file, for any TMPDIR."""
 
 import os
 import signal
@@ -87,7 +87,7 @@ def test_it_listens_on_loopback_alone_and_leaves_neither_token_nor_process_behin
     assert not [command for command in commands if session.encode() in command]
 
 
-def test_a_token_that_others_can_read_becomes_ones_own(
+def test_a_token_readable_by_others_becomes_private(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / ".ray").mkdir()
@@ -101,14 +101,14 @@ def test_a_token_that_others_can_read_becomes_ones_own(
     assert capsys.readouterr().err == ""
 
 
-def test_a_token_is_made_for_a_ray_of_ones_own_and_not_for_a_cluster() -> None:
+def test_a_token_is_made_for_our_own_ray_but_not_for_a_cluster() -> None:
     ray_setup.prepare(joins_cluster=True)
     assert "RAY_AUTH_TOKEN" not in os.environ
     ray_setup.prepare(joins_cluster=False)
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
 
 
-def test_a_temporary_folder_too_long_for_sockets_is_replaced_unless_ray_was_told_of_it(
+def test_a_temporary_folder_too_long_for_sockets_is_replaced_unless_set_for_ray(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp/" + "long" * 20)

@@ -1,4 +1,4 @@
-"""The committed results: README and findings give their verdicts and accuracies, and figures return to the byte."""
+"""The committed results: README and findings have their verdicts and accuracies, and figures are reproducible."""
 
 import re
 from pathlib import Path
@@ -63,19 +63,19 @@ def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
         assert f"| {mean:.1f} ({std:.1f}) |" in told or f"{mean:.1f} ({std:.1f}) |" in told
 
 
-def test_a_figure_of_the_page_comes_from_the_tables_to_the_byte(tmp_path: Path) -> None:
+def test_a_figure_on_the_page_is_reproduced_from_the_tables_byte_for_byte(tmp_path: Path) -> None:
     draw_all(Store(REFERENCE / "trained_16px"), tmp_path, ["png"], only=["tuning"])
     shown = TOP / "docs/images/trained_16px/tuning.png"
     assert (tmp_path / "tuning.png").read_bytes() == shown.read_bytes()
 
 
-def test_the_reference_is_small_and_shows_nobody() -> None:
+def test_the_reference_is_small_and_shows_no_people() -> None:
     assert sum(path.stat().st_size for path in REFERENCE.rglob("*") if path.is_file()) < MOST_BYTES
     noted = [noted for store in _stores() for noted in store.datasets().values()]
     assert all(len(each.examples) == 0 for each in noted if each.dataset.startswith("utkface"))
 
 
-def test_rows_say_where_they_come_from() -> None:
+def test_rows_record_their_provenance() -> None:
     for store in _stores():
         rows = store.trials(["git_commit", "git_dirty", "status", "device"])
         assert rows["git_commit"].str.fullmatch("[0-9a-f]{40}").all()
@@ -85,7 +85,7 @@ def test_rows_say_where_they_come_from() -> None:
         assert set(Store(REFERENCE / name).trials(["backend"])["backend"]) == {"triton"}
 
 
-def test_there_are_as_many_trials_as_the_page_says() -> None:
+def test_the_number_of_trials_is_that_on_the_page() -> None:
     ids = {trial for name in TRAINED for trial in Store(REFERENCE / name).trials(["trial_id"])["trial_id"]}
     assert any(line.startswith(f"{len(ids):,} trials") for line in _lines("docs/findings.md"))
 

@@ -1,4 +1,4 @@
-"""What cannot be done is refused before anything starts: one line, exit code 2, and nothing is written."""
+"""Impossible requests are refused before anything starts: one line, exit code 2, and nothing is written."""
 
 import subprocess
 from collections.abc import Callable

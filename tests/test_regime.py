@@ -1,4 +1,4 @@
-"""The regime: networks that are not trained, not to the end, or not what they are said to be, decide nothing."""
+"""The regime: networks that are untrained, not fully trained, or effectively another kind decide nothing."""
 
 import json
 import subprocess
@@ -94,9 +94,7 @@ def test_a_comparison_of_trained_networks_is_decided_with_its_conditions() -> No
         ),
     ],
 )
-def test_one_condition_that_does_not_hold_is_enough_and_the_numbers_stay(
-    tables: dict[str, Any], said: str
-) -> None:
+def test_one_unmet_condition_is_enough_and_the_numbers_stay(tables: dict[str, Any], said: str) -> None:
     found = only(trained(**tables))
     assert found.verdict == Verdict.OUT_OF_REGIME
     assert said in found.note
@@ -105,7 +103,7 @@ def test_one_condition_that_does_not_hold_is_enough_and_the_numbers_stay(
     assert only(trained(**tables), regime="any").verdict == Verdict.SUPPORTED
 
 
-def test_a_study_without_a_length_check_is_told_how_to_add_one() -> None:
+def test_without_a_length_check_the_note_says_how_to_add_one() -> None:
     found = only(trained(), length_check=None)
     assert found.verdict == Verdict.OUT_OF_REGIME
     assert found.note == "no length check: add one to the study, such as length_check: {seeds: 3}"
@@ -114,7 +112,7 @@ def test_a_study_without_a_length_check_is_told_how_to_add_one() -> None:
     assert only(unrun).note == "no finished trials of the length check: `lrlc run` trains them"
 
 
-def test_an_effect_that_moves_less_than_its_interval_is_wide_counts_as_settled() -> None:
+def test_an_effect_that_changes_by_less_than_its_interval_counts_as_settled() -> None:
     rough = trained()
     noise = pd.Series(runs(0, 20, 0.012, 5), index=rough.rows.index)
     rough = replace(rough, rows=rough.rows.assign(test_accuracy=rough.rows["test_accuracy"] + noise))
@@ -124,7 +122,7 @@ def test_an_effect_that_moves_less_than_its_interval_is_wide_counts_as_settled()
     assert length.needed > 0.3
 
 
-def test_input_dependent_weights_must_vary_over_images_too() -> None:
+def test_input_dependent_weights_must_also_vary_over_images() -> None:
     claim = {**CLAIM, "ours": {"kind": "lrlc_input_dependent"}}
     assert only(trained(kind="lrlc_input_dependent", over_images=0.1), claim).verdict == Verdict.SUPPORTED
     still = only(trained(kind="lrlc_input_dependent", over_images=0.01), claim)
@@ -149,7 +147,7 @@ def test_costs_have_no_regime() -> None:
     assert (found.verdict, found.regime) == (Verdict.SUPPORTED, ())
 
 
-def test_maps_that_did_not_move_are_out_of_regime_whatever_they_look_like() -> None:
+def test_maps_that_did_not_move_are_out_of_regime() -> None:
     def maps(ids: Any) -> pd.DataFrame:
         wave = np.sin(np.arange(12)[:, None] / 3) + np.cos(np.arange(12) / 4)
         shape = {"layer": "layers.2.0", "bank": 0, "height": 12, "width": 12, "image": None}
@@ -187,7 +185,7 @@ train: {epochs: 1, batch_size: 50, learning_rate: 0.001}
 """
 
 
-def test_more_seeds_are_not_trained_for_what_is_out_of_regime(lrlc: Lrlc, tmp_path: Path) -> None:
+def test_no_more_seeds_are_trained_out_of_regime(lrlc: Lrlc, tmp_path: Path) -> None:
     path = tmp_path / "untrained.yaml"
     path.write_text(UNTRAINED)
     said = lrlc("run", path, "--serial", "--until-decided").stderr
@@ -207,7 +205,7 @@ def test_more_seeds_are_not_trained_for_what_is_out_of_regime(lrlc: Lrlc, tmp_pa
     assert "This study judges in any regime" in (tmp_path / lrlc("report", path).stdout.strip()).read_text()
 
 
-def test_a_shipped_study_that_claims_something_has_what_its_regime_asks_for() -> None:
+def test_shipped_studies_with_claims_meet_the_requirements_of_their_regime() -> None:
     claiming = [
         study
         for name in shipped_studies()
@@ -233,7 +231,7 @@ def test_a_wrong_regime_is_one_line(lrlc: Lrlc, tiny_study: Path, regime: str, s
     assert said in line
 
 
-def test_two_sets_are_not_compared_where_one_is_known_to_be_untrained() -> None:
+def test_two_sets_are_not_compared_if_one_is_known_to_be_untrained() -> None:
     rows = to_tables(study(("mnist",), 10, (4,), ("3",), ("lrlc",), wide_ranks=()))["trials"].to_pandas()
     better = rows.assign(test_accuracy=rows["test_accuracy"].where(rows["kind"] == "conv", 0.995))
     tables = replace(Tables.of_rows(rows), read_datasets=lambda: {"mnist": _with_images(rows)})

@@ -1,4 +1,4 @@
-"""The report: what was asked, the verdicts first, the same bytes again, and the same in HTML as in Markdown."""
+"""The report: the question, the verdicts first, deterministic output, and the same content in HTML and Markdown."""
 
 import re
 import subprocess
@@ -88,7 +88,7 @@ def markdown(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(store, out, form=Format.MARKDOWN, verdicts=judged())
 
 
-def test_the_page_needs_nothing_beside_it_and_runs_no_other_script(html: str) -> None:
+def test_the_page_is_self_contained_and_runs_no_other_script(html: str) -> None:
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?\s*(?!["']?(?:data:|\#))""", html)
     (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     allowed = b64encode(sha256(script.encode()).digest()).decode()
@@ -148,7 +148,7 @@ def test_the_head_sums_up_in_a_sentence(verdicts: list[str], said: str, tmp_path
     assert "no trial has a row yet" in page
 
 
-def test_the_report_says_what_was_asked_found_and_failed(html: str) -> None:
+def test_the_report_has_the_question_results_and_failures(html: str) -> None:
     assert "<h1>Rank &amp; &lt;accuracy&gt;</h1>" in html
     assert "<p>First.</p>\n<p>&lt;i&gt;Second&lt;/i&gt;.</p>" in html
     counts = texts("li", html)
@@ -255,11 +255,11 @@ def test_both_formats_say_the_same(html: str, markdown: Path) -> None:
     assert re.findall(r'<a href="(#[^"]+)"', read) == re.findall(r'<a href="(#[^"]+)"', html)
 
 
-def test_the_report_is_the_same_again(store: Store, html: str, tmp_path: Path) -> None:
+def test_the_report_is_deterministic(store: Store, html: str, tmp_path: Path) -> None:
     assert write_report(store, tmp_path / "again.html", verdicts=judged()).read_text() == html
 
 
-def test_the_command_writes_markdown_and_names_the_formats_that_there_are(
+def test_the_command_writes_markdown_and_names_the_known_formats(
     lrlc: Lrlc, store: Store, tmp_path: Path
 ) -> None:
     asked = ("report", store.root.name, "--results", Path(str(store.root)).parent, "--out", tmp_path)
@@ -269,7 +269,7 @@ def test_the_command_writes_markdown_and_names_the_formats_that_there_are(
     assert line == "lrlc: cannot write a report as 'pdf'; known: html, markdown, latex"
 
 
-def test_no_letter_of_a_text_is_taken_for_markup() -> None:
+def test_no_character_of_a_text_is_treated_as_markup() -> None:
     rows = [[Cell(text)] for text in NASTY]
     blocks = [
         Table("t", [Column("c")], rows),
@@ -285,7 +285,7 @@ def test_no_letter_of_a_text_is_taken_for_markup() -> None:
     assert texts("code", read) == ["``` error ```"]
 
 
-def test_numbers_stand_in_markdown_as_they_are() -> None:
+def test_numbers_are_unchanged_in_markdown() -> None:
     said = ["0.27", "+0.22 to +0.32", "−0.12", "98.64 (98.57 to 98.71)", "< 0.001", "1.5 k", "= 2", "-3"]
     table = Table("t", [Column("c", "numbers")], [[Cell(text)] for text in said])
     markdown, _ = to_markdown(Page("t", "", "0.27 points", [], [Section("s", [table])]), "files")
@@ -294,7 +294,7 @@ def test_numbers_stand_in_markdown_as_they_are() -> None:
     assert lines == [text.replace("<", "\\<").replace("= 2", "\\= 2") for text in said]
 
 
-def test_an_interval_says_nothing_of_what_cannot_be(tmp_path: Path) -> None:
+def test_an_interval_stays_within_possible_values(tmp_path: Path) -> None:
     """Two seeds, 70 and 75% right: Student's t would have the mean between 40.7 and 104.3%."""
     accuracies = {("conv", 0): 0.70, ("conv", 1): 0.75, ("coord_conv", 0): 0.99, ("coord_conv", 1): 0.05}
     rows = [

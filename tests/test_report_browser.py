@@ -110,7 +110,7 @@ def test_a_filter_keeps_the_rows_with_every_word(page: Page, results: Locator) -
     assert sorted(column(results, 0)) == sorted(layers)
 
 
-def test_tables_and_images_have_names_and_links_lead_somewhere(page: Page) -> None:
+def test_tables_and_images_have_names_and_links_work(page: Page) -> None:
     for role, tag in (("table", "table"), ("img", "img")):
         everything = page.locator(tag).count()
         assert everything > 0
@@ -120,7 +120,7 @@ def test_tables_and_images_have_names_and_links_lead_somewhere(page: Page) -> No
     assert page.locator("h2#provenance").count() == 1
 
 
-def test_a_phone_shows_the_whole_width_in_letters_that_can_be_read(page: Page) -> None:
+def test_a_phone_shows_the_whole_width_in_legible_letters(page: Page) -> None:
     page.set_viewport_size({"width": PHONE, "height": 800})
     page.get_by_text("whole error").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE
@@ -139,7 +139,7 @@ def test_a_phone_shows_the_whole_width_in_letters_that_can_be_read(page: Page) -
     assert min(box["width"] for box in boxes) >= SMALLEST_TARGET
 
 
-def test_a_phone_shows_each_effect_whole_and_says_what_is_wider_than_the_screen(page: Page) -> None:
+def test_a_phone_shows_each_effect_and_marks_content_wider_than_the_screen(page: Page) -> None:
     page.set_viewport_size({"width": PHONE, "height": 800})
     evidence = page.get_by_role("table", name="Evidence for C1")
     for row in evidence.locator("tbody tr").all():
@@ -172,7 +172,7 @@ def test_a_dark_scheme_has_light_letters_on_a_dark_page_and_figures_on_white(pag
     assert lightness("body", "backgroundColor") == 255
 
 
-def test_it_reads_whole_without_scripts(browser: Browser, report: Path) -> None:
+def test_it_is_readable_without_scripts(browser: Browser, report: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(report.as_uri())

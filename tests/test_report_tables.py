@@ -1,4 +1,4 @@
-"""Tables of a study that varies how it trains: one for each data set, a line for each way."""
+"""Tables of a study with several ways of training: one for each data set, with a line for each way."""
 
 import shutil
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_a_paper_marks_the_best_way_of_training() -> None:
     assert [r"\textbf" in " ".join(line) for line in latex.rows] == [False, False, True]
 
 
-def test_more_images_and_longer_training_stay_apart_and_so_do_many_lines() -> None:
+def test_more_images_longer_training_and_many_lines_get_separate_tables() -> None:
     few = trained({"epochs": 10}, {"epochs": 20}, {"epochs": 20, "ema": 0.9})
     assert [(table.detail, len(table.lines)) for table in cell_tables(panels(few))] == [
         ("epochs 10, no EMA", 1),

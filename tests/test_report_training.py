@@ -1,4 +1,4 @@
-"""The report says how the rows were trained, in the words of people."""
+"""The report describes in readable sentences how the rows were trained."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def test_the_sentence_says_how_the_rows_were_trained() -> None:
     assert "decay 0.5" in sentences(Training(ema=0.5), several[:0])
 
 
-def test_tables_name_settings_as_people_write_them() -> None:
+def test_tables_name_settings_readably() -> None:
     rows = trained({"augment": "flip+crop", "ema": 0.9}, {"augment": "none"})
     varied = {"train.augment": ["none", ["flip", "crop"]], "train.ema": [None, 0.9]}
     block = {"kind": "conv", **varied, "train.recipe": [None, "focal"]}

@@ -108,7 +108,7 @@ def mutated(content: bytes, other: bytes, draw: st.DataObject) -> bytes:
 
 @settings(max_examples=40)
 @given(draw=st.data())
-def test_a_mutated_file_is_read_as_it_was_or_left_out(sample: Sample, draw: st.DataObject) -> None:
+def test_a_mutated_file_is_read_as_written_or_left_out(sample: Sample, draw: st.DataObject) -> None:
     path = draw.draw(st.sampled_from(sample.files))
     other = draw.draw(st.sampled_from([each for each in sample.files if each.suffix == path.suffix]))
     content = path.read_bytes()
@@ -156,7 +156,7 @@ def test_odd_json_is_left_out_and_written_again(name: str, content: bytes, tmp_p
     assert (tmp_path / "sample" / "damaged" / name).read_bytes() == content
 
 
-def test_damage_is_named_once_in_one_line_and_stays_where_it_is(
+def test_damage_is_reported_once_in_one_line_and_stays_in_place(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = filled(tmp_path / "sample")
@@ -208,7 +208,7 @@ def test_a_null_in_a_required_column_is_damage_also_without_a_checksum(table: st
     assert (found.path.name, found.reason) == (path.name, f"values are missing in the column {column}")
 
 
-def test_rows_that_are_gone_from_a_file_without_a_checksum_are_damage(tmp_path: Path) -> None:
+def test_rows_missing_from_a_file_without_a_checksum_are_damage(tmp_path: Path) -> None:
     store = filled(tmp_path / "sample")
     path = sorted((tmp_path / "sample" / "curves").iterdir())[1]
     pq.write_table(pq.read_table(path).slice(1), path)
@@ -238,7 +238,9 @@ NO_FILES = {
 
 
 @pytest.mark.parametrize("kind", NO_FILES)
-def test_what_is_no_file_among_the_parts_is_damage_and_is_moved_aside(kind: str, tmp_path: Path) -> None:
+def test_something_other_than_a_file_among_the_parts_is_damage_and_moved_aside(
+    kind: str, tmp_path: Path
+) -> None:
     store = filled(tmp_path / "s")
     NO_FILES[kind](tmp_path / "s/trials/00000000000000000001-aaaaaaaaaaaa.parquet")
     assert set(store.trials()["trial_id"]) == set(IDS)
@@ -250,7 +252,9 @@ def test_what_is_no_file_among_the_parts_is_damage_and_is_moved_aside(kind: str,
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "loop of links"])
 @pytest.mark.parametrize("name", ["study.json", "tuning.json", "plans/default.parquet"])
-def test_what_is_no_file_beside_the_tables_is_damage(kind: str, name: str, tmp_path: Path) -> None:
+def test_something_other_than_a_file_beside_the_tables_is_damage(
+    kind: str, name: str, tmp_path: Path
+) -> None:
     store = filled(tmp_path / "s")
     (tmp_path / "s" / name).unlink()
     NO_FILES[kind](tmp_path / "s" / name)

@@ -1,4 +1,4 @@
-"""Results in a bucket, as a user of the command line meets them: the same commands, and refusals of one line."""
+"""Results in a bucket, as seen from the command line: the same commands, and refusals in one line."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ train: {epochs: 1, batch_size: 50, learning_rate: 0.05}
 """
 
 
-def test_a_study_lives_in_a_bucket_and_goes_on_from_another_machine(
+def test_a_study_lives_in_a_bucket_and_resumes_on_another_machine(
     lrlc: Lrlc, s3_endpoint: str, tmp_path: Path
 ) -> None:
     (tmp_path / "hunt.yaml").write_text(HUNT)
@@ -105,7 +105,7 @@ def test_wrong_keys_are_refused_in_one_line(s3_endpoint: str) -> None:
         ("gs://results/x", "unknown scheme gs://; known: a local folder, file://, s3://"),
     ],
 )
-def test_a_place_that_is_not_there_is_named_in_one_line(uri: str, said: str, s3_endpoint: str) -> None:
+def test_a_missing_bucket_is_reported_in_one_line(uri: str, said: str, s3_endpoint: str) -> None:
     with pytest.raises(StoreError, match=said) as refused:
         Store(uri.format(s3_endpoint)).trials()
     assert "\n" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""`lrlc export`: the tables as other tools read them."""
+"""`lrlc export`: the tables as read by other tools."""
 
 import os
 import subprocess
@@ -65,7 +65,7 @@ def test_plans_say_what_each_trial_was_trained_for(store: Store, tmp_path: Path)
 
 
 @pytest.mark.parametrize("to", ["csv", "parquet", "duckdb"])
-def test_trials_that_no_plan_asks_for_any_more_are_marked(store: Store, tmp_path: Path, to: str) -> None:
+def test_trials_no_longer_in_any_plan_are_marked(store: Store, tmp_path: Path, to: str) -> None:
     store.write_plan(None, ["a", "c"])
     path = export_tables(store, tmp_path, to)[0]
     match to:
@@ -79,7 +79,7 @@ def test_trials_that_no_plan_asks_for_any_more_are_marked(store: Store, tmp_path
     assert dict(zip(rows["trial_id"], rows["planned"], strict=True)) == {"a": True, "b": False, "c": True}
 
 
-def test_what_a_killed_export_left_is_deleted_by_the_next(store: Store, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_export_are_deleted_by_the_next(store: Store, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / ".duckdb-left.writing").mkdir(parents=True)
     left = [out / ".trials.csv.0123abcd.writing", out / ".duckdb-left.writing" / "lrlc.duckdb"]
@@ -93,7 +93,7 @@ def test_what_a_killed_export_left_is_deleted_by_the_next(store: Store, tmp_path
     assert sorted(out.iterdir()) == sorted(paths)
 
 
-def test_what_a_killed_command_left_beside_the_tables_is_deleted_by_the_next_run(store: Store) -> None:
+def test_leftovers_of_a_killed_command_are_deleted_by_the_next_run(store: Store) -> None:
     root = Path(str(store.root))
     left = [root / "export/.trials.csv.0123abcd.writing", root / "figures/.pareto.svg.0123abcd.writing"]
     for path in left:
@@ -130,7 +130,7 @@ def test_a_database_that_cannot_be_written_leaves_the_earlier_one(store: Store, 
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_folder_that_cannot_be_made_is_told(store: Store, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot write .*lrlc.duckdb: .*Not a directory"):
         export_tables(store, tmp_path / "file" / "out", "duckdb")

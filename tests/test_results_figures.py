@@ -1,4 +1,4 @@
-"""Figures: from tables alone, the same on every call, and honest about what is missing."""
+"""Figures: made from tables alone, deterministic, and honest about missing data."""
 
 import math
 import os
@@ -79,7 +79,7 @@ def test_importing_results_is_quick_and_brings_nothing_heavy() -> None:
     assert done.stdout.split() == []
 
 
-def test_every_figure_is_drawn_and_the_same_bytes_again(full_store: Store, tmp_path: Path) -> None:
+def test_every_figure_is_drawn_and_deterministic(full_store: Store, tmp_path: Path) -> None:
     formats = ("png", "svg")
     first = draw_all(full_store, tmp_path / "first", formats)
     assert first.skipped == {}
@@ -157,7 +157,7 @@ def test_few_seeds_are_drawn(seeds: int, tmp_path: Path) -> None:
     assert [path.name for path in drawn.paths] == ["translated.png"]
 
 
-def test_figures_without_their_data_say_so(tmp_path: Path) -> None:
+def test_figures_without_data_say_so(tmp_path: Path) -> None:
     conv_alone = frames(datasets=["mnist"], seeds=2, ranks=(), wide_ranks=(), local_placements=())
     drawn = draw_all(conv_alone, tmp_path, ["svg"])
     assert drawn.skipped["rank_vs_accuracy"] == "no trial of a layer with a rank has finished"
@@ -205,7 +205,7 @@ def forest(rows: list[TrialResult]) -> tuple[dict[str, float], list[str]]:
     return found, [text.get_text() for text in ax.texts]
 
 
-def test_the_forest_plot_sets_lrlc_beside_a_wide_convolution_of_as_many_parameters() -> None:
+def test_the_forest_plot_has_lrlc_beside_a_wide_convolution_with_as_many_parameters() -> None:
     rows = study(("utkface",), 8, (1, 2, 4), ("3",), ("lrlc",), wide_ranks=(2, 4, 7))
     found, texts = forest(rows)
     assert (
@@ -218,14 +218,14 @@ def test_the_forest_plot_sets_lrlc_beside_a_wide_convolution_of_as_many_paramete
         assert found[name] == pytest.approx(sum(gains) / 5)
 
 
-def test_lines_of_the_forest_plot_that_differ_by_an_option_are_told_apart() -> None:
+def test_lines_of_the_forest_plot_that_differ_by_an_option_are_distinguishable() -> None:
     rows = study(("utkface",), 3, (2,), ("3",), ("lrlc",), wide_ranks=())
     shared = [replace(row, trial_id=f"{row.trial_id}s", options='{"share": "rows"}') for row in rows]
     found, _ = forest(rows + [row for row in shared if row.kind == "lrlc"])
     assert {"LRLC (3)", "LRLC (3, share rows)"} <= set(found)
 
 
-def test_many_ways_of_training_have_their_curves_and_a_legend_that_fits() -> None:
+def test_many_ways_of_training_have_curves_and_a_legend_that_fits() -> None:
     from lrlc.results.figures import alignment, learning_curves
 
     rows = study(("mnist", "cifar10", "utkface"), 1, (2,), ("3",), wide_ranks=())
@@ -254,7 +254,7 @@ def test_many_ways_of_training_have_their_curves_and_a_legend_that_fits() -> Non
     assert box.x1 <= drawn.bbox.width
 
 
-def test_kinds_of_one_rank_are_told_apart_by_their_marks() -> None:
+def test_kinds_with_one_rank_are_distinguished_by_their_marks() -> None:
     from lrlc.results.figures import rank_vs_accuracy
 
     with look():
@@ -263,7 +263,7 @@ def test_kinds_of_one_rank_are_told_apart_by_their_marks() -> None:
     assert fills == {"full", "left"}
 
 
-def test_the_heat_map_marks_what_an_interval_sets_apart_from_nothing() -> None:
+def test_the_heat_map_marks_differences_whose_interval_excludes_0() -> None:
     from lrlc.results.figures import placement_rank
 
     rows = study(("utkface",), 5, (1, 2, 7), ("1", "3"), ("lrlc",))
@@ -282,7 +282,7 @@ def test_the_heat_map_marks_what_an_interval_sets_apart_from_nothing() -> None:
     assert {text.get_fontweight() for text in numbers} == {"bold", "normal"}
 
 
-def test_of_many_data_sets_each_has_its_maps() -> None:
+def test_each_of_many_data_sets_has_its_maps() -> None:
     from lrlc.results.figures import combining_weights_by_image
 
     few = study(("mnist",), 1, (2,), ("3",))
@@ -310,7 +310,7 @@ def test_maps_of_a_place_with_several_layers_are_named_by_their_modules() -> Non
     assert labels("2", "stage2.0.first", "stage2.0.second") == ["stage2.0.first", "stage2.0.second"]
 
 
-def test_a_search_is_shown_as_it_went() -> None:
+def test_a_search_is_shown_in_its_order() -> None:
     from lrlc.results.figures import search_history
 
     rows = searched()
@@ -325,7 +325,7 @@ def test_a_search_is_shown_as_it_went() -> None:
     assert any("1 not complete" in text.get_text() for text in ax.texts)
 
 
-def test_importances_are_drawn_for_each_objective_that_is_measured() -> None:
+def test_importances_are_drawn_for_each_measured_objective() -> None:
     from lrlc.results.figures import search_importance
 
     loss = Importance("validation_loss", "minimize", 30, {"rank": 0.9, "kind": 0.1})
@@ -337,7 +337,7 @@ def test_importances_are_drawn_for_each_objective_that_is_measured() -> None:
         search_importance.draw(selected(searched(), IMPORTANCE[1:]))
 
 
-def test_what_pilots_chose_is_marked_and_an_edge_pointed_out() -> None:
+def test_the_pilots_choices_are_marked_and_edges_pointed_out() -> None:
     from lrlc.results.figures import tuning
 
     conv, lrlc = tuned("mnist", "conv", 0.1), tuned("mnist", "lrlc", 0.4, diverged=(0.05,))
@@ -431,7 +431,7 @@ def test_an_equivariance_error_over_1_lies_within_its_interval() -> None:
     assert all(low < 1.31 < high for low, high in intervals)
 
 
-def test_a_study_that_asked_for_no_measurement_says_so(store: Store, tmp_path: Path) -> None:
+def test_a_study_without_measurements_says_so(store: Store, tmp_path: Path) -> None:
     skipped = draw_all(store, tmp_path, ["png"], only=["effective_rank", "test_shift"]).skipped
     assert "does not have measure.effective_rank" in skipped["effective_rank"]
     assert "does not have measure.shifts" in skipped["test_shift"]
@@ -446,14 +446,14 @@ def test_a_search_over_many_settings_is_not_pooled_into_one_line() -> None:
         render("rank_vs_accuracy", selection, ["png"])
 
 
-def test_the_plan_selects_what_is_drawn(store: Store, tmp_path: Path) -> None:
+def test_the_plan_selects_the_rows_to_draw(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no plan of profile 'paper'"):
         draw_all(store, tmp_path, profile="paper")
     with pytest.raises(StoreError, match="unknown figure format 'gif'"):
         draw_all(store, tmp_path, ["gif"])
 
 
-def test_tables_are_exported_whole(store: Store, tmp_path: Path) -> None:
+def test_tables_are_exported_completely(store: Store, tmp_path: Path) -> None:
     rows = store.trials()
     for to in ("csv", "parquet"):
         paths = export_tables(store, tmp_path, to)
@@ -466,7 +466,7 @@ def test_tables_are_exported_whole(store: Store, tmp_path: Path) -> None:
         export_tables(store, tmp_path, "xlsx")
 
 
-def test_intervals_are_those_of_scipy() -> None:
+def test_intervals_match_scipy() -> None:
     values = [0.71, 0.74, 0.69, 0.75, 0.72]
     summary = summarise(values)
     low, high = stats.t.interval(0.95, 4, loc=summary.mean, scale=stats.sem(values))
@@ -522,7 +522,7 @@ def test_labels_keep_their_order_and_distance() -> None:
     assert placed[2] == 0.1
 
 
-def test_a_note_names_the_seeds_that_report_where_others_chose() -> None:
+def test_a_note_names_the_reporting_seeds_if_others_chose() -> None:
     from lrlc.results.figures.style import seeds_note
 
     rows = frames(**{**SMALL, "datasets": ("mnist",), "seeds": 9}).trials

@@ -124,7 +124,7 @@ def test_writers_killed_at_random_moments_leave_every_acknowledged_row_once(tmp_
 
 
 @pytest.mark.parametrize("earlier", ["never compacted", "an earlier compaction was killed too"])
-def test_compaction_killed_at_every_step_neither_loses_nor_doubles_a_row(
+def test_compaction_killed_at_any_step_neither_loses_nor_duplicates_a_row(
     tmp_path: Path, earlier: str
 ) -> None:
     whole = Store(tmp_path / "whole")
@@ -150,7 +150,7 @@ def test_compaction_killed_at_every_step_neither_loses_nor_doubles_a_row(
         assert len(list((copy / "trials").glob("*.parquet"))) == 1
 
 
-def test_readers_see_whole_parts_while_rows_are_committed_and_merged(tmp_path: Path) -> None:
+def test_readers_see_complete_parts_while_rows_are_committed_and_merged(tmp_path: Path) -> None:
     store = Store(tmp_path / "s")
     writer = start(WRITE_AND_COMPACT, store.root)
     seen: set[str] = set()
@@ -166,7 +166,7 @@ def test_readers_see_whole_parts_while_rows_are_committed_and_merged(tmp_path: P
     assert len(assert_whole(store)) == 80
 
 
-def test_what_a_killed_writer_left_is_deleted_a_day_later(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_deleted_a_day_later(tmp_path: Path) -> None:
     store = Store(tmp_path / "s")
     for name in "ab":
         store.commit([result(name)])

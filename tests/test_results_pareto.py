@@ -50,7 +50,7 @@ def rows(**changes: Any) -> pd.DataFrame:
     return to_tables(found)["trials"].to_pandas()
 
 
-def test_the_front_is_what_no_other_point_beats() -> None:
+def test_the_front_is_the_points_that_no_other_beats() -> None:
     rng = np.random.default_rng(0)
     for directions in ((UP,), (DOWN,), (UP, DOWN), (DOWN, DOWN, UP)):
         values = rng.integers(0, 6, (60, len(directions))).astype(float)
@@ -64,7 +64,7 @@ def test_the_front_is_what_no_other_point_beats() -> None:
     assert on_front(np.empty((0, 2)), (UP, DOWN)).tolist() == []
 
 
-def test_of_several_objectives_the_front_of_one_the_best() -> None:
+def test_several_objectives_give_the_front_and_one_the_best() -> None:
     front = best(rows(), search())
     assert front["rank"].tolist() == [4, 2, 1]
     assert front["validation_accuracy"].tolist() == pytest.approx([0.95, 0.90, 0.80])
@@ -75,7 +75,7 @@ def test_of_several_objectives_the_front_of_one_the_best() -> None:
     assert (record["rank"], record["parameters"], record["seeds"]) == (4, 400, 2)
 
 
-def test_what_breaks_a_constraint_or_lacks_a_seed_is_not_among_the_best() -> None:
+def test_configurations_that_break_a_constraint_or_lack_a_seed_are_not_among_the_best() -> None:
     small = [{"metric": "parameters", "min": None, "max": 250}]
     assert best(rows(), search(constraints=small))["rank"].tolist() == [2, 1]
     accurate = [{"metric": "validation_accuracy", "min": 0.99, "max": None}]

@@ -54,13 +54,13 @@ LACKING_TABLES = {"v1": {"correct", "spectra", "shifts", "equivariance", "metric
 older = pytest.mark.parametrize("stored", STORED, ids=lambda path: path.parent.name)
 
 
-def test_the_page_is_what_the_code_says() -> None:
+def test_the_page_matches_the_code() -> None:
     assert PAGE.read_text(encoding="utf-8") == schema_page(), (
         "write it again: python -m lrlc.results.schema_page"
     )
 
 
-def test_the_page_tells_every_column_and_status() -> None:
+def test_the_page_has_every_column_and_status() -> None:
     page = schema_page()
     for name, columns in TABLES.items():
         section = page.partition(f"## {name}\n")[2].partition("\n## ")[0]
@@ -130,7 +130,7 @@ def test_an_older_table_lacks_only_columns_that_allow_nulls(stored: Path) -> Non
 
 
 @older
-def test_an_older_table_reads_as_one_of_today(store: Store, stored: Path) -> None:
+def test_an_older_table_reads_like_a_current_one(store: Store, stored: Path) -> None:
     (part,) = (stored / "trials").glob("*.parquet")
     written, read = pq.read_table(part), store.table("trials")
     assert read.select(written.schema.names).equals(written.replace_schema_metadata(read.schema.metadata))
@@ -177,7 +177,7 @@ def test_an_older_table_is_drawn_and_exported(store: Store, tmp_path: Path) -> N
 
 
 @older
-def test_a_study_of_an_earlier_version_goes_on_where_it_stood(
+def test_a_study_of_an_earlier_version_resumes(
     store: Store, lrlc: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     study, runs = OLDER / "v1" / "older.yaml", Path(str(store.root)).parent
@@ -205,7 +205,7 @@ def test_a_later_version_is_refused_in_one_line_by_every_command(
     assert store.root.is_folder()
 
 
-def test_a_column_of_later_code_outlives_compaction(tmp_path: Path) -> None:
+def test_a_column_of_later_code_survives_compaction(tmp_path: Path) -> None:
     store = Store(tmp_path / "sample")
     for name in "abc":
         store.commit([result(name)])

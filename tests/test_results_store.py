@@ -1,4 +1,4 @@
-"""What the tables promise: every column comes back, rows are whole or absent, damage never breaks a read."""
+"""Guarantees of the tables: every column is read back, rows are complete or absent, damage never breaks a read."""
 
 import dataclasses
 import io
@@ -69,7 +69,7 @@ def test_every_column_of_every_table_comes_back(store: Store) -> None:
         assert rows
 
 
-def test_what_was_not_measured_reads_as_null_of_the_same_type(store: Store) -> None:
+def test_missing_measurements_read_as_null_of_the_same_type(store: Store) -> None:
     optional = {column.name: None for column in TABLES["trials"] if column.nullable}
     store.commit([result("measured", **OTHER_TRAINING)])
     before = store.trials().dtypes
@@ -90,7 +90,7 @@ def test_a_study_without_results_reads_as_empty_tables_and_leaves_no_trace(store
     assert not store.root.is_folder()
 
 
-def test_rows_are_counted_by_their_ending(store: Store) -> None:
+def test_rows_are_counted_by_status(store: Store) -> None:
     store.commit([result(str(status), status=status) for status in reversed(TrialStatus)])
     store.commit([result("another")])
     others = ["pruned", "diverged", "failed", "timed_out", "out_of_memory"]
@@ -98,7 +98,7 @@ def test_rows_are_counted_by_their_ending(store: Store) -> None:
 
 
 @pytest.mark.parametrize("compacted", [False, True])
-def test_a_retry_takes_the_place_of_a_failure_and_nothing_that_of_a_finished_row(
+def test_a_retry_replaces_a_failure_and_nothing_replaces_a_finished_row(
     store: Store, compacted: bool
 ) -> None:
     first = result("retried", status=TrialStatus.FAILED, error="killed", curve=result().curve[:1])
@@ -229,7 +229,7 @@ def test_a_part_written_before_a_column_existed_reads_as_null_there(store: Store
     }
 
 
-def test_rows_of_another_study_come_with_all_that_was_measured(store: Store) -> None:
+def test_rows_of_another_study_come_with_their_measurements(store: Store) -> None:
     other = Store(store.root.parent / "other")
     other.commit([result("wanted"), result("not wanted")])
     store.commit([result("own")])
@@ -316,7 +316,7 @@ def test_no_thread_holds_a_plan_when_the_command_that_read_it_ends(
     assert _Watched.threads == {threading.current_thread().name}
 
 
-def test_what_the_study_asked_is_kept_per_profile(store: Store) -> None:
+def test_the_study_is_recorded_per_profile(store: Store) -> None:
     store.write_study(Study(name="s", title="First"), "smoke")
     store.write_study(Study(name="s", title="Ünïcode"), None, ["train.epochs=2"])
     latest, smoke = store.study(), store.study("smoke")
@@ -340,7 +340,7 @@ def test_unknown_columns_are_named(store: Store) -> None:
         store.trials(["seed", "test_acuracy"])
 
 
-def test_chosen_columns_and_trials_alone_are_read(store: Store) -> None:
+def test_only_chosen_columns_and_trials_are_read(store: Store) -> None:
     for name in "abc":
         store.commit([result(name)])
     assert list(store.trials(["seed"]).columns) == ["seed"]
@@ -365,15 +365,15 @@ def test_the_arrow_table_has_the_published_schema(store: Store) -> None:
     assert pd.isna(store.trials()["test_accuracy"][1])
 
 
-def test_a_note_says_which_rows_of_the_parts_stand(store: Store) -> None:
+def test_the_readme_says_which_rows_of_the_parts_count(store: Store) -> None:
     store.write_study(Study(name="sample", title="A sample"))
     note = (store.root / "README.txt").read().decode()
-    assert "a finished row stands before any other" in note
+    assert "a finished row takes precedence" in note
     store.write_study(Study(name="sample", title="A sample"))
     assert (store.root / "README.txt").read().decode() == note
 
 
-def test_attempts_of_a_retry_are_numbered_on(tmp_path: Path) -> None:
+def test_attempts_of_a_retry_continue_the_numbering(tmp_path: Path) -> None:
     store = Store(tmp_path / "s")
     store.add_log("a", 1, "Monday, failed", "first")
     store.add_log("a", 1, "Tuesday, failed", "second")
@@ -386,7 +386,7 @@ def test_attempts_of_a_retry_are_numbered_on(tmp_path: Path) -> None:
     ]
 
 
-def test_the_file_of_a_study_is_noted_until_another_is(tmp_path: Path) -> None:
+def test_the_file_of_a_study_is_recorded_until_another_is(tmp_path: Path) -> None:
     store = Store(tmp_path / "s")
     store.write_study(Study(name="s"), file="mine.yaml")
     store.write_study(Study(name="s"))

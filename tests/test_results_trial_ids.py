@@ -1,4 +1,4 @@
-"""Comparing trial ids as numbers says what comparing them as texts does."""
+"""Comparing trial ids as numbers gives the same as comparing them as text."""
 
 import random
 
@@ -39,7 +39,7 @@ def test_repeated_ids_are_found(ids: list[str]) -> None:
 
 @pytest.mark.parametrize("known", SETS.values(), ids=SETS)
 @pytest.mark.parametrize("ids", SETS.values(), ids=SETS)
-def test_known_ids_are_told_from_others(ids: list[str], known: list[str]) -> None:
+def test_known_ids_are_distinguished_from_others(ids: list[str], known: list[str]) -> None:
     found = among(texts(ids), texts(known))
     expected = pc.is_in(texts(ids), pa.array(known, pa.string())).to_pylist()
     assert [True] * len(ids) == expected if found is None else found.to_pylist() == expected

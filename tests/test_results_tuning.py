@@ -1,4 +1,4 @@
-"""From pilots to a choice, its record and its part of the report; the grid's trials beside their shorter ones."""
+"""From pilots to a choice, its record and its section of the report; the grid's trials and their shorter ones."""
 
 import json
 from dataclasses import replace
@@ -70,7 +70,7 @@ def test_groups_of_one_kind_are_told_apart_by_how_they_train() -> None:
     )
 
 
-def test_the_report_says_what_was_chosen_and_what_lies_at_the_edge(tmp_path: Path) -> None:
+def test_the_report_has_the_choices_and_those_at_the_edge(tmp_path: Path) -> None:
     store = small_store(tmp_path)
     store.write_tuning([tuned("mnist", "conv", 0.1), tuned("mnist", "lrlc", 0.4, diverged=(0.2,))], "smoke")
     page = write_report(store, tmp_path / "report.md", form=Format.MARKDOWN).read_text()
@@ -105,7 +105,7 @@ def test_a_plan_keeps_stages_and_settings_that_were_tuned(tmp_path: Path) -> Non
     assert set(again.tuned) == {"a", "b"}
 
 
-def test_each_trial_stands_beside_the_shorter_one_of_its_cell_and_seed() -> None:
+def test_each_trial_is_paired_with_the_shorter_one_of_its_cell_and_seed() -> None:
     grid = study(("mnist",), 3, (1, 2), ("3",), wide_ranks=(2,))
     halves = [
         replace(row, trial_id=f"h{row.trial_id}", epochs=5, test_accuracy=(row.test_accuracy or 0) - 0.01)

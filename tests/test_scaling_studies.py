@@ -1,4 +1,4 @@
-"""The shipped scaling studies: what their headers promise."""
+"""The shipped scaling studies do what their comments promise."""
 
 from itertools import groupby
 from math import ceil
@@ -12,7 +12,7 @@ def grid(name: str) -> list[TrialConfig]:
     return open_study(name, profile=None, overrides=["seeds=1"]).grid.trials()
 
 
-def test_however_few_the_images_every_network_takes_6000_steps() -> None:
+def test_every_network_takes_6000_steps_even_with_few_images() -> None:
     for cell in grid("scaling_images"):
         images = cell.dataset.train_images
         assert images is not None
@@ -31,7 +31,7 @@ def test_kinds_are_compared_at_equal_images_and_epochs() -> None:
         assert {title for title, _, _ in kinds} == {"cifar10@16", "utkface@16"}
 
 
-def test_the_trained_networks_lend_their_trials() -> None:
+def test_trials_are_reused_from_the_trained_networks() -> None:
     trained = {str(cell.canonical()) for cell in grid("trained_16px")}
     for name in ("scaling_images", "scaling_epochs"):
         lent = [cell for cell in grid(name) if str(cell.canonical()) in trained]

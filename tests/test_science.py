@@ -1,4 +1,4 @@
-"""docs/science.md has what the code cites of it, and every layer kind."""
+"""docs/science.md has every section that the code cites, and every layer kind."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_every_shipped_kind_is_explained(kind: str) -> None:
     assert f"`{kind}`" in PAGE
 
 
-def test_links_lead_to_pages_and_sections() -> None:
+def test_links_point_to_pages_and_sections() -> None:
     for page, section in re.findall(r"\]\((\w+\.md)(?:#([\w-]+))?\)", PAGE):
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
         anchors = {

@@ -90,7 +90,9 @@ def distinct(told: list[FrozenTrial]) -> set[tuple[tuple[str, object], ...]]:
     return {tuple(sorted(trial.params.items())) for trial in told}
 
 
-def test_a_search_asks_its_total_and_tells_the_mean_of_the_seeds(run: Run, root: Path) -> None:
+def test_a_search_makes_its_total_of_suggestions_and_reports_the_mean_over_seeds(
+    run: Run, root: Path
+) -> None:
     told = run()
     assert [trial.state for trial in told] == [TrialState.COMPLETE] * 6
     found = rows(root)
@@ -111,7 +113,7 @@ def test_a_search_asks_its_total_and_tells_the_mean_of_the_seeds(run: Run, root:
     assert Store(root).plan() == set(rows(root).index)
 
 
-def test_a_lost_or_torn_journal_costs_no_row_and_is_built_again(run: Run, root: Path) -> None:
+def test_a_lost_or_torn_journal_costs_no_row_and_is_rebuilt(run: Run, root: Path) -> None:
     told, before, path = run(), rows(root), root / "optuna.journal"
     path.write_bytes(path.read_bytes() + b'{"op_code": 4, "trial')
     run()
@@ -124,7 +126,7 @@ def test_a_lost_or_torn_journal_costs_no_row_and_is_built_again(run: Run, root: 
     pd.testing.assert_frame_equal(rows(root), before)
 
 
-def test_a_damaged_journal_is_set_aside_and_built_again(
+def test_a_damaged_journal_is_set_aside_and_rebuilt(
     run: Run, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told, before, path = run(), rows(root), root / "optuna.journal"
@@ -137,7 +139,7 @@ def test_a_damaged_journal_is_set_aside_and_built_again(
     pd.testing.assert_frame_equal(rows(root), before)
 
 
-def test_what_was_told_but_never_committed_is_trained_again(
+def test_results_reported_but_never_committed_are_retrained(
     run: Run, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told, before = run(), rows(root)
@@ -153,7 +155,7 @@ def test_what_was_told_but_never_committed_is_trained_again(
 
 
 @pytest.mark.parametrize("sampler", ["random", "brute_force"])
-def test_what_a_dead_driver_left_running_is_asked_again(sampler: str, run: Run, root: Path) -> None:
+def test_suggestions_left_running_by_a_dead_driver_are_made_again(sampler: str, run: Run, root: Path) -> None:
     run("search.trials=2", f"search.sampler={sampler}")
     left = optuna.load_study(study_name=latest(root), storage=journal(root)).ask()
     left.suggest_categorical("kind", ["conv", "lrlc"])
@@ -205,21 +207,21 @@ def test_a_hopeless_trial_is_pruned_and_keeps_its_row(run: Run, root: Path) -> N
         assert again.intermediate_values == pytest.approx(trial.intermediate_values)
 
 
-def test_two_objectives_are_told_both(run: Run, root: Path) -> None:
+def test_both_of_two_objectives_are_reported(run: Run, root: Path) -> None:
     for trial in run(f"search.objectives={BOTH}", "search.sampler=nsga2"):
         assert 0 <= trial.values[0] <= 1 < 1000 < trial.values[1]
     with pytest.raises(StudyError, match="pruner 'median' needs a single objective"):
         run(f"search.objectives={BOTH}", "search.pruner=median")
 
 
-def test_what_the_grid_trains_is_not_trained_again_for_the_search(lrlc: Lrlc, hunt: Path, root: Path) -> None:
+def test_trials_of_the_grid_are_not_retrained_for_the_search(lrlc: Lrlc, hunt: Path, root: Path) -> None:
     grid = "grid={kind: [conv, lrlc], rank: [1, 2], placement: [[1], [3]], dataset: digits}"
     lrlc("run", hunt, "--serial", grid, "seeds=2", "search.trials=12")
     assert len(rows(root)) == committed(root) == 10
     assert [trial.state for trial in suggestions(root)] == [TrialState.COMPLETE] * 12
 
 
-def test_brute_force_ends_where_the_space_does_and_says_so(lrlc: Lrlc, hunt: Path, root: Path) -> None:
+def test_brute_force_ends_with_the_space_and_says_so(lrlc: Lrlc, hunt: Path, root: Path) -> None:
     words = ("search.sampler=brute_force", "search.trials=50", "search.seeds=1")
     done = lrlc("run", hunt, "--serial", *words)
     assert "the space holds 5 suggestions, 50 are asked for; it ends there" in done.stderr
@@ -256,7 +258,7 @@ def test_a_widened_space_keeps_every_row_and_what_it_answers(run: Run, root: Pat
     assert len(run(*words, "search.space.kind=[wide_conv]", "search.space.rank=[1, 2, 3]")) == 6
 
 
-def test_a_wider_interval_and_more_seeds_go_on_from_the_rows(run: Run, root: Path) -> None:
+def test_a_wider_interval_and_more_seeds_continue_from_the_rows(run: Run, root: Path) -> None:
     space = "search.space={kind: [conv], train: {learning_rate: {low: 0.01, high: %s, log: true}}}"
     run(space % 0.1, "search.sampler=tpe", "search.trials=3", "search.seeds=1")
     assert len(run(space % 0.2, "search.sampler=tpe", "search.trials=5", "search.seeds=1")) == 5
@@ -269,7 +271,9 @@ def test_a_wider_interval_and_more_seeds_go_on_from_the_rows(run: Run, root: Pat
     pd.testing.assert_frame_equal(found.loc[before.index], before)
 
 
-def test_other_settings_and_profiles_do_not_answer_for_each_other(run: Run, hunt: Path, root: Path) -> None:
+def test_rows_of_other_settings_and_profiles_do_not_answer_suggestions(
+    run: Run, hunt: Path, root: Path
+) -> None:
     hunt.write_text(SEARCH + "profiles: {smoke: {train: {learning_rate: 0.02}}}\n")
     assert len(run("search.seeds=1", profile="smoke")) == 6
     assert len(run("search.seeds=1")) == 6
@@ -300,7 +304,7 @@ def test_constraints_reach_the_sampler_and_survive_a_lost_journal(
     assert "sampler qmc ignores all results, and so the constraints" in capfd.readouterr().err
 
 
-def test_a_user_s_own_storage_keeps_what_is_not_ours(run: Run, root: Path, tmp_path: Path) -> None:
+def test_a_users_own_storage_keeps_other_studies(run: Run, root: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/theirs.db"
     theirs = optuna.create_study(study_name="hunt", storage=url)
     theirs.add_trial(optuna.create_trial(value=1.0))
@@ -391,7 +395,7 @@ def test_a_search_says_which_parameters_mattered_once_it_has_seen_enough(run: Ru
     assert drawn.skipped == {}
 
 
-def test_a_row_is_the_same_from_the_tables_and_from_the_trial_that_left_it(tmp_path: Path) -> None:
+def test_a_row_is_the_same_from_the_tables_and_from_its_trial(tmp_path: Path) -> None:
     ended = [
         result("a", kind="lrlc", rank=2, search_number=3, metrics=()),
         result("b", kind="conv", rank=None, search_number=None, validation_loss=None, metrics=()),

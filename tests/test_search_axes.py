@@ -1,4 +1,4 @@
-"""Every setting of training and every layer option is an axis of a search, and rows answer what was suggested."""
+"""Every training setting and layer option can be an axis of a search, and rows answer suggestions."""
 
 from pathlib import Path
 
@@ -134,9 +134,7 @@ def test_brute_force_makes_each_suggestion_of_a_conditional_space_once(wide: Pat
         ),
     ],
 )
-def test_an_axis_that_no_study_can_have_is_refused_in_one_line(
-    wide: Path, tmp_path: Path, space: str, line: str
-) -> None:
+def test_an_invalid_axis_is_refused_in_one_line(wide: Path, tmp_path: Path, space: str, line: str) -> None:
     with pytest.raises(StudyError) as caught:
         opened_study(of_space(wide, f"{{kind: [conv, lrlc], rank: 2, {space}}}"), [], tmp_path)
     assert line in str(caught.value)

@@ -1,4 +1,4 @@
-"""A search's journal: whatever is lost, swapped or altered in it, rows build it again and the search ends whole."""
+"""A search's journal: after any loss, swap or alteration it is rebuilt from the rows, and the search completes."""
 
 import re
 import shutil
@@ -127,7 +127,7 @@ def test_brute_force_makes_every_suggestion_after_a_power_cut(
     assert len(told(root)) == 5
 
 
-def test_a_journal_of_an_earlier_version_goes_on_and_what_is_odd_in_it_is_set_aside(
+def test_a_journal_of_an_earlier_version_is_continued_and_set_aside_if_damaged(
     searched: Searched, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "runs" / "hunt"
@@ -142,7 +142,7 @@ def test_a_journal_of_an_earlier_version_goes_on_and_what_is_odd_in_it_is_set_as
     assert "optuna.journal was damaged (Optuna cannot read it: 'op_code')" in capsys.readouterr().err
 
 
-def test_a_journal_that_is_a_link_is_set_aside_and_what_it_points_to_is_left_alone(
+def test_a_journal_that_is_a_link_is_set_aside_and_its_target_left_alone(
     searched: Searched, tmp_path: Path
 ) -> None:
     root, other = tmp_path / "runs" / "hunt", tmp_path / "notes.txt"

@@ -1,4 +1,4 @@
-"""`lrlc retry` of a search: its failed suggestions are trained again, and Optuna is told what came of them."""
+"""`lrlc retry` of a search: its failed suggestions are retrained, and Optuna gets their outcome."""
 
 from pathlib import Path
 

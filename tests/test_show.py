@@ -1,4 +1,4 @@
-"""`lrlc show`: one trial from its row, with its curve and where it comes from; trained again, to compare."""
+"""`lrlc show`: one trial from its row, with its curve and provenance; retrained to compare."""
 
 import json
 from dataclasses import replace
@@ -69,7 +69,7 @@ def test_json_has_the_row_the_curve_and_the_packages(runs: str, row: Any) -> Non
     assert {"torch", "numpy", "pandas"} <= set(found["environment"]["packages"])
 
 
-def test_verify_finds_a_trial_trained_again_identical(runs: str, row: Any) -> None:
+def test_verify_finds_a_retrained_trial_identical(runs: str, row: Any) -> None:
     assert "identical: every epoch" in shown(row["trial_id"], "--verify", "--results", runs)
 
 
@@ -112,7 +112,7 @@ def test_a_sparkline_reaches_from_the_lowest_to_the_highest() -> None:
     assert sparkline([float("nan"), 1.0, float("inf"), 2.0]) == "▁█"
 
 
-def test_an_environment_is_noted_once_while_it_stays_the_same(runs: str, tmp_path: Path) -> None:
+def test_an_environment_is_recorded_once_while_it_stays_the_same(runs: str, tmp_path: Path) -> None:
     study = lrlc.load("shown", results=runs)
     lrlc.run(STUDY, results=runs, quiet=True)
     (noted,) = study.store.environments()
@@ -127,11 +127,11 @@ def test_an_environment_is_noted_once_while_it_stays_the_same(runs: str, tmp_pat
     assert [each.path.name for each in store.damaged()] == [damaged.name]
 
 
-def test_a_trials_id_may_be_cut_wherever_it_is_asked_for() -> None:
+def test_a_trials_id_may_be_abbreviated_everywhere() -> None:
     known = ["db50cc11", "db60aa22", "0123abcd"]
     assert full_id("db5", known, "study s") == "db50cc11"
     with pytest.raises(
-        lrlc.UserError, match="db: 2 trials begin so: db50cc11, db60aa22; give more of the id"
+        lrlc.UserError, match="db: 2 ids begin with this: db50cc11, db60aa22; give more of the id"
     ):
         full_id("db", known, "study s")
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""What takes long without a word: silent workers, timed batches and what else comes before the first trial."""
+"""Long silences: silent workers, timed batches and other work before the first trial."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_a_worker_that_does_not_start_its_trial_is_named_once_and_when_it_is_bac
     assert said() == [f"{label}: its worker answers again, after 2 min"]
 
 
-def test_reports_that_take_long_are_no_silence(tiny_study: Path, said) -> None:
+def test_slow_reports_do_not_count_as_silence(tiny_study: Path, said) -> None:
     clock, (trial, other, *_) = Clock(), trials_of(tiny_study)
     silence = Silence(clock)
     silence.begins(trial)
@@ -72,7 +72,7 @@ def test_reports_that_take_long_are_no_silence(tiny_study: Path, said) -> None:
     assert said() == []
 
 
-def test_only_what_takes_long_is_said_and_not_too_often(said) -> None:
+def test_only_slow_work_is_reported_and_not_too_often(said) -> None:
     lines = NowAndThen(seconds=0.1)
     with lines.about("quick"):
         pass

@@ -48,7 +48,7 @@ def test_few_seeds_bound_the_p_value(seeds: int, smallest: float) -> None:
     assert sign_flip_p(np.linspace(1, 2, seeds)) == pytest.approx(smallest)
 
 
-def test_how_many_seeds_a_level_needs() -> None:
+def test_the_number_of_seeds_for_a_level() -> None:
     assert seeds_for_sign_flip(0.05) == 6
     assert seeds_for_sign_flip(0.05 / 4) == 8  # Holm over four comparisons
     for alpha in (0.05, 0.0125, 0.001):
@@ -62,7 +62,7 @@ def test_equivalence_agrees_with_statsmodels() -> None:
     assert equivalence_p(ours - theirs, 0.8) == pytest.approx(expected)
 
 
-def test_one_sided_tests_agree_with_scipy_and_know_no_spread() -> None:
+def test_one_sided_tests_agree_with_scipy_and_handle_no_spread() -> None:
     values = np.random.default_rng(1).normal(0.4, 1, 7)
     assert above_p(values, 0.1) == pytest.approx(stats.ttest_1samp(values, 0.1, alternative="greater").pvalue)
     assert (above_p([2.0, 2.0, 2.0], 1.0), above_p([2.0, 2.0, 2.0], 2.0)) == (0.0, 1.0)
@@ -89,7 +89,7 @@ def test_the_smallest_visible_difference_is_that_of_a_power_of_80_percent(
     assert TTestPower().power(found, seeds, 0.05) == pytest.approx(0.8, abs=1e-4)
 
 
-def test_seeds_to_see_a_difference_are_the_fewest() -> None:
+def test_seeds_to_detect_a_difference_are_minimal() -> None:
     needed = seeds_to_see(0.5, 1.0)
     assert needed is not None
     power = TTestPower().power
@@ -111,7 +111,7 @@ def test_seeds_to_see_a_difference_follow_a_power_that_always_exists(
     assert seeds_to_see(effect, 1.0, alpha) == (int(enough[0]) + 2 if len(enough) else None) == needed
 
 
-def test_power_agrees_with_statsmodels_where_that_has_a_number() -> None:
+def test_power_agrees_with_statsmodels_if_that_has_a_number() -> None:
     theirs = TTestPower().power
     for effect, n, alpha in product((0.1, 0.5, 1.5), (2, 5, 12, 60), (0.05, 0.004)):
         with warnings.catch_warnings():
@@ -151,7 +151,7 @@ def test_the_sufficient_rank_is_the_smallest_that_is_not_inferior() -> None:
     assert found.p_rising < 0.001
 
 
-def test_gains_on_two_data_sets_are_compared_as_by_welch() -> None:
+def test_gains_on_two_data_sets_are_compared_by_welchs_method() -> None:
     chance = np.random.default_rng(3)
     ours, theirs = chance.normal(1, 1, 8), chance.normal(0, 3, 10)
     found, p = difference_of_gains(ours, theirs)
@@ -169,7 +169,7 @@ def test_moran_s_i_of_a_worked_example() -> None:
     assert math.isnan(morans_i(np.ones((4, 4))))
 
 
-def test_a_map_that_is_only_built_of_rows_and_columns_is_not_smooth() -> None:
+def test_a_map_that_is_only_a_sum_of_rows_and_columns_is_not_smooth() -> None:
     chance = np.random.default_rng(4)
     rough = [chance.normal(size=(16, 1)) + chance.normal(size=(1, 16)) for _ in range(60)]
     excess = np.array([np.subtract(*smoothness(each)) for each in rough])
@@ -179,7 +179,7 @@ def test_a_map_that_is_only_built_of_rows_and_columns_is_not_smooth() -> None:
     assert moran > 0.9 > 0.6 > shuffled
 
 
-def test_the_bootstrapped_best_rank_is_as_sure_as_it_should_be() -> None:
+def test_the_bootstrapped_best_rank_has_the_right_certainty() -> None:
     """Two equally good ranks, 8 seeds: a share of 97.5% for one or the other comes up in about 5% of studies."""
     chance = np.random.default_rng(5)
     sure = [(best_columns(chance.normal(size=(8, 2)), draws=1000) == 0).mean() for _ in range(600)]
@@ -208,7 +208,7 @@ def test_the_interval_over_seeds_and_images_is_that_of_crossed_random_effects() 
     assert math.isnan(crossed_interval(ours[:1], theirs[:1]).low)
 
 
-def test_images_that_all_speak_alike_add_nothing_to_the_interval_over_seeds() -> None:
+def test_images_that_all_agree_add_nothing_to_the_interval_over_seeds() -> None:
     ours = np.repeat([[True], [False], [True], [True]], 50, axis=1)
     found, seeds = crossed_interval(ours, np.zeros_like(ours)), stats.ttest_1samp([1, 0, 1, 1], 0)
     assert (found.low, found.high) == pytest.approx(tuple(seeds.confidence_interval()))

@@ -1,4 +1,4 @@
-"""What a study file means: its trials, their identity, and what is refused."""
+"""The meaning of a study file: its trials, their identity, and refusals."""
 
 import dataclasses
 from itertools import groupby
@@ -110,7 +110,7 @@ def test_profiles_merge_and_overrides_come_on_top() -> None:
         ("search={trials: 3, dataset: digits, space: {knd: [conv]}}", "search.space.knd: unknown key"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_with_its_path(override: str, said: str) -> None:
+def test_mistakes_are_reported_in_one_line_with_their_path(override: str, said: str) -> None:
     with pytest.raises(StudyError) as caught:
         study("grid: {kind: conv}", override)
     message = str(caught.value)
@@ -118,7 +118,7 @@ def test_what_is_wrong_is_said_in_one_line_with_its_path(override: str, said: st
     assert "\n" not in message
 
 
-def test_the_identity_changes_with_what_defines_a_trial_and_with_nothing_else() -> None:
+def test_the_identity_changes_only_with_what_defines_a_trial() -> None:
     (config,) = trials("grid: {kind: lrlc, rank: 2, placement: 3}")
     others = trials(
         "grid: [{kind: lrlc, rank: [1, 3], placement: 3}, {kind: lrlc, rank: 2, placement: [[1], [1, 3]]},"
@@ -146,11 +146,11 @@ def test_a_placement_is_a_set_of_places(places: list[int]) -> None:
     assert placements(places, 3) == [tuple(sorted(set(places)))]
 
 
-def test_subsets_are_all_but_the_empty_one() -> None:
+def test_subsets_are_all_except_the_empty_one() -> None:
     assert sorted(placements("subsets", 3)) == sorted({(1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)})
 
 
-def test_a_suggestion_stands_for_one_trial_a_seed() -> None:
+def test_a_suggestion_means_one_trial_per_seed() -> None:
     hunt = study(
         "search: {trials: 3, dataset: digits, seeds: 2, space: {kind: [conv, lrlc], rank: [1, 2],"
         " placement: subsets, train: {learning_rate: {low: 0.01, high: 1, log: true}}}}"
@@ -187,7 +187,7 @@ def test_the_quickstart_compares_three_kinds_three_ranks_and_three_seeds() -> No
     assert len({c.seed for c in found}) >= 3
 
 
-def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_a_duplicate_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("name: twice\ngrid: {kind: conv}\ngrid: {kind: lrlc, rank: 1}\n")
     with pytest.raises(StudyError, match="the key 'grid' appears twice"):

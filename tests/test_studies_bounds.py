@@ -1,4 +1,4 @@
-"""Numbers that no column holds, or that nobody means, are refused before anything is written; overrides reach lists."""
+"""Numbers too large for a column or implausible are refused before anything is written; overrides reach lists."""
 
 import pytest
 from support.studies_samples import CATALOGUE, HEAD, SEARCH, parsed
@@ -59,7 +59,7 @@ def refusal(text: str, *overrides: str) -> str:
         (f"name={'n' * 101}", "name: String should have at most 100 characters"),
     ],
 )
-def test_a_number_beyond_its_column_or_beyond_sense_is_refused(override: str, line: str) -> None:
+def test_a_number_beyond_its_column_or_any_plausible_value_is_refused(override: str, line: str) -> None:
     assert refusal(HEAD + "grid: {kind: conv}", override).startswith(line)
 
 
@@ -83,7 +83,7 @@ def test_a_grid_too_large_to_list_is_refused_at_once() -> None:
     assert several == "grid: 1,200,000 trials, including seeds; a study has at most 1,000,000"
 
 
-def test_a_long_value_does_not_hide_what_is_wrong_with_it() -> None:
+def test_a_long_value_does_not_hide_its_fault() -> None:
     line = refusal(TWO_BLOCKS, f"train.precision={'x' * 5_000}")
     assert line.startswith("train.precision: unknown value 'xxx")
     assert line.endswith("known: auto, bfloat16, float32")
@@ -115,10 +115,10 @@ def test_an_override_reaches_an_item_of_any_list() -> None:
         ("grid.rank=1", "grid.rank: the grid has 2 blocks; name one, such as grid.0.rank"),
         ("grid.1.ranks=1", "grid[1].ranks: unknown axis; did you mean 'rank'?"),
         ("grid.1.train.epoch=1", "grid[1].train.epoch: unknown key; did you mean 'epochs'?"),
-        ("datasets.0=mnist", "datasets.0: datasets is no mapping"),
+        ("datasets.0=mnist", "datasets.0: datasets is not a mapping"),
         ("train..epochs=1", "train..epochs: expected names separated by dots, such as train.epochs"),
         ("=1", "=1: expected KEY=VALUE, such as train.epochs=2"),
     ],
 )
-def test_an_override_of_what_does_not_exist_is_one_line(override: str, line: str) -> None:
+def test_an_override_of_a_missing_key_is_refused_in_one_line(override: str, line: str) -> None:
     assert refusal(TWO_BLOCKS, override).startswith(line)

@@ -1,4 +1,4 @@
-"""A study that is wrong is refused before it runs, in one line: the file, the key, what was given, what is allowed."""
+"""A wrong study is refused before it runs, in one line: the file, the key, the given value, what is allowed."""
 
 from pathlib import Path
 
@@ -144,7 +144,7 @@ def test_a_fault_in_a_search_is_found_before_it_runs(override: str, line: str) -
     assert refusal(SEARCH, f"search.{override}") == f"my.yaml: {line}"
 
 
-def test_a_pruner_is_refused_where_it_would_prune_wrongly() -> None:
+def test_a_pruner_is_refused_if_it_would_prune_wrongly() -> None:
     up, down = (
         "{metric: validation_accuracy, direction: maximize}",
         "{metric: validation_loss, direction: minimize}",
@@ -162,7 +162,7 @@ def test_a_pruner_is_refused_where_it_would_prune_wrongly() -> None:
     parsed(SEARCH, f"search.objectives=[{up}, {down}]")
 
 
-def test_a_file_that_is_no_study_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_study_is_named(tmp_path: Path) -> None:
     broken, empty = tmp_path / "broken.yaml", tmp_path / "empty.yaml"
     broken.write_text("grid: [1, 2\n")
     empty.write_text("")

@@ -1,4 +1,4 @@
-"""Trial ids that tables on disk already hold: a faster or tidier `trial_id` must not change one of them."""
+"""Trial ids of existing tables, which a faster or tidier `trial_id` must not change."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def cells() -> list[TrialConfig]:
     return expand(parsed(PINNED), CATALOGUE).trials()
 
 
-def test_the_ids_of_a_study_are_the_ones_its_table_holds() -> None:
+def test_the_ids_of_a_study_are_those_in_its_table() -> None:
     ids = [trial_id(config, data_digest="d1", code_epoch=1) for config in cells()]
     assert len(set(ids)) == len(ids) == 38
     assert {0: "eb0d985435dcf21f", 5: "d12fda07199f3808", 7: "2e3add6a6fb8621a"}.items() <= dict(

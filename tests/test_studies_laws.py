@@ -1,4 +1,4 @@
-"""Laws of study files: what a trial's identity depends on, and in which order and how fast trials are planned."""
+"""Laws of study files: what a trial's identity depends on, and the order and speed of planning."""
 
 import time
 import tracemalloc
@@ -63,9 +63,7 @@ BLOCK = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(blocks=st.lists(BLOCK, min_size=1, max_size=3), seeds=st.integers(1, 4))
-def test_a_stopped_study_is_balanced_and_no_trial_stands_twice(
-    blocks: list[dict[str, Any]], seeds: int
-) -> None:
+def test_a_stopped_study_is_balanced_and_has_no_trial_twice(blocks: list[dict[str, Any]], seeds: int) -> None:
     study = checked_grid({"name": "t", "grid": blocks, "seeds": seeds}, CATALOGUE).study
     found = expand(study, CATALOGUE).trials()
     assert len({identity(config) for config in found}) == len(found)
@@ -107,7 +105,7 @@ def test_a_data_set_is_a_name_a_folder_or_a_mapping(text: str, title: str) -> No
     assert alone == config
 
 
-def test_a_study_limits_the_data_sets_that_have_no_limit_of_their_own() -> None:
+def test_a_study_limits_the_data_sets_that_set_no_limit() -> None:
     found = cells(
         "name: t\ntrain_images: 50\ndatasets: [mnist, {name: digits, train_images: 9}]\ngrid: {kind: conv}"
     )

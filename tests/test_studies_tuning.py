@@ -1,4 +1,4 @@
-"""What `tune:` and `length_check:` in a study file mean: the trials they stand for, and what is refused."""
+"""The meaning of `tune:` and `length_check:` in a study file: their trials, and refusals."""
 
 import pytest
 from support.studies_samples import CATALOGUE, HEAD, parsed
@@ -25,7 +25,7 @@ def with_first_choices(study: Study) -> list[TrialConfig]:
     return grid.trials(config_of=tuned(grid, chosen))
 
 
-def test_one_cell_of_a_kind_stands_for_all_its_ranks_and_places() -> None:
+def test_one_cell_of_a_kind_represents_all_its_ranks_and_placements() -> None:
     study = parsed(HEAD + KINDS + TUNE + "seeds: 3\n")
     conv, lrlc = pilots(expand(study, CATALOGUE))
     assert (conv.cell.kind, lrlc.cell.kind) == ("conv", "lrlc")
@@ -48,7 +48,7 @@ def test_every_cell_of_a_group_trains_with_its_choice() -> None:
     assert grid.trials(config_of=tuned(grid, {})) == grid.trials()
 
 
-def test_data_sets_networks_options_and_ways_of_training_are_tuned_apart() -> None:
+def test_data_sets_networks_options_and_ways_of_training_are_tuned_separately() -> None:
     study = parsed(
         "name: t\ndatasets: [digits, mnist]\n"
         + TUNE
@@ -61,7 +61,7 @@ def test_data_sets_networks_options_and_ways_of_training_are_tuned_apart() -> No
     assert epochs == {(3, 1), (6, 2)}
 
 
-def test_what_a_block_names_is_not_tuned() -> None:
+def test_settings_in_a_block_are_not_tuned() -> None:
     study = parsed(
         HEAD + TUNE + "grid: [{kind: conv, train.learning_rate: 0.3}, {kind: lrlc, rank: 2}]\n",
     )
@@ -86,7 +86,7 @@ def test_an_option_is_tuned_for_the_kinds_that_take_it() -> None:
     }
 
 
-def test_tuned_settings_tell_cells_apart_only_where_the_grid_compares_them() -> None:
+def test_tuned_settings_distinguish_cells_only_if_the_grid_compares_them() -> None:
     study = parsed(
         HEAD
         + TUNE
@@ -111,7 +111,7 @@ def test_tuned_settings_tell_cells_apart_only_where_the_grid_compares_them() -> 
     assert set(two.values()) == {("batch_size",)}  # both left out, the two trials would look alike
 
 
-def test_pilot_seeds_are_those_of_nothing_else() -> None:
+def test_pilot_seeds_are_used_by_nothing_else() -> None:
     grid = HEAD + "grid: {kind: conv}\n" + TUNE
     for words, expected in {
         (): [1_000_000, 1_000_001],
@@ -124,7 +124,7 @@ def test_pilot_seeds_are_those_of_nothing_else() -> None:
         assert tune.seeds == expected
 
 
-def test_shorter_trials_are_the_grid_again_with_its_first_seeds() -> None:
+def test_shorter_trials_are_those_of_the_grid_with_its_first_seeds() -> None:
     study = parsed(HEAD + KINDS + TUNE + "seeds: [5, 3, 8, 4]\nlength_check: {}\n")
     grid = with_first_choices(study)
     shorter = with_fewer_epochs(study.length_check, grid)

@@ -1,4 +1,4 @@
-"""What helps to write a study file: `lrlc init`, the JSON schema for editors, completion in a shell."""
+"""Help for writing study files: `lrlc init`, the JSON schema for editors, shell completion."""
 
 import json
 import subprocess
@@ -88,7 +88,7 @@ def valid() -> Callable[[object], bool]:
     return lambda study: bool(validator(schema).is_valid(study))
 
 
-def test_a_begun_study_runs_as_it_is(lrlc: Lrlc, tmp_path: Path) -> None:
+def test_a_new_study_runs_unchanged(lrlc: Lrlc, tmp_path: Path) -> None:
     assert "lrlc run mine.yaml" in lrlc("init", "mine").stdout
     lrlc("run", "mine.yaml", "--serial", "seeds=1", "train.epochs=1")
     rows = Store(tmp_path / "runs/mine").trials()
@@ -103,7 +103,7 @@ def test_a_begun_study_runs_as_it_is(lrlc: Lrlc, tmp_path: Path) -> None:
     assert "low rank helps" in lrlc("claims", "mine.yaml").stdout
 
 
-def test_a_begun_study_trains_as_many_networks_as_it_says_it_does(lrlc: Lrlc, tmp_path: Path) -> None:
+def test_a_new_study_trains_as_many_networks_as_its_comment_says(lrlc: Lrlc, tmp_path: Path) -> None:
     lrlc("init", "007.yaml")  # a name that YAML would read as a number
     raw, path = read_study(str(tmp_path / "007.yaml"))
     assert raw["name"] == "007"
@@ -127,15 +127,13 @@ def test_shipped_studies_fit_the_schema(valid: Callable[[object], bool], lrlc: L
 
 
 @pytest.mark.parametrize("keys", SHORT_FORMS)
-def test_what_a_file_may_say_for_short_fits_the_schema(
-    keys: dict[str, Any], valid: Callable[[object], bool]
-) -> None:
+def test_short_forms_fit_the_schema(keys: dict[str, Any], valid: Callable[[object], bool]) -> None:
     assert not refused({"name": "t", **keys})
     assert valid({"name": "t", **keys})
 
 
 @pytest.mark.parametrize("keys", WRONG)
-def test_an_editor_marks_what_the_reader_refuses(
+def test_an_editor_marks_values_that_the_reader_refuses(
     keys: dict[str, Any], valid: Callable[[object], bool]
 ) -> None:
     assert refused({"name": "t", **keys})
@@ -162,7 +160,7 @@ def test_a_shell_completes_commands(lrlc: Lrlc) -> None:
     assert completed.stdout.split() == ["plan", "plot"]
 
 
-def test_a_study_named_without_its_ending_is_told_of_the_file(tmp_path: Path) -> None:
+def test_a_study_named_without_its_suffix_gets_a_hint_at_the_file(tmp_path: Path) -> None:
     (tmp_path / "week.yaml").write_text("name: week\n")
     with pytest.raises(StudyError, match=r"no shipped study; did you mean '.*week\.yaml'\?"):
         read_study(str(tmp_path / "week"))

@@ -1,4 +1,4 @@
-"""Whatever is written in a study file or an override: a valid study, or one line and exit code 2; never a traceback."""
+"""Any study file or override gives a valid study, or one line and exit code 2, but never a traceback."""
 
 import json
 import sys
@@ -119,7 +119,7 @@ def check(study: OpenedStudy) -> None:
     json.dumps(study.study.described(), allow_nan=False)
 
 
-def test_what_is_mutated_is_a_study_to_begin_with(folder: Path) -> None:
+def test_the_mutated_study_is_valid_before(folder: Path) -> None:
     (folder / "full.yaml").write_text(FULL)
     whole = opened(folder / "full.yaml", None, [])
     assert whole is not None
@@ -128,14 +128,16 @@ def test_what_is_mutated_is_a_study_to_begin_with(folder: Path) -> None:
 
 @settings(max_examples=50)
 @given(overrides=st.lists(OVERRIDE, min_size=1, max_size=3), profile=st.sampled_from([None, None, "p", "q"]))
-def test_an_override_gives_a_study_or_a_line(overrides: list[str], profile: str | None, folder: Path) -> None:
+def test_an_override_gives_a_study_or_an_error_line(
+    overrides: list[str], profile: str | None, folder: Path
+) -> None:
     (folder / "full.yaml").write_text(FULL)
     if (study := opened(folder / "full.yaml", profile, overrides)) is not None:
         check(study)
 
 
 @given(text=edited())
-def test_an_edited_file_gives_a_study_or_a_line(text: str, folder: Path) -> None:
+def test_an_edited_file_gives_a_study_or_an_error_line(text: str, folder: Path) -> None:
     (folder / "edited.yaml").write_text(text, "utf-8")
     if (study := opened(folder / "edited.yaml", None, [])) is not None:
         check(study)

@@ -1,4 +1,4 @@
-"""A study's way from the command line to its rows: expanded once a command, and no more stops than the docs list."""
+"""A study's way from the command line to its rows: expanded once per command, with only the documented stops."""
 
 import re
 import sys
@@ -82,7 +82,7 @@ def lrlc(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[Watched, object]
     return watched, ended.value.code
 
 
-def test_a_study_is_expanded_once_a_command_and_stops_where_the_docs_say(
+def test_a_study_is_expanded_once_per_command_and_passes_the_documented_files(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (ROOT / "docs/architecture.md").read_text()

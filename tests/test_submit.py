@@ -119,7 +119,7 @@ def test_a_followed_job_shows_its_log_and_ends_in_a_table_beside_modules_with_ou
     assert listed["duration_seconds"] > 1
 
 
-def test_a_stopped_job_keeps_its_rows_and_the_same_submission_goes_on(
+def test_a_stopped_job_keeps_its_rows_and_submitting_again_resumes(
     on_cluster: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:
     job = ["submit", tiny_study, "name=halted", "seeds=200", "--max-in-flight=1"]
@@ -152,7 +152,7 @@ def test_a_job_that_fails_gives_exit_code_1_and_an_unknown_one_2(
 
 
 @pytest.mark.parametrize("token", [None, "0" * 64])
-def test_a_missing_or_wrong_token_is_one_line_that_says_how_to_get_it(
+def test_a_missing_or_wrong_token_is_reported_in_one_line_with_the_fix(
     token: str | None, on_cluster: Lrlc, tmp_path: Path
 ) -> None:
     given = {"RAY_AUTH_TOKEN": token} if token else {}
@@ -190,15 +190,13 @@ def test_a_wrong_runtime_environment_is_one_line(text: str, line: str, tmp_path:
     assert str(caught.value) == f"--runtime-env {tmp_path}/nodes.yaml: {line}"
 
 
-def test_a_missing_runtime_environment_is_said_before_the_cluster_is_looked_for(
-    lrlc: Lrlc, tiny_study: Path
-) -> None:
+def test_a_missing_runtime_environment_is_reported_before_connecting(lrlc: Lrlc, tiny_study: Path) -> None:
     words = ["--results", "/runs", "--address", "127.0.0.1:9", "--runtime-env", "nodes.yaml"]
     said = lrlc("submit", tiny_study, *words, code=2).stderr
     assert said == "lrlc: --runtime-env nodes.yaml: No such file or directory\n"
 
 
-def test_the_same_order_has_the_same_name_whatever_the_order_of_its_overrides() -> None:
+def test_the_order_of_overrides_does_not_change_a_jobs_name() -> None:
     def name(*overrides: str, results: str = "/runs", slots: int | None = None) -> str:
         return Order("tiny", "tiny", overrides, None, results, None, slots).job_id
 
@@ -214,7 +212,7 @@ def test_a_jobs_command_names_its_trackers() -> None:
 
 
 @pytest.mark.parametrize("place", ["s3://bucket/runs", "file:///shared/runs", "/shared/runs"])
-def test_places_on_the_cluster_are_passed_on_as_they_are(place: str) -> None:
+def test_places_on_the_cluster_are_passed_on_unchanged(place: str) -> None:
     assert on_nodes(place, "/data", "http://head:8265") == (place, "/data")
 
 
@@ -234,9 +232,7 @@ def test_a_study_or_plugin_outside_the_shipped_folder_is_refused(tiny_study: Pat
 
 
 @pytest.mark.parametrize("pattern", ["private/", "*.yaml", "p.py"])
-def test_what_an_ignore_file_keeps_here_is_refused_before_anything_is_sent(
-    pattern: str, tmp_path: Path
-) -> None:
+def test_ignored_files_are_refused_before_anything_is_sent(pattern: str, tmp_path: Path) -> None:
     (tmp_path / "private").mkdir()
     study, plugin = tmp_path / "private" / "s.yaml", tmp_path / "private" / "p.py"
     study.write_text("name: s")
@@ -257,7 +253,7 @@ def test_a_study_in_a_folder_that_is_never_sent_is_refused(tmp_path: Path) -> No
         shipped_path(str(tmp_path / "runs" / "s.yaml"), [], tmp_path)
 
 
-def test_a_pipe_is_left_out_of_what_is_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_is_not_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "a pipe")
     (tmp_path / "file").write_text("")
     assert not_files(tmp_path, []) == ["/a\\ pipe"]
@@ -300,4 +296,4 @@ def test_a_dashboard_on_this_machine_is_reached_past_a_proxy(lrlc: Lrlc) -> None
     here = lrlc("jobs", "--address", "127.0.0.1:7", code=2, http_proxy=proxy).stderr
     assert "proxy" not in here
     there = lrlc("jobs", "--address", "ray.invalid:8265", code=2, http_proxy=proxy).stderr
-    assert "(through the proxy http://me:***@127.0.0.1:9, as http_proxy says; no_proxy=ray.invalid" in there
+    assert "(through the proxy http://me:***@127.0.0.1:9, set in http_proxy; no_proxy=ray.invalid" in there

@@ -1,4 +1,4 @@
-"""Paths, homes, locales and secrets: the same wherever the program is started, and nothing said that should not be."""
+"""Paths, homes, locales and secrets: independent of where the program is started, and without leaks."""
 
 import json
 import os
@@ -35,13 +35,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def test_a_tilde_is_the_home_folder_and_a_relative_path_is_below_the_present_one(home: Path) -> None:
+def test_a_tilde_is_the_home_folder_and_a_relative_path_is_below_the_current_one(home: Path) -> None:
     assert absolute("~/runs") == home / "runs"
     assert absolute("runs") == home.parent / "runs"
     assert absolute("./~") == home.parent / "~"
 
 
-def test_results_lie_in_one_place_and_are_shown_as_the_user_wrote_them(home: Path) -> None:
+def test_results_are_in_one_place_and_shown_as_the_user_wrote_it(home: Path) -> None:
     place = locate("~/runs") / "s"
     assert (place.local, str(place)) == (home / "runs/s", "~/runs/s")
     assert str(locate("runs") / "s" / "trials") == "runs/s/trials"
@@ -59,7 +59,7 @@ def test_results_lie_in_one_place_and_are_shown_as_the_user_wrote_them(home: Pat
         ("r\udcf6", r"r\udcf6: the path is not UTF-8; rename it"),
     ],
 )
-def test_a_path_that_no_file_can_have_is_one_line(written: str, line: str) -> None:
+def test_an_impossible_path_is_refused_in_one_line(written: str, line: str) -> None:
     for reader in (absolute, locate):
         with pytest.raises(StudyError) as caught:
             reader(written)
@@ -81,7 +81,7 @@ def test_a_null_character_hidden_in_a_uri_is_refused() -> None:
         ({}, "/home/me/.cache/lrlc-bench"),
     ],
 )
-def test_all_that_is_kept_on_this_machine_lies_in_one_cache(
+def test_everything_cached_on_this_machine_is_in_one_folder(
     variables: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"LRLC_CACHE": "", "XDG_CACHE_HOME": "", "HOME": "/home/me", **variables}.items():
@@ -100,7 +100,7 @@ def test_a_user_without_a_home_is_told_of_lrlc_cache(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/b", "..", "a\n", ""])
-def test_a_name_with_a_path_in_it_is_no_study_of_the_results_folder(name: str, tmp_path: Path) -> None:
+def test_a_name_with_a_path_in_it_is_not_a_study_of_the_results_folder(name: str, tmp_path: Path) -> None:
     (tmp_path / "outside" / "trials").mkdir(parents=True)
     (tmp_path / "runs").mkdir()
     with pytest.raises(StudyError):
@@ -132,7 +132,7 @@ def test_a_name_with_a_path_in_it_is_no_study_of_the_results_folder(name: str, t
         ("psql --password hunter2 -h h", "psql --password *** -h h"),
     ],
 )
-def test_a_password_is_masked_wherever_it_stands(text: str, hidden: str) -> None:
+def test_a_password_is_masked_everywhere(text: str, hidden: str) -> None:
     assert masked(text) == hidden
     assert holds_secret(text)
 
@@ -152,19 +152,19 @@ def test_a_password_is_masked_wherever_it_stands(text: str, hidden: str) -> None
         "https://me@h/p",
     ],
 )
-def test_what_is_no_secret_is_left_as_it_is(text: str) -> None:
+def test_other_text_is_not_masked(text: str) -> None:
     assert masked(text) == text
     assert not holds_secret(text)
 
 
-def test_a_driver_that_repeats_the_password_gives_nothing_away() -> None:
+def test_a_database_error_that_repeats_the_password_is_masked() -> None:
     said = "login of me with 'hun ter2' and hun%20ter2 failed"
     assert (
         without_secrets_of("postgresql://me:hun%20ter2@h/x", said) == "login of me with '***' and *** failed"
     )
 
 
-def test_the_password_of_a_storage_is_not_in_what_is_kept_of_the_study(lrlc: Lrlc, tmp_path: Path) -> None:
+def test_the_password_of_a_storage_is_not_recorded_with_the_study(lrlc: Lrlc, tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
         "name: s\ndatasets: digits\ntrain_images: 100\nevaluation_images: 50\ntrain: {epochs: 1, batch_size: 50}\n"
         "regime: any\nsearch: {dataset: digits, trials: 1, sampler: random, space: {kind: conv}}\n"
@@ -180,7 +180,7 @@ def test_the_password_of_a_storage_is_not_in_what_is_kept_of_the_study(lrlc: Lrl
     assert "password=***" in json.dumps(kept_study)
 
 
-def test_a_line_holds_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_has_no_terminal_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     assert printable("a\x1b[31mb\x9bc\td\n") == "a\\x1b[31mb\\x9bc\td\n"
     assert one_line("a\r\n  b\u202ec") == "a b\\u202ec"
     show("x\x1b]0;title\x07")
@@ -188,7 +188,7 @@ def test_a_line_holds_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixtur
     assert last_line("") == ""
 
 
-def test_an_error_is_one_line_however_many_a_library_says() -> None:
+def test_an_error_is_one_line_even_if_a_librarys_is_longer() -> None:
     assert str(UserError("first\nsecond\n  third")) == "first second third"
     long = str(UserError("begin " + "x" * 5_000 + " end"))
     assert (long[:6], long[-4:], len(long) < 700) == ("begin ", " end", True)
@@ -228,7 +228,7 @@ def test_a_plugin_that_fails_when_it_is_used_is_named_with_its_line(
     assert str(explained(called.value)).startswith(f"plugins: {tmp_path}/picky{number}.py: TypeError: Picky")
 
 
-def test_a_plugin_written_before_the_packages_stood_under_lrlc_goes_on_working(tmp_path: Path) -> None:
+def test_a_plugin_with_the_old_package_names_keeps_working(tmp_path: Path) -> None:
     text = PICKY.format(number=10, body="pass").replace("from lrlc.layers import", "from layers import")
     text += "\nfrom harness.data import dataset\nimport layers.errors\n"
     install([Plugin(str(tmp_path / "picky10.py"), text)])
@@ -240,7 +240,7 @@ def test_a_plugin_written_before_the_packages_stood_under_lrlc_goes_on_working(t
         install([Plugin(str(tmp_path / "nothing.py"), "import layers.nothing")])
 
 
-def test_a_module_of_ones_own_comes_before_an_old_name(
+def test_a_users_own_module_takes_precedence_over_an_old_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "results.py").write_text("MINE = 1")
@@ -259,7 +259,7 @@ def test_a_module_of_ones_own_comes_before_an_old_name(
     monkeypatch.delitem(sys.modules, "results")
 
 
-def test_a_fault_of_our_own_is_not_put_on_a_plugin() -> None:
+def test_our_own_error_is_not_blamed_on_a_plugin() -> None:
     assert explained(ValueError("ours")) is None
     assert explained(TypeError("f() takes no arguments")) is None
 

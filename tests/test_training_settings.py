@@ -1,4 +1,4 @@
-"""Each setting of `train:` does what it says, keeps the ids of trials that leave it out, and survives a resume."""
+"""Each setting of `train:` works as documented, keeps the ids of trials without it, and survives a resume."""
 
 import math
 from dataclasses import replace
@@ -78,7 +78,7 @@ SETTINGS = [
 ]
 
 
-def test_each_setting_is_a_trial_of_its_own_that_trains_otherwise(trial) -> None:
+def test_each_setting_makes_a_new_trial_that_trains_differently(trial) -> None:
     plain = trial()
     trials = [trial(settings) for settings in SETTINGS]
     assert len({plain.id, *(each.id for each in trials)}) == len(SETTINGS) + 1
@@ -87,7 +87,7 @@ def test_each_setting_is_a_trial_of_its_own_that_trains_otherwise(trial) -> None
     assert len(set(losses)) == len(losses)
 
 
-def test_settings_at_their_defaults_or_of_no_effect_make_no_new_trial(trial) -> None:
+def test_settings_at_their_defaults_or_without_effect_make_no_new_trial(trial) -> None:
     plain = trial()
     defaults = (
         "optimizer: sgd, weight_decay: 0, schedule: cosine, label_smoothing: 0, gradient_clipping: null"
@@ -114,7 +114,7 @@ def test_a_resumed_trial_ends_with_the_same_numbers(trial, block: str) -> None:
         assert numbers(resumed) == numbers(whole)
 
 
-def test_a_checkpoint_without_an_average_is_not_taken_for_one_that_has_it(trial) -> None:
+def test_a_checkpoint_without_an_average_is_not_used_for_a_trial_with_one(trial) -> None:
     without = trained(trial())[1][0]
     result, _ = trained(trial("ema: 0.9"), without)
     assert result.resumed_epochs is None
@@ -135,7 +135,7 @@ def test_a_checkpoint_without_an_average_is_not_taken_for_one_that_has_it(trial)
         ("weight_deca: 1", "train.weight_deca: unknown key; did you mean 'weight_decay'?"),
     ],
 )
-def test_what_no_training_can_have_is_refused_in_one_line(trial, settings: str, line: str) -> None:
+def test_invalid_training_settings_are_refused_in_one_line(trial, settings: str, line: str) -> None:
     with pytest.raises(StudyError) as caught:
         trial(settings)
     assert line in str(caught.value)
@@ -160,7 +160,7 @@ def test_each_is_an_axis_of_a_grid(tiny_study: Path, tmp_path: Path) -> None:
     assert len(planned_run(tiny_study, nested, tmp_path).plan.trials) == 3
 
 
-def test_rows_say_how_they_were_trained_and_labels_tell_them_apart(trial) -> None:
+def test_rows_record_their_training_and_labels_distinguish_them(trial) -> None:
     plain, other = blank_result(trial()), blank_result(trial(EVERYTHING))
     assert all(getattr(plain, name) is None for name in LATER_KEYS)
     assert (other.optimizer, other.augment, other.ema, other.decay_epochs) == (
@@ -194,7 +194,7 @@ def test_schedules_give_the_rates_of_their_definitions() -> None:
     )
 
 
-def test_weights_alone_decay() -> None:
+def test_only_weights_decay() -> None:
     from lrlc import layers
 
     model = layers.build_network("three_layer", (1, 8, 8), 10, kind="lrlc", rank=2, placement=(3,))
@@ -273,6 +273,6 @@ def test_a_grid_compares_a_setting_that_is_off_with_one_that_is_on(tiny_study: P
     assert [each.config.train.ema for each in trials] == [None, 0.9]
 
 
-def test_no_recipe_takes_the_name_of_training_without_one() -> None:
+def test_no_recipe_has_the_name_for_training_without_one() -> None:
     with pytest.raises(UserError, match="'cross_entropy' has the name for training without a recipe"):
         recipe("cross_entropy")

@@ -1,4 +1,4 @@
-"""Trials whose network starts as a convolution, and logits that learn faster: the same numbers however they run."""
+"""Networks that start as a convolution, and logits that learn faster: the same numbers however they run."""
 
 import dataclasses
 from pathlib import Path
@@ -59,7 +59,7 @@ LOCAL = "{kind: locally_connected, placement: [2, 3], layer.from_conv: 0.5}"
 
 
 @pytest.mark.parametrize("block", [LRLC, LOCAL])
-def test_a_trial_from_a_convolution_is_that_convolutions_until_its_layers_take_over(trial, block) -> None:
+def test_a_trial_from_a_convolution_equals_the_convolution_until_the_switch(trial, block) -> None:
     conv, conv_row, _ = epochs_and_row(trial("{kind: conv}"))
     ours, row, _ = epochs_and_row(trial(block))
     assert ours[:2] == conv[:2]
@@ -90,7 +90,7 @@ def test_the_factor_moves_the_logits_further(trial) -> None:
     assert fast > 3 * slow
 
 
-def test_keys_at_their_default_and_keys_without_effect_make_no_new_trial(trial) -> None:
+def test_keys_at_their_default_or_without_effect_make_no_new_trial(trial) -> None:
     plain = trial("{kind: lrlc, rank: 2, placement: [3]}")
     written = "{kind: lrlc, rank: 2, placement: [3], layer.logits_lr: 1, layer.from_conv: 0, layer.spatial_bias: true}"
     assert trial(written).id == plain.id

@@ -1,4 +1,4 @@
-"""`lrlc logs STUDY --trial ID`: what trials print is kept, whatever runs them and however their worker ends."""
+"""`lrlc logs STUDY --trial ID`: the output of trials is kept, with any executor and any end of their worker."""
 
 import subprocess
 import sys
@@ -59,7 +59,7 @@ def study_in(folder: Path, *, dies: bool) -> Path:
     return folder / "talk.yaml"
 
 
-def test_a_serial_trial_is_heard_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_of_a_serial_trial_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = lrlc.run(str(study_in(tmp_path, dies=False)), results=str(tmp_path), quiet=True)
     said = capsys.readouterr()
     assert (said.out, said.err.count("warned by a layer")) == ("said by a layer\n", 1)
@@ -77,7 +77,7 @@ def test_a_serial_trial_is_heard_and_kept(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("where", [["--processes", "1"], []], ids=["processes", "ray"])
-def test_what_a_killed_worker_said_is_kept_with_what_came_after(
+def test_the_output_of_a_killed_worker_is_kept_with_later_output(
     where: list[str], lrlc: Run, tmp_path: Path
 ) -> None:
     done = lrlc("run", study_in(tmp_path, dies=True), *where)
@@ -130,7 +130,7 @@ print("after")
     assert (done.stdout, done.stderr) == ("before\nafter\n", "")
 
 
-def test_what_is_teed_is_also_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_teed_output_is_also_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with teed() as printed:
         print("one")
         print("two", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Stages of a study: pilots choose a setting for each kind, shorter trials check the length; the grid is compared."""
+"""Stages of a study: pilots choose settings for each kind, shorter trials check the length, the grid is compared."""
 
 import json
 import signal
@@ -71,7 +71,7 @@ def of_stage(root: Path, stage: Stage) -> pd.DataFrame:
     return found[found.index.isin(planned)]
 
 
-def test_each_kind_trains_with_the_rate_that_its_pilots_chose(
+def test_each_kind_trains_with_the_rate_chosen_by_its_pilots(
     lrlc: Lrlc, tuned_study: Path, tmp_path: Path
 ) -> None:
     planned = json.loads(lrlc("plan", tuned_study, "--probe", "--json").stdout)
@@ -110,7 +110,7 @@ def test_each_kind_trains_with_the_rate_that_its_pilots_chose(
     assert [planned[name] for name in ("missing", "pilots_missing", "untuned", "length_missing")] == [0] * 4
 
 
-def test_comparisons_see_the_grid_alone_and_take_tuned_settings_for_one(
+def test_comparisons_use_only_the_grid_and_treat_tuned_settings_as_equal(
     lrlc: Lrlc, tuned_study: Path, tmp_path: Path
 ) -> None:
     grid = "grid=[{kind: conv, train.learning_rate: 0.1}, {kind: lrlc, rank: [1, 2], placement: [3]}]"
@@ -135,9 +135,7 @@ def test_comparisons_see_the_grid_alone_and_take_tuned_settings_for_one(
     assert "<td>0.05</td>" not in page
 
 
-def test_values_that_the_grid_itself_compares_stay_apart(
-    lrlc: Lrlc, tuned_study: Path, tmp_path: Path
-) -> None:
+def test_values_compared_by_the_grid_stay_separate(lrlc: Lrlc, tuned_study: Path, tmp_path: Path) -> None:
     grid = "grid=[{kind: conv, train.learning_rate: [0.05, 0.1]}, {kind: lrlc, rank: 2, placement: [3]}]"
     lrlc("run", tuned_study, "--serial", grid, "tune.grid.train.learning_rate=[0.05, 0.06]", "tune.seeds=1")
     seen = Store(tmp_path / "runs/tuned").planned_trials()
@@ -148,7 +146,7 @@ def test_values_that_the_grid_itself_compares_stay_apart(
     lrlc("report", tuned_study)
 
 
-def test_a_run_that_was_stopped_among_its_pilots_trains_only_what_is_missing(
+def test_a_run_stopped_during_its_pilots_trains_only_what_is_missing(
     lrlc: Lrlc, tuned_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     root = tmp_path / "runs/tuned"
@@ -172,7 +170,7 @@ def test_a_run_that_was_stopped_among_its_pilots_trains_only_what_is_missing(
     pd.testing.assert_frame_equal(after.loc[before.index], before)
 
 
-def test_pilots_that_broke_leave_the_choice_to_others_and_are_retried_when_asked(
+def test_broken_pilots_leave_the_choice_to_others_and_are_retried_on_request(
     lrlc: Lrlc, tuned_study: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "picky.py").write_text(PICKY)
@@ -225,7 +223,7 @@ def test_pilots_and_shorter_trials_of_another_study_are_not_trained_again(
     assert len(second) == len(first)
 
 
-def test_more_seeds_for_what_is_undecided_come_after_the_pilots(
+def test_more_seeds_for_undecided_claims_come_after_the_pilots(
     lrlc: Lrlc, tuned_study: Path, tmp_path: Path
 ) -> None:
     words = ["seeds=1", "decision.looks=[2, 3]", "length_check.seeds=3", "tune.seeds=1"]

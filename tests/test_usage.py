@@ -1,4 +1,4 @@
-"""A command line that no command takes is refused in one line with exit code 2; nothing said drives a terminal."""
+"""A wrong command line is refused in one line with exit code 2, and no output controls the terminal."""
 
 import io
 import sys
@@ -37,7 +37,7 @@ def ended(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_what_no_command_takes_is_one_line(
+def test_a_wrong_command_line_is_refused_in_one_line(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -66,7 +66,7 @@ def test_every_command_refuses_an_unknown_option_in_a_line(
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_no_number_with_a_point_may_be_infinite_or_none(
+def test_no_float_option_may_be_infinite_or_nan(
     value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tried = 0
@@ -85,7 +85,7 @@ def test_no_number_with_a_point_may_be_infinite_or_none(
     assert tried >= 3
 
 
-def test_a_command_that_is_called_alone_shows_its_help(
+def test_a_command_without_arguments_shows_its_help(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words in ([], ["data"]):
@@ -95,7 +95,7 @@ def test_a_command_that_is_called_alone_shows_its_help(
         assert said.err == ""
 
 
-def test_nothing_that_is_said_can_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_output_can_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "\x1b]0;owned\x07 \x1b[2J \u202egnp.exe ftp://me:hunter2@host"
     log = io.StringIO()
     say(hostile)

@@ -1,4 +1,4 @@
-"""The wheels: what they hold, and that they work where a user's own modules have our packages' names."""
+"""The wheels: their contents, and that they work beside a user's modules with our packages' names."""
 
 import json
 import subprocess
@@ -150,7 +150,7 @@ def test_a_wheel_of_the_sdist_is_the_same(built: Built) -> None:
     assert metadata(built.wheel_of_sdist) == metadata(built.wheel)
 
 
-def test_the_wheel_of_the_layers_holds_them_alone_and_needs_torch_alone(built: Built) -> None:
+def test_the_wheel_of_the_layers_has_only_them_and_needs_only_torch(built: Built) -> None:
     files = contents(built.layers_wheel)
     own = {"lrlc/__init__.py", "lrlc/py.typed", "lrlc/layers/LICENSE"}
     assert set(files) == shipped("layers") | own

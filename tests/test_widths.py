@@ -1,4 +1,4 @@
-"""Widths that are matched by training time: measured once, on record, and the same trials ever after."""
+"""Widths matched by training time: measured once, recorded, and with the same trials from then on."""
 
 import json
 from dataclasses import replace
@@ -43,7 +43,7 @@ def test_a_measured_width_is_part_of_the_trials_and_stays(tiny_study: Path) -> N
     assert not other.plan.missing
 
 
-def test_a_width_on_record_serves_whatever_is_faster_now(tiny_study: Path) -> None:
+def test_a_recorded_width_is_used_even_if_times_change(tiny_study: Path) -> None:
     session = planned(tiny_study)
     (found,) = session.planner.widths.used.values()
     store = Store(tiny_study.parent / "runs/tiny")
@@ -56,7 +56,7 @@ def test_a_width_on_record_serves_whatever_is_faster_now(tiny_study: Path) -> No
     assert [each.path.name for each in store.damaged()] == ["widths.json"]
 
 
-def test_a_width_that_is_given_is_not_measured(tiny_study: Path) -> None:
+def test_a_given_width_is_not_measured(tiny_study: Path) -> None:
     session = planned(tiny_study, "layer.width=20")
     assert widths(session) == {20}
     assert not session.planner.widths.used

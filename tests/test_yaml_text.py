@@ -1,4 +1,4 @@
-"""The reader of YAML: numbers of YAML 1.2, and one line for what would hang, crash or silently mean something else."""
+"""The YAML reader: numbers of YAML 1.2, and one line for input that would hang, crash or be misread."""
 
 from pathlib import Path
 from typing import Any
@@ -31,20 +31,20 @@ from lrlc.studies.yaml_text import MOST_BYTES, YamlError, read_yaml
         ("!!str 10", "10"),
     ],
 )
-def test_a_scalar_is_what_yaml_1_2_says(text: str, value: object) -> None:
+def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
     found = read_yaml(text)
     assert found == value
     assert type(found) is type(value)
 
 
-def test_a_key_that_is_merged_in_may_be_replaced_and_stands_once_all_the_same() -> None:
+def test_a_merged_key_may_be_replaced_but_not_duplicated() -> None:
     found = read_yaml("a: &a {<<: {n: 1, m: 2}, n: 3}\nb: {<<: *a, m: 4}")
     assert found == {"a": {"n": 3, "m": 2}, "b": {"n": 3, "m": 4}}
     with pytest.raises(YamlError, match=r"^line 2, column 1: the key 'a' appears twice$"):
         read_yaml("a: 1\na: 2")
 
 
-def test_what_an_alias_stands_for_is_a_copy() -> None:
+def test_an_alias_is_a_copy() -> None:
     found = read_yaml("a: &a {n: 1}\nb: *a")
     found["a"]["n"] = 2
     assert found["b"] == {"n": 1}
@@ -80,7 +80,7 @@ def doubling(levels: int, form: str) -> str:
         ("x" * (MOST_BYTES + 1), "256,001 characters; at most 256,000 are read"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(text: str, line: str) -> None:
+def test_unreadable_yaml_is_refused_in_one_line(text: str, line: str) -> None:
     with pytest.raises(YamlError) as caught:
         read_yaml(text)
     assert line in str(caught.value)

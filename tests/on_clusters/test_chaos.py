@@ -1,4 +1,4 @@
-"""Kills at random, then the tables: every trial once, and equal to an undisturbed run in all but time and place."""
+"""Random kills: the tables have every trial once, equal to an undisturbed run except for time and place."""
 
 import os
 import random

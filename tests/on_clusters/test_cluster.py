@@ -75,7 +75,7 @@ def test_a_hung_trial_ends_at_its_time_limit(
     assert "timed out: digits" in said
 
 
-def test_a_trial_without_enough_gpu_memory_runs_again_alone_and_a_failed_one_spoils_no_other(
+def test_a_trial_without_enough_gpu_memory_runs_again_alone_and_a_failed_one_affects_no_other(
     cluster: Any, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     cluster.add_node(num_cpus=2, num_gpus=1)

@@ -1,4 +1,4 @@
-"""Made-up rows to judge claims by: accuracies by data set, kind and rank, and studies that claim something of them."""
+"""Made-up rows for judging claims: accuracies by data set, kind and rank, and studies with claims about them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A paper of two columns made of LaTeX tables."""
+"""A two-column paper with LaTeX tables."""
 
 import subprocess
 from pathlib import Path

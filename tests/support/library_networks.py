@@ -1,4 +1,4 @@
-"""The libraries whose networks the tests train, whichever build of torchvision is installed."""
+"""The libraries whose networks the tests train, with any build of torchvision."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""The layers position by position, as the equation reads: slow, and differentiable by torch alone."""
+"""The layers computed position by position from their equations: slow, and differentiable by plain torch."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Registries as they were before a test: what one test's plugin registers, another's file may take the name of."""
+"""Restore registries after a test, so that a name registered by one test's plugin is free for another's."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Made-up verdicts in the shape that `results.claims` gives them, and a small study's tables to report on."""
+"""Made-up verdicts in the form of `results.claims`, and the tables of a small study to report on."""
 
 import math
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Results as a run leaves them, for the tests of the results room: one trial, and a whole small study."""
+"""Results as written by a run, for tests of results: one trial, and a whole small study."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""Studies opened, planned and run in the tests' own process, as the commands do it."""
+"""Open, plan and run studies in the tests' own process, as the commands do."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Studies of shapes that no shipped study has: made-up rows, committed through the store as a run commits them."""
+"""Studies with unusual shapes: made-up rows, committed through the store as by a run."""
 
 import math
 import random

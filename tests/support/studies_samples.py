@@ -1,4 +1,4 @@
-"""What tests of study files share: a catalogue of names, the head of a study, a small search."""
+"""Shared by tests of study files: a catalogue of names, the head of a study, a small search."""
 
 import yaml
 
