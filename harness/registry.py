@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from lrlc.harness.errors import UserError
 from lrlc.layers.registry import source_of
 from lrlc.studies.errors import nearest
+from lrlc.studies.fields import check_new_name
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -49,7 +50,11 @@ class Registry(Mapping[str, Registered[Function]]):
     def register(
         self, name: str, *, capturable: bool = False, settings: Any = None
     ) -> Callable[[Function], Function]:
-        """A decorator that registers under this name; UserError if another file has already done so."""
+        """A decorator that registers under this name; UserError for no name, or one that another file has taken."""
+        try:
+            check_new_name(self._what, name, "+")  # joins augmentations
+        except ValueError as error:
+            raise UserError(str(error)) from None
 
         def decorate(build: Function) -> Function:
             entry = Registered(name, build, source_of(build), capturable, settings)

@@ -15,6 +15,9 @@ Builder = Callable[..., nn.Module]
 Decorated = TypeVar("Decorated", bound=Builder)
 
 
+LONGEST_NAME = 100
+
+
 @dataclass(frozen=True)
 class LayerKind:
     """A kind of layer for a network's places.
@@ -111,6 +114,8 @@ def find_kind(name: str) -> LayerKind:
 
 
 def _claim(what: str, name: str, source: str, taken: LayerKind | Network | None) -> None:
+    if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+        raise LayerError(f"{what} {name!r}: expected 1 to {LONGEST_NAME} printable characters")
     if taken is not None and taken.source != source:
         raise LayerError(f"the {what} {name!r} of {source} is already registered by {taken.source}")
 

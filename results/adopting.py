@@ -7,7 +7,7 @@ from typing import get_args
 
 import pandas as pd
 
-from lrlc.results import aside, damage, parts, plans
+from lrlc.results import aside, parts, plans
 from lrlc.results.damage import Damage
 from lrlc.results.datasets import DatasetSummary
 from lrlc.results.errors import StoreError
@@ -67,7 +67,7 @@ def adopt(source: Store, target: Store) -> Adopted:
     kept = _join_documents(source, target)
     if wanted:
         target.copy_from(source, wanted)
-    _copy_models(source, target)
+    damaged += _copy_models(source, target)
     for environment in source.environments():
         target.write_environment(environment)
     return Adopted(source, target, frozenset(wanted), len(theirs) - len(wanted), tuple(damaged), tuple(kept))
@@ -127,13 +127,18 @@ def _take_profile(source: Store, target: Store, profile: str, plan: StagedPlan) 
     return True
 
 
-def _copy_models(source: Store, target: Store) -> None:
-    """Copy kept weights of trials that have a row here but no weights."""
+def _copy_models(source: Store, target: Store) -> list[Damage]:
+    """Copy kept weights of trials that have a row here but no weights; returns the damaged ones."""
+    damaged = []
     rows = set(target.trials(["trial_id"])["trial_id"])
     for what in get_args(Kept):
         for trial_id in (source.kept_models(what) - target.kept_models(what)) & rows:
-            if (content := damage.kept(source.model(trial_id, what))) is not None:
-                target.keep_model(trial_id, what, content)
+            found = source.model(trial_id, what)
+            if isinstance(found, Damage):
+                damaged.append(found)
+            elif found is not None:
+                target.keep_model(trial_id, what, found)
+    return damaged
 
 
 def _joined_summary(here: DatasetSummary | None, there: DatasetSummary) -> DatasetSummary:

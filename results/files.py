@@ -7,7 +7,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pyarrow import fs
 
@@ -98,11 +98,28 @@ OUTPUT_ABANDONED_SECONDS = 60.0
 """The age at which unfinished output of a killed command is deleted; no write pauses this long."""
 
 
+SCHEMES = ("file", "s3")
+
+
 def write_output(path: Path, write: Write) -> None:
     """Write a command's output (a figure, an export), replacing an earlier one."""
     place = locate(path)
     place.replace(write)
     place.parent.remove_abandoned(OUTPUT_ABANDONED_SECONDS, place.modified_at() or 0.0)
+
+
+def _scheme(where: str) -> str:
+    """'s3' or 'file' of a URI, '' of a path; StoreError for another scheme, and for half a URI: `s3:bucket`."""
+    head, colon, rest = where.partition(":")
+    scheme = head.lower()
+    if not colon or "/" in head or not (rest.startswith("//") or scheme in SCHEMES):
+        return ""
+    if scheme not in SCHEMES:
+        raise StoreError(f"{where}: unknown scheme {scheme}://; known: a local folder, file://, s3://")
+    has_host = rest[2:].partition("/")[0] not in ("", "localhost")
+    if not rest.startswith("//") or (scheme == "file" and has_host):
+        raise StoreError(f"{where}: expected a folder, file:///folder or s3://bucket/prefix")
+    return scheme
 
 
 def locate(where: "str | Path | Location") -> Location:
@@ -113,15 +130,13 @@ def locate(where: "str | Path | Location") -> Location:
     """
     if isinstance(where, Location):
         return where
-    scheme = urlsplit(where).scheme if isinstance(where, str) and "://" in where else ""
+    scheme = _scheme(where) if isinstance(where, str) else ""
     if scheme == "s3":
         from lrlc.results.object_store import open_s3  # pyarrow's S3 takes 0.1 s to load
 
-        return Location(*open_s3(str(where)))
-    if scheme not in ("", "file"):
-        raise StoreError(f"{where}: unknown scheme {scheme}://; known: a local folder, file://, s3://")
+        return Location(*open_s3(scheme + str(where)[len(scheme) :]))
     from lrlc.results.local_files import LocalFiles
 
-    written = Path(unquote(urlsplit(str(where)).path) if scheme else where)
+    written = Path(unquote(str(where).partition("//")[2].removeprefix("localhost")) if scheme else where)
     path = absolute(written).as_posix()
     return Location(LocalFiles(path, written.as_posix()), path)

@@ -166,6 +166,15 @@ def varying_settings(row: "pd.Series[Any]", others: "pd.DataFrame") -> list[str]
     return [setting_name(name, row[name]) for name in varying]
 
 
+def placement_key(placement: str) -> tuple[int, list[tuple[int, str]], str]:
+    """What placements are sorted by: single places first, then pairs, and so on; 10 comes after 9."""
+    return placement.count("+"), list(map(_natural, placement.split("+"))), placement
+
+
+def _natural(place: str) -> tuple[int, str]:
+    return (int(place), "") if place.isdecimal() else (0, place)
+
+
 def dataset_name(name: str) -> str:
     """'celeba:Smiling@16+t8' as 'CelebA Smiling 16×16, shifted ≤ 8 px'; a folder by its last component."""
     title = Title.parse(name)

@@ -116,6 +116,8 @@ def _block_cells(
 ) -> Iterator[GridCell]:
     for axis in block:
         _check_axis(axis, where, catalogue)
+        if block[axis] == [] and axis not in ("train.augment", "placement"):
+            raise StudyError(f"{where}.{axis}: an empty list; give a value, or leave it out")
         _check_values(block[axis], axis, where)
     if "kind" not in block:
         raise StudyError(f"{where}: no kind; known: {', '.join(sorted(catalogue.kinds))}")

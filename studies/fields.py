@@ -104,6 +104,16 @@ def is_study_name(text: str) -> bool:
     return len(text) <= LONGEST_NAME and re.fullmatch(_STUDY_NAME.strip("^$"), text) is not None
 
 
+def check_new_name(what: str, name: str, reserved: str = "/") -> None:
+    """ValueError if a plugin's name for something could not be written in a study, a table and a file's name."""
+    plain = 0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip() and name[0] != "."
+    if not plain or set(name) & set(reserved):
+        raise ValueError(
+            f"{what} {shown(name)}: expected 1 to {LONGEST_NAME} printable characters, none of them {reserved}, "
+            "the first not a dot"
+        )
+
+
 Listed = _Listed()
 Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 Size = Annotated[

@@ -27,6 +27,9 @@ def expanded(written: str | Path) -> Path:
     home = os.path.expanduser(text)
     if home == text and (text == "~" or text.startswith("~/")):
         raise StudyError(f"{text}: no home folder is known (HOME is not set); give the full path")
+    if home == text and text.startswith("~"):
+        user = text.partition("/")[0]
+        raise StudyError(f"{text}: there is no user {user[1:]}; write ./{user} for a name that begins with ~")
     return Path(home)
 
 

@@ -156,9 +156,9 @@ def check_names(training: Training, known: Names, where: str) -> None:
         value = getattr(training, key)
         for given in value if isinstance(value, tuple) else (value,):
             if given is not None and given not in names:
-                raise StudyError(
-                    f"{where}.{key}: unknown {NOUNS.get(key, key)} {shown(given)}; {nearest(given, names)}"
-                )
+                usual = [CROSS_ENTROPY] if key == "recipe" else []
+                near = nearest(given, [*names, *usual])
+                raise StudyError(f"{where}.{key}: unknown {NOUNS.get(key, key)} {shown(given)}; {near}")
         if isinstance(value, tuple) and len(set(value)) < len(value):
             raise StudyError(f"{where}.{key}: {'+'.join(value)} lists one twice")
 

@@ -15,6 +15,7 @@ from lrlc.harness.bundle.adoption import adopt_folder, stores_in
 from lrlc.harness.errors import UserError
 from lrlc.harness.run.lease import Lease
 from lrlc.harness.training.train import CODE_EPOCH
+from lrlc.results import models
 from lrlc.results.adopting import Adopted
 from lrlc.results.datasets import Baseline
 from lrlc.results.errors import StoreError
@@ -148,6 +149,16 @@ def test_kept_weights_come_with_their_trials(there: Store, here: Store, tmp_path
     here.keep_model("b", "weights", b"ours")
     adopt(tmp_path)
     assert (here.model("a", "weights"), here.model("b", "weights")) == (b"theirs", b"ours")
+
+
+def test_damaged_weights_are_named_and_left_out(there: Store, here: Store, tmp_path: Path) -> None:
+    there.commit(rows("a"))
+    content = b'{"__metadata__":{"%s":"%s"}}' % (models.SHA256.encode(), models.BLANK.encode())
+    there.keep_model("a", "weights", len(content).to_bytes(8, "little") + content + b"tensors")
+    kept = Path(str(there.root)) / "models/a.weights.safetensors"
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    assert [each.path.name for each in adopt(tmp_path).damaged] == [kept.name]
+    assert here.model("a", "weights") is None
 
 
 def test_trials_with_different_measured_widths_are_refused(there: Store, here: Store, tmp_path: Path) -> None:

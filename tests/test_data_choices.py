@@ -205,7 +205,7 @@ def test_a_home_a_link_and_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", str(tmp_path))
     Path("link").symlink_to(tmp_path / "my/set")
     assert load("~/my/set").digest == load("./link").digest == load("./my/set").digest
-    assert "no such folder" in refused("~nobody-of-this-name/set")
+    assert "there is no user nobody-of-this-name" in refused("~nobody-of-this-name/set")
     assert "a path cannot contain a null character" in refused("my/\0")
     assert "too long for a path" in refused(f"./{'long' * 2000}")
     pictures("pics")

@@ -24,6 +24,7 @@ from lrlc.results.claims import judge
 from lrlc.results.figures import FIGURES, Selection, laid_out
 from lrlc.results.figures.looks import kind_look
 from lrlc.results.figures.style import NOTE, look
+from lrlc.results.figures.words import LEGEND_POINTS
 from lrlc.results.names import dataset_name, kind_name
 from lrlc.results.report import Format, write_report
 from lrlc.results.schema import TrialResult, TrialStatus, to_tables
@@ -337,6 +338,8 @@ def test_layers_that_differ_by_options_have_their_own_strokes_and_names() -> Non
     (legend,) = figure.legends
     names = {text.get_text() for text in legend.get_texts()}
     assert "LRLC, fixed, normalize l2, share none, start he" in names
+    periods = [sum(handle._dash_pattern[1] or ()) for handle in legend.legend_handles]  # type: ignore[union-attr]
+    assert 2 * max(periods) <= legend.handlelength * LEGEND_POINTS, "a handle shows its pattern of dashes"
     lines = [line for line in ax.lines if line.get_marker() == "^"]
     assert len({(str(line._dash_pattern), line.get_fillstyle()) for line in lines}) == len(lines) == 8  # type: ignore[attr-defined]
     bands = {text.get_text() for text in ax.texts}

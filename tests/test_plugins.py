@@ -3,7 +3,7 @@
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +20,16 @@ from lrlc.harness import plugins
 from lrlc.harness.api.one_trial import single_trial
 from lrlc.harness.cli.results import plot
 from lrlc.harness.cli.show import show
-from lrlc.harness.data import load_dataset
+from lrlc.harness.data import DataError, dataset, load_dataset
 from lrlc.harness.errors import UserError
 from lrlc.harness.named_store import load_plugins
+from lrlc.harness.training import augmentation
 from lrlc.harness.training.train import train
 from lrlc.harness.trial import Checkpoint, Trial
+from lrlc.layers import LayerError, layer_kind
 from lrlc.results.claims import Verdict, judge
-from lrlc.results.figures.own import OWN
+from lrlc.results.errors import StoreError
+from lrlc.results.figures.own import OWN, figure
 from lrlc.results.report import write_report
 from lrlc.results.schema import TrialResult
 from lrlc.results.statistics.pareto import as_records, best
@@ -275,6 +278,26 @@ def test_a_name_registered_by_another_file_is_refused(study: Path, tmp_path: Pat
         UserError, match=r"the schedule 'cosine' of .*other.py is already registered by .*schedules.py"
     ):
         planned_run(written(study, PLAIN, "[other.py]"), [], tmp_path)
+
+
+NAMERS: dict[str, Callable[[str], object]] = {
+    "figure": lambda name: figure(name, caption="What it shows."),
+    "data set": dataset,
+    "augmentation": lambda name: augmentation(name, draws=1),
+    "layer kind": lambda name: layer_kind(name)(lambda *_: torch.nn.Identity()),
+}
+
+
+@pytest.mark.parametrize("what", NAMERS)
+@pytest.mark.parametrize(
+    "name", ["", "x\x1b[31m", "x\n", "x" * 101, {"figure": "../../x", "data set": "a@b"}]
+)
+def test_a_name_that_no_study_and_no_file_can_have_is_refused(what: str, name: str | dict[str, str]) -> None:
+    given = name if isinstance(name, str) else name.get(what, "\0")
+    with pytest.raises(
+        (StoreError, DataError, UserError, LayerError), match=f"{what} '.*': expected 1 to 100"
+    ):
+        NAMERS[what](given)
 
 
 BROKEN = """

@@ -59,6 +59,14 @@ def test_ways_of_training_share_a_table_and_are_compared_with_the_convolution_tr
     assert [line[difference].text.partition(" ")[0] for line in table.rows] == ["", "", "+10.00", ""]
 
 
+def test_places_are_in_the_order_of_the_network() -> None:
+    places = ["10", "2+10", "2", "1+3", "1", "layer1"]
+    cells = [{"kind": "lrlc", "rank": 2, "placement": place} for place in places]
+    (table,) = cell_tables(panels(trained({}, *cells)))
+    found = [line.layer["placement"] for line in table.lines]
+    assert [place for place in found if place] == ["layer1", "1", "2", "10", "1+3", "2+10"]
+
+
 def test_a_paper_marks_the_best_way_of_training() -> None:
     (table,) = cell_tables(panels(trained(*AUGMENTED[:3])))
     latex = accuracies(table, "s", 0.05)

@@ -19,6 +19,7 @@ from lrlc.harness.plugins import Plugin, install
 from lrlc.harness.text import last_line, show
 from lrlc.layers.cache import cache_dir
 from lrlc.layers.registry import LAYER_KINDS
+from lrlc.results.errors import StoreError
 from lrlc.results.files import locate
 from lrlc.results.store import Store
 from lrlc.studies import StudyError, checked_grid
@@ -57,6 +58,7 @@ def test_results_are_in_one_place_and_shown_as_the_user_wrote_it(home: Path) -> 
         ("n" * 256, "too long for a path: at most 255 bytes a name, 4095 in all"),
         ("ab/" * 1500, "too long for a path: at most 255 bytes a name, 4095 in all"),
         ("r\udcf6", r"r\udcf6: the path is not UTF-8; rename it"),
+        ("~no.one/x", "~no.one/x: there is no user no.one; write ./~no.one for a name that begins with ~"),
     ],
 )
 def test_an_impossible_path_is_refused_in_one_line(written: str, line: str) -> None:
@@ -65,6 +67,22 @@ def test_an_impossible_path_is_refused_in_one_line(written: str, line: str) -> N
             reader(written)
         assert str(caught.value).endswith(line)
         assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize(
+    "written", ["s3:bucket/x", "S3:/x", "file:runs", "file://runs/x", "FILE://[x", "s3:"], ids=str
+)
+def test_half_a_uri_is_no_folder_of_that_name(written: str) -> None:
+    with pytest.raises(StoreError, match="expected a folder, file:///folder or s3://bucket/prefix"):
+        locate(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [("file:///r%20s#1", "/r s#1"), ("FILE://localhost/r", "/r"), ("./s3:x", "s3:x"), ("a:b", "a:b")],
+)
+def test_a_file_uri_is_the_path_it_names(written: str, path: str) -> None:
+    assert locate(written).local == Path(path).absolute()
 
 
 def test_a_null_character_hidden_in_a_uri_is_refused() -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.source import Reader
+from lrlc.studies.fields import check_new_name
 
 Registered = TypeVar("Registered", bound=Reader)
 
@@ -41,6 +42,11 @@ def dataset(
     The reader gets DATA/name (DATA/`folder` if given), which must exist unless `needs_folder` is False (data that come
     with a package). With `shows_people` no image of it is saved beside the results, only their mean.
     """
+
+    try:
+        check_new_name("data set", name, "/#:@+")  # titles are made with these
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
     def register(read: Registered) -> Registered:
         code = getattr(read, "__code__", None)

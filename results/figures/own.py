@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lrlc.results.errors import StoreError
 from lrlc.results.figures.selection import NothingToDraw, Selection
+from lrlc.studies.fields import check_new_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,8 +45,12 @@ def figure(name: str, *, caption: str, columns: Sequence[str] | None = None) -> 
     """Register `(selection) -> matplotlib Figure` as the figure `name`, with a caption of a sentence or two.
 
     It raises NothingToDraw, with the reason, where the rows do not allow it. StoreError if another file has that
-    name.
+    name, or no file can have it.
     """
+    try:
+        check_new_name("figure", name, "/\\")
+    except ValueError as error:
+        raise StoreError(str(error)) from None
 
     def register(draw: Draw) -> Draw:
         source = draw.__code__.co_filename if hasattr(draw, "__code__") else name

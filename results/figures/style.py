@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from lrlc.results.figures import glyphs, looks, words
 from lrlc.results.figures.matplotlib_setup import only
 from lrlc.results.figures.selection import MOST_DOTS, Panel
-from lrlc.results.names import dataset_name, seeds_name
+from lrlc.results.names import dataset_name, placement_key, seeds_name
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, unfinished
 from lrlc.studies.lines import counted
@@ -229,14 +229,7 @@ def seeds_note(
 
 def placement_order(placements: Sequence[str]) -> list[str]:
     """Single places first, then pairs, and so on."""
-    return sorted(
-        set(placements), key=lambda text: (text.count("+"), list(map(_natural, text.split("+"))), text)
-    )
-
-
-def _natural(place: str) -> tuple[int, str]:
-    """A sort key with 10 after 9."""
-    return (int(place), "") if place.isdecimal() else (0, place)
+    return sorted(set(placements), key=placement_key)
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -15,6 +15,8 @@ from lrlc.results.figures.glyphs import FONT, drawable
 LEGEND_POINTS = 7.0
 ROW_INCHES, HANDLE_LENGTH, HANDLE_PAD, COLUMN_GAP = 0.155, 2.6, 0.8, 1.8
 """A legend's row height in inches, and the widths of handles and gaps in font sizes."""
+LONG_PATTERN = 10.0
+"""Points; a handle of that length does not show such a pattern of dashes."""
 EDGE_INCHES = 0.12
 _JOINTS = re.compile("( · |, )")
 CUT = "…"
@@ -127,17 +129,18 @@ def legend_below(figure: Figure, *groups: Sequence[Line2D]) -> None:
     """
     width = figure.get_figwidth() - 2 * EDGE_INCHES
     handles = [handle for group in groups for handle in group]
-    most = (HANDLE_LENGTH + HANDLE_PAD) * LEGEND_POINTS / 72
+    handle_length = _handle_length(handles)
+    most = (handle_length + HANDLE_PAD) * LEGEND_POINTS / 72
     labels = distinct([str(handle.get_label()) for handle in handles], width - most, LEGEND_POINTS)
     for handle, label in zip(handles, labels, strict=True):
         handle.set_label(label)
     kept = [list(group) for group in groups if group]
-    if _legend_inches(handles, len(handles)) <= width:
+    if _legend_inches(handles, len(handles), handle_length) <= width:
         kept = [handles]
     columns = next(
         count
         for count in range(max(map(len, kept), default=1), 0, -1)
-        if count == 1 or _legend_inches(_padded(kept, count), count) <= width
+        if count == 1 or _legend_inches(_padded(kept, count), count, handle_length) <= width
     )
     rows = _padded(kept, columns)
     figure.set_figheight(figure.get_figheight() + ROW_INCHES * len(rows) / columns + 0.15)
@@ -145,7 +148,7 @@ def legend_below(figure: Figure, *groups: Sequence[Line2D]) -> None:
         handles=row_major(rows, columns),
         loc="outside lower center",
         ncols=columns,
-        handlelength=HANDLE_LENGTH,
+        handlelength=handle_length,
         handletextpad=HANDLE_PAD,
         columnspacing=COLUMN_GAP,
     )
@@ -155,7 +158,14 @@ def _padded(groups: Sequence[Sequence[Line2D]], columns: int) -> list[Line2D]:
     return [handle for group in groups for handle in [*group, *[no_handle()] * (-len(group) % columns)]]
 
 
-def _legend_inches(handles: Sequence[Line2D], columns: int) -> float:
+def _handle_length(handles: Sequence[Line2D]) -> float:
+    """The length that shows two turns of the longest pattern of dashes, in font sizes."""
+    patterns = [handle._dash_pattern[1] or () for handle in handles]  # type: ignore[attr-defined]
+    longest = max((sum(pattern) for pattern in patterns), default=0.0)
+    return max(HANDLE_LENGTH, 2 * longest / LEGEND_POINTS) if longest > LONG_PATTERN else HANDLE_LENGTH
+
+
+def _legend_inches(handles: Sequence[Line2D], columns: int, handle_length: float) -> float:
     """The width of these handles in this many columns, row by row."""
     if not handles:
         return 0.0
@@ -163,5 +173,5 @@ def _legend_inches(handles: Sequence[Line2D], columns: int) -> float:
         max(width_inches(str(handle.get_label()), LEGEND_POINTS) for handle in handles[column::columns])
         for column in range(min(columns, len(handles)))
     ]
-    letters = len(texts) * (HANDLE_LENGTH + HANDLE_PAD) + (len(texts) - 1) * COLUMN_GAP + 1
+    letters = len(texts) * (handle_length + HANDLE_PAD) + (len(texts) - 1) * COLUMN_GAP + 1
     return sum(texts) + letters * LEGEND_POINTS / 72

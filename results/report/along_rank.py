@@ -13,7 +13,7 @@ from lrlc.results.claims.ranks import rank_table
 from lrlc.results.figures import NothingToDraw
 from lrlc.results.figures.selection import Panel, panels
 from lrlc.results.markup.content import Cell, Column, Section, Table
-from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.names import dataset_name, kind_name, placement_key
 from lrlc.results.report.text import chance, estimate, number, words
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import binomial_sd
@@ -72,11 +72,12 @@ def section(rows: pd.DataFrame) -> list[Section]:
 
 
 def _layers(found: Sequence[Panel]) -> Iterator[tuple[str, str]]:
-    """Kind and placement of every ranked layer, in order of first occurrence."""
+    """Kind and placement of every ranked layer: kinds in order of first occurrence, places in theirs."""
     ranked = pd.concat([panel.rows for panel in found])
     ranked = ranked[ranked["rank"].notna() & (ranked["status"] == TrialStatus.FINISHED)]
-    for kind, placement in ranked[["kind", "placement"]].drop_duplicates().itertuples(index=False):
-        yield str(kind), str(placement)
+    for kind, of_kind in ranked.groupby("kind", sort=False, observed=True):
+        for placement in sorted(map(str, of_kind["placement"].unique()), key=placement_key):
+            yield str(kind), placement
 
 
 def _along(found: Sequence[Panel]) -> list[list[Cell]]:

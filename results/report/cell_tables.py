@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lrlc.results.figures.selection import PANEL, Panel, cells
-from lrlc.results.names import setting_name
+from lrlc.results.names import placement_key, setting_name
 
 REFERENCE = "conv"
 APART = ("network", "train_images", "draw", "epochs")
@@ -88,4 +88,5 @@ def _lines(panel: Panel, training: str) -> list[TableLine]:
 
 def _order(layer: dict[str, object]) -> tuple[object, ...]:
     rank = layer["rank"] if isinstance(layer["rank"], float) and not math.isnan(layer["rank"]) else -1.0
-    return (layer["kind"] != REFERENCE, layer["kind"], layer["placement"], layer["options"], rank)
+    place = placement_key(str(layer["placement"]))
+    return (layer["kind"] != REFERENCE, layer["kind"], place, layer["options"], rank)
