@@ -6,7 +6,6 @@ Commands import their dependencies when they run: plotting needs no torch, and o
 """
 
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, get_type_hints
@@ -27,6 +26,7 @@ from lrlc.harness.cli.outcome import explained, in_utf8
 from lrlc.harness.cli.plan import plan
 from lrlc.harness.cli.run import retry, run
 from lrlc.harness.cli.status import status
+from lrlc.harness.run import ray_watch
 from lrlc.harness.text import say, show
 
 app = typer.Typer(
@@ -111,13 +111,13 @@ def main() -> None:
     except typer.TyperException as error:
         if line := usage.fault(error):
             say(f"lrlc: {line}")
-        sys.exit(2)
+        ray_watch.leave(2)
     except Exception as error:
         if (line := explained(error)) is None:
             raise
         say(f"lrlc: {line}")
-        sys.exit(2)
-    sys.exit(code)
+        ray_watch.leave(2)
+    ray_watch.leave(code)
 
 
 if __name__ == "__main__":

@@ -89,4 +89,4 @@ def _keep_to_oneself(source: str | None) -> None:
     with contextlib.suppress(OSError):
         if os.stat(source).st_mode & 0o077:
             os.chmod(source, 0o600)
-            say(f"{source}: others could read the Ray token; now only you can")
+            say(f"others could read the Ray token in {source}; now only you can")

@@ -5,13 +5,15 @@ import math
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 import ray
 import torch
+from ray._private import worker
 from ray.exceptions import RayError
 
 from lrlc.harness.errors import UserError, first_line
-from lrlc.harness.run.ray_watch import watch
+from lrlc.harness.run.ray_watch import dead_process, watch
 from lrlc.harness.text import NowAndThen
 from lrlc.harness.training.worker import WorkerSettings
 
@@ -37,7 +39,8 @@ def connect(address: str) -> None:
                     log_to_driver=False,
                     include_dashboard=False if address == "local" else None,
                 )
-            watch(ray.get_runtime_context().get_session_name() if address == "local" else "")
+            session = ray.get_runtime_context().get_session_name() if address == "local" else ""
+            watch(session, Path(ray.__file__).parent, look=_dead_process, shut_down=ray.shutdown)
             return
         except Exception as error:  # Ray raises a bare Exception if a node does not start in time
             last = error
@@ -51,6 +54,21 @@ def connect(address: str) -> None:
     raise UserError(
         f"--address {address}: no Ray cluster answered ({first_line(last)}); start one with `ray start --head`"
     ) from last
+
+
+def _dead_process() -> str | None:
+    """The name of a dead process without which the Ray that this one started is dead, else None."""
+    node = getattr(worker, "_global_node", None)
+    dead = {name for name, _ in node.dead_processes()} if node is not None else set()
+    return next((name for name in ("raylet", "gcs_server") if name in dead), None)
+
+
+def refuse_dead_ray() -> None:
+    """UserError if the raylet or the GCS of the Ray that this run started has died."""
+    if (name := dead_process()) is not None:
+        raise UserError(
+            f"Ray's {name} on this machine died; committed rows are kept, the same command resumes"
+        )
 
 
 def _refuse_silence(address: str) -> None:

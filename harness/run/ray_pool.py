@@ -15,7 +15,8 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from lrlc.harness.run.executor import Event, Finished, Lost, Printed, as_events
-from lrlc.harness.run.ray_cluster import offered, refuse_what_never_fits, resources
+from lrlc.harness.run.ray_cluster import offered, refuse_dead_ray, refuse_what_never_fits, resources
+from lrlc.harness.run.ray_watch import dead_process
 from lrlc.harness.run.ray_worker import OutputPlace, Reporter, left_behind
 from lrlc.harness.run.silence import SECONDS_BEFORE_A_WORD, Silence
 from lrlc.harness.text import say
@@ -142,6 +143,7 @@ class RayExecutor:
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
         if not ready:
             ready, _ = ray.wait(waiting, num_returns=1, timeout=timeout_seconds)
+        refuse_dead_ray()  # before its lost calls look like lost workers
         for ref in [ref for ref in ready if ref in self._pending]:
             self._welcome(ref)
         self._say_what_is_missing()
@@ -171,6 +173,8 @@ class RayExecutor:
         self._pending.clear()
 
     def close(self) -> None:
+        if dead_process() is not None:  # ray.kill would wait for it, and its workers exit by themselves
+            return
         self.release()
         for flight in self._running.values():
             ray.kill(flight.actor.handle)

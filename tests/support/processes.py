@@ -1,5 +1,6 @@
 """Real processes for tests that stop and kill them: runs of `lrlc`, and the Ray actors that train for them."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -65,3 +66,21 @@ def busy_workers(environment: dict[str, str]) -> list[int]:
         if ours and command.startswith(b"ray::digits"):
             found.append(int(process.name))
     return found
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """The processes that `pid` has started, and those have: the command of each."""
+    parents, found = {}, {pid}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {child: command_of(child) for child in found - {pid}}
+
+
+def command_of(pid: int) -> str:
+    """'' of a process that has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    return ""
