@@ -23,7 +23,7 @@ from support.shape_samples import PLUGINS, SHAPES, trial
 from lrlc.results.claims import judge
 from lrlc.results.figures import FIGURES, Selection, laid_out
 from lrlc.results.figures.looks import kind_look
-from lrlc.results.figures.style import NOTE, look
+from lrlc.results.figures.style import COLUMN_INCHES, NOTE, look
 from lrlc.results.figures.words import LEGEND_POINTS
 from lrlc.results.names import dataset_name, kind_name
 from lrlc.results.report import Format, write_report
@@ -316,6 +316,26 @@ def test_kinds_from_plugins_have_their_own_markers_in_every_figure() -> None:
         assert kind_look("conv").marker == "s"
     with look(reversed(everything)):
         assert {kind: kind_look(kind) for kind in everything} == looks
+
+
+@pytest.mark.parametrize(
+    ("shape", "name", "inches"),
+    [
+        ("twelve_learning_rates", "rank_vs_accuracy", COLUMN_INCHES),
+        ("very_long_names", "differences", COLUMN_INCHES),
+        ("many_places_and_ranks", "differences", 20.0),
+    ],
+)
+def test_panels_stay_legible_at_a_given_width(shape: str, name: str, inches: float, tmp_path: Path) -> None:
+    selection = Selection.of(SHAPES[shape]().store(tmp_path))
+    with look(selection.kinds, inches):
+        figure = laid_out(name, selection)
+        figure.draw_without_rendering()
+        for check in CHECKS[1:]:
+            check(figure)
+    assert figure.get_figwidth() == pytest.approx(inches)
+    boxes = [ax.get_window_extent() for ax in figure.axes]
+    assert min(min(box.height, box.width) for box in boxes) > figure.dpi / 2
 
 
 def test_intervals_that_are_cut_end_in_arrowheads() -> None:

@@ -35,6 +35,8 @@ LINE_INCHES, LEAST_LINE_INCHES, AROUND_INCHES = 0.2, 0.105, 0.85
 """Heights of a line, of the lowest legible line, and of the space around the lines of a panel."""
 NAME_POINTS, NAME_INCHES = 7.0, {1: 1.9, 2: 1.7, 3: 1.5}
 """Font size of the lines' names, and their width by the number of panels."""
+LEAST_NAME_INCHES, LEAST_AXIS_INCHES = 0.8, 1.15
+"""At a given width, the least for the names, and for a panel if the names can be shorter."""
 BESIDE_INCHES = 0.7
 """Width of the notes to the right of a panel."""
 MEASURES = ("test_accuracy", "validation_accuracy", "parameters", "test_images")
@@ -74,13 +76,20 @@ def draw(selection: Selection) -> Figure:
     across = style.fitting(len(found))
     if across < style.ACROSS and not style.is_given():
         figure.set_figwidth(figure.get_figwidth() + EXTRA_INCHES)
-    names, wide = _named(lines, NAME_INCHES[across])
+    names, wide = _named(lines, _name_inches(figure, across))
     for position, (ax, (panel, contrasts)) in enumerate(zip(axes, found, strict=True)):
         _draw_panel(ax, contrasts, lines)
         ax.set_yticks(range(len(lines)), names if position % across == 0 else [""] * len(lines))
         aside = BESIDE_INCHES + wide / across
         style.title(ax, panel, _note(panel, contrasts), aside=aside)
     return figure
+
+
+def _name_inches(figure: Figure, across: int) -> float:
+    """Room for the lines' names: less where a width is given that would leave the panels too narrow."""
+    usual = NAME_INCHES.get(across, min(NAME_INCHES.values()))
+    left = figure.get_figwidth() - across * (LEAST_AXIS_INCHES + BESIDE_INCHES)
+    return max(LEAST_NAME_INCHES, min(usual, left)) if style.is_given() else usual
 
 
 def _named(lines: Sequence[Layer], room: float) -> tuple[list[str], float]:

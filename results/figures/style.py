@@ -22,7 +22,9 @@ COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 """Widths of one column and of a two-column page."""
 
 MOST_INCHES = 9.4
-"""The height of a page without a legend; more panels are each made lower to fit."""
+"""The height of a page without a legend; more panels are each made lower to fit, down to LEAST_*."""
+LEAST_PANEL_INCHES, LEAST_STACKED_INCHES = 1.65, 1.25
+"""Lower bounds on the heights of panels, titles included; with more rows of these a figure is higher than a page."""
 ACROSS, MANY_ACROSS, MANY = 3, 4, 6
 """Upper bounds on panels side by side: for panels with one axis, and for more than `MANY` with two axes each."""
 TITLE_POINTS, NOTE_POINTS = 8.0, 6.0
@@ -102,7 +104,7 @@ def grid(count: int, *, panel_height: float, columns: int = ACROSS) -> tuple[Fig
     side_by_side = fitting(count, columns)
     down = -(-count // side_by_side)
     wide = width({1: COLUMN_INCHES + 0.3, 2: 5.4}.get(side_by_side, PAGE_INCHES))
-    height = min(panel_height, MOST_INCHES / down)
+    height = max(min(panel_height, MOST_INCHES / down), min(panel_height, LEAST_PANEL_INCHES))
     figure = Figure(figsize=(wide, height * down), layout="constrained")
     axes = [figure.add_subplot(down, side_by_side, index + 1) for index in range(count)]
     return figure, axes
@@ -116,7 +118,8 @@ def stacked(count: int, *, heights: Sequence[float]) -> tuple[Figure, list[tuple
     side_by_side = across(count)
     bands = -(-count // side_by_side)
     wide = width({1: COLUMN_INCHES, 2: 5.4}.get(side_by_side, PAGE_INCHES))
-    height = min(sum(heights) * bands, MOST_INCHES)
+    least = sum(min(height, LEAST_STACKED_INCHES) for height in heights) * bands
+    height = max(min(sum(heights) * bands, MOST_INCHES), least)
     figure = Figure(figsize=(wide, height), layout="constrained")
     places = figure.add_gridspec(len(heights) * bands, side_by_side, height_ratios=[*heights] * bands)
     columns = []
