@@ -9,9 +9,11 @@ from typing import Any
 from lrlc.harness import provenance
 from lrlc.results.names import layers_name, setting_name
 from lrlc.results.schema import TABLES, EpochRecord, TrialResult, TrialStatus
+from lrlc.studies.dataset_spec import DatasetSpec
 from lrlc.studies.places import placement_text
-from lrlc.studies.schema import DatasetSpec, Kept, Measure, TrialConfig
+from lrlc.studies.schema import Kept, Measure
 from lrlc.studies.training import as_columns
+from lrlc.studies.trial_config import TrialConfig
 
 _COLUMNS = frozenset(column.name for column in TABLES["trials"])
 

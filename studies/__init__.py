@@ -1,25 +1,19 @@
 """Studies: their schema (schema), reading their files (loading), and expanding them into trials (expand)."""
 
+from lrlc.studies.catalogue import Catalogue, KindOption
+from lrlc.studies.dataset_spec import DatasetSpec
 from lrlc.studies.errors import StudyError
 from lrlc.studies.expand import Grid, expand, has_places, suggested_configs, trial_id
 from lrlc.studies.loading import checked_grid, read_study, shipped_studies, study_name, study_title
 from lrlc.studies.overrides import merge
 from lrlc.studies.places import placement_text, placements
 from lrlc.studies.recorded import recorded_study
-from lrlc.studies.schema import (
-    Catalogue,
-    Constraint,
-    DatasetSpec,
-    KindOption,
-    Measure,
-    Resources,
-    Search,
-    Study,
-    TrialConfig,
-)
+from lrlc.studies.schema import Measure, Resources, Study
+from lrlc.studies.search import Constraint, Search
 from lrlc.studies.space import Interval
 from lrlc.studies.stages import LengthCheck, Tune
 from lrlc.studies.training import Training
+from lrlc.studies.trial_config import TrialConfig
 from lrlc.studies.tuning import (
     Group,
     Pilots,

@@ -12,12 +12,15 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from lrlc.studies.catalogue import Catalogue
+from lrlc.studies.dataset_spec import DatasetSpec
 from lrlc.studies.errors import StudyError, first_fault, nearest
 from lrlc.studies.fields import MOST_CELLS, MOST_RANK, OptionValue, sensible
 from lrlc.studies.lines import shown
 from lrlc.studies.places import Places, placement_of, placements
-from lrlc.studies.schema import Catalogue, DatasetSpec, Study, TrialConfig
+from lrlc.studies.schema import Study
 from lrlc.studies.training import Training, check_training
+from lrlc.studies.trial_config import TrialConfig
 
 Model = TypeVar("Model", bound=BaseModel)
 Changes = tuple[tuple[str, OptionValue], ...]

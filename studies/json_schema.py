@@ -6,9 +6,11 @@ It is more permissive than the reader in `loading`, which knows what fits togeth
 from collections.abc import Iterable
 from typing import Any
 
+from lrlc.studies.catalogue import Catalogue
 from lrlc.studies.expand import GROUPS
 from lrlc.studies.fields import OFF
-from lrlc.studies.schema import SEARCHED_COLUMNS, Catalogue, Study
+from lrlc.studies.schema import Study
+from lrlc.studies.search import SEARCHED_COLUMNS
 from lrlc.studies.training import CROSS_ENTROPY
 
 Schema = dict[str, Any]

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lrlc.studies.catalogue import Catalogue
 from lrlc.studies.errors import StudyError, first_fault, nearest
 from lrlc.studies.expand import Grid, check_network, dataset_spec, expand
 from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS, OFF, is_study_name, may_be_off
@@ -17,7 +18,7 @@ from lrlc.studies.loading_stages import check_stages, full_tune
 from lrlc.studies.loading_titles import with_titles
 from lrlc.studies.overrides import merge
 from lrlc.studies.paths import expanded
-from lrlc.studies.schema import Catalogue, Study, seed_list
+from lrlc.studies.schema import Study
 from lrlc.studies.training import check_names, check_training
 from lrlc.studies.yaml_text import YamlError, read_yaml_file
 
@@ -151,7 +152,7 @@ def _full_search(search: dict[str, Any], study: Mapping[str, Any], catalogue: Ca
 def _seeds(given: object, where: str) -> object:
     if isinstance(given, int) and given > MOST_SEEDS:
         raise StudyError(f"{where}: at most {MOST_SEEDS:,}, got {given:,}")
-    seeds = seed_list(given)
+    seeds = _seed_list(given)
     if not seeds:
         raise StudyError(f"{where}: no seeds; give a number of at least 1 or a list")
     if not isinstance(seeds, list):
@@ -174,4 +175,11 @@ def _check_layer(study: Study, catalogue: Catalogue) -> None:
 def _mapping(given: object, where: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise StudyError(f"{where}: expected a mapping, got {shown(given)}")
+    return given
+
+
+def _seed_list(given: object) -> object:
+    """A number n means the seeds 0..n-1."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        return list(range(given))
     return given

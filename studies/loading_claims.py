@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lrlc.studies.catalogue import Catalogue
 from lrlc.studies.claims import DATASET_KEYS
 from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.lines import shown
 from lrlc.studies.places import Places, placement_text, placements
-from lrlc.studies.schema import Catalogue
 from lrlc.studies.titles import Title
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection
 
+from lrlc.studies.catalogue import Catalogue
 from lrlc.studies.claims import COSTS, Cost, Difference
 from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.lines import shown
-from lrlc.studies.schema import SEARCHED_COLUMNS, Catalogue, Study
+from lrlc.studies.schema import Study
+from lrlc.studies.search import SEARCHED_COLUMNS
 
 CHOOSING = "validation"
 """The split that a search may use."""

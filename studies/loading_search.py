@@ -5,11 +5,13 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from lrlc.studies.catalogue import Catalogue
 from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.expand import check_network
 from lrlc.studies.lines import shown
 from lrlc.studies.places import placements
-from lrlc.studies.schema import Catalogue, Search, Study
+from lrlc.studies.schema import Study
+from lrlc.studies.search import Search
 from lrlc.studies.space import Interval
 from lrlc.studies.training import Training, check_names, check_training
 

@@ -4,7 +4,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from lrlc.studies.claims import DATASET_KEYS, Claim
-from lrlc.studies.schema import DatasetSpec, Study
+from lrlc.studies.dataset_spec import DatasetSpec
+from lrlc.studies.schema import Study
 from lrlc.studies.titles import Title
 
 

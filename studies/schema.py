@@ -1,12 +1,12 @@
 """The schema of a study: the declarative form of its YAML file. See docs/studies.md."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from lrlc.studies.claims import COSTS, Claim, Decision
+from lrlc.studies.dataset_spec import DatasetSpec, Draw
 from lrlc.studies.fields import (
     LEAST_SHARE,
     MOST_CPUS,
@@ -19,102 +19,16 @@ from lrlc.studies.fields import (
     Pixels,
     Real,
     Seed,
-    SeedCount,
     Size,
     StudyName,
     Whole,
 )
 from lrlc.studies.lines import masked
-from lrlc.studies.places import ModuleNames, Placement, Places
 from lrlc.studies.regime import AnyRegime, Regime
-from lrlc.studies.space import Interval, Space
+from lrlc.studies.search import SEARCHED_COLUMNS, Search
 from lrlc.studies.stages import LengthCheck, Tune
 from lrlc.studies.titles import Title
-from lrlc.studies.training import SHIPPED, Names, Training
-
-
-@dataclass(frozen=True)
-class KindOption:
-    """An option of a layer kind: its default, and its JSON schema for editors."""
-
-    default: object
-    schema: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """The names a study may use, as registered by the shipped code and the study's plugins."""
-
-    kinds: Mapping[str, bool]
-    """Layer kind -> whether it needs a rank."""
-    networks: Mapping[str, int]
-    """Network -> how many places it has for layer kinds."""
-    datasets: Collection[str]
-    matched: Mapping[str, str] = field(default_factory=dict)
-    """Layer kind -> the kind whose parameter count it is widened to."""
-    options: Mapping[str, Mapping[str, KindOption]] = field(default_factory=dict)
-    """Layer kind -> its options (`layer.share`)."""
-    training: Names = field(default_factory=lambda: SHIPPED)
-    """The registered names for keys of `train`."""
-    metrics: Mapping[str, str] = field(default_factory=dict)
-    """Metric of a plugin -> the split it is measured on."""
-    library: Callable[[str], ModuleNames] | None = None
-    """The places of a library's network ('timm/resnet18'); ValueError for an unknown network."""
-
-    def places(self, network: str) -> Places:
-        """The network's places; KeyError for an unknown network, ValueError for a library's."""
-        if "/" in network and self.library is not None:
-            return self.library(network)
-        return self.networks[network]
-
-
-Draw = Literal["first", "seed"]
-
-
-class DatasetSpec(Model):
-    """A data set, by its name or the path of a folder, and how it is modified."""
-
-    name: str | None = None
-    path: str | None = None
-    translate: Pixels = 0
-    label: str | None = None
-    image: str | None = None
-    """The column of images, if a user's folder has several."""
-    train_images: Images | None = None
-    """How many training images to use, after holding out validation; `draw` chooses which."""
-    evaluation_images: Images | None = None
-    """How many validation and test images to use, counted from the first."""
-    size: Size | None = None
-    """(H, W) to shrink images to when decoding; None keeps their size."""
-    draw: Draw = "first"
-    """Use the first `train_images`, or draw as many for each seed, stratified by label."""
-    shuffle_labels: bool = False
-    """Permute training and validation labels by seed (as a null); test labels are unchanged."""
-
-    @model_validator(mode="after")
-    def _is_one(self) -> "DatasetSpec":
-        if (self.name is None) == (self.path is None):
-            raise ValueError("give either a name or a path")
-        if self.image is not None and self.path is None:
-            raise ValueError(f"{self.name} has only one kind of image; leave `image` out")
-        return self
-
-    @property
-    def title(self) -> str:
-        """Its name in tables and figures: 'mnist', 'celeba:Smiling', 'mnist@14+t2'."""
-        return str(Title.of(dict(self)))
-
-    def identity(self) -> dict[str, Any]:
-        """JSON-able; newer keys are left out at their default, so that earlier ids stay the same."""
-        fields = type(self).model_fields
-        return {
-            key: value
-            for key, value in self.model_dump().items()
-            if key not in _LATER_KEYS or value != fields[key].default
-        }
-
-
-_LATER_KEYS = ("size", "draw", "shuffle_labels", "image")
+from lrlc.studies.training import Training
 
 
 class Resources(Model):
@@ -176,87 +90,6 @@ class Measure(Model):
 
 Kept = Literal["weights", "best_weights"]
 """A trained network's weights after the last epoch, or after the one with the best validation accuracy."""
-
-SEARCHED_COLUMNS = ("validation_accuracy", "validation_loss", "parameters", "flops_per_image")
-"""The columns of the trials table that a search may use, which exclude those of the test set."""
-
-
-class Objective(Model):
-    """A column of the trials table or a plugin's metric, and its direction."""
-
-    metric: Name
-    direction: Literal["maximize", "minimize"]
-
-
-class Constraint(Model):
-    """Bounds on a suggestion's mean over its seeds; the sampler learns from suggestions that violate them."""
-
-    metric: Name
-    min: Real | None = None
-    max: Real | None = None
-
-    @model_validator(mode="after")
-    def _is_bounded(self) -> "Constraint":
-        if self.min is None and self.max is None:
-            raise ValueError("give a min, a max or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is over max {self.max:g}")
-        return self
-
-
-class Search(Model):
-    """An Optuna search. `trials` is the study's total number of suggestions over all its runs."""
-
-    trials: SeedCount
-    space: Space
-    sampler: Literal["tpe", "gp", "nsga2", "random", "qmc", "brute_force"] = "tpe"
-    sampler_options: dict[str, OptionValue] = {}
-    pruner: Literal["none", "median", "successive_halving", "hyperband", "wilcoxon"] = "none"
-    pruner_options: dict[str, OptionValue] = {}
-    objectives: Annotated[list[Objective], Field(min_length=1)] = [
-        Objective(metric="validation_accuracy", direction="maximize")
-    ]
-    constraints: list[Constraint] = []
-    seeds: list[Seed] = [0]
-    dataset: DatasetSpec
-    network: str = "three_layer"
-    """The network; by default the study's."""
-    storage: str | None = None
-    """An Optuna storage URL; a journal file beside the results by default."""
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """All metrics that it uses."""
-        wanted, kept = (each.metric for each in self.objectives), (each.metric for each in self.constraints)
-        return tuple(dict.fromkeys([*wanted, *kept]))
-
-    @model_validator(mode="after")
-    def _can_prune(self) -> "Search":
-        if len(self.objectives) > 1 and self.pruner != "none":
-            raise ValueError(f"pruner {self.pruner!r} needs a single objective; Optuna cannot prune several")
-        metric = self.objectives[0].metric
-        if self.pruner != "none" and metric != "validation_accuracy":
-            raise ValueError(
-                f"pruner {self.pruner!r} watches validation_accuracy and cannot serve the objective {metric!r}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _asks_once(self) -> "Search":
-        metrics = [objective.metric for objective in self.objectives]
-        if len(set(metrics)) < len(metrics):
-            raise ValueError(f"the objectives {', '.join(metrics)} name a metric twice")
-        bounded = [constraint.metric for constraint in self.constraints]
-        if len(set(bounded)) < len(bounded):
-            raise ValueError(f"the constraints on {', '.join(bounded)} name a metric twice; give min and max")
-        return self
-
-    @model_validator(mode="after")
-    def _can_enumerate(self) -> "Search":
-        for name, axis in self.space.settings.items():
-            if self.sampler == "brute_force" and isinstance(axis, Interval):
-                raise ValueError(f"sampler 'brute_force' cannot enumerate the interval space.{name}")
-        return self
 
 
 class Study(Model):
@@ -325,51 +158,3 @@ class Study(Model):
         return frozenset(
             (Title.of(each) if isinstance(each, Mapping) else Title.parse(str(each))).name for each in given
         )
-
-
-@dataclass(frozen=True)
-class TrialConfig:
-    """Everything that defines a trial, except the data's content and the code; equal configurations, same trial."""
-
-    dataset: DatasetSpec
-    network: str
-    kind: str
-    rank: int | None
-    placement: Placement
-    options: tuple[tuple[str, OptionValue], ...]
-    train: Training
-    seed: int
-
-    def canonical(self) -> dict[str, Any]:
-        """JSON-able, with all defaults filled in, so that its hash is an identity."""
-        return {
-            "dataset": self.dataset.identity(),
-            "network": self.network,
-            "kind": self.kind,
-            "rank": self.rank,
-            "placement": list(self.placement),
-            "options": dict(sorted(self.options)),
-            "train": self.train.identity(),
-            "seed": self.seed,
-        }
-
-    @staticmethod
-    def of_canonical(given: Mapping[str, Any]) -> "TrialConfig":
-        """The configuration written by `canonical` of this or an earlier version; raises pydantic's ValidationError."""
-        return TrialConfig(
-            dataset=DatasetSpec.model_validate(given["dataset"]),
-            network=given["network"],
-            kind=given["kind"],
-            rank=given["rank"],
-            placement=tuple(given["placement"]),
-            options=tuple(sorted(given["options"].items())),
-            train=Training.model_validate(given["train"]),
-            seed=given["seed"],
-        )
-
-
-def seed_list(given: object) -> object:
-    """A number n means the seeds 0..n-1."""
-    if isinstance(given, int) and not isinstance(given, bool):
-        return list(range(given))
-    return given

@@ -12,9 +12,9 @@ from typing import Any
 
 from lrlc.studies.expand import Grid, GridCell, with_seed, with_settings
 from lrlc.studies.fields import OptionValue
-from lrlc.studies.schema import TrialConfig
 from lrlc.studies.stages import LengthCheck, Tune, share_of_epochs
 from lrlc.studies.training import Training
+from lrlc.studies.trial_config import TrialConfig
 
 Group = Hashable
 """The key shared by cells with the same tuned setting."""

@@ -15,8 +15,8 @@ from lrlc.harness.trial import Checkpoint, Trial
 from lrlc.results.names import cell_label
 from lrlc.results.schema import TrialResult
 from lrlc.studies import StudyError, TrialConfig
+from lrlc.studies.dataset_spec import DatasetSpec
 from lrlc.studies.places import placement_text
-from lrlc.studies.schema import DatasetSpec
 from lrlc.studies.training import Training
 
 RESNET, TINY = "timm/resnet18", "timm/test_resnet"

@@ -4,7 +4,7 @@ from itertools import groupby
 from math import ceil
 
 from lrlc.harness.plan.catalogue import open_study
-from lrlc.studies.schema import TrialConfig
+from lrlc.studies.trial_config import TrialConfig
 
 
 def grid(name: str) -> list[TrialConfig]:

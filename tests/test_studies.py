@@ -23,7 +23,7 @@ from lrlc.studies import (
     suggested_configs,
     trial_id,
 )
-from lrlc.studies.schema import KindOption
+from lrlc.studies.catalogue import KindOption
 
 KNOWN = Catalogue(
     kinds={"conv": False, "wide_conv": True, "lrlc": True, "locally_connected": False},

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lrlc.results.schema import TrialResult, TrialStatus
 from lrlc.results.store import Store
-from lrlc.studies.schema import SEARCHED_COLUMNS
+from lrlc.studies.search import SEARCHED_COLUMNS
 
 COLUMNS = (
     *("trial_id", "status", "seed", "search_number", "kind", "rank", "placement", "options", "config"),

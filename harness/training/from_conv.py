@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from lrlc.layers.options import Option
 from lrlc.studies.fields import OptionValue
-from lrlc.studies.schema import TrialConfig
+from lrlc.studies.trial_config import TrialConfig
 
 FROM_CONV = "from_conv"
 OPTION = Option(

@@ -14,7 +14,7 @@ from lrlc.harness.data import Dataset
 from lrlc.harness.data.shelf import SHARE_OF_FREE_MEMORY, SPARE_SHARE
 from lrlc.harness.training.train import network_of
 from lrlc.harness.trial import Trial
-from lrlc.studies.schema import TrialConfig
+from lrlc.studies.trial_config import TrialConfig
 
 BYTES_PER_PARAMETER = 16
 """A float32 value, its gradient, its momentum and its update."""

@@ -33,8 +33,8 @@ from lrlc.harness.training.schedules import learning_rate
 from lrlc.harness.training.step import TrainingStep
 from lrlc.harness.trial import Checkpoint, Record, Trial, blank_result
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
-from lrlc.studies.schema import TrialConfig
 from lrlc.studies.training import Training
+from lrlc.studies.trial_config import TrialConfig
 
 CODE_EPOCH = 1
 """Raised when a change to training alters results; rows of earlier code epochs then count as missing."""
