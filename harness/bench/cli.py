@@ -1,26 +1,24 @@
 """`lrlc bench layers | check | kernels | training | precision | together | overhead | tables`."""
 
 import importlib.util
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lrlc.harness.bench.printing import (
+    layers_table,
+    measures_table,
+    network_table,
+    precision_table,
+    show,
+    together_table,
+    training_table,
+)
 from lrlc.harness.errors import UserError
 from lrlc.harness.usage import finite
 
 if TYPE_CHECKING:
     import torch
-
-    from lrlc.harness.bench.layers import LayersMeasured
-    from lrlc.harness.bench.overhead import Measure
-    from lrlc.harness.bench.precision import Gain
-    from lrlc.harness.bench.resnet import NetworkRow
-    from lrlc.harness.bench.timing import Ratio
-    from lrlc.harness.bench.together import Together
-    from lrlc.harness.bench.training import TrainingMeasured
 
 bench_app = typer.Typer(help="Measure layers, training and scheduling on this machine.", no_args_is_help=True)
 
@@ -60,7 +58,7 @@ def bench_layers(
         from lrlc.harness.bench.resnet import measure_resnet50
 
         networks = measure_resnet50(chosen, (batch or [2])[0], rounds, device)
-        _show(device, networks, [_network_table(networks)], as_json)
+        show(device, networks, [network_table(networks)], as_json)
         return
     if network != "layer":
         raise UserError(f"--network: {network!r} is neither 'layer' nor 'resnet50'")
@@ -71,7 +69,7 @@ def bench_layers(
         raise UserError(f"--only: {min(unknown)!r} is none of {', '.join(FORMULATIONS)}")
     wanted = Wanted(chosen, _dtype(dtype), rounds, compiled, memory, paths=check, only=only or ())
     found = [measure_layers(Setting(size), wanted, device) for size in batch or [128]]
-    _show(device, found, [_layers_table(each) for each in found], as_json)
+    show(device, found, [layers_table(each) for each in found], as_json)
     if not all(choice.holds for each in found for choice in each.choices):
         raise typer.Exit(1)
 
@@ -123,7 +121,7 @@ def bench_kernels(
         raise UserError("lrlc bench kernels: Triton is not installed here (pip install triton)")
     problem = Problem(batch, channels, out, size, padding, dtype, tf32)
     found = measure_kernels(problem, _whole_numbers("--ranks", ranks), only or KINDS, target)
-    _show(_prepare(None), found, [kernel_table(found, target)], as_json)
+    show(_prepare(None), found, [kernel_table(found, target)], as_json)
     if check and any(row.compiled.stack for row in found):
         raise typer.Exit(1)
 
@@ -142,7 +140,7 @@ def bench_training(
 
     device, chosen = _prepare(threads), _whole_numbers("--ranks", ranks)
     found = measure_training(batch or [128, 512], chosen, _dtype(dtype), rounds, device)
-    _show(device, found, [_training_table(found)], as_json)
+    show(device, found, [training_table(found)], as_json)
 
 
 @bench_app.command("precision")
@@ -162,7 +160,7 @@ def bench_precision(
             f"--sizes: {min(chosen)} pixels are too few for the three-layer network; give 8 or more"
         )
     found = measure_precision(NETWORKS, chosen, batch, rounds, device)
-    _show(device, found, [_precision_table(found)], as_json)
+    show(device, found, [precision_table(found)], as_json)
 
 
 @bench_app.command("together")
@@ -185,7 +183,7 @@ def bench_together(
     device, chosen = _prepare(None), _whole_numbers("--counts", counts)
     fitting = [count for count in chosen if count <= (os.cpu_count() or 1)] or [1]
     found = measure_together(fitting, seconds, batch, _dtype(dtype), device)
-    _show(device, found, [_together_table(found)], as_json)
+    show(device, found, [together_table(found)], as_json)
 
 
 @bench_app.command("overhead")
@@ -215,7 +213,7 @@ def bench_overhead(
     found = measure_overhead(
         Wanted(sizes, slots, tune_trials, search_trials, finished, planned, rounds, only or PARTS)
     )
-    _show(find_device(), found, [_measures_table("overhead", found)], as_json)
+    show(find_device(), found, [measures_table("overhead", found)], as_json)
 
 
 @bench_app.command("tables")
@@ -234,7 +232,7 @@ def bench_tables(
     if unknown := set(only or ()) - set(PARTS):
         raise UserError(f"--only: {min(unknown)!r} is none of {', '.join(PARTS)}")
     found = measure_tables(rows, rounds, only or PARTS)
-    _show(find_device(), found, [_measures_table("tables", found)], as_json)
+    show(find_device(), found, [measures_table("tables", found)], as_json)
 
 
 def _prepare(threads: int | None) -> "torch.device":
@@ -263,95 +261,3 @@ def _dtype(name: str) -> str:
     if name not in ("float32", "bfloat16"):
         raise UserError(f"--dtype: {name!r} is neither float32 nor bfloat16")
     return name
-
-
-def _show(
-    device: "torch.device", found: Sequence[Any], tables: Sequence[list[list[str]]], as_json: bool
-) -> None:
-    from lrlc.harness.bench.machine import describe
-
-    machine = describe(device)
-    if as_json:
-        print(json.dumps({"machine": asdict(machine), "results": [asdict(each) for each in found]}, indent=2))
-        return
-    print(machine)
-    for table in tables:
-        print()
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        for first, *rest in table:
-            cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-            print("  ".join([first.ljust(widths[0]), *cells]).rstrip())
-
-
-RATIO_HEADER = ["over", "ratio", "quartiles", "goal", "ms", "peer ms"]
-
-
-def _ratio_cells(ratio: "Ratio", goal: float | None) -> list[str]:
-    return [
-        ratio.peer,
-        f"{ratio.ratio:.2f}",
-        f"{ratio.low:.2f}-{ratio.high:.2f}",
-        "" if goal is None else f"{goal:.2f}",
-        f"{ratio.milliseconds:.1f}",
-        f"{ratio.peer_milliseconds:.1f}",
-    ]
-
-
-def _layers_table(found: "LayersMeasured") -> list[list[str]]:
-    table = [[f"batch {found.batch}", *RATIO_HEADER, "memory"]]
-    for row in found.rows:
-        memory = "" if row.memory_ratio is None else f"{row.memory_ratio:.2f}"
-        table.append([row.ratio.name, *_ratio_cells(row.ratio, row.goal), memory])
-    for choice in found.choices:
-        verdict = "as fast as any" if choice.holds else "slower"
-        table.append([f"{choice.case}: {verdict} (best: {choice.best})", *[""] * 7])
-    return table
-
-
-def _training_table(found: "Sequence[TrainingMeasured]") -> list[list[str]]:
-    table = [["epoch", *RATIO_HEADER, "us/image"]]
-    for each in found:
-        per_image = f"{each.microseconds_per_image:.0f}"
-        table.append([each.ratio.name, *_ratio_cells(each.ratio, each.goal), per_image])
-    return table
-
-
-def _precision_table(found: "Sequence[Gain]") -> list[list[str]]:
-    table = [["network", "images", "bfloat16 is faster by", "quartiles", "float32 ms", "bfloat16 ms"]]
-    for gain in found:
-        each = gain.ratio
-        times = [f"{each.milliseconds:.1f}", f"{each.peer_milliseconds:.1f}"]
-        size = f"{gain.size}x{gain.size}"
-        table.append([gain.network, size, f"{each.ratio:.2f}", f"{each.low:.2f}-{each.high:.2f}", *times])
-    return table
-
-
-def _together_table(found: "Sequence[Together]") -> list[list[str]]:
-    table = [["processes", "images a second", f"over {found[0].processes}"]]
-    for each in found:
-        gain = each.images_per_second / found[0].images_per_second
-        table.append([str(each.processes), f"{each.images_per_second:,.0f}", f"{gain:.2f}"])
-    return table
-
-
-def _network_table(rows: "Sequence[NetworkRow]") -> list[list[str]]:
-    header = ["parameters", "GFLOPs/image", "GFLOPs/batch", "activations MB/image", "step", "quartiles", "ms"]
-    table = [["ResNet-50", *header]]
-    for row in rows:
-        step = ["not run", "", ""]
-        if row.step is not None:
-            quartiles = f"{row.step.low:.2f}-{row.step.high:.2f}"
-            step = [f"{row.step.ratio:.2f}", quartiles, f"{row.step.milliseconds:.0f}"]
-        counts = [f"{row.flops_per_image / 1e9:.2f}", f"{row.flops_per_batch / 1e9:.2f}"]
-        table.append([row.name, f"{row.parameters:,}", *counts, f"{row.activation_bytes / 1e6:.0f}", *step])
-    return table
-
-
-def _measures_table(title: str, found: "Sequence[Measure]") -> list[list[str]]:
-    table = [[title, "", "unit", "quartiles", "goal", "", "note"]]
-    verdicts = {None: "", True: "met", False: "missed"}
-    for each in found:
-        value = "" if each.value is None else f"{each.value:,.2f}"
-        spread = "" if each.low is None else f"{each.low:.2f}-{each.high:.2f}"
-        table.append([each.name, value, each.unit, spread, each.goal, verdicts[each.met], each.note])
-    return table

@@ -18,8 +18,9 @@ from lrlc.harness.data import Dataset, Split
 from lrlc.harness.training import train as training
 from lrlc.harness.trial import Trial
 from lrlc.results.schema import EpochRecord
-from lrlc.studies.schema import DatasetSpec, TrialConfig
+from lrlc.studies.dataset_spec import DatasetSpec
 from lrlc.studies.training import Training
+from lrlc.studies.trial_config import TrialConfig
 
 CLASSES = 10
 LEARNING_RATE = 0.01
