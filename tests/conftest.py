@@ -33,32 +33,32 @@ seeds: 2
 train: {epochs: 2, batch_size: 64, learning_rate: 0.05}
 """
 
-# The suite's examples are the same each time; `make fuzz` draws others, and keeps those that fail.
+# The suite uses the same examples each time; `make fuzz` draws new ones, and keeps those that fail.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("suite")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """`make fuzz` has a time to end at: what has not begun by then is left out."""
+    """`make fuzz` has a time limit; tests that have not started by then are skipped."""
     if time.time() > float(os.environ.get("LRLC_FUZZ_UNTIL", "inf")):
         pytest.skip("the time of make fuzz is over")
 
 
-# A shell that starts the suite in the background has it, and all that it starts, ignore Ctrl-C.
+# If a shell starts the suite in the background, it and its children ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that run commands come first: they take longest, and a run ends with its last test."""
+    """Run tests that run commands first, as they take longest."""
     items.sort(key=lambda item: "environment" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One cache for the whole test run, not the user's: what is compiled and decoded there is so once."""
+    """One cache for the whole test run, not the user's, so that compiling and decoding happen once."""
     here = tmp_path_factory.getbasetemp()
     shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
     with pytest.MonkeyPatch.context() as patch:
@@ -77,14 +77,14 @@ def environment(cache: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         "HOME": str(home),
         "LRLC_CACHE": cache,
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": "0",  # with Ray's own, 15, its workers starve beside the other tests
+        "RAY_worker_niceness": "0",  # with Ray's default, 15, its workers would starve beside the other tests
         "OMP_NUM_THREADS": "1",
     }
 
 
 @pytest.fixture
 def lrlc(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `lrlc WORDS...` in a fresh folder; the exit code is the test's to check."""
+    """Run `lrlc WORDS...` in a fresh folder; the test must check the exit code."""
 
     def run(*words: object, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         done = run_command(words, tmp_path, {**environment, **variables})
@@ -103,7 +103,7 @@ def tiny_study(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real data sets that LRLC_DATA names; tests that need it skip where it is not set."""
+    """The folder of real data sets in LRLC_DATA; tests that need it are skipped if it is not set."""
     folder = os.environ.get("LRLC_DATA")
     if not folder:
         pytest.skip("LRLC_DATA names no data folder")
@@ -112,12 +112,12 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def head(environment: dict[str, str]) -> Iterator[Any]:
-    """A head node without anything to train on, one for all tests on clusters."""
+    """A head node without resources for training, shared by all tests on clusters."""
     with pytest.MonkeyPatch.context() as patch:
         _as_in_a_command(patch, environment)
-        from ray.cluster_utils import Cluster  # Ray reads its variables once, when it is imported
+        from ray.cluster_utils import Cluster  # Ray only reads its variables when it is imported
 
-        # Its agent listens on any free port, so that it stands beside another cluster on this machine.
+        # Its agent uses any free port, so that another cluster can run on this machine.
         alone = {"dashboard_agent_listen_port": None, "include_dashboard": False}
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, **alone})
     yield made
@@ -133,7 +133,9 @@ def cluster(head: Any, environment: dict[str, str], monkeypatch: pytest.MonkeyPa
     yield head
     for node in list(head.worker_nodes):
         head.remove_node(node)
-    head.wait_for_nodes(timeout=60)  # a run that starts while they seem to be there would count on their GPUs
+    head.wait_for_nodes(
+        timeout=60
+    )  # a run that starts while they still seem to exist would count on their GPUs
 
 
 def _as_in_a_command(patch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
@@ -147,7 +149,7 @@ def _as_in_a_command(patch: pytest.MonkeyPatch, environment: dict[str, str]) -> 
 def s3_endpoint() -> Iterator[str]:
     """A real S3 server on a port of this machine, with a bucket `results` and keys in the environment.
 
-    It is a program of its own, which `make test` installs: botocore and our pins disagree on python-dateutil.
+    It is a separate program, which `make test` installs, as botocore and our pins disagree on python-dateutil.
     """
     program = os.environ.get("LRLC_MOTO_SERVER") or shutil.which("moto_server")
     if program is None:
@@ -160,7 +162,7 @@ def s3_endpoint() -> Iterator[str]:
         (endpoint,) = next(
             found for line in server.stderr if (found := re.findall(r"http://127[0-9.:]+", line))
         )
-        threading.Thread(target=server.stderr.read, daemon=True).start()  # it writes a line a request
+        threading.Thread(target=server.stderr.read, daemon=True).start()  # it writes a line per request
         s3 = fs.S3FileSystem(endpoint_override=endpoint, region="us-east-1", allow_bucket_creation=True)
         s3.create_dir("results")
         yield endpoint
@@ -169,7 +171,7 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture(params=["local", "s3"])
 def runs(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where results may live, still empty: once a local folder, once a bucket's prefix."""
+    """An empty location for results: a local folder, and a prefix in a bucket."""
     if request.param == "local":
         return str(tmp_path / "runs")
     endpoint = request.getfixturevalue("s3_endpoint")

@@ -36,7 +36,7 @@ def rows(*trial_ids: str, **changes: Any) -> list[TrialResult]:
 
 @pytest.fixture
 def there(tmp_path: Path) -> Store:
-    """Where a bundle leaves its tables."""
+    """The folder in which a bundle writes its tables."""
     return Store(tmp_path / "bundle/home/results/sample")
 
 

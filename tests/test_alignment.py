@@ -27,7 +27,7 @@ DIAL = (0, 1, 2, 4, 8, 16)
 
 
 def summary(name: str, pixels: int, data_dir: Path | None) -> DatasetSummary:
-    """Of a thousand images, each moved by up to `pixels`."""
+    """The alignment of a thousand images, each moved by up to `pixels`."""
     spec = DatasetSpec(name=name, train_images=1000)
     return summarise_dataset(name, load_dataset(spec, data_dir), pixels, 0, examples=4)
 
@@ -46,7 +46,7 @@ def test_equal_images_are_aligned_and_flat_ones_are_not() -> None:
 
 
 def test_pixels_that_a_shift_moves_in_do_not_count() -> None:
-    """Half of each image is black border: without `inside` that alone would align them."""
+    """Half of each image is black border, which alone would align them without `inside`."""
     images = np.random.default_rng(1).integers(100, 256, (60, 8, 8, 1)).astype(np.uint8)
     images[:, :, 4:] = 0
     inside = np.zeros((60, 8, 8), dtype=bool)

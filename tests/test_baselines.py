@@ -30,7 +30,7 @@ def measured(dataset: Dataset, spec: DatasetSpec | None = None, seed: int = 0) -
 
 
 def made(images: NDArray[np.float64], labels: NDArray[np.int64], num_classes: int = 2) -> Dataset:
-    """Images (N, H, W) from 0 to 1: half to train on, a quarter each to validate and test on."""
+    """Images (N, H, W) from 0 to 1: half for training, a quarter each for validation and test."""
     bytes_nhwc = (255 * images[..., None]).astype(np.uint8)
     half, most = len(labels) // 2, 3 * len(labels) // 4
     parts = [Split(bytes_nhwc[part], labels[part]) for part in (np.s_[:half], np.s_[half:most], np.s_[most:])]
@@ -52,7 +52,9 @@ def test_the_linear_classifier_matches_scikit_learn_on_the_same_pixels() -> None
     _, accuracy, c = max(by_hand, key=lambda each: each[0])
     found = measured(digits, spec)
     assert found.linear_c == c
-    assert found.linear_accuracy == pytest.approx(accuracy, abs=1.5 / 360)  # one image, in other precision
+    assert found.linear_accuracy == pytest.approx(
+        accuracy, abs=1.5 / 360
+    )  # one image, due to a different precision
     assert (found.train_images, found.test_images, found.linear_images) == (300, 360, 300)
     assert found.linear_accuracy > 0.9
 
@@ -69,7 +71,7 @@ def test_images_are_those_seen_by_trials_of_the_seed() -> None:
 
 
 def test_position_has_a_high_value_if_it_determines_the_label() -> None:
-    """A bright spot left or right of the middle, and so far inside that no filter meets a border beside it."""
+    """A bright spot left or right of the middle, so far inside that no filter sees it together with a border."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 400)
     images = rng.uniform(0, 0.3, (400, 18, 18))
@@ -84,7 +86,7 @@ def test_position_has_a_high_value_if_it_determines_the_label() -> None:
 
 
 def test_pooled_features_win_if_only_texture_determines_the_label() -> None:
-    """Stripes that lie or stand, each image's with a phase of its own."""
+    """Horizontal or vertical stripes, with a different phase in each image."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 400)
     waves = (1 + np.sin(np.arange(14) + rng.uniform(0, 2 * np.pi, (400, 1)))) / 2
@@ -152,7 +154,9 @@ def test_a_finished_study_gets_missing_baselines_and_another_reuses_them(
     found = store.datasets()["digits"]
     assert [(each.train_images, each.test_images) for each in found.baselines] == [(200, 360), (300, 360)]
     assert found.linear_accuracy == found.baselines[1].linear_accuracy
-    store.write_dataset(replace(found, baselines=found.baselines[:1]))  # as if it had been run without
+    store.write_dataset(
+        replace(found, baselines=found.baselines[:1])
+    )  # as if it had been run without baselines
     again = lrlc("run", tiny_study, *words)
     assert said.format(300) in again.stderr
     assert said.format(200) not in again.stderr

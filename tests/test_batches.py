@@ -47,7 +47,7 @@ def test_one_training_image_is_refused_in_a_line() -> None:
 def test_a_trial_whose_last_batch_is_one_image_trains_at_one_position(
     kind, tiny_study: Path, tmp_path: Path
 ) -> None:
-    """Digits are 8x8: shrunk to 7x7 the third layer's batch norm stands at 1x1."""
+    """Digits are 8x8; shrunk to 7x7, the third layer's batch norm sees 1x1 positions."""
     rank = ", rank: 2" if kind == "lrlc" else ""
     asked = [
         f"grid={{kind: {kind}, placement: [3]{rank}}}",

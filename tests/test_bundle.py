@@ -162,7 +162,7 @@ def test_an_installed_distribution_is_repacked(tmp_path: Path) -> None:
 
 @pytest.fixture
 def cut_bundle(tmp_path: Path) -> tuple[Path, dict[str, str], dict[str, str]]:
-    """A folder whose files lie in parts of 10,000 bytes, with the sums of its files and parts."""
+    """A folder whose files are cut into parts of 10,000 bytes, with the checksums of its files and parts."""
     for name, content in (
         ("wheels/a.whl", os.urandom(25_000)),
         ("data/deep/b.npy", b""),

@@ -55,7 +55,7 @@ def bare_python(tmp_path: Path) -> Path:
 
 
 def no_network() -> list[str]:
-    """What starts a program in an empty network namespace."""
+    """The command that starts a program in an empty network namespace."""
     words = [str(UNSHARE), "--net"]
     if UNSHARE is None or subprocess.run([*words, "true"], capture_output=True).returncode:
         pytest.skip("no empty network namespace can be had here (unshare --net)")
@@ -81,7 +81,7 @@ def test_a_bundle_runs_without_a_network_resumes_and_is_adopted(bare_python: Pat
             text=True,
         )
 
-    cut_short = run("--minutes", "0.001")  # it installs, and its time is over
+    cut_short = run("--minutes", "0.001")  # it installs, and then its time is over
     assert cut_short.returncode == 3, cut_short.stdout + cut_short.stderr
     assert "the time has run out; the same command resumes" in cut_short.stdout
     whole = run()

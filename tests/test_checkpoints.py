@@ -49,7 +49,7 @@ def checkpoint_of(trial: Trial) -> Checkpoint:
 
 @cache
 def content() -> bytes:
-    """Of a network's first epoch, without the network: the file is what is tested."""
+    """A checkpoint after a first epoch, without a network, for testing the file."""
     state = torch.arange(2000, dtype=torch.float32).numpy().tobytes()
     record = EpochRecord(1, 0.5, 0.6, 0.7, 0.8, 0.1, 2.0)
     return as_bytes(Checkpoint((record,), state), ID)
@@ -97,7 +97,7 @@ def test_an_intact_checkpoint_is_only_used_by_its_own_trial() -> None:
 
 
 def run(trial: Trial, store: Store) -> tuple[pd.Series, list[str]]:
-    """The row of the trial, run to its end on the store, and why it began anew if it did."""
+    """The row of the trial after running it to its end on the store, and the reason if it restarted."""
     events: list[Fate] = []
     Driver([GridSource([trial])], SerialExecutor(SETTINGS), store, Resources(), events.append).run()
     row = store.trials().set_index("trial_id").loc[trial.id]
@@ -150,7 +150,7 @@ def test_another_trials_checkpoint_under_this_ones_name_is_ignored(trial, tmp_pa
     "block", ["{kind: lrlc, rank: 2, placement: [3]}", "{kind: wide_conv, rank: 2, placement: [3]}"]
 )
 def test_a_checkpoint_of_another_network_restarts_the_trial_once(trial, block, tmp_path) -> None:
-    """As after a change of a plugin's layer: the file is whole and the trial's own."""
+    """As after a change of a plugin's layer: the file is intact and belongs to the trial."""
     asked, other = trial(), trial(block=block)
     whole, _ = run(asked, Store(tmp_path / "whole"))
     store = Store(tmp_path / "store")

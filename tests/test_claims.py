@@ -49,7 +49,7 @@ def test_a_difference_gets_the_verdict_of_its_rows(
 
 
 def gains(*values: float) -> pd.DataFrame:
-    """LRLC of rank 4 with these gains over convolution, one a seed."""
+    """LRLC of rank 4 with these gains over convolution, one per seed."""
     conv = runs(90, len(values))
     return table({("mnist", "conv", None): conv, ("mnist", "lrlc", 4): conv + np.array(values)})
 
@@ -130,7 +130,7 @@ def test_an_interaction_is_paired_by_seed_with_the_best_ranks_beside_it() -> Non
 
 def test_the_rank_is_chosen_on_validation_by_seeds_that_do_not_report() -> None:
     rows = pair(1.0)
-    better = rows["rank"] == 2  # in the test set alone: that must not count
+    better = rows["rank"] == 2  # only on the test set, which must not count
     rows.loc[better, "test_accuracy"] += 0.05
     finding = only(rows, DIFFERENCE)
     assert finding.effect is not None
@@ -187,7 +187,7 @@ def test_a_matched_layer_has_the_rank_chosen_for_ours() -> None:
         {
             ("mnist", "lrlc", 2): conv + 1,
             ("mnist", "lrlc", 4): conv + 3,
-            ("mnist", "wide_conv", 2): conv + 9,  # better than all, but of fewer parameters than ours
+            ("mnist", "wide_conv", 2): conv + 9,  # better than all, but with fewer parameters than ours
             ("mnist", "wide_conv", 4): conv + 2,
         }
     )
@@ -279,7 +279,7 @@ def test_trends_and_best_ranks_are_read_along_rank() -> None:
 
 
 def test_the_interval_over_images_pairs_trials_image_by_image() -> None:
-    """Which images are hard decides the difference here: seeds agree on it, other images would not."""
+    """The choice of images determines the difference here: seeds agree on it, but other images would not."""
     rows = table({("mnist", "conv", None): runs(60, 6), ("mnist", "lrlc", 4): runs(70, 6)})
     chance = np.random.default_rng(3)
     easy = {"conv": chance.random(200) < 0.6, "lrlc": chance.random(200) < 0.7}
@@ -340,7 +340,7 @@ def test_smooth_maps_are_smoother_than_those_of_shuffled_labels() -> None:
     ((found,),) = (each.findings for each in judged(claim, rows, maps_of(rows, real)))
     assert (found.verdict, found.where, found.seeds) == (Verdict.SUPPORTED, "MNIST", 10)
     ((same,),) = (each.findings for each in judged(claim, rows, maps_of(rows, set(rows["trial_id"]))))
-    assert same.verdict == Verdict.UNDECIDED  # smooth on shuffled labels too
+    assert same.verdict == Verdict.UNDECIDED  # also smooth on shuffled labels
     ((alone,),) = (
         each.findings for each in judged(claim, rows[rows["dataset"] == "mnist"], maps_of(rows, real))
     )

@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.coverage, pytest.mark.timeout(3600)]
 
 NAMES = ("mnist", "cifar10", "utkface")
 STUDIES = int(os.environ.get("LRLC_SIMULATED_STUDIES", "10"))
-"""`make coverage` takes 2,000."""
+"""Simulated studies; `make coverage` uses 2,000."""
 AT_MOST = 0.05 + 3 * math.sqrt(0.05 * 0.95 / STUDIES)
-"""Three standard deviations of chance over 5%."""
+"""Three binomial standard deviations above 5%."""
 
 
 def simulated(truth: float, seed: int, seeds: int = 10) -> pd.DataFrame:
@@ -109,7 +109,7 @@ def test_an_effect_that_still_moves_with_training_is_out_of_regime() -> None:
 
 
 def in_regime(truth: float, half: float) -> list[list[Finding]]:
-    """By study: LRLC is better by `truth` points, and with half the epochs by `half`; all else is as it should be."""
+    """Studies in which LRLC is better by `truth` points, and with half the epochs by `half`; all else is in regime."""
     asked = described({**DIFFERENCE, "margin": 0.5}, **THREE, length_check={"epochs": "half", "seeds": 3})
     baseline = Baseline(1000, 360, 0.8, 1000, 0.1, 0.5, 1000, 8, 8)
     datasets = {name: replace(noted(name, 0.1), baselines=(baseline,)) for name in NAMES}
@@ -136,11 +136,13 @@ def share_of_comparisons(studies: list[list[Finding]], verdict: Verdict, what: s
 
 
 def test_the_interval_over_seeds_and_images_holds_the_truth_of_all_images() -> None:
-    """Nine seeds, 500 images of varying difficulty; the interval over seeds alone speaks of these images."""
+    """Nine seeds, 500 images of varying difficulty; the interval over seeds alone is for these images."""
     crossed, seeds = [], []
     for number in range(10 * STUDIES):
         chance = np.random.default_rng(number)
-        hard, harder = chance.normal(0, 1, (2, 500))  # of an image for both, and for theirs on top
+        hard, harder = chance.normal(
+            0, 1, (2, 500)
+        )  # difficulty of an image for both, and additionally for theirs
         luck = chance.normal(0, 0.05, (2, 9, 1))
         ours = hard + luck[0] + chance.normal(0, 0.5, (9, 500)) + 1.2 > 0
         theirs = hard + 0.7 * harder + luck[1] + chance.normal(0, 0.5, (9, 500)) + 1.1 > 0

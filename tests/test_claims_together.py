@@ -22,7 +22,7 @@ REFERENCE = Path(__file__).parent.parent / "results/reference"
 
 
 def study(name: str, gains: dict[str, float], seeds: int = 10, **settings: object) -> tuple[Asked, Tables]:
-    """A study that claims C1: LRLC gains so many points over convolution on each of its data sets."""
+    """A study that claims C1: LRLC gains `gain` points over convolution on each of its data sets."""
     accuracies = {}
     for at, (dataset, gain) in enumerate(gains.items()):
         conv = runs(90, seeds, seed=at)
@@ -89,7 +89,7 @@ def test_a_folder_without_studies_is_refused_in_one_line(lrlc: Lrlc, tmp_path: P
 
 
 def test_suggestions_of_a_search_add_no_tests_to_a_claim_about_the_grid() -> None:
-    """Each suggested rate is a way of training of its own, with one seed and one of the two kinds."""
+    """Each suggested rate is a separate way of training, with one seed and one of the two kinds."""
     asked, tables = study("a", {"mnist": 0.5})
     (alone,) = judge_tables(asked, tables)
     assert alone.verdict is Verdict.SUPPORTED
@@ -106,7 +106,7 @@ def test_suggestions_of_a_search_add_no_tests_to_a_claim_about_the_grid() -> Non
 
 
 def with_a_side_alone(tables: Tables, *smoothings: float) -> Tables:
-    """The tables with convolution trained in other ways too, LRLC in none of them."""
+    """The tables with convolution also trained in other ways, but not LRLC."""
     rows = tables.rows.assign(label_smoothing=np.nan)
     conv = rows[rows["kind"] == "conv"]
     more = [conv.assign(label_smoothing=each, trial_id=conv["trial_id"] + str(each)) for each in smoothings]

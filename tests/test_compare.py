@@ -89,7 +89,7 @@ def test_published_means_with_and_without_a_spread(tmp_path: Path) -> None:
     assert set(found) == {("conv", ""), ("lrlc", "2")}
     conv = 100 * rows[rows["kind"] == "conv"]["test_accuracy"]
     welch = stats.ttest_ind_from_stats(conv.mean(), conv.std(), 10, 90, 0.2, 5, equal_var=False)
-    assert found["conv", ""].p == pytest.approx(welch.pvalue)  # the larger of the two: Holm leaves it
+    assert found["conv", ""].p == pytest.approx(welch.pvalue)  # the larger one, which Holm leaves
     ours = 100 * rows[(rows["kind"] == "lrlc") & (rows["rank"] == 2)]["test_accuracy"]
     interval = stats.ttest_1samp(ours, 95).confidence_interval()
     against = found["lrlc", "2"]

@@ -48,7 +48,7 @@ def test_digits_need_no_folder_and_keep_their_identity() -> None:
     for split in (dataset.train, dataset.validation, dataset.test):
         assert set(split.labels.tolist()) == set(range(10))
     assert dataset.train.images.max() == 255
-    # A change here makes every trial on every machine new: mean it.
+    # A change here makes every trial on every machine new, so it must be intended.
     assert dataset.digest == "0971d044ff3ca1cf"
 
 
@@ -105,7 +105,7 @@ def test_plain_celeba_is_the_same_cut_shrunk_as_tensorflow_1_does(tmp_path: Path
     assert plain.train.labels.tolist() == usual.train.labels.tolist()
     with Image.open(tmp_path / "celeba/img_align_celeba/000001.jpg") as image:
         face = np.asarray(image.convert("RGB"))[40:178, 20:158]
-    # grid_sample has the kernel of TensorFlow's op; it reads where it is told, not at pixel centres.
+    # grid_sample has the kernel of TensorFlow's op, but reads at given positions, not at pixel centres.
     places = torch.arange(32) * (138 / 32) / 137 * 2 - 1
     grid = torch.stack(torch.meshgrid(places, places, indexing="xy"), -1)[None]
     pixels = torch.tensor(face, dtype=torch.float32).permute(2, 0, 1)[None]
@@ -115,7 +115,7 @@ def test_plain_celeba_is_the_same_cut_shrunk_as_tensorflow_1_does(tmp_path: Path
 
 
 def test_tensorflows_resize_is_reproduced() -> None:
-    """Numbers that tf.image.resize_bicubic gave for 0..8, as iwyoo/bicubic_interp-tensorflow prints them."""
+    """Results of tf.image.resize_bicubic for 0..8, as printed in iwyoo/bicubic_interp-tensorflow."""
     image = np.arange(9).reshape(3, 3, 1).astype(np.uint8) * 16
     printed = np.array([[0, 0.40625, 1, 1.59375, 2, 2.09375]])
     rows = np.array([[0], [1.21875], [3], [4.78125], [6], [6.28125]])
@@ -266,7 +266,7 @@ def test_fetch_says_where_to_put_what_cannot_be_fetched(tmp_path: Path) -> None:
 def test_fetch_without_a_network_says_so_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub", reason="the extra `hub` is not installed")
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens: offline, wherever the test runs
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there, so the test is always offline
     with pytest.raises(
         DataError, match=r"celeba: flwrlabs/celeba could not .*; put img_align_celeba"
     ) as caught:

@@ -11,7 +11,7 @@ from lrlc.harness.data import DeviceSplit, HeldSplit, Split, offsets, shift
 
 
 def mapped(images: np.ndarray) -> HeldSplit:
-    """A split whose images stay where they are."""
+    """A split whose images are not moved."""
     return HeldSplit.on(torch.device("cpu"), Split(images, LABELS.astype(np.int64)), 0)
 
 

@@ -413,7 +413,7 @@ def test_shuffled_rows_are_accepted_for_any_seed() -> None:
     for _ in range(2000):
         labels = rng.permutation(blocks(range(int(rng.integers(2, 6))), int(rng.integers(8, 40))))
         assert unlike_the_rest(labels, max(1, len(labels) // 10)) is None
-    frames = np.repeat(rng.integers(0, 10, 500), 2)  # two pictures of each thing lie side by side
+    frames = np.repeat(rng.integers(0, 10, 500), 2)  # two pictures of each object are adjacent
     assert unlike_the_rest(frames, 100) is None
 
 

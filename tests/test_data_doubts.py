@@ -125,4 +125,4 @@ def test_a_cache_entry_with_altered_metadata_is_rebuilt(tmp_path: Path) -> None:
     assert (found.num_classes, found.digest) == (2, whole.digest)
     notes = json.loads(meta.read_text())
     meta.write_text(json.dumps({name: notes[name] for name in notes if name != "sha256"}))
-    assert loaded(folder).num_classes == 2  # as earlier versions wrote it
+    assert loaded(folder).num_classes == 2  # as written by earlier versions

@@ -38,7 +38,7 @@ def cells(text: str, *overrides: str) -> list[TrialConfig]:
 
 
 def seen(spec: DatasetSpec, seed: int, room_bytes: float = 0) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Every image and label of a trial's splits, in their order."""
+    """Every image and label of a trial's splits, in order."""
     dataset = load_dataset(as_loaded(spec), None)
     splits = device_splits(spec, seed, dataset, Shelf(CPU, room_bytes=room_bytes))
     return {name: split.gather(torch.arange(split.count)) for name, split in splits.items()}

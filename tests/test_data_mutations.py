@@ -109,7 +109,7 @@ def clutter(folder: Path, data: st.DataObject) -> None:
 
 
 def spoil_columns(folder: Path, data: st.DataObject) -> None:
-    """Whatever a table may be, in one shard or in all."""
+    """Any mutation of a table, in one shard or in all."""
     paths = sorted(folder.rglob("*.parquet"))
     change = data.draw(st.sampled_from(list(COLUMN_CHANGES)))
     for path in paths if data.draw(st.booleans()) else paths[:1]:
@@ -173,7 +173,7 @@ def mutated(layout: Callable[[Path], None], mutations: list[Mutation], data: st.
 
 
 def outcome(folder: Path) -> tuple[Dataset, str] | None:
-    """The data set and what `lrlc data check` says of it; None where both refuse it in one line."""
+    """The data set and the output of `lrlc data check`; None if both refuse it in one line."""
     try:
         found = load_dataset(DatasetSpec(path=str(folder)), None)
     except DataError:
@@ -215,7 +215,7 @@ def pictures_in(folder: Path) -> int:
 
 
 def walked(folder: Path) -> list[Path]:
-    """Files that are not hidden, through links, each once."""
+    """Files that are not hidden, including linked ones, each once."""
     found = {}
     stack, seen = [folder], set()
     while stack:

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def trials(tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
-    """One of digits, one of digits that are moved, one of fewer digits."""
+    """One trial on digits, one on shifted digits, one on fewer digits."""
     monkeypatch.setenv("LRLC_CACHE", str(tmp_path / "cache"))
     asked = "datasets=[digits, {name: digits, translate: 2}, {name: digits, train_images: 60}]"
     words = [

@@ -203,7 +203,7 @@ def test_a_serial_run_needs_no_ray_and_plots_and_reports_neither_torch_nor_optun
     tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     def run_without(packages: list[str], *commands: list[str]) -> None:
-        """In a process with imports of its own, in which those of `packages` fail."""
+        """In a separate process, in which importing `packages` fails."""
         words = [json.dumps(packages), json.dumps(commands)]
         done = subprocess.run(
             [sys.executable, "-c", WITHOUT, *words],

@@ -44,7 +44,7 @@ def scaled(images: Sequence[int], epochs: Sequence[int]) -> list[TrialResult]:
 
 
 def marks(ax: Axes) -> list[tuple[float, float]]:
-    """Where marks stand, as shares of the axes."""
+    """The positions of marks, as shares of the axes."""
     shares = []
     for line in ax.lines:
         if line.get_marker() not in ("None", "", None):
@@ -54,7 +54,7 @@ def marks(ax: Axes) -> list[tuple[float, float]]:
 
 
 def assert_all_inside(figure: Figure, count: int) -> None:
-    """At least so many marks, none of them outside its axes."""
+    """At least `count` marks, none of them outside its axes."""
     figure.draw_without_rendering()
     shares = [share for ax in figure.axes for share in marks(ax)]
     assert len(shares) >= count
@@ -89,7 +89,7 @@ def test_a_linear_classifier_of_other_images_is_not_drawn() -> None:
 
 @pytest.mark.parametrize("score", [0.2, 0.03, 0.0])
 def test_gains_against_alignment_are_inside_the_panel(score: float) -> None:
-    """Whether alignments differ by little, so much that the scale is logarithmic, or down to none at all."""
+    """Alignments that differ by little, so much that the scale is logarithmic, or down to zero."""
     rows = study(("mnist", "cifar10"), 3, (2, 4), ("3",), wide_ranks=())
     with look():
         figure = alignment_figure.draw(selected(rows, noted("mnist", 0.3), noted("cifar10", score)))

@@ -44,7 +44,7 @@ DRAWN = {
     "perfect_accuracies_and_flat_weights": 8,
     "many_places_and_ranks": 7,
 }
-"""How many figures each study has rows for."""
+"""The number of figures that each study's rows allow."""
 
 
 def selected(rows: list[TrialResult]) -> Selection:
@@ -53,7 +53,7 @@ def selected(rows: list[TrialResult]) -> Selection:
 
 
 def texts_of(figure: Figure) -> list[tuple[str, Bbox]]:
-    """What is written in a figure, and where; matplotlib keeps labels of ticks that it does not draw."""
+    """The texts of a figure and their positions; matplotlib keeps labels of ticks that it does not draw."""
     axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
     kept = {id(label) for axis in axes for tick in _kept(axis) for label in (tick.label1, tick.label2)}
     texts = [text for text in figure.findobj(Text) if id(text) not in kept]
@@ -70,13 +70,13 @@ def _kept(axis: Axis) -> list[Tick]:
 
 
 def tick_labels(axis: Axis) -> list[Text]:
-    """Those that are drawn."""
+    """The texts that are drawn."""
     labels = [tick.label1 for tick in axis._update_ticks()]  # type: ignore[attr-defined]
     return [label for label in labels if label.get_visible() and label.get_text() and axis.axes.axison]
 
 
 def marks_of(ax: Axes) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Where marks and dots stand on the screen, (n, 2)."""
+    """The positions of marks and dots on the screen, (n, 2)."""
     lines = [
         line.get_transform().transform(line.get_xydata())
         for line in ax.lines
@@ -108,7 +108,7 @@ def check_nothing_is_cut(figure: Figure) -> None:
 def check_points_are_inside(figure: Figure) -> None:
     for ax in figure.axes:
         box, points = ax.get_window_extent(), marks_of(ax)
-        slack = 3.0 * figure.dpi / 72  # kinds are moved apart by so many points
+        slack = 3.0 * figure.dpi / 72  # kinds are shifted apart by this many points
         assert (points >= [box.x0 - slack, box.y0 - 1]).all(), ax.get_title(loc="left")
         assert (points <= [box.x1 + slack, box.y1 + 1]).all(), ax.get_title(loc="left")
 
@@ -122,7 +122,7 @@ def check_accuracies_are_possible(figure: Figure) -> None:
 
 
 def check_titles_stand_apart(figure: Figure) -> None:
-    """Titles, notes and labels of horizontal axes of panels side by side do not meet."""
+    """Titles, notes and horizontal axis labels of adjacent panels do not overlap."""
     boxes = []
     for ax in figure.axes:
         written = [ax._left_title, ax.xaxis.label, *ax.texts[:1]]  # type: ignore[attr-defined]
@@ -186,7 +186,7 @@ CHECKS = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """A study of a shape, its report, and the figures as they were laid out for it."""
+    """A study with an unusual shape, its report, and its figures as laid out."""
 
     name: str
     store: Store
@@ -198,7 +198,7 @@ class Drawn:
     scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SHAPES]
 )
 def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """Drawn once, for the tests of its figures and of its report."""
+    """The studies, drawn once for the tests of their figures and reports."""
     folder, figures = tmp_path_factory.mktemp(request.param), dict[str, Figure]()
 
     def keep(name: str, selection: Selection) -> Figure:
@@ -345,7 +345,7 @@ def test_intervals_that_are_cut_end_in_arrowheads() -> None:
         (ax,) = laid_out("rank_vs_accuracy", selected(rows)).axes
         arrows = [line for line in ax.lines if line.get_marker() in (CARETUP, CARETDOWN)]
         low, high = ax.get_ylim()
-    # From 70 to 80%, a t interval over two seeds reaches from 11% to beyond 100%, which it cannot be.
+    # For 70 and 80%, a t interval over two seeds reaches from 11% to beyond 100%, which is impossible.
     assert {line.get_marker() for line in arrows} == {CARETDOWN} or high < 100
     assert sorted({float(line.get_ydata()[0]) for line in arrows})[0] == low  # type: ignore[index]
     assert len([line for line in arrows if line.get_marker() == CARETDOWN]) == 2
@@ -376,7 +376,7 @@ def test_the_front_is_drawn_in_steps_with_intervals_and_names_kinds() -> None:
     (front,) = [line for line in above.lines if line.get_drawstyle() == "steps-post"]
     assert (
         len(front.get_xdata()) == 3 + 1
-    )  # rank 1 is a convolution by another name; the last goes on to the edge
+    )  # rank 1 is equivalent to a convolution; the last step extends to the edge
     assert len([each for each in above.collections if type(each).__name__ == "LineCollection"]) == 3
     assert {"LRLC rank 4, layer 3", "conv"} <= {text.get_text() for text in above.texts}
 

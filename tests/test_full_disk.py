@@ -13,7 +13,7 @@ from lrlc.results.store import Store
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 MOST_BYTES = 24 * 1024
-"""Of a file: the journal of a search reaches it, no part of a table does."""
+"""A file size that the journal of a search reaches, but no part of a table."""
 
 HUNT = """
 name: hunt
@@ -47,7 +47,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(file: Path, but: int) -> None:
-    """Take all the space of the disk but so many bytes."""
+    """Fill the disk except for `left` bytes."""
     with file.open("wb", buffering=0) as filler:
         try:
             while filler.write(bytes(4096)):

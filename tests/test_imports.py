@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"harness", "layers", "studies", "results"}
-"""Imported as lrlc.harness and so on."""
+"""Our packages, which are imported as lrlc.harness and so on."""
 FORBIDDEN = {
     "layers": OURS - {"layers"} | {"ray", "optuna", "pandas", "pyarrow", "pydantic", "numpy"},
     "studies": OURS - {"studies"} | {"ray", "optuna", "torch"},
@@ -35,12 +35,12 @@ MODULES = {
     for package in sorted(OURS)
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-"""Our files, by what they are imported as without `lrlc.`."""
+"""Our files by module name, without `lrlc.`."""
 
 
 @cache
 def named(path: Path) -> set[str]:
-    """All that a file imports, wherever in it and for types alone too: 'torch', 'lrlc.layers.errors'."""
+    """Everything that a file imports anywhere, including for types only: 'torch', 'lrlc.layers.errors'."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -53,7 +53,7 @@ def named(path: Path) -> set[str]:
 
 
 def _absolute(path: Path, node: ast.ImportFrom) -> str:
-    """`from .a import b` is that of the file's own folder."""
+    """Resolve `from .a import b` relative to the file's folder."""
     if not node.level:
         return str(node.module)
     folder = path.relative_to(ROOT).parts[: -node.level]
@@ -66,12 +66,12 @@ def imported(path: Path) -> set[str]:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """Our files that a file imports; a package's `__init__` where what is taken from it is no file."""
+    """Our files that a file imports; a package's `__init__` if the imported name is not a file."""
     return {name.removeprefix("lrlc.") for name in named(path) if name.startswith("lrlc.")} & MODULES.keys()
 
 
 def room(module: str) -> str:
-    """'harness/run/'. The kernels are part of the layers, which they serve and whose geometry they know."""
+    """'harness/run/'. The kernels count as part of the layers, whose geometry they use."""
     folder = f"{MODULES[module].parent.relative_to(ROOT)}/"
     return "layers/" if folder == "layers/kernels/" else folder
 

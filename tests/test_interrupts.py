@@ -72,7 +72,7 @@ def running(folder: Path, environment: dict[str, str], kind: str, *words: str) -
 
 
 def read_until(process: RunningCommand, text: str) -> str:
-    """What the process says up to the line that holds `text`."""
+    """The output of the process up to the line with `text`."""
     said = []
     for line in process.stderr:
         said.append(line)
@@ -108,8 +108,8 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, environment: dict[str, st
     with running(tmp_path, environment, "stubborn", "--serial") as process:
         read_until(process, "slow")
         process.send_signal(signal.SIGINT)
-        read_until(process, "slow")  # it was stopped, and goes on all the same
-        time.sleep(2 * ECHO_SECONDS)  # a person is no faster
+        read_until(process, "slow")  # it was stopped, but continues
+        time.sleep(2 * ECHO_SECONDS)  # a person is not faster
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode == 130

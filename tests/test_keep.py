@@ -138,7 +138,7 @@ def test_weights_of_an_earlier_version_are_read_and_must_be_the_trials_own(kept:
         name: tensor.view(torch.int32) if tensor.is_floating_point() else tensor
         for name, tensor in state.items()
     }
-    earlier()  # the same bytes, called another type
+    earlier()  # the same bytes under another type
     with pytest.raises(lrlc.UserError, match="its tensors do not fit the network"):
         kept.model(trial_id)
     where.replace(lambda file: file.write(content))

@@ -17,7 +17,7 @@ GEOMETRY = {"stride": 2, "padding": 1}
 
 
 def build(kind):
-    """A layer of that kind of 4 to 8 channels with biases; nn.Conv2d itself under its name."""
+    """A layer of that kind from 4 to 8 channels with biases; nn.Conv2d itself under its name."""
     if kind == "nn.Conv2d":
         return nn.Conv2d(4, 8, 3, **GEOMETRY)
     entry = layers.LAYER_KINDS[kind]

@@ -33,7 +33,7 @@ def problems(draw, dependent=False):
 
 
 def gradients(function, tensors, signed=True):
-    """The output and the gradients of its product with a fixed tensor; without signs: what their terms add up to."""
+    """The output and the gradients of its product with a fixed tensor; without signs, the sums of absolute terms."""
     leaves = [(t if signed else t.abs()).detach().clone().requires_grad_() for t in tensors]
     y = function(*leaves)
     weight = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).view(y.shape).contiguous()
@@ -41,7 +41,7 @@ def gradients(function, tensors, signed=True):
 
 
 def assert_same(found: list[Tensor], expected: list[Tensor], tolerance: float, sizes=None) -> None:
-    """Equal up to `tolerance` of the largest of `sizes`: rounding errs in proportion to what was added up."""
+    """Equal up to `tolerance` of the largest of `sizes`, as rounding errors are proportional to the sums."""
     for a, b, size in zip(found, expected, sizes or expected, strict=True):
         scale = max(1.0, size.abs().max().item())
         assert a.shape == b.shape
@@ -49,7 +49,7 @@ def assert_same(found: list[Tensor], expected: list[Tensor], tolerance: float, s
 
 
 def assert_rounded(found: list[Tensor], function, tensors, tolerance: float) -> None:
-    """What was found from `tensors` is what `function` gives in float64, up to the rounding of their type."""
+    """The results from `tensors` match `function` in float64, up to the rounding of their dtype."""
     exact = [t.double() for t in tensors]
     sizes = gradients(function, exact, signed=False) if tensors[0].dtype == torch.bfloat16 else None
     assert_same(found, gradients(function, exact), tolerance, sizes)
@@ -185,7 +185,7 @@ def test_banks_of_different_kernel_size_and_dilation(stride):
 
 
 def _cropped(geometry, output_size):
-    """The geometry with just the padding below and right that gives `output_size`."""
+    """The geometry with padding only at the bottom and right, as much as needed for `output_size`."""
     (H, W), (eh, ew), (sh, sw) = geometry.input_size, geometry.extent, geometry.stride
     top, _, left, _ = geometry.padding
     bottom = max(0, (output_size[0] - 1) * sh + eh - H - top)
@@ -231,7 +231,7 @@ def test_coord_conv_appends_coordinates_from_minus_one_to_one():
     ("size", "stride", "padding"), [(7, 2, (2, 3)), (8, 2, (2, 3)), (6, 1, (2, 2)), (9, 3, (1, 2))]
 )
 def test_same_padding_is_tensorflows(size, stride, padding):
-    """A kernel of 3 with dilation 2 covers 5: the odd zero stands at the end."""
+    """A kernel of 3 with dilation 2 covers 5; the odd zero is at the end."""
     expected = max((-(-size // stride) - 1) * stride + 5 - size, 0)
     geometry = make_geometry(size, 3, stride, "same", 2)
     assert geometry.padding[:2] == (expected // 2, expected - expected // 2)

@@ -50,7 +50,7 @@ def run(kernels, tensors, geometry):
     y = forward(*tensors, geometry)
     weight = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).view(y.shape).to(y.dtype)
     found = backward(weight, *tensors, geometry, (True,) * len(tensors))
-    for which in range(len(tensors)):  # each gradient alone is the same
+    for which in range(len(tensors)):  # each gradient computed alone is the same
         alone = backward(weight, *tensors, geometry, tuple(i == which for i in range(len(tensors))))
         assert torch.equal(alone[which], found[which])
     return [y, *found]
@@ -75,7 +75,9 @@ def test_bfloat16_is_added_up_in_float32(family, channels):
     forward, backward = LOCAL[family]
     assert torch.equal(forward(x, filters, g), torch.full((images, 33, 2, 1), 18.0 * channels).bfloat16())
     of_x, of_filters = backward(torch.ones(images, 33, 2, 1).bfloat16(), x, filters, g, (True, True))
-    seen = torch.tensor([1.0, 2.0, 2.0, 1.0])[:, None].bfloat16()  # by how many of the two positions
+    seen = torch.tensor([1.0, 2.0, 2.0, 1.0])[
+        :, None
+    ].bfloat16()  # by how many of the two positions each is seen
     assert torch.equal(of_x, (66 * seen).expand_as(of_x))
     assert torch.equal(of_filters, torch.full_like(of_filters, images))
 
@@ -145,7 +147,7 @@ def test_a_traced_layer_can_be_saved_whichever_way_it_computes(monkeypatch, tmp_
 @needs_compiler
 @pytest.mark.parametrize("shape", [(70, 40, 33), (9, 3, 64), (200, 17, 5)])
 def test_cpp_kernels_at_sizes_that_no_block_divides(shape):
-    """Many images, wide and narrow channels: the paths that small random shapes do not reach."""
+    """Many images, and few and many channels: paths that small random shapes do not reach."""
     N, C_in, C_out = shape
     g = layers.geometry.make_geometry((7, 6), 3, 1, 1)
     tensors = make_combined((g, (N, C_in, C_out, 5), 0), dependent=False)

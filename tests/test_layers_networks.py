@@ -24,7 +24,7 @@ PLACEMENTS = [("three_layer", (1,)), ("three_layer", (2, 3)), ("three_layer", (1
 PLACEMENTS += [("resnet50", (1, 4)), ("resnet50", (2, 3))]
 PLACEMENTS += [("resnet18", (3, 4)), ("convnext_like", (1, 3))]
 SMALL = {"three_layer": IMAGE, "resnet50": (3, 32, 31), "resnet18": (3, 9, 8), "convnext_like": (3, 12, 11)}
-"""The deeper ones end with a map of 1x1."""
+"""An image size with which deeper networks end with a 1x1 map."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,7 +95,7 @@ def test_a_wide_conv_may_have_the_flops_of_another_kind(placement):
         range(found - 5, found + 6), key=lambda width: abs(flops("wide_conv", width=width) - target)
     )
     assert found == nearest > 64
-    # An image costs fixed weights one convolution: what they cost more is shared by the batch.
+    # With fixed weights an image costs one convolution; the additional cost is shared by the batch.
     fixed = build("wide_conv", 3, placement, match="flops")
     assert count(fixed) == count(build("conv"))
 

@@ -20,7 +20,7 @@ MODULES = [
 @pytest.mark.parametrize("kind", LAYER_KINDS)
 def test_every_option_of_a_shipped_kind_is_declared_and_takes_its_default(kind: str) -> None:
     for name, option in LAYER_KINDS[kind].options.items():
-        if name != "bias":  # networks decide on it
+        if name != "bias":  # networks decide about it
             assert option.description
             assert option.value_type is not None
             option.check(option.default)
@@ -53,7 +53,7 @@ def test_a_matched_kind_takes_the_options_that_change_the_others_size() -> None:
 
 @pytest.fixture
 def plugin_kind() -> Any:
-    """Registers kinds and takes them out again."""
+    """Registers kinds and removes them afterwards."""
     before = dict(LAYER_KINDS)
 
     def registered(build: Any, **how: Any) -> LayerKind:

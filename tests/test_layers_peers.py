@@ -18,7 +18,7 @@ IMAGE = (3, 12, 11)
 
 
 def build(make, problem, **options):
-    """The layer of a drawn geometry in float64, every parameter random, and an input."""
+    """A layer with a drawn geometry in float64 and random parameters, and an input."""
     geometry, (N, C_in, C_out, K), seed = problem
     torch.manual_seed(seed)
     g = geometry
@@ -34,7 +34,7 @@ def build(make, problem, **options):
 
 
 def assert_exact(layer, x, naive, tolerance=1e-10):
-    """Output and the gradients of input and parameters are those of `naive(x, **parameters)`."""
+    """The output and the gradients of input and parameters match `naive(x, **parameters)`."""
     names = [name for name, _ in layer.named_parameters()]
     values = [x, *(parameter.detach() for parameter in layer.parameters())]
 
@@ -118,7 +118,7 @@ def test_an_involution_applies_a_kernel_of_each_position_and_group(problem, grou
     geometry, (N, C_in, C, _), seed = problem
     grouped = (geometry, (N, C_in, C * groups, 1), seed)
     layer, x = build(layers.Involution2d, grouped, group_channels=C, reduction=2)
-    layer.eval()  # one value per channel has no batch statistics
+    layer.eval()  # batch statistics need more than one value per channel
     values, kernels = layer.value(x), layer.kernels(x)
     taps = geometry.kernel_size[0] * geometry.kernel_size[1]
     assert kernels.shape == (N, groups, taps, *geometry.output_size)

@@ -79,7 +79,7 @@ def test_a_position_bias_is_one_number_for_each_position_and_channel():
     loss = F.cross_entropy(with_bias(images), torch.tensor([0, 1, 2, 3]))
     loss.backward()
     gradient = with_bias.layer3.bias.grad
-    assert (gradient != gradient[:, :1, :1]).any(0).sum() == 6 * 5 - 1  # no position learns with another
+    assert (gradient != gradient[:, :1, :1]).any(0).sum() == 6 * 5 - 1  # positions do not share gradients
 
 
 WRONG = {
@@ -157,7 +157,7 @@ def test_a_network_takes_over_the_function_of_a_trained_convolution(net, kind, o
     trained = layers.build_network(net, image, 10).double()
     layers.initialise(trained, 3)
     with torch.no_grad():
-        trained.train()(x)  # batch norms see something
+        trained.train()(x)  # so that batch norms have statistics
 
     def taken_over():
         model = layers.build_network(net, image, 10, kind=kind, rank=rank, placement=places, options=rest)
@@ -188,7 +188,7 @@ def test_a_wide_convolution_cannot_take_over():
 
 @pytest.mark.parametrize("dependent", [False, True])
 def test_only_banks_that_differ_separate(dependent):
-    """Equal banks under constant weights stay equal for ever; the start's deviations grow."""
+    """Equal banks with constant weights stay equal forever; initial deviations grow."""
     grown = {}
     for spread in (0.0, 0.1):
         torch.manual_seed(0)

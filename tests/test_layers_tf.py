@@ -50,7 +50,7 @@ def make_arrays(share, size, K=3, C_in=2, C_out=4, seed=0):
 
 
 def authors_way(x, arrays, weights, K, stride, padding):
-    """One convolution to K*C_out channels, seen as (N, H', W', K, C_out), then the weighted sum; in NHWC."""
+    """One convolution to K*C_out channels, viewed as (N, H', W', K, C_out), then the weighted sum; in NHWC."""
     geometry = make_geometry(x.shape[1:3], 3, stride, padding)
     kernel = torch.tensor(arrays["kernel_bases"]).permute(3, 2, 0, 1)
     y = F.conv2d(geometry.pad(x.permute(0, 3, 1, 2)), kernel, stride=stride).permute(0, 2, 3, 1)
@@ -120,7 +120,7 @@ def test_input_dependent_weights_from_tensorflow(size):
 
 
 def _interpolation(size, to):
-    """(to, size): each target's linear weights, the first and last pixels' centres on each other."""
+    """(to, size): each target's linear weights, with the centres of the first and last pixels aligned."""
     position = torch.linspace(0, size - 1, to, dtype=torch.float64) if size > 1 else torch.zeros(to)
     return (1 - (position[:, None] - torch.arange(size)).abs()).clamp_min(0).double()
 

@@ -117,7 +117,7 @@ def test_functional_calls_vmap_over_stacked_models_and_per_sample_gradients(name
     models = [LAYERS[name]() for _ in range(3)]
     x = torch.randn(2, 3, *SIZE)
     parameters, _ = torch.func.stack_module_state(models)
-    buffers = dict(models[0].named_buffers())  # a batch norm's: alike in all models
+    buffers = dict(models[0].named_buffers())  # of batch norms, the same in all models
 
     def loss(parameters, x):
         return torch.func.functional_call(models[0], (parameters, buffers), (x,)).square().sum()
@@ -132,7 +132,9 @@ def test_functional_calls_vmap_over_stacked_models_and_per_sample_gradients(name
 
 
 @each_layer
-@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own, on the first jvp
+@pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script:DeprecationWarning"
+)  # torch's own warning, on the first jvp
 def test_forward_mode_gives_the_derivative_of_torch_func(name):
     layer, x = make(name)
     tangent = torch.randn_like(x)
@@ -194,7 +196,7 @@ def test_the_meta_device_gives_shapes(name):
 
 @each_layer
 def test_replicas_share_the_work_of_a_batch(name):
-    """As DataParallel does it: a module whose parameters are non-leaf copies."""
+    """As in DataParallel: a module whose parameters are non-leaf copies."""
     layer, x = make(name)
     expected = output_and_gradients(layer, layer, x)
     replica = copy.deepcopy(layer)

@@ -50,7 +50,7 @@ def root(runs: str) -> Location:
 
 @pytest.fixture
 def uri(runs: str) -> str:
-    """`root` as another process is told of it."""
+    """`root` as text for another process."""
     folder, _, options = runs.partition("?")
     return f"{folder}/tiny" + (f"?{options}" if options else "")
 

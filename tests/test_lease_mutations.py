@@ -17,7 +17,7 @@ ODD = ["", "null", "[]", "{}", "0", "NaN", '{"pid": 1}', "[" * 10_000, "9" * 500
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Location, Path, bytes]:
-    """A folder with the lease of this process, which is not held any more, and what its file holds."""
+    """A folder with this process's lease, which is no longer held, and the content of its file."""
     root = locate(tmp_path_factory.mktemp("runs") / "tiny")
     with Lease(root):
         (file,) = Path(str(root)).glob(f"{lease._FOLDER}/*{lease._SUFFIX}")
@@ -43,7 +43,7 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def refusal(root: Location) -> str | None:
-    """What another driver would be told; None if it may run."""
+    """The message for another driver; None if it may run."""
     try:
         refuse_if_taken(root)
     except StoreError as refused:

@@ -37,7 +37,7 @@ def kill(event: object) -> None:
 
 
 def killed_and_resumed(folder: Path, log: str) -> lrlc.StudyResults:
-    """The first trial dies in its second epoch; the next run goes on from its checkpoint, with the other trial."""
+    """The first trial dies in its second epoch; the next run resumes from its checkpoint, with the other trial."""
     results = str(folder / "runs")
     with pytest.raises(KilledError):
         lrlc.run(STUDY, results=results, log=[log], callbacks=[kill], quiet=True)
@@ -70,7 +70,7 @@ def test_tensorboard_reads_each_epoch_once(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real one, on this machine alone."""
+    """A real server, on this machine only."""
     pytest.importorskip("mlflow.server", reason="mlflow is not installed; make tests-of-loggers installs it")
     folder = tmp_path_factory.mktemp("mlflow")
     with socket.socket() as free:
@@ -123,7 +123,7 @@ def test_mlflow_has_one_run_for_each_trial(tmp_path: Path, mlflow_server: str) -
 
 
 def wandb_records(content: bytes) -> Iterator[bytes]:
-    """The records of a .wandb file: after 7 bytes LevelDB's log, blocks of 32 KiB of its pieces."""
+    """The records of a .wandb file: 7 bytes, then LevelDB's log format, with blocks of 32 KiB."""
     at, record = 7, b""
     while at + 7 <= len(content):
         if (left := 2**15 - at % 2**15) < 7:
@@ -132,7 +132,7 @@ def wandb_records(content: bytes) -> Iterator[bytes]:
         length, kind = int.from_bytes(content[at + 4 : at + 6], "little"), content[at + 6]
         piece, at = content[at + 7 : at + 7 + length], at + 7 + length
         record += piece
-        if kind in (1, 4):  # whole, or the last piece
+        if kind in (1, 4):  # a complete record, or its last piece
             yield record
             record = b""
 

@@ -34,7 +34,7 @@ WORDS = ["seeds=1", "train.epochs=2", "train.learning_rate=0.2", "train_images=1
 
 @pytest.fixture
 def trials(tiny_study: Path, tmp_path: Path) -> dict[str, Trial]:
-    """By kind, each with its layer 3 replaced."""
+    """Networks by kind, each with layer 3 replaced."""
     grid = (
         "grid=[{kind: [conv, locally_connected], placement: 3},"
         " {kind: [lrlc, lrlc_input_dependent], rank: 3, placement: 3}]"
@@ -52,7 +52,7 @@ def splits_of(dataset: Dataset) -> dict[str, DeviceSplit]:
 
 
 def network(trial: Trial, dataset: Dataset, spread: float = 0.5) -> nn.Module:
-    """The trial's network with every parameter moved at random, so that no two positions are alike."""
+    """The trial's network with random changes to all parameters, so that all positions differ."""
     torch.manual_seed(0)
     model = network_of(trial.config, dataset)
     with torch.no_grad():
@@ -240,7 +240,7 @@ def test_moved_test_images_match_numpy(trials: dict[str, Trial]) -> None:
 
 
 def errors_of(trial: Trial, model: nn.Module) -> dict[str, list[float]]:
-    """By layer, for 1 and 2 pixels."""
+    """Errors by layer, for 1 and 2 pixels."""
     splits = splits_of(dataset_of(trial))
     row = measured(blank_result(trial), model, splits, 64, "float32", Measure(shifts=(2, 1, 0)))
     return {

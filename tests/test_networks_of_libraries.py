@@ -54,7 +54,7 @@ def _differs(model: torch.nn.Module, plain: torch.nn.Module, name: str) -> bool:
 
 
 def test_a_network_is_its_librarys_with_the_same_parameters_and_outputs() -> None:
-    """All but the start: the weights are copied from the library's own."""
+    """Everything except the initial weights, which are copied from the library's network."""
     import torchvision
 
     theirs = torchvision.models.resnet18(num_classes=10)

@@ -15,7 +15,7 @@ NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 
 
 def executed(cells: list[str]) -> dict[str, Any]:
-    """The variables that the cells leave; a line that starts with % is for IPython alone."""
+    """The variables after running the cells; lines that start with % are for IPython only."""
     names: dict[str, Any] = {}
     for cell in cells:
         exec(compile(re.sub(r"(?m)^%.*$", "", cell), "<cell>", "exec"), names)

@@ -34,7 +34,7 @@ def layer(kind: str, **geometry: int) -> nn.Module:
 
 
 def test_every_kind_gives_the_same_output_for_any_number_of_images(tmp_path: Path) -> None:
-    """All in a row."""
+    """A network with all kinds in sequence."""
     torch.manual_seed(0)
     model = nn.Sequential(*(nn.Sequential(layer(kind, padding=1), nn.Tanh()) for kind in KINDS))
     layers.export_onnx(model, tmp_path / "all.onnx", (4, *SIZE))
@@ -77,7 +77,7 @@ def test_a_trained_trial_is_written_with_its_weights(
 
 
 class Odd(nn.Module):
-    """Answers otherwise when it is exported."""
+    """Gives different outputs when it is exported."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + 1 if torch.compiler.is_exporting() else x

@@ -43,7 +43,7 @@ def test_as_many_trials_fit_a_gpu_as_share_it(trials: tuple[Trial, ...]) -> None
     for most in range(1, 17):
         share = packing(800 * GIGABYTE, most=most).share(trials[0])
         assert share == pytest.approx(1 / most, abs=1e-4)
-        assert most * round(10_000 * share) <= 10_000  # as Ray counts
+        assert most * round(10_000 * share) <= 10_000  # in Ray's units
 
 
 def test_a_measured_peak_takes_precedence_over_the_estimate(trials: tuple[Trial, ...]) -> None:

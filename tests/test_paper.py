@@ -30,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def balanced(latex: str) -> bool:
-    """Every environment and brace is closed, in order; escaped braces aside."""
+    """Every environment and brace is closed in order, except escaped braces."""
     stack: list[str] = []
     for what, name in re.findall(r"\\(begin|end)\{(\w+\*?)\}", latex):
         if what == "begin":
@@ -69,7 +69,7 @@ def test_a_table_has_a_line_for_each_layer_and_one_for_each_finding(store: Store
 
 
 def finished(accuracies: list[float]) -> pd.DataFrame:
-    """A cell's rows: a seed for each accuracy."""
+    """A cell's rows, with a seed for each accuracy."""
     rows = [result(str(seed), seed=seed, test_accuracy=value) for seed, value in enumerate(accuracies)]
     return to_tables(rows)["trials"].to_pandas()
 
@@ -79,7 +79,7 @@ def test_the_best_and_those_not_distinguishable_from_it_are_bold() -> None:
     of_cells = {
         "best": [0.90 + shared for shared in luck],
         "alike": [0.90 + shared + (-1) ** seed * 0.001 - 0.0001 for seed, shared in enumerate(luck)],
-        # Worse by less than the seeds differ, but with every seed: only a paired test can tell.
+        # Worse by less than seeds differ, but with every seed, so only a paired test can show it.
         "worse": [0.899 + shared for shared in luck],
         "short": [0.90, 0.93],
     }

@@ -36,7 +36,7 @@ def roughness(result: TrialResult) -> float:
 
 @pytest.fixture
 def constant_penalty() -> Iterator[str]:
-    """A convolution whose penalty is 5, whatever its weights."""
+    """A convolution whose penalty is always 5."""
 
     class Penalised(layers.Convolution2d):
         def penalty(self) -> torch.Tensor:

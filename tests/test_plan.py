@@ -50,7 +50,7 @@ def summary(study: Path, *words: str, on: str | None = None) -> PlanSummary:
 
 
 def trained(study: Path, name: str, seconds: float, device: str, **changes: Any) -> None:
-    """Rows of all trials of the first seed but one kind's, in the results of the study `name`."""
+    """Rows of all trials of the first seed, except one kind's, in the results of the study `name`."""
     opened = open_study(str(study), profile=None, overrides=changes.pop("words", ()))
     rows = [
         replace(
@@ -90,7 +90,7 @@ def test_rows_of_the_named_device_count_and_others_are_scaled_by_similar_trials(
     trained(study, "slow", 40.0, "AMD EPYC (2 cores)")
     found = summary(study, on="8xH100")
     assert (found.from_rows, found.from_other_devices, found.unknown) == (6, 12, 0)
-    # Those of the first seed are taken over. Conv takes 10 s on an H100 and 40 s elsewhere, as LRLC does there.
+    # Those of the first seed are reused. Conv takes 10 s on an H100 and 40 s elsewhere, as LRLC does there.
     assert found.forecast_seconds == 180
     assert (found.slots, found.machine, found.wall_seconds) == (32, "8 x H100", 10)
     assert found.gpu_hours == pytest.approx(180 / 4 / 3600)

@@ -223,7 +223,7 @@ def test_a_metric_that_cannot_serve_is_refused_in_one_line(
 
 
 def install(site: Path, version: str, text: str) -> None:
-    """A package as pip leaves it: a module and its dist-info."""
+    """A package as installed by pip: a module and its dist-info."""
     info = site / "lrlc_decay.dist-info"
     shutil.rmtree(site, ignore_errors=True)
     info.mkdir(parents=True)

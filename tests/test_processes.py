@@ -31,7 +31,7 @@ class Slow(torch.nn.Conv2d):
 def slow(in_channels, out_channels, kernel_size, **geometry):
     return Slow(in_channels, out_channels, kernel_size)
 """
-"""A plugin: a convolution whose training waits in a process of its own, so that there is a trial to be hurt."""
+"""A plugin: a convolution whose training waits in a separate process, so that there is a trial to kill."""
 
 
 def with_slow(study: Path) -> Path:

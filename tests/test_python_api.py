@@ -31,7 +31,7 @@ train: {epochs: 2, batch_size: 64, learning_rate: 0.05}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The results folder of a study that has run, with a row besides that no plan asks for and one that failed."""
+    """The results folder of a study that has run, with an additional stale row and a failed one."""
     folder = tmp_path_factory.mktemp("api")
     (folder / "mine.yaml").write_text(STUDY)
     results = str(folder / "runs")
@@ -64,7 +64,7 @@ def test_trials_are_the_finished_planned_ones_and_others_are_separate(runs: str)
     assert list(study.stale["trial_id"]) == ["stale"]
     assert len(study.every) == 7
     assert study.every["stage"].isna().sum() == 1
-    assert study.unfinished.empty  # its finished row stands before the failed one
+    assert study.unfinished.empty  # its finished row takes precedence over the failed one
 
 
 def test_companion_tables_have_the_rows_of_finished_trials(runs: str) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 
 
 def suggest(trial: Trial) -> float:
-    """A space as ours are: what else is asked depends on the kind. The rounded value often ties."""
+    """A space like ours, in which the other parameters depend on the kind. The rounded value often ties."""
     distance = 0.3
     if trial.suggest_categorical("kind", ["conv", "lrlc"]) == "lrlc":
         places = trial.suggest_categorical("placement", ["1", "2", "3", "1+2", "1+3", "2+3", "1+2+3"])
@@ -50,7 +50,7 @@ def tell(study: optuna.Study, trial: Trial, value: float, chance: random.Random)
 
 
 def searched(sampler: BaseSampler, directions: list[str], trials: int) -> Params:
-    """What a search suggests of which six are running at a time, which end in another order."""
+    """The suggestions of a search with six running at a time, which end in a different order."""
     study, chance = optuna.create_study(directions=directions, sampler=sampler), random.Random(0)
     running: list[tuple[Trial, float]] = []
     for _ in range(trials):

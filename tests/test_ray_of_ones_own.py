@@ -55,7 +55,7 @@ os.kill(os.getpid(), 9)
 
 @pytest.fixture(autouse=True)
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of Ray's, and a home of one's own; what the test sets is taken back."""
+    """No variables of Ray, and a separate home folder; what the test sets is restored."""
     for name in VARIABLES:
         monkeypatch.setenv(name, "")  # so that monkeypatch restores what `prepare` sets
         monkeypatch.delenv(name)
@@ -80,7 +80,7 @@ def test_it_listens_on_loopback_alone_and_leaves_neither_token_nor_process_behin
     assert addresses
     assert set(addresses) <= {"0100007F", "0000000000000000FFFF00000100007F"}
     assert not (tmp_path / ".ray").exists()
-    # Killed, it leaves no process of its Ray, and the last word is ours.
+    # If killed, it leaves no Ray process, and the last line is ours.
     assert done.returncode == -signal.SIGKILL
     assert done.stderr.splitlines()[-1] == LAST_WORD
     assert len(processes.split()) > 5

@@ -132,7 +132,7 @@ def test_input_dependent_weights_must_also_vary_over_images() -> None:
 
 
 def test_the_chosen_cells_are_those_whose_regime_counts() -> None:
-    """Rank 2, which nobody chose, lies under the linear classifier; the seeds that chose are those of the check."""
+    """Rank 2, which was not chosen, is below the linear classifier; the seeds that chose are those of the check."""
     tables = trained()
     worse = tables.rows[tables.rows["kind"] == "lrlc"].assign(rank=2, weights_spatial_std=0.0)
     worse = worse.assign(test_accuracy=0.5, validation_accuracy=0.5)

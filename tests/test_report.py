@@ -42,7 +42,7 @@ NASTY = [
 
 
 class Texts(HTMLParser):
-    """The text of every element of one kind, spaces aside."""
+    """The text of every element of one kind, without extra spaces."""
 
     def __init__(self, tag: str, html: str) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ def texts(tag: str, html: str) -> list[str]:
 
 
 def as_read(markdown: str) -> str:
-    """Markdown as a reader of it sees it: the HTML that CommonMark with tables makes of it."""
+    """Markdown as a reader sees it: rendered as HTML by CommonMark with tables."""
     return str(MarkdownIt("commonmark").enable("table").render(markdown))
 
 
@@ -127,7 +127,7 @@ def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
     headers = texts("th", html.partition('<h2 id="what-was-asked"')[0])
     assert "effect, points (95% interval)" in headers
     assert "r" not in headers  # nothing to say there
-    assert "effect (95% interval)" in headers  # of claims in several units, or in none
+    assert "effect (95% interval)" in headers  # for claims in several units, or in none
     told = "CIFAR-10; LRLC, input-dependent minus fixed: 6 seeds are the fewest that could settle it"
     assert any(told in line for line in texts("li", html))
 
@@ -239,7 +239,7 @@ def cells_of(caption: str, page: str) -> list[dict[str, str]]:
 
 
 def drawn(page: str) -> list[str]:
-    """The figures that the page does not say it lacks."""
+    """The figures that the page does not report as missing."""
     lacks = {name.replace(" ", "_") for name in re.findall(r"Not drawn: ([a-z ]+) \(", page)}
     return [name for name in FIGURES if name not in lacks]
 
@@ -295,7 +295,7 @@ def test_numbers_are_unchanged_in_markdown() -> None:
 
 
 def test_an_interval_stays_within_possible_values(tmp_path: Path) -> None:
-    """Two seeds, 70 and 75% right: Student's t would have the mean between 40.7 and 104.3%."""
+    """Two seeds with 70 and 75%: Student's t interval of the mean is from 40.7 to 104.3%."""
     accuracies = {("conv", 0): 0.70, ("conv", 1): 0.75, ("coord_conv", 0): 0.99, ("coord_conv", 1): 0.05}
     rows = [
         replace(row, test_accuracy=accuracies[row.kind, row.seed])

@@ -43,7 +43,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: Browser, report: Path) -> Iterator[Page]:
-    """The report, opened on a screen; what it asked for and complained of is checked when the test is done."""
+    """The report opened on a screen; its requests and errors are checked at the end of the test."""
     opened = browser.new_page(viewport={"width": 1200, "height": 900})
     requests, errors, messages = list[str](), list[str](), list[str]()
     opened.on("request", lambda request: requests.append(request.url))
@@ -63,7 +63,7 @@ def results(page: Page) -> Locator:
 
 
 def column(table: Locator, index: int) -> list[str]:
-    """What is seen of a column."""
+    """The visible texts of a column."""
     return [
         text
         for row in table.locator("tbody tr:visible").all()

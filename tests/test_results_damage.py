@@ -30,7 +30,7 @@ IDS = ("a" * 16, "b" * 16, "c" * 16)
 
 
 def filled(root: Path) -> Store:
-    """A store with something of everything that is kept beside tables, and three parts."""
+    """A store with every kind of file beside the tables, and three parts."""
     store = Store(root)
     for trial_id in IDS:
         store.commit([result(trial_id)])
@@ -51,7 +51,7 @@ def tables(store: Store) -> dict[str, pd.DataFrame]:
 
 
 def notes(store: Store) -> dict[str, Any]:
-    """What stands beside the tables, each as a text that is the same for the same content."""
+    """The content of each file beside the tables, as deterministic text."""
     noted_plans = {row["profile"]: [] for row in store.plans().to_pylist()}
     for row in store.plans().to_pylist():
         noted_plans[row["profile"]].append(row)
@@ -85,7 +85,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 
 def mutated(content: bytes, other: bytes, draw: st.DataObject) -> bytes:
-    """What disks, hands and careless tools make of a file."""
+    """Mutations of a file, as by disks, hands and careless tools."""
     at = draw.draw(st.integers(0, len(content) - 1))
     match draw.draw(
         st.sampled_from(["flip", "flip near the end", "cut", "zeros", "another's", "gap", "added"])

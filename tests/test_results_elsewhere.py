@@ -69,7 +69,7 @@ def test_a_study_lives_in_a_bucket_and_resumes_on_another_machine(
 
 @contextmanager
 def keys_are_checked(endpoint: str) -> Iterator[None]:
-    """The server lets anyone in until it is told otherwise."""
+    """The server allows anonymous access until this is turned off."""
 
     def allow(requests: int) -> None:
         body = str(requests).encode()

@@ -41,7 +41,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def full_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Rows for every figure there is."""
+    """Rows for every figure."""
     store = small_store(tmp_path_factory.mktemp("full"))
     rows = measured(study(("utkface",), 3, (2, 4), ("1", "3"))) + translated()
     more = [
@@ -194,7 +194,7 @@ def test_gains_along_a_translation_are_paired_and_named() -> None:
 
 
 def forest(rows: list[TrialResult]) -> tuple[dict[str, float], list[str]]:
-    """Means by the name of a line of the forest plot, and all that is written beside it."""
+    """Means by the name of a line in the forest plot, and all texts beside it."""
     from lrlc.results.figures import differences
 
     with look():
@@ -296,7 +296,7 @@ def test_each_of_many_data_sets_has_its_maps() -> None:
 
 
 def test_maps_of_a_place_with_several_layers_are_named_by_their_modules() -> None:
-    """As of a stage of a ResNet; where each place has one layer, the place names it."""
+    """As for a stage of a ResNet; if each place has one layer, it is named by its place."""
     from lrlc.results.figures import combining_weights
 
     def labels(placement: str, *modules: str) -> list[str]:
@@ -362,7 +362,7 @@ def test_figures_are_chosen_by_name(store: Store, tmp_path: Path) -> None:
 
 
 NOT_IN_THE_REFERENCE = {"scaling"}
-"""Figures of rows that results/reference lacks; the gallery describes them without an image."""
+"""Figures without rows in results/reference, which the gallery describes without an image."""
 
 
 def test_the_gallery_shows_every_figure() -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 ROWS_OF_A_TRIAL = {table: len(getattr(result(), each.field)) for table, each in COMPANIONS.items()}
 
 FEWER: dict[str, Any] = {"correct": (), "spectra": (), "shifts": (), "equivariance": ()}
-"""Each table more is killed at as many steps more."""
+"""The number of steps at which compaction is killed, which grows with the number of tables."""
 
 KILL_COMMITS = """
 import os, random, signal, sys, time
@@ -91,7 +91,7 @@ def start(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def assert_whole(store: Store) -> set[str]:
-    """Every trial stands once with all its rows in the other tables; returns their ids."""
+    """Every trial appears once, with all its rows in the other tables; returns the ids."""
     rows = Counter(store.trials(["trial_id"])["trial_id"])
     assert set(rows.values()) <= {1}
     for table, count in ROWS_OF_A_TRIAL.items():
@@ -114,7 +114,9 @@ def test_writers_killed_at_random_moments_leave_every_acknowledged_row_once(tmp_
     found = assert_whole(store)
     assert acknowledged <= found
     unacknowledged = Counter(trial_id.rpartition("-")[0] for trial_id in found - acknowledged)
-    assert set(unacknowledged.values()) <= {3}  # committed, killed before it could say so: whole all the same
+    assert set(unacknowledged.values()) <= {
+        3
+    }  # committed, but killed before acknowledging it: still complete
     assert len(unacknowledged) <= rounds
     assert store.damaged() == []
     assert len(acknowledged) > rounds / 2
@@ -156,7 +158,7 @@ def test_readers_see_complete_parts_while_rows_are_committed_and_merged(tmp_path
     seen: set[str] = set()
     while writer.poll() is None:
         found = assert_whole(store)
-        assert seen <= found  # what was once committed never goes
+        assert seen <= found  # committed rows never disappear
         assert set(Counter(trial_id[:2] for trial_id in found).values()) <= {2}
         assert store.damaged() == []
         seen = found

@@ -31,7 +31,7 @@ from lrlc.studies.training import LATER_KEYS
 COMMITTED = Path(__file__).parent.parent / "results"
 OLDER = Path(__file__).parent / "older_tables"
 STORED = sorted(OLDER.glob("v*/older"))
-"""Stores as `lrlc run older.yaml --serial` of an earlier commit left them."""
+"""Stores as written by `lrlc run older.yaml --serial` of an earlier commit."""
 TRIALS_OF_OLDER = 6
 LACKING = {
     "v1": {

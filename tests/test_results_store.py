@@ -45,7 +45,7 @@ def put(path: Location, content: bytes) -> None:
 
 
 def without_checksum(path: Location, table: pa.Table) -> None:
-    """Put the table in place of a part's file as earlier versions wrote it."""
+    """Replace a part's file with the table as earlier versions wrote it."""
     path.replace(lambda file: pq.write_table(table, file))
 
 
@@ -78,7 +78,7 @@ def test_missing_measurements_read_as_null_of_the_same_type(store: Store) -> Non
     assert rows.loc["unmeasured", list(optional)].isna().all()
     assert rows.loc["measured", list(optional)].notna().sum() == len(optional) - 1  # all but `error`
     changed = {name for name, kind in store.trials().dtypes.items() if kind != before[name]}
-    # A column of booleans and nulls has no dtype of its own in pandas.
+    # A column of booleans and nulls has no special dtype in pandas.
     assert changed <= {"git_dirty", "shuffle_labels"}
 
 
@@ -168,7 +168,7 @@ def test_a_damaged_part_is_left_out_and_reported(store: Store, table: str, harm:
     store.compact()
     assert {name: sorted(getattr(store, name)()["trial_id"].unique()) for name in reading} == expected
     if harm != "gone":
-        assert path in parts(store, table)  # merging leaves it for whoever wants to look
+        assert path in parts(store, table)  # merging leaves it in place for inspection
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from lrlc.studies.trial_config import TrialConfig
 
 
 def grid(name: str) -> list[TrialConfig]:
-    """Its cells with seed 0, as they are before rates are tuned."""
+    """A study's cells with seed 0, before rates are tuned."""
     return open_study(name, profile=None, overrides=["seeds=1"]).grid.trials()
 
 

@@ -13,7 +13,7 @@ CITATION = re.compile(r'docs/science\.md, "([^"]+)"')
 
 
 def cited() -> dict[str, str]:
-    """Each section that a file of ours cites, and one such file."""
+    """Each section cited in our files, with one such file."""
     files = [
         path for name in ("layers", "harness", "studies", "results") for path in (ROOT / name).rglob("*.*")
     ]

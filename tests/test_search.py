@@ -60,7 +60,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(hunt: Path, root: Path) -> Run:
-    """Run the search as `lrlc run --serial` does, in this process; returns what Optuna holds of it then."""
+    """Run the search as `lrlc run --serial` does, in this process; returns Optuna's trials."""
 
     def run_here(*overrides: str, profile: str | None = None) -> list[FrozenTrial]:
         run_serially(planned_run(hunt, overrides, root.parent, profile), Display)
@@ -74,7 +74,7 @@ def journal(root: Path) -> JournalStorage:
 
 
 def suggestions(root: Path) -> list[FrozenTrial]:
-    """The suggestions of the Optuna study that was made last."""
+    """The suggestions of the latest Optuna study."""
     return optuna.load_study(study_name=latest(root), storage=journal(root)).get_trials()
 
 
@@ -191,7 +191,9 @@ def test_every_sampler_and_pruner_ends_a_search(sampler: str, pruner: str, run: 
 def test_a_hopeless_trial_is_pruned_and_keeps_its_row(run: Run, root: Path) -> None:
     words = ("search.pruner=median", "search.pruner_options={n_startup_trials: 1}", "train.epochs=4")
     space = "search.space={kind: [conv], train: {learning_rate: {low: 1.0e-6, high: 0.1}}}"
-    told = run(*words, space, "search.seeds=1", "search.trials=8")  # each is told before the next is asked
+    told = run(
+        *words, space, "search.seeds=1", "search.trials=8"
+    )  # each outcome precedes the next suggestion
     found = rows(root)
     pruned = found[found["status"] == "pruned"]
     assert len(pruned) == sum(trial.state == TrialState.PRUNED for trial in told) > 0
@@ -201,7 +203,7 @@ def test_a_hopeless_trial_is_pruned_and_keeps_its_row(run: Run, root: Path) -> N
     (root / "optuna.journal").unlink()
     built = run(*words, space, "search.seeds=1", "search.trials=8")
     of = {trial.params["train.learning_rate"]: trial for trial in built}
-    for trial in told:  # the median pruner finds the same history as before
+    for trial in told:  # the median pruner sees the same history as before
         again = of[trial.params["train.learning_rate"]]
         assert again.state == trial.state
         assert again.intermediate_values == pytest.approx(trial.intermediate_values)
@@ -267,7 +269,7 @@ def test_a_wider_interval_and_more_seeds_continue_from_the_rows(run: Run, root: 
     told = run(space % 0.2, "search.sampler=tpe", "search.trials=5", "search.seeds=2")
     found = rows(root)
     assert len(told) == 5
-    assert len(found) == 10  # the first seed's rows serve again
+    assert len(found) == 10  # the first seed's rows are reused
     pd.testing.assert_frame_equal(found.loc[before.index], before)
 
 
@@ -388,7 +390,7 @@ def test_a_search_says_which_parameters_mattered_once_it_has_seen_enough(run: Ru
     assert (accuracy.metric, parameters.metric) == ("validation_accuracy", "parameters")
     for found in (accuracy, parameters):
         assert found.suggestions == 12
-        assert found.shares.keys() == {"kind", "rank", "placement"}  # those too that only some kinds have
+        assert found.shares.keys() == {"kind", "rank", "placement"}  # including those of only some kinds
         assert sum(found.shares.values()) == pytest.approx(1)
     assert max(parameters.shares, key=lambda name: parameters.shares[name]) in ("kind", "rank")
     drawn = draw_all(Store(root), root / "figures", only=["search_history", "search_importance"])

@@ -53,7 +53,7 @@ def wide(tmp_path: Path) -> Path:
 
 
 def of_space(wide: Path, space: str) -> Path:
-    """The search with another space: an override would be merged into it."""
+    """The search with another space; an override would be merged into the old one."""
     wide.write_text(f"{SEARCH.partition('  space:')[0]}  space: {space}\n")
     return wide
 
@@ -96,7 +96,7 @@ def test_brute_force_makes_each_suggestion_of_a_conditional_space_once(wide: Pat
     opened, _ = opened_study(of_space(wide, space), ["search.sampler=brute_force"], tmp_path)
     found = SearchSpace(opened, Planner(opened, None))
     made = list(found.suggestions())
-    assert found.size == len(made) == 9  # of conv 1 + 2, of lrlc twice as many
+    assert found.size == len(made) == 9  # 1 + 2 for conv, twice as many for lrlc
     assert found.is_conditional
     assert len({trial.id for params in made for trial in found.trials(params)}) == 9
     assert found.trials(made[0])[0].config.train.augment == ()

@@ -59,7 +59,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
 
 
 def mutated(content: bytes, draw: st.DataObject) -> bytes:
-    """What disks, hands and careless tools make of a journal."""
+    """Mutations of a journal, as by disks, hands and careless tools."""
     lines = content.splitlines(keepends=True)
     at = draw.draw(st.integers(0, len(lines) - 1))
     other = draw.draw(st.integers(0, len(lines) - 1))
@@ -108,7 +108,7 @@ def test_a_mutated_journal_costs_no_row_and_no_suggestion(searched: Searched, dr
 
 
 def told(root: Path) -> set[tuple[str, ...]]:
-    """The different suggestions that the journal's last Optuna study was told, by the trials that answered them."""
+    """The distinct suggestions with an outcome in the journal's last Optuna study, by the trials that answered them."""
     storage = JournalStorage(JournalFileBackend(str(root / "optuna.journal")))
     study = optuna.load_study(study_name=storage.get_all_studies()[-1].study_name, storage=storage)
     return {tuple(trial.user_attrs["answered"]) for trial in study.trials if "answered" in trial.user_attrs}
@@ -118,7 +118,7 @@ def told(root: Path) -> set[tuple[str, ...]]:
 def test_brute_force_makes_every_suggestion_after_a_power_cut(
     searched: Searched, share: float, tmp_path: Path
 ) -> None:
-    """The journal is not synced, rows are: of both the end is lost, of the journal more."""
+    """The journal is not synced, but rows are: both lose their end, the journal more of it."""
     root = tmp_path / "runs" / "hunt"
     Store(root).copy_from(Store(searched.root), list(searched.rows.index[:4]))
     lines = searched.journal.splitlines(keepends=True)

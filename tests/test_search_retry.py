@@ -68,6 +68,6 @@ def test_failed_suggestions_are_trained_again_and_count_once(
     assert states().count("COMPLETE") == told.count("COMPLETE") + told.count("FAIL") == 3
     over = open_run(opened, store, None)
     assert over.trials_left == 2 * (3 - rows["kind"].nunique())  # with none left, no Ray is started
-    run_serially(over)  # and the search is over: nothing more is asked
+    run_serially(over)  # and the search is over, without further suggestions
     assert states().count("COMPLETE") == 3
     assert len(store.trials()) == len(rows)

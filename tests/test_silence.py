@@ -55,7 +55,7 @@ def test_slow_reports_do_not_count_as_silence(tiny_study: Path, said) -> None:
     silence.begins(trial)
     silence.hears(trial)  # it has started
     clock.now = 1000.0
-    silence.look()  # nobody knows yet how long an epoch takes
+    silence.look()  # the time of an epoch is not known yet
     silence.hears(trial)
     silence.begins(other)
     silence.hears(other)
@@ -64,7 +64,7 @@ def test_slow_reports_do_not_count_as_silence(tiny_study: Path, said) -> None:
     assert said() == []
     clock.now = 6100.0
     silence.look()
-    assert len(said()) == 2  # of both, after five times the longest epoch of any
+    assert len(said()) == 2  # for both, after five times the longest epoch of any
     silence.ends(trial)
     silence.ends(other)
     clock.now = 9e9
@@ -86,7 +86,7 @@ def test_only_slow_work_is_reported_and_not_too_often(said) -> None:
 
 
 def test_a_worker_loads_no_compiler() -> None:
-    """It would take seconds of each process, and of a run that finds nothing to train."""
+    """Loading it would take seconds in each process, even for a run with nothing to train."""
     made = (
         "import sys, torch; from lrlc.harness.training.worker import Worker, WorkerSettings;"
         "Worker(WorkerSettings(None, (), 1, 0, 60));"

@@ -103,7 +103,7 @@ def test_seeds_to_detect_a_difference_are_minimal() -> None:
 def test_seeds_to_see_a_difference_follow_a_power_that_always_exists(
     effect: float, alpha: float, needed: int | None
 ) -> None:
-    """Where scipy's noncentral t is NaN a search over numbers of seeds went astray: 888 for 23, 814 for 40."""
+    """With scipy's noncentral t, which may be NaN, a search over numbers of seeds failed: 888 for 23, 814 for 40."""
     powers = np.array([t_power(effect, n, alpha) for n in range(2, 1001)])
     assert np.isfinite(powers).all()
     assert (np.diff(powers) > -1e-9).all()
@@ -132,7 +132,7 @@ def test_ties_count_half_for_superiority() -> None:
 
 
 def test_page_s_trend_test_gives_a_published_number() -> None:
-    """Page 1963, as scipy's documentation works it: lectures, tutorials and seminars rated by ten students."""
+    """Page 1963, as worked in scipy's documentation: lectures, tutorials and seminars rated by ten students."""
     ratings = [
         [3, 4, 3], [2, 2, 4], [3, 3, 5], [1, 3, 2], [2, 3, 2], [2, 4, 5], [1, 2, 4], [3, 4, 4], [2, 4, 5], [1, 3, 4],
     ]  # fmt: skip
@@ -180,7 +180,7 @@ def test_a_map_that_is_only_a_sum_of_rows_and_columns_is_not_smooth() -> None:
 
 
 def test_the_bootstrapped_best_rank_has_the_right_certainty() -> None:
-    """Two equally good ranks, 8 seeds: a share of 97.5% for one or the other comes up in about 5% of studies."""
+    """Two equally good ranks, 8 seeds: a share of 97.5% for either occurs in about 5% of studies."""
     chance = np.random.default_rng(5)
     sure = [(best_columns(chance.normal(size=(8, 2)), draws=1000) == 0).mean() for _ in range(600)]
     wrong = np.mean([share > 0.975 or share < 0.025 for share in sure])
@@ -188,7 +188,7 @@ def test_the_bootstrapped_best_rank_has_the_right_certainty() -> None:
 
 
 def test_the_interval_over_seeds_and_images_is_that_of_crossed_random_effects() -> None:
-    """Variance components by sums of squares, as a two-way analysis of variance without replication has them."""
+    """Variance components by sums of squares, as in a two-way analysis of variance without replication."""
     chance = np.random.default_rng(8)
     ours, theirs = chance.random((4, 30)) < 0.8, chance.random((4, 30)) < chance.random(30)
     differences = ours.astype(float) - theirs

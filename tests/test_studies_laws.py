@@ -171,7 +171,7 @@ def test_data_code_and_plugins_are_part_of_the_id_and_the_folder_is_not() -> Non
 
 
 def test_an_id_is_the_same_on_every_machine_and_in_every_version() -> None:
-    """A changed value here makes every user's rows void: raise the code epoch instead."""
+    """Changing a value here would invalidate every user's rows; raise the code epoch instead."""
     config = only("grid: {kind: lrlc, rank: 2, placement: [1, 3], layer.share: rows}", "datasets=mnist")
     assert identity(config) == "9392f1d43d229ccc"
 

@@ -19,7 +19,7 @@ KINDS = "grid: {kind: [conv, lrlc], rank: [1, 2, 4], placement: [[3], all]}\ntra
 
 
 def with_first_choices(study: Study) -> list[TrialConfig]:
-    """The grid where every group takes the first setting that was tried."""
+    """The grid in which every group has its first setting."""
     grid = expand(study, CATALOGUE)
     chosen = {each.group: next(iter(each.trials)) for each in pilots(grid)}
     return grid.trials(config_of=tuned(grid, chosen))

@@ -81,7 +81,7 @@ def refused(study: dict[str, Any]) -> bool:
 
 @pytest.fixture(scope="module")
 def valid() -> Callable[[object], bool]:
-    """Whether a study's mapping is valid by the JSON schema."""
+    """Whether a study's mapping is valid according to the JSON schema."""
     validator = pytest.importorskip("jsonschema").Draft202012Validator
     schema = json_schema(catalogue())
     validator.check_schema(schema)

@@ -64,7 +64,7 @@ MARKS = [*"[]{}'\n\t\0#é\ufeff", "&a ", "*a ", "!!int ", "<<: ", ": ", "- ", "|
 
 
 def keys(value: object, at: tuple[str, ...] = ()) -> Iterator[str]:
-    """The dotted key of everything in a study."""
+    """The dotted keys of everything in a study."""
     items: list[tuple[str, object]] = []
     if isinstance(value, dict):
         items = [(str(key), each) for key, each in value.items()]
@@ -82,7 +82,7 @@ OVERRIDE = st.builds("{}={}".format, KEY, st.one_of(st.sampled_from(VALUES), st.
 
 @st.composite
 def edited(draw: st.DrawFn) -> str:
-    """The study with some of its text cut, replaced or written between."""
+    """The study with some of its text cut, replaced or inserted."""
     text = FULL
     for _ in range(draw(st.integers(1, 4))):
         at, length = draw(st.integers(0, len(text))), draw(st.sampled_from([0, 0, 1, 3, 40]))
@@ -96,7 +96,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(path: Path, profile: str | None, overrides: list[str]) -> OpenedStudy | None:
-    """The study, or None where it is refused in one line that people can read."""
+    """The study, or None if it is refused in one readable line."""
     try:
         return open_study(str(path), profile=profile, overrides=overrides)
     except Exception as error:
@@ -108,7 +108,7 @@ def opened(path: Path, profile: str | None, overrides: list[str]) -> OpenedStudy
 
 
 def check(study: OpenedStudy) -> None:
-    """Its tables can hold what it asks."""
+    """Its tables can hold its values."""
     trials = study.grid.trials()
     assert len(trials) <= MOST_TRIALS
     for trial in trials[:100]:

@@ -25,7 +25,7 @@ grid: {kind: [conv, lrlc], rank: 2, placement: [1, 3]}
 train: {epochs: 1, batch_size: 50}
 """
 MILESTONES = {each.__code__ for each in (TrialConfig.__init__, trial_id, layers.build_network, Store.commit)}
-"""A configuration is made, it has its id, its network is built, its row is committed."""
+"""The milestones: a configuration is made, gets its id, its network is built, its row is committed."""
 WATCHED = MILESTONES | {expand.__code__}
 
 
@@ -48,7 +48,7 @@ class Watched:
 
 
 def _files(frame: FrameType | None) -> Iterator[str]:
-    """Ours that are on the stack, the innermost first; without the layers, which lie beyond the way's end."""
+    """Our files on the stack, innermost first, without the layers, which are beyond the end of the way."""
     while frame is not None:
         path = Path(frame.f_code.co_filename).resolve()
         if path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in ("harness", "results", "studies"):
@@ -75,7 +75,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lrlc(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[Watched, object]:
-    """The command in this process, and its exit code."""
+    """Run the command in this process; returns its exit code."""
     monkeypatch.setattr(sys, "argv", ["lrlc", *words])
     with torch_as_it_was(), watch() as watched, pytest.raises(SystemExit) as ended:
         main()
@@ -98,7 +98,7 @@ def test_a_study_is_expanded_once_per_command_and_passes_the_documented_files(
 
 
 def test_a_study_that_is_submitted_is_expanded_once(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here, that is, before it travels; this one is refused on its way, as its results would lie nowhere."""
+    """Expanded here, before it is sent; this one is refused, as its results would have no place."""
     pytest.importorskip("ray")
     monkeypatch.setenv("HOME", str(study.parent.absolute()))
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED"):

@@ -32,7 +32,7 @@ PORTS = ("--port", "--dashboard-port", "--dashboard-agent-listen-port", "--ray-c
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, above Ray's workers' and below those that systems give at random."""
+    """Free ports, above those of Ray's workers and below those that systems assign at random."""
     free: list[int] = []
     for port in random.sample(range(20001, 30000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -43,7 +43,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def ports(environment: dict[str, str]) -> Iterator[dict[str, int]]:
-    """The ports of a head node on loopback with a fresh token; ended again whatever happens, others left alone."""
+    """The ports of a head node on loopback with a fresh token, which is always ended, leaving others alone."""
     asked = {**environment, "RAY_AUTH_MODE": "token"}
     subprocess.run([RAY, "get-auth-token", "--generate"], env=asked, check=True, capture_output=True)
     folder = tempfile.mkdtemp(prefix="lrlc-", dir="/tmp")  # Ray's sockets need a short path

@@ -110,7 +110,7 @@ def test_everything_cached_on_this_machine_is_in_one_folder(
 def test_a_user_without_a_home_is_told_of_lrlc_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LRLC_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as Python does for a user without a name
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user without a name
     with pytest.raises(DataError, match="set LRLC_CACHE"):
         data_cache()
     with pytest.raises(StudyError, match="give the full path"):

@@ -32,7 +32,7 @@ EVERYTHING = (
 
 @pytest.fixture
 def trial(tiny_study: Path, tmp_path: Path):
-    """The one trial of a grid's block, on 100 digits for three epochs, trained as `settings` say."""
+    """The one trial of a grid's block, on 100 digits for three epochs, trained with `settings`."""
 
     def planned(settings: str = "", block: str = "{kind: conv}") -> Trial:
         plain = "epochs: 3, batch_size: 32, learning_rate: 0.01"
@@ -53,7 +53,7 @@ def trained(trial: Trial, resume: Checkpoint | None = None) -> tuple[TrialResult
 
 
 def numbers(result: TrialResult) -> list[object]:
-    """All that training decides, seconds aside."""
+    """Everything that training determines, except times."""
     curve = [replace(record, seconds=0.0) for record in result.curve]
     return [*curve, result.test_loss, result.test_accuracy, result.correct]
 
@@ -229,7 +229,7 @@ def test_crop_moves_every_image_by_at_most_its_padding_and_lets_black_in() -> No
     windows = [padded[:, :, down : down + 8, right : right + 6] for down in range(5) for right in range(5)]
     fits = torch.stack([(cropped - window).abs().amax((1, 2, 3)) < 1e-6 for window in windows])
     assert fits.any(0).all()
-    assert fits.any(1).sum() > 15  # of 25 places most are met
+    assert fits.any(1).sum() > 15  # most of the 25 offsets occur
 
 
 def test_mixup_mixes_images_and_targets_by_one_share() -> None:

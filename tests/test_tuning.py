@@ -54,7 +54,7 @@ def picky(in_channels, out_channels, kernel_size, *, size=3, input_size, stride=
         in_channels, out_channels, kernel_size, input_size=input_size, stride=stride, padding=padding, bias=bias
     )
 """
-"""A plugin: a kind with an option, of which one value fails once it meets the images' one channel."""
+"""A plugin: a kind with an option, one value of which fails for images with one channel."""
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def tuned_study(tmp_path: Path) -> Path:
 
 
 def of_stage(root: Path, stage: Stage) -> pd.DataFrame:
-    """The raw rows of a stage."""
+    """The unmasked rows of a stage."""
     planned = Store(root).plan(stage=stage) or set()
     found = rows(root)
     return found[found.index.isin(planned)]
@@ -204,7 +204,7 @@ def test_a_watcher_waits_for_the_grid_after_its_pilots(
     lrlc("run", tuned_study, "--serial")
     shown, _ = watching.communicate()
     assert "/12 pilots" in shown
-    assert "9/9 trials" not in shown  # the plan has the pilots too
+    assert "9/9 trials" not in shown  # the plan also has the pilots
     assert shown.splitlines()[-2].startswith("runs/tuned: ")
     assert "0 missing" in shown.splitlines()[-2]
 

@@ -61,7 +61,7 @@ assert lrlc.__file__.startswith(os.environ["SITE"])
 
 @dataclass(frozen=True)
 class Built:
-    """The files that were built from this checkout, and one that was built from the sdist."""
+    """The distributions built from this checkout, and one built from the sdist."""
 
     sdist: Path
     wheel: Path
@@ -110,7 +110,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
-    """Every file of a wheel but those that say how it was built."""
+    """Every file of a wheel, except those about its build."""
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
 
@@ -128,7 +128,7 @@ def metadata(wheel: Path) -> dict[str, list[str]]:
 
 
 def shipped(*packages: str) -> set[str]:
-    """The files of this checkout that a wheel of these packages has to hold."""
+    """The files of this checkout that a wheel of these packages must have."""
     files = {
         path.relative_to(ROOT)
         for package in packages

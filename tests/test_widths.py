@@ -39,7 +39,7 @@ def test_a_measured_width_is_part_of_the_trials_and_stays(tiny_study: Path) -> N
     more = planned(tiny_study, "seeds=3")
     assert widths(more) == {width}
     assert len(more.plan.missing) == 1
-    other = planned(tiny_study, "name=other")  # in the same folder: what is on record there serves it too
+    other = planned(tiny_study, "name=other")  # in the same folder, so it uses the widths recorded there
     assert not other.plan.missing
 
 

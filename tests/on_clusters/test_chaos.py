@@ -26,12 +26,12 @@ TIME_AND_PLACE = {
     "started_at", "ended_at", "train_seconds", "total_seconds", "images_per_second", "host",
     "attempts", "resumed_epochs", "git_commit", "git_dirty",
 }  # fmt: skip
-"""What may differ between two runs; how often a trial was taken on is part of what was done to it."""
+"""Columns that may differ between two runs, including the number of attempts, which kills change."""
 
 
 @dataclass
 class Chaos:
-    """A run on a cluster of nodes on this machine, and ways to hurt it."""
+    """A run on a cluster of nodes on this machine, and ways to disturb it."""
 
     cluster: Any
     study: Path
@@ -58,7 +58,7 @@ class Chaos:
         self.driver = start(self.study, self.environment, "--address", self.cluster.address, *self.words)
 
     def run(self, ways: list[str], between: tuple[float, float]) -> None:
-        """Hurt the run in these ways, one after the other, then let it end."""
+        """Disturb the run in these ways, one after the other, then let it end."""
         for way in ways:
             time.sleep(self.chance.uniform(*between))
             assert self.driver.poll() is None, f"ended before {way}; done so far {self.done}"
@@ -105,7 +105,7 @@ class Chaos:
         return {name for name in os.listdir(parts) if name.startswith(".")} if parts.is_dir() else set()
 
     def _signal_worker(self, *signals: signal.Signals) -> bool:
-        """False where the worker was gone first."""
+        """Kill a worker; False if it was already gone."""
         while not (busy := busy_workers(self.environment)):
             assert self.driver.poll() is None, "the run ended, and no worker was seen"
             time.sleep(0.05)
@@ -113,14 +113,14 @@ class Chaos:
         for sent in signals:
             try:
                 os.kill(pid, sent)
-            except ProcessLookupError:  # its node went first
+            except ProcessLookupError:  # its node was gone first
                 return False
             time.sleep(self.chance.uniform(0.2, 1))
         return True
 
 
 WAYS = ["kill_worker", "stop_worker", "lose_node", "stop_driver", "kill_writer"]
-"""Killing the writer kills the driver too, in mid-commit; the long version also kills it anywhere else."""
+"""Killing the writer also kills the driver, in mid-commit; the long version also kills it elsewhere."""
 
 
 def words(seeds: int) -> list[str]:
@@ -155,7 +155,7 @@ def ordered(root: Path, table: str) -> pd.DataFrame:
 
 
 def lasting(study: Path) -> Path:
-    """The study with a convolution that takes seconds, so that it does not end before it is hurt."""
+    """The study with a convolution that takes seconds, so that it does not end before it is disturbed."""
     with_patient(study)
     study.write_text(study.read_text().replace("kind: conv", "kind: patient"))
     return study

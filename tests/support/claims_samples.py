@@ -27,7 +27,7 @@ SAMPLE = (
 def described(
     *claims: dict[str, Any], seeds: int = 10, looks: Sequence[int] = (), **more: Any
 ) -> dict[str, Any]:
-    """A study as study.json has it."""
+    """A study as in study.json."""
     return {
         "name": "s",
         "datasets": [{"name": "mnist"}],
@@ -41,7 +41,7 @@ def described(
 def judged(
     asked: dict[str, Any], rows: pd.DataFrame, maps: OfTrials = lambda ids: pd.DataFrame()
 ) -> list[Judged]:
-    """From rows of a study that asks for no regime unless it says so."""
+    """Verdicts from rows of a study, by default without a regime."""
     return judge_tables(Asked.of(recorded_study({"regime": "any", **asked})), Tables.of_rows(rows, maps))
 
 
@@ -52,7 +52,7 @@ def only(rows: pd.DataFrame, *claims: dict[str, Any], **settings: Any) -> Findin
 
 
 def table(accuracies: dict[tuple[str, str, int | None], np.ndarray]) -> pd.DataFrame:
-    """Rows of (data set, kind, rank) with these accuracies in points, one a seed; validation is the same plus noise."""
+    """Rows of (data set, kind, rank) with these accuracies in points, by seed; validation is the same plus noise."""
     parts = []
     for (dataset, kind, rank), values in accuracies.items():
         noise = np.random.default_rng(crc32(repr((dataset, kind, rank)).encode())).normal(0, 0.2, len(values))
@@ -73,7 +73,7 @@ def runs(mean: float, seeds: int = 10, sd: float = 0.3, seed: int = 0) -> np.nda
 
 
 def pair(gain: float, seeds: int = 10) -> pd.DataFrame:
-    """LRLC of rank 4 is better than convolution by `gain` points, that of rank 2 by one less."""
+    """LRLC of rank 4 is better than convolution by `gain` points, and rank 2 by one point less."""
     conv = runs(97, seeds)
     return table(
         {

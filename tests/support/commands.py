@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    # What the commands import when they are first needed takes most of a small run's time.
+    # Imports on first use take most of a small run's time.
     [
         "torch._inductor",  # and with it torch._dynamo
         "optuna",
@@ -53,7 +53,7 @@ def run_command(
 
 
 class RunningCommand:
-    """A command that has been started: of `subprocess.Popen` what tests use, with both outputs piped as text."""
+    """A started command: the part of `subprocess.Popen` that tests use, with both outputs piped as text."""
 
     def __init__(self, words: Sequence[object], folder: Path, environment: Mapping[str, str]) -> None:
         (out, stdout), (err, stderr) = os.pipe(), os.pipe()
@@ -106,7 +106,9 @@ def _fork(
 ) -> ForkServerProcess:
     """Start `lrlc WORDS...` with its outputs in these open files."""
     arguments = ["lrlc", *map(str, words)]
-    streams = [Connection(os.dup(each), readable=False) for each in (out, err)]  # are handed on when pickled
+    streams = [
+        Connection(os.dup(each), readable=False) for each in (out, err)
+    ]  # pickling these passes them on
     process = SERVER.Process(target=_main, args=(arguments, folder, dict(environment), *streams))
     with patch.dict(os.environ, environment):  # the server, started once, reads OMP_NUM_THREADS
         process.start()
@@ -124,7 +126,7 @@ def _main(
     for file, number in ((out, 1), (err, 2)):
         os.dup2(file.fileno(), number)
         file.close()
-    # The server's own are of whatever files those were, seekable or not.
+    # The server's own streams may be of any files, seekable or not.
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.argv = arguments

@@ -60,7 +60,7 @@ def as_mnist_idx(folder: Path, zipped: bool = False) -> None:
 
 
 def as_mnist_parquet(folder: Path) -> None:
-    """The same in two shards a split."""
+    """The same in two shards per split."""
     for split, part in (("train", slice(0, 150)), ("test", slice(150, 200))):
         for number, rows in enumerate(np.array_split(np.arange(200)[part], 2)):
             images = [encoded(image) for image in MNIST[rows]]
@@ -73,7 +73,7 @@ def python3_batch(rows: Array) -> bytes:
 
 
 def python2_batch(rows: Array) -> bytes:
-    """Opcode by opcode as Python 2 and its numpy wrote the original archive."""
+    """The same opcodes as in the original archive, written by Python 2 and its numpy."""
 
     def text(value: bytes) -> bytes:
         return b"T" + len(value).to_bytes(4, "little") + value
@@ -135,7 +135,7 @@ def as_celeba(folder: Path, zipped: bool = False, lists: tuple[str, str] = ("", 
 def as_image_folder(
     folder: Path, counts: dict[str, int], classes: int = 4, size: tuple[int, int] = (32, 32)
 ) -> None:
-    """`counts` pictures a class and split; digit k of the samples is its picture k."""
+    """`counts` pictures per class and split; digit k of the samples is its picture k."""
     for split, count in counts.items():
         for number in range(classes):
             place = folder / split / f"n{number}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def compiled(latex: str, folder: Path) -> str:
-    """What pdflatex makes of the tables in a paper of two columns; its log."""
+    """The log of pdflatex for the tables in a two-column paper."""
     (folder / "tables.tex").write_text(latex)
     (folder / "paper.tex").write_text(
         "\\documentclass[twocolumn]{article}\n\\usepackage[T1]{fontenc}\\usepackage{booktabs}\n"

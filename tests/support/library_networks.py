@@ -9,10 +9,10 @@ _OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
 
 
 def need(library: str) -> None:
-    """Skip the tests of a module where the library is missing; import it beside torch's CPU build.
+    """Skip the tests of a module if the library is missing; import it beside torch's CPU build.
 
-    PyPI's torchvision for Linux has its operators compiled for CUDA, and where they cannot be loaded it fails to
-    describe two of them. None is used by a classifier.
+    PyPI's torchvision for Linux has its operators compiled for CUDA, and if they cannot be loaded, it fails to
+    describe two of them. No classifier uses them.
     """
     for name in {library, "torchvision"}:
         if importlib.util.find_spec(name) is None:

@@ -6,7 +6,7 @@ OWN_MODULES = ("layers.py", "studies.py", "harness.py", "results/__init__.py")
 
 
 def write_own_modules(folder: Path) -> None:
-    """Put them into `folder`; each says that it is the user's own."""
+    """Write the modules into `folder`; each says that it is the user's own."""
     (folder / "results").mkdir(parents=True, exist_ok=True)
     for name in OWN_MODULES:
         (folder / name).write_text("OWN = True\n")

@@ -27,11 +27,11 @@ class Patient(torch.nn.Conv2d):
 def patient(in_channels, out_channels, kernel_size, **geometry):
     return Patient(in_channels, out_channels, kernel_size)
 """
-"""A plugin: a convolution whose training takes seconds on Ray, of no core's time: there is a trial to be hurt."""
+"""A plugin: a convolution that trains for seconds on Ray without using a core, so that there is a trial to kill."""
 
 
 def with_patient(study: Path) -> Path:
-    """The study that can name the kind `patient`."""
+    """The study, which can use the kind `patient`."""
     (study.parent / "patient.py").write_text(PATIENT)
     study.write_text(study.read_text().replace("name: tiny", "name: tiny\nplugins: [patient.py]"))
     return study
@@ -46,7 +46,7 @@ def start(study: Path, environment: dict[str, str], *words: str) -> RunningComma
 
 
 def wait_for_rows(root: Path, count: int, process: RunningCommand) -> None:
-    """Until `count` rows are committed, or the run ended without them."""
+    """Wait until `count` rows are committed, or the run has ended without them."""
     while process.poll() is None:
         if sum(Store(root).counts().values()) >= count:
             return
@@ -55,7 +55,7 @@ def wait_for_rows(root: Path, count: int, process: RunningCommand) -> None:
 
 
 def busy_workers(environment: dict[str, str]) -> list[int]:
-    """The processes of this test's own Ray actors that train now; Ray names them after what they run."""
+    """The processes of this test's Ray actors that are training; Ray names them after what they run."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

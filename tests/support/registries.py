@@ -30,7 +30,7 @@ ALL: tuple[Any, ...] = (
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Forget afterwards what was registered within."""
+    """Remove what was registered inside."""
     before = [dict(each) for each in ALL]
     try:
         yield

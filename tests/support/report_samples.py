@@ -16,7 +16,7 @@ TINY = {"datasets": ("mnist",), "seeds": 3, "ranks": (1, 2, 4), "placements": ("
 
 
 def finding(where: str, comparison: str, verdict: str, effect: Summary | None, **told: Any) -> Finding:
-    """A line of evidence of which only this much, and what is told, is known."""
+    """A finding with only these values, and the given ones."""
     known = {
         "unit": "points",
         "seeds": 8,
@@ -89,7 +89,7 @@ def judged() -> list[Judged]:
 
 
 def small_store(folder: Path) -> Store:
-    """A finished study of one data set, with a failed and a diverged trial and one that is missing."""
+    """A finished study of one data set, with a failed, a diverged and a missing trial."""
     store = Store(folder / "rank_vs_accuracy")
     rows = study(**TINY)  # type: ignore[arg-type]
     base = {

@@ -44,7 +44,7 @@ OTHER_TRAINING: dict[str, Any] = {
 def result(trial_id: str = "00ff00ff00ff00ff", **changes: Any) -> TrialResult:
     """A finished trial with two epochs, a weight map and a row or two of each measurement.
 
-    Every column is filled but those of OTHER_TRAINING.
+    Every column is filled, except those of OTHER_TRAINING.
     """
     curve = tuple(EpochRecord(epoch, 1 / epoch, 0.5, 1.1 / epoch, 0.4, 0.1, 2.5) for epoch in (1, 2))
     weights = (WeightMap("layer3", 0, None, 2, 3, (0.0, 0.25, 0.5, 0.75, 1.0, 0.125)),)
@@ -155,7 +155,7 @@ def study(
 
 
 def translated(shifts: Iterable[int] = (2, 8), seeds: int = 3) -> list[TrialResult]:
-    """Faces moved by up to so many pixels: fixed combining weights lose their gain with the shift, others keep it."""
+    """Faces shifted by increasing amounts: fixed combining weights lose their gain with the shift, others keep it."""
     found = []
     for shift, row in product(shifts, study(("utkface",), seeds, (2, 4), ("3",), wide_ranks=(4,))):
         gain = (row.test_accuracy or 0.0) - CEILINGS["utkface"]
@@ -173,7 +173,7 @@ def translated(shifts: Iterable[int] = (2, 8), seeds: int = 3) -> list[TrialResu
 
 
 def measured(rows: Iterable[TrialResult]) -> list[TrialResult]:
-    """The same rows as a study leaves them that asks for every measurement: layers that share less lose more."""
+    """The same rows as from a study with every measurement: layers that share less lose more."""
     found = []
     for row in rows:
         local = {"conv": 0.0, "locally_connected": 1.0}.get(row.kind, 0.3)
@@ -192,7 +192,7 @@ def measured(rows: Iterable[TrialResult]) -> list[TrialResult]:
 
 
 def _spectrum(accuracy: float) -> tuple[SpectrumValue, ...]:
-    """Of 36 positions, most of whose energy lies in the first three."""
+    """A spectrum of 36 positions, with most energy in the first three."""
     values = np.array([8.0, 5.0, 3.0, *np.linspace(1, 0.5, 33)])
     energy = np.cumsum(values**2) / np.sum(values**2)
     evaluated = (1, 2, 3, 4, 5, 6, 7, 10, 15, 25, 36)
@@ -204,7 +204,7 @@ def _spectrum(accuracy: float) -> tuple[SpectrumValue, ...]:
 
 
 def searched() -> list[TrialResult]:
-    """A search's suggestions, each of two seeds; one lost a seed."""
+    """A search's suggestions, each with two seeds; one lost a seed."""
     rows = study(("mnist",), 2, (1, 2, 4), ("1", "3"))
     cells = list(dict.fromkeys((row.kind, row.rank, row.placement) for row in rows))
     found = [
@@ -222,7 +222,7 @@ def tuned(
     rates: Iterable[float] = (0.05, 0.1, 0.2, 0.4),
     diverged: Iterable[float] = (),
 ) -> Tuned:
-    """Pilots of two seeds whose accuracy peaks at the rate `best`; of the rates `diverged` one seed did not finish."""
+    """Pilots with two seeds whose accuracy peaks at rate `best`; at rates `diverged`, one seed did not finish."""
     lost = set(diverged)
     tried = []
     for rate in rates:

@@ -21,11 +21,11 @@ def opened_study(
 def planned_run(
     study: Path | str, words: Sequence[str], results: Path | str, profile: str | None = None
 ) -> RunSession:
-    """What `lrlc run STUDY WORDS... --results RESULTS` would run."""
+    """The session that `lrlc run STUDY WORDS... --results RESULTS` would run."""
     return open_run(*opened_study(study, words, results, profile), None)
 
 
 def run_serially(session: RunSession, watcher: Watcher = unwatched) -> None:
-    """As `lrlc run --serial` does, by default without its display; torch's settings are then as they were."""
+    """Run as `lrlc run --serial` does, by default without its display; torch's settings are restored."""
     with torch_as_it_was():
         session.run(make_executor(session, Slots(serial=True)), watcher)

@@ -29,7 +29,7 @@ SEARCH = {
 
 @dataclass(frozen=True)
 class Shape:
-    """The rows of a study, and what stands beside them."""
+    """The rows of a study, and its companion tables."""
 
     rows: list[TrialResult]
     title: str = "A made-up study"
@@ -37,7 +37,7 @@ class Shape:
     objectives: list[tuple[str, str]] = field(default_factory=list)
 
     def store(self, folder: Path) -> Store:
-        """Its tables, in a folder of their own."""
+        """Its tables, in a separate folder."""
         store = Store(folder / "shape")
         store.commit(self.rows)
         described: dict[str, Any] = {
@@ -78,7 +78,7 @@ def trial(
     weights: tuple[float, ...] = (),
     **more: Any,
 ) -> TrialResult:
-    """A finished trial whose accuracies scatter around `accuracy`; `weights` are of each bank, at 2x2 positions."""
+    """A finished trial whose accuracies scatter around `accuracy`; `weights` are each bank's, at 2x2 positions."""
     identity = f"{dataset}|{kind}|{rank}|{placement}|{options}|{seed}|{sorted(more.items())}"
     noise = random.Random(identity)
     test, validation = (min(1.0, accuracy + noise.gauss(0, 0.004)) for _ in range(2))
@@ -140,7 +140,7 @@ def twelve_learning_rates() -> Shape:
 
 
 def three_channels_of_options() -> Shape:
-    """One data set; layers that differ in options alone."""
+    """One data set; layers that differ only in options."""
     channels = [
         f'{{"normalize": "{norm}", "share": "{share}", "start": "{start}"}}'
         for norm, share, start in product(("softmax", "l2"), ("rows", "none"), ("he", "keras"))
@@ -172,7 +172,7 @@ def two_objectives() -> Shape:
 
 
 def names_that_are_markup() -> Shape:
-    """What mathematical text, Markdown and HTML would take for theirs, and letters that no font here has."""
+    """Names with special characters of mathematical text, Markdown and HTML, and characters missing from the fonts."""
     names = ["$\\frac{1$", "100%_{a}^b|<i>x", "数据集 🚀 _under_ *star* `tick`"]
     kinds = ["conv", "lrlc", "p$lug^in_{", "<b>kind</b>"]
     rows = [
@@ -237,7 +237,7 @@ def very_long_names() -> Shape:
 
 
 def perfect_accuracies_and_flat_weights() -> Shape:
-    """Every image is classified right but by one seed of one cell, and combining weights hardly moved."""
+    """Every image is classified correctly, except by one seed of one cell, and combining weights hardly moved."""
     flat = (0.492, 0.508, 0.5, 0.498)
     rows = [
         replace(
