@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 ROWS_OF_A_TRIAL = {table: len(getattr(result(), each.field)) for table, each in COMPANIONS.items()}
 
 FEWER: dict[str, Any] = {"correct": (), "spectra": (), "shifts": (), "equivariance": ()}
-"""The number of steps at which compaction is killed, which grows with the number of tables."""
+"""A result with fewer companion tables, each of which would add steps at which to kill."""
 
 KILL_COMMITS = """
 import os, random, signal, sys, time

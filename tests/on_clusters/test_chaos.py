@@ -105,7 +105,7 @@ class Chaos:
         return {name for name in os.listdir(parts) if name.startswith(".")} if parts.is_dir() else set()
 
     def _signal_worker(self, *signals: signal.Signals) -> bool:
-        """Kill a worker; False if it was already gone."""
+        """Send these signals to a worker; False if it was already gone."""
         while not (busy := busy_workers(self.environment)):
             assert self.driver.poll() is None, "the run ended, and no worker was seen"
             time.sleep(0.05)
