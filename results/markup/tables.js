@@ -1,6 +1,6 @@
 "use strict";
-// Tables are sorted by their headers, long ones filtered by words, and what is wider than the screen says so; without
-// scripts all stands as it is.
+// Sorts tables by their headers, filters long ones by words, and marks content wider than the screen; without scripts
+// the page is unchanged.
 const LONG = 6;
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
@@ -19,7 +19,7 @@ function sort(table, index, direction, original) {
   const rows = original.map((row) => ({ row, key: keyOf(row, index, numeric) }));
   if (direction !== "none") {
     rows.sort((a, b) => {
-      if (a.key === null || b.key === null) return (a.key === null) - (b.key === null); // empties last, both ways
+      if (a.key === null || b.key === null) return (a.key === null) - (b.key === null); // empty cells last in both directions
       return sign * (numeric ? a.key - b.key : collator.compare(a.key, b.key));
     });
   }
@@ -70,7 +70,7 @@ for (const table of document.querySelectorAll("table")) {
   if (rows.length >= LONG) addFilter(table, rows);
 }
 
-// A pixel of slack: widths are rounded.
+// A pixel of slack, as widths are rounded.
 function tellWhatIsCut(box) {
   box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
 }
