@@ -1,7 +1,7 @@
 """Kept weights of trained networks: a safetensors file per trial, `models/<trial>.<what>.safetensors`.
 
-Its metadata hold a SHA-256 of the whole file and of the name it was written for, so that a flipped bit shows wherever
-it is, and so does a file in another's place. Files of earlier versions have none; whoever reads them checks more.
+Its metadata have a SHA-256 of the whole file and of its intended name, which detects a flipped bit anywhere and a file
+in another's place. Files of earlier versions have none, so their readers check more.
 """
 
 import hashlib
@@ -19,23 +19,23 @@ _SUFFIX = ".safetensors"
 SHA256 = "lrlc.sha256"
 """The key of the metadata whose value `write` fills in."""
 BLANK = "0" * 64
-"""Its value until then."""
+"""The checksum's placeholder until it is computed."""
 
 
 def path(root: Location, trial_id: str, what: str) -> Location:
-    """`what` is one of a study's `keep`: `weights`, `best_weights`."""
+    """The file's path; `what` is one of a study's `keep`: `weights`, `best_weights`."""
     return root / FOLDER / f"{trial_id}.{what}{_SUFFIX}"
 
 
 def write(root: Location, trial_id: str, what: str, content: bytes) -> None:
-    """Write a file of safetensors, with its checksum where it has room for one, in place of an earlier one."""
+    """Write a safetensors file, with its checksum if it has a placeholder, replacing an earlier one."""
     at, place = _find(content), path(root, trial_id, what)
     sealed = content if at is None else _filled(content, at, _checksum(content, at, place.name))
     place.replace(lambda file: file.write(sealed))
 
 
 def read(root: Location, trial_id: str, what: str) -> bytes | Damage | None:
-    """The file as it was written; None where there is none."""
+    """The file's content, or its damage; None if there is no file."""
     place = path(root, trial_id, what)
     return damage.judge(place, lambda content: _as_written(content, place.name))
 
@@ -60,14 +60,14 @@ def _as_written(content: bytes, name: str) -> bytes:
 
 
 def _find(content: bytes) -> int | None:
-    """Where the checksum stands; the header is JSON, and its length the first 8 bytes."""
+    """The offset of the checksum in the header, which is its length in 8 bytes, then JSON; None without one."""
     mark = f'"{SHA256}":"'.encode()
     found = content.find(mark, 8, 8 + int.from_bytes(content[:8], "little"))
     return None if found < 0 else found + len(mark)
 
 
 def _checksum(content: bytes, at: int, name: str) -> bytes:
-    """SHA-256 of the name and of the file with a blank at `at`, in hexadecimal digits."""
+    """SHA-256 of the name and of the file with the placeholder at `at`, in hexadecimal digits."""
     digest = hashlib.sha256(name.encode() + b"\n")
     digest.update(_filled(content, at, BLANK.encode()))
     return digest.hexdigest().encode()

@@ -167,7 +167,7 @@ def varying_settings(row: "pd.Series[Any]", others: "pd.DataFrame") -> list[str]
 
 
 def placement_key(placement: str) -> tuple[int, list[tuple[int, str]], str]:
-    """What placements are sorted by: single places first, then pairs, and so on; 10 comes after 9."""
+    """The sort key of placements: single places first, then pairs, and so on, with 10 after 9."""
     return placement.count("+"), list(map(_natural, placement.split("+"))), placement
 
 

@@ -20,7 +20,7 @@ class Cells(Model):
 
     kind: str
     rank: Annotated[list[Rank], Listed] = []
-    """Any by default."""
+    """Ranks; any by default."""
     placement: list[str] = []
     """The placement as in the tables, '1+3'; any by default."""
     layer: dict[str, OptionValue] = {}

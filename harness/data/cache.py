@@ -172,7 +172,7 @@ def _sampled_checksum(path: Path) -> list[int]:
 
 
 def _whole_checksum(path: Path) -> int | None:
-    """Of all of the file; None for one over WHOLE_BYTES."""
+    """The checksum of the whole file; None if it is larger than WHOLE_BYTES."""
     if path.stat().st_size > WHOLE_BYTES:
         return None
     checksum = 0

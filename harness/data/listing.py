@@ -46,7 +46,7 @@ class DatasetStatus:
     classes: int | None = None
 
     def summary(self) -> str:
-        """For people."""
+        """One line for `lrlc data list`."""
         if not self.present:
             return f"missing: {self.problem}"
         known = f", decoded, {counted(sum(self.counts.values()), 'image')}" if self.counts else ""

@@ -59,7 +59,7 @@ class MlflowLogger:
         trial: Trial,
         parameters: dict[str, str | int | float | bool] | None = None,
     ) -> None:
-        """In one request."""
+        """Log everything in one request."""
         from mlflow.entities import Metric, Param
 
         now = int(1000 * time.time())

@@ -48,7 +48,7 @@ class _Gap:
         self._sums = {pixels: torch.zeros(2, dtype=torch.float64) for pixels in distances}
 
     def add(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """A forward hook."""
+        """The forward hook that adds one batch."""
         for pixels, sums in self._sums.items():
             sums = sums.to(output.device)
             for down, right in DIRECTIONS:

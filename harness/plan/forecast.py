@@ -35,7 +35,7 @@ UNLIKE_IN_TRAINING = (
 )
 
 COLUMNS = ("status", "config", "total_seconds", "device", "gpu_fraction")
-"""Of past rows."""
+"""Columns of earlier rows."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """An epoch is over."""
+    """An epoch has ended."""
 
     trial: Trial
     record: EpochRecord

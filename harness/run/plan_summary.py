@@ -84,7 +84,7 @@ class PlanSummary:
     slots: int
     wall_seconds: float | None
     gpu_hours: float | None
-    """None on a CPU."""
+    """Total GPU hours; None on a CPU."""
     disk_bytes: int
     """Bytes that the missing trials will use besides the tables, including kept weights."""
     claims: tuple[str, ...]

@@ -116,7 +116,7 @@ def draws_of_epoch(training: Training, seed: int, epoch: int, images: int) -> Dr
 
 
 def split_draws(draws: Draws, sizes: Sequence[int]) -> list[Draws]:
-    """By batch."""
+    """The draws of each batch."""
     parts = {name: torch.split(numbers, list(sizes)) for name, numbers in draws.items()}
     return [{name: part[number] for name, part in parts.items()} for number in range(len(sizes))]
 

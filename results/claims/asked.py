@@ -14,7 +14,7 @@ class Asked:
     """A study's claims, and the data that it trains on."""
 
     study: str
-    """Its name."""
+    """The study's name."""
     claims: tuple[Claim, ...]
     datasets: tuple[str, ...]
     """Titles of the data sets for claims that name none."""

@@ -70,7 +70,7 @@ class Evidence:
     beside: str = ""
     """Additional untested information about the claim."""
     compared: tuple[Compared, ...] = field(default=(), repr=False)
-    """By data set."""
+    """The compared rows, by data set."""
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ class Tables:
     """A study's rows, with COLUMNS, and its companion tables."""
 
     rows: pd.DataFrame
-    """Of the grid."""
+    """Rows of the grid."""
     shorter: pd.DataFrame
     """Rows of the length check: cells of the grid with fewer epochs."""
     maps: OfTrials = _none

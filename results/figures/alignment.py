@@ -66,7 +66,7 @@ class _Point:
 
     @cached_property
     def sides(self) -> Mapping[str, Side]:
-        """By kind."""
+        """The sides of a comparison, by kind."""
         return {kind: Side.of(self.rows, Cells(kind=kind)) for kind in (REFERENCE, *KINDS)}
 
     def difference(self, ours: str, theirs: str) -> Summary | None:
