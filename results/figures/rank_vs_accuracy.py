@@ -14,16 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from lrlc.results.datasets import Baseline
 from lrlc.results.figures import style
+from lrlc.results.figures.bands import LINEAR, MATCHED, Band, bands_of, draw_bands, with_linear
 from lrlc.results.figures.intervals import PERCENT, draw_intervals, limits
-from lrlc.results.figures.looks import Stroke, kind_colour, kind_look, placement_look
-from lrlc.results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, cells, panels
-from lrlc.results.figures.words import label_places, legend_below, shortened
+from lrlc.results.figures.looks import Stroke, kind_look, placement_look
+from lrlc.results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, panels
+from lrlc.results.figures.words import label_places, legend_below
 from lrlc.results.names import (
     kind_name,
     kinds_in_order,
-    layer_names,
     layers_name,
     varying_options,
 )
@@ -39,12 +38,9 @@ CAPTION = (
     "same training pixels, which trained networks should beat."
 )
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", "test_accuracy", "test_images")
-MATCHED, LINEAR = "wide_conv", "linear"
 BAR_POINTS = 2.0
 WIDEST_DODGE = 0.22
 """Upper bound on the sideways shift of series, in ranks, so that their intervals do not hide each other."""
-BAND_POINTS, BAND_INCHES = 6.0, 1.15
-"""Font size of a band's name, and its width."""
 Fill = Literal["full", "left", "none", "right", "top", "bottom"]
 FILLS: Sequence[Fill] = ("right", "top", "bottom", "full", "left", "none")
 KIND_FILLS: Mapping[str, Fill] = {"lrlc": "full", "lrlc_input_dependent": "left", MATCHED: "none"}
@@ -108,18 +104,10 @@ class _Mark:
     label: str
 
 
-@dataclass(frozen=True)
-class _Band:
-    kind: str
-    label: str
-    colour: str
-    summary: Summary
-
-
 def draw(selection: Selection) -> Figure:
     """One panel per data set, except with shuffled labels; NothingToDraw if no layer with a rank has finished."""
     found = [
-        (panel, series, _with_linear(bands, selection.baseline(panel.dataset, panel.rows)))
+        (panel, series, with_linear(bands, selection.baseline(panel.dataset, panel.rows)))
         for panel in panels(selection.trials)
         for series, bands in [_split(panel)]
         if series and not Title.parse(panel.dataset).shuffled
@@ -155,7 +143,7 @@ def _marks(variants: Sequence[Variant]) -> Mapping[Variant, _Mark]:
     return found
 
 
-def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
+def _split(panel: Panel) -> tuple[list[_Series], list[Band]]:
     """Split cells into series, which vary with rank, and bands; a matched kind with a single rank is a band."""
     finished = panel.rows.loc[
         panel.rows["status"] == TrialStatus.FINISHED, [*LAYER_SETTINGS, "seed", "test_accuracy"]
@@ -168,43 +156,14 @@ def _split(panel: Panel) -> tuple[list[_Series], list[_Band]]:
     ]
     if all(one.kind == MATCHED for one in series):
         series = []
-    without = [(layer, rows) for layer, rows in cells(finished[~has_line])]
-    names = layer_names([_identity(layer) for layer, _ in without])
-    bands = [
-        _Band(
-            str(layer["kind"]),
-            _band_label(layer, names[_identity(layer)]),
-            kind_colour(str(layer["kind"])),
-            summarise(rows["test_accuracy"]).scaled(100).within(*PERCENT),
-        )
-        for layer, rows in without
-    ]
-    return series, sorted(bands, key=lambda band: band.summary.mean)
-
-
-def _identity(layer: Mapping[str, object]) -> tuple[str, str, str]:
-    return str(layer["kind"]), str(layer["placement"]), str(layer["options"])
-
-
-def _with_linear(bands: Sequence[_Band], noted: Baseline | None) -> Sequence[_Band]:
-    """The bands including the linear classifier, which has no seeds and thus no interval."""
-    if noted is None or noted.linear_accuracy is None:
-        return bands
-    accuracy = Summary(1, 100 * noted.linear_accuracy, np.nan, np.nan, np.nan)
-    linear = _Band(LINEAR, "linear classifier", style.INK, accuracy)
-    return sorted([*bands, linear], key=lambda band: band.summary.mean)
-
-
-def _band_label(layer: Mapping[str, object], name: str) -> str:
-    """'wide conv (3, as rank 4)'."""
-    return name.removesuffix(")") + f", as rank {layer['rank']:.0f})" if layer["kind"] == MATCHED else name
+    return series, bands_of(finished[~has_line])
 
 
 def _draw_panel(
     ax: Axes,
     panel: Panel,
     series: Sequence[_Series],
-    bands: Sequence[_Band],
+    bands: Sequence[Band],
     marks: Mapping[Variant, _Mark],
 ) -> None:
     ranks = sorted({rank for one in series for rank in one.ranks})
@@ -223,12 +182,12 @@ def _draw_panel(
     ax.xaxis.set_minor_locator(NullLocator())
     label_places(ax, ranks, [str(rank) for rank in ranks])
     ax.yaxis.set_major_locator(MaxNLocator(6))
-    _draw_bands(ax, bands)
+    draw_bands(ax, bands)
     ax.set_xlabel("rank (filter banks)")
     style.title(ax, panel)
 
 
-def _shown(series: Sequence[_Series], bands: Sequence[_Band]) -> npt.NDArray[np.float64]:
+def _shown(series: Sequence[_Series], bands: Sequence[Band]) -> npt.NDArray[np.float64]:
     """The values that must be visible: every dot or bar, convolution, and the best of everything trained."""
     means = {band.summary.mean: band.kind for band in bands if band.kind != LINEAR}
     best = [max(means)] if means else []
@@ -280,37 +239,6 @@ def _moved(ranks: npt.ArrayLike, by: npt.ArrayLike, wide: bool) -> npt.NDArray[n
     """Ranks shifted sideways by equal widths on the screen."""
     at, shift = np.asarray(ranks, dtype=np.float64), np.asarray(by, dtype=np.float64)
     return at * 2 ** (shift / 2) if wide else at + shift
-
-
-def _draw_bands(ax: Axes, bands: Sequence[_Band]) -> None:
-    low, high = ax.get_ylim()
-    heights = [float(np.clip((band.summary.mean - low) / (high - low), 0.0, 1.0)) for band in bands]
-    gap = min(0.075, 0.97 / max(1, len(bands) - 1))
-    points = min(BAND_POINTS, BAND_POINTS * gap / 0.06)
-    labels = style.spread(heights, gap=gap, low=0.0, high=0.97)  # the panel's note is above
-    for band, height, label in zip(bands, heights, labels, strict=True):
-        _draw_band(ax, band, low, high)
-        colour = band.colour
-        ax.plot([1, 1.028], [height, label], color=colour, lw=0.5, transform=ax.transAxes, clip_on=False)
-        name = shortened(band.label, BAND_INCHES, points) + _beyond(band.summary.mean, low, high)
-        beside = ax.annotate(name, (1.028, label), (1, 0), "axes fraction", "offset points", va="center")
-        beside.set(fontsize=points, color=colour)
-
-
-def _draw_band(ax: Axes, band: _Band, low: float, high: float) -> None:
-    summary = band.summary
-    if not np.isnan(summary.low):
-        share = (summary.high - summary.low) / (high - low)
-        ax.axhspan(
-            summary.low, summary.high, color=band.colour, alpha=0.15 / max(1, 4 * share), lw=0, zorder=0
-        )
-    stroke = "--" if band.kind == LINEAR else "-"
-    ax.axhline(summary.mean, color=band.colour, linewidth=0.9, linestyle=stroke, zorder=1)
-
-
-def _beyond(value: float, low: float, high: float) -> str:
-    """' ↓ 58.4' for a value outside the panel."""
-    return "" if low <= value <= high else f" {'↓' if value < low else '↑'} {value:.1f}"
 
 
 def _legend(figure: Figure, series: Sequence[_Series], marks: Mapping[Variant, _Mark]) -> None:
