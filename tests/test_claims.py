@@ -141,7 +141,7 @@ def test_too_few_seeds_are_refused_with_the_number_needed() -> None:
     finding = only(pair(3.0, seeds=5), DIFFERENCE, seeds=5)
     assert (finding.verdict, finding.p) == (Verdict.UNDECIDED, None)
     assert (
-        "3 reporting seeds cannot show a difference (smallest possible p 0.25, needed 0.05): 6 could"
+        "3 reporting seeds cannot show a difference (smallest possible p 0.25, needed 0.05): 6 could show one"
         in finding.note
     )
 

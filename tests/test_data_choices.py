@@ -119,7 +119,7 @@ def test_the_usual_one_of_several_image_columns_is_read_or_a_choice_is_required(
     assert str(Title.parse(found.title)) == found.title
     assert "images in column 'thumb'" in check("./my/set#thumb", None)
     assert "no image column 'photo'; image columns: mask, thumb" in refused("./my/set", image="photo")
-    with pytest.raises(ValueError, match="digits has one kind of image"):
+    with pytest.raises(ValueError, match="digits has only one kind of image"):
         DatasetSpec(name="digits", image="photo")
 
 

@@ -219,7 +219,7 @@ def test_every_kind_has_a_verdict_against_convolution_and_at_matched_parameters(
     store.write_study(recorded_study({**grid, "seeds": [0, 1, 2, 3, 4]}))
     page = write_report(store, tmp_path / "report.html").read_text()
     assert {line["p"] for line in cells_of("Kind against kind", page)} == {"none"}
-    refused = "5 reporting seeds cannot show a difference (smallest possible p 0.062, needed 0.01): 8 could"
+    refused = "5 reporting seeds cannot show a difference (smallest possible p 0.062, needed 0.01): 8 could show one"
     assert f"UTKFace; local minus conv: {refused}" in texts("li", page)
 
 
