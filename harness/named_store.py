@@ -14,6 +14,7 @@ from lrlc.results.files import Location, locate
 from lrlc.results.store import Store
 from lrlc.studies import shipped_studies, study_name
 from lrlc.studies.fields import is_study_name
+from lrlc.studies.paths import expanded
 
 
 def existing_store(study: str, results: str) -> Store:
@@ -34,14 +35,25 @@ def store_with_rows(study: str, results: str) -> Store:
 
 
 def load_plugins(study: str, store: Store, profile: str | None) -> None:
-    """Load the plugins of the study, or report that they are unknown because only its results are named."""
-    if plugins.load_of(study) or (record := store.study(profile)) is None:
-        return
-    if missing := [name for name in record.study.plugins if not plugins.is_loaded(name)]:
+    """Load the plugins of the study; report those that are unknown because only its results are named."""
+    if not plugins.load_of(study) and (missing := load_recorded_plugins(store, profile)):
         say(
-            f"{study}: its plugins ({', '.join(missing)}) were not found, and their figures are left out; "
-            "name the study by its file to include them"
+            f"{study}: its plugins ({', '.join(missing)}) were not found in this folder, and their figures are left "
+            "out; name the study by its file to include them"
         )
+
+
+def load_recorded_plugins(store: Store, profile: str | None = None) -> list[str]:
+    """Load installed packages' plugins, and those of the study as last run that are in the current folder.
+
+    Returns the names of those that are not.
+    """
+    plugins.load_installed()
+    record = store.study(profile)
+    unknown = [name for name in record.study.plugins if not plugins.is_loaded(name)] if record else []
+    here = [name for name in unknown if expanded(name).is_file()]
+    plugins.install(plugins.read_plugins(here, beside=Path()))
+    return [name for name in unknown if name not in here]
 
 
 def stores_of(results: str) -> list[Store]:
@@ -63,7 +75,7 @@ def file_or_recorded(study: str, results: str, profile: str | None) -> str | Map
         return study
     say(f"{study}: no such file here; using the study as last run, from {locate(results) / study}")
     changed: dict[str, Any] = {"profiles": {profile: {}}} if profile else {}
-    return {**record.study.described(), **changed}
+    return {**record.study.as_in_file(), **changed}
 
 
 def place_to_write(results: str) -> Location:

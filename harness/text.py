@@ -36,6 +36,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def rounded(value: float) -> str:
+    """Two digits, or all before the point: '0.034', '1.2', '140'."""
+    return f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"
+
+
 def print_json(value: object) -> None:
     """Print JSON for programs; NaN becomes null, as JSON has no NaN."""
     print(json.dumps(_known(value), indent=2, allow_nan=False), flush=True)

@@ -68,6 +68,8 @@ class Checkpoint:
 
     curve: tuple[EpochRecord, ...]
     state: bytes
+    seconds: float = 0.0
+    """The trial's time so far, including evaluation."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """A study's claims: statements that its rows can support or contradict. See docs/claims.md."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from lrlc.studies.fields import Listed, Model, Name, OptionValue, Rank, Real, SeedCount
+from lrlc.studies.places import placement_of
 
 Names = Annotated[list[str], Listed]
 Direction = Literal["higher", "lower", "not_lower", "equal"]
@@ -27,6 +28,15 @@ class Cells(Model):
     """Options with these values, which are not their defaults."""
     defaults: dict[str, OptionValue] = {}
     """Options that must be at their defaults; written as `layer` in a study's file."""
+
+    def as_in_file(self) -> dict[str, Any]:
+        """As a study's file says it: places as numbers or names, defaults under `layer`, what is not given left out."""
+        given = {
+            "rank": self.rank,
+            "placement": list(map(placement_of, self.placement)),
+            "layer": {**self.layer, **self.defaults},
+        }
+        return {"kind": self.kind, **{key: value for key, value in given.items() if value}}
 
 
 class _Claim(Model):

@@ -138,6 +138,13 @@ class Study(Model):
             described["search"]["storage"] = masked(self.search.storage)
         return described
 
+    def as_in_file(self) -> dict[str, Any]:
+        """`described`, with claims as a study's file writes them: opened again, it is the same study."""
+        described = self.described()
+        for claim, written in zip(self.claims, described["claims"], strict=True):
+            written |= {side: cells.as_in_file() for side, cells in claim.sides.items()}
+        return described
+
     @property
     def measured(self) -> Measure:
         """The measurements in `measure`, plus the plugins' metrics used by the search and the claims."""

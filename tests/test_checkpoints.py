@@ -136,6 +136,7 @@ def test_an_intact_checkpoint_is_resumed_silently(trial, tmp_path) -> None:
     store.save_checkpoint(asked.id, as_bytes(checkpoint_of(asked), asked.id))
     row, reasons = run(asked, store)
     assert (reasons, row["resumed_epochs"]) == ([], 1)
+    assert row["total_seconds"] > row["train_seconds"], "the time before the checkpoint counts in both"
 
 
 def test_another_trials_checkpoint_under_this_ones_name_is_ignored(trial, tmp_path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.registries import restored
 from support.sessions import planned_run
 from torch import nn
 
@@ -74,6 +75,37 @@ def test_a_trained_trial_is_written_with_its_weights(
         torch.testing.assert_close(answer(tmp_path / f"{trial}.onnx", images), study.model(trial)(images))
     with pytest.raises(UserError, match="no best_weights of it were kept"):
         export_command(trial[:6], str(tmp_path / "runs"), best=True)
+
+
+PLUGIN = """
+from torch import nn
+from lrlc.layers import layer_kind
+
+@layer_kind("narrow")
+def narrow(in_channels, out_channels, kernel_size, *, input_size, **geometry):
+    return nn.Conv2d(in_channels, out_channels, kernel_size, **geometry)
+"""
+
+
+def test_a_trial_of_a_plugins_kind_is_written_in_the_plugins_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("safetensors")
+    (tmp_path / "narrow.py").write_text(PLUGIN)
+    (tmp_path / "s.yaml").write_text(
+        "name: s\nplugins: [narrow.py]\ndatasets: digits\ntrain_images: 64\ngrid: {kind: narrow, placement: 3}\n"
+        "train: {epochs: 1, batch_size: 32}\nkeep: weights\n"
+    )
+    with restored():
+        session = planned_run(tmp_path / "s.yaml", (), tmp_path / "runs")
+        session.run(make_executor(session, Slots(serial=True)), Display)
+    (trial,) = session.plan.trials
+    with restored():  # as in another process
+        with pytest.raises(UserError, match=r"unknown layer kind 'narrow'.*go to the folder of its file"):
+            export_command(trial.id, str(tmp_path / "runs"), out=tmp_path / "x.onnx")
+        monkeypatch.chdir(tmp_path)
+        export_command(trial.id, str(tmp_path / "runs"), out=tmp_path / "x.onnx")
+    assert answer(tmp_path / "x.onnx", torch.randn(2, 1, 8, 8)).shape == (2, 10)
 
 
 class Odd(nn.Module):

@@ -1,5 +1,6 @@
 """Plugin files and installed packages add their own parts of training, which belong to the trials' identity."""
 
+import json
 import re
 import shutil
 import sys
@@ -18,6 +19,7 @@ from support.sessions import planned_run, run_serially
 
 from lrlc.harness import plugins
 from lrlc.harness.api.one_trial import single_trial
+from lrlc.harness.cli.installation import list_names
 from lrlc.harness.cli.results import plot
 from lrlc.harness.cli.show import show
 from lrlc.harness.data import DataError, dataset, load_dataset
@@ -244,12 +246,14 @@ def fading(progress, training):
 
 
 def test_an_installed_package_works_in_every_study_and_its_version_is_part_of_its_trials(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site, study = tmp_path / "site", tmp_path / "any.yaml"
     monkeypatch.syspath_prepend(str(site))
     study.write_text("name: any\ndatasets: digits\ngrid: {kind: conv, train.schedule: [fading, cosine]}\n")
     install(site, "1.0", LINEAR)
+    list_names(as_json=True)
+    assert "fading" in json.loads(capsys.readouterr().out)["training"]["schedule"]
     ids = [[trial.id for trial in planned_run(study, [], tmp_path).plan.trials]]
     with restored():
         install(site, "1.1", LINEAR)
@@ -393,6 +397,9 @@ def test_plugins_not_found_from_a_name_are_reported(
     del sys.modules[plugins.read_plugins(["bad.py"], tmp_path)[0].module]  # as in another process
     load_plugins("mine", Store(tmp_path / "mine"), None)
     assert "mine: its plugins (bad.py) were not found" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    load_plugins("mine", Store(tmp_path / "mine"), None)
+    assert "not found" not in capsys.readouterr().err, "the current folder has them"
 
 
 def test_a_trial_of_a_plugin_in_a_new_process_is_told_to_name_its_file(faulty: Path, tmp_path: Path) -> None:

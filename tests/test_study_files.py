@@ -10,7 +10,7 @@ import pytest
 
 from lrlc import __version__
 from lrlc.harness.cli.installation import list_names
-from lrlc.harness.plan.catalogue import catalogue
+from lrlc.harness.plan.catalogue import catalogue, open_study
 from lrlc.results.store import Store
 from lrlc.studies import StudyError, checked_grid, read_study, shipped_studies
 from lrlc.studies.json_schema import json_schema
@@ -164,6 +164,14 @@ def test_a_study_named_without_its_suffix_gets_a_hint_at_the_file(tmp_path: Path
     (tmp_path / "week.yaml").write_text("name: week\n")
     with pytest.raises(StudyError, match=r"no shipped study; did you mean '.*week\.yaml'\?"):
         read_study(str(tmp_path / "week"))
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_a_study_as_run_reads_as_the_same_study(name: str) -> None:
+    profiles = read_study(name)[0].get("profiles", {})
+    ran = open_study(name, profile=next(iter(profiles), None), overrides=()).study
+    read = open_study(ran.as_in_file(), profile=None, overrides=()).study
+    assert read.model_copy(update={"profiles": ran.profiles}) == ran
 
 
 def test_list_names_what_training_may_use(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,11 @@ from lrlc.studies.training import CROSS_ENTROPY, NOUNS
 def list_names(as_json: AsJson = False) -> None:
     """List shipped studies, layer kinds, networks, data sets, and names for `train`, such as optimizers."""
     from lrlc.harness.plan.catalogue import catalogue
+    from lrlc.harness.plugins import load_installed
     from lrlc.layers.libraries import LIBRARIES
     from lrlc.studies import shipped_studies, study_title
 
+    load_installed()
     known = catalogue()
     studies = {name: study_title(path) for name, path in shipped_studies().items()}
     if as_json:
@@ -53,7 +55,7 @@ def list_names(as_json: AsJson = False) -> None:
 def _trains_with(key: str, names: Collection[str]) -> tuple[str, ...]:
     """The names allowed for a key of `train`, including the one for none."""
     without = {"augment": OFF, "recipe": CROSS_ENTROPY}
-    return (*([without[key]] if key in without else []), *names)
+    return (*([without[key]] if key in without else []), *sorted(names))
 
 
 def doctor(data: DataDir = None, as_json: AsJson = False) -> None:

@@ -24,11 +24,13 @@ def export_onnx(
 ) -> None:
     """Write a trained network as ONNX, checked against its output here; its study must keep weights."""
     from lrlc.harness.api.trial import find_trial
+    from lrlc.harness.named_store import load_recorded_plugins
     from lrlc.harness.run.kept_models import kept_model
     from lrlc.layers.onnx_export import onnx_bytes
     from lrlc.results.files import write_output
 
     found = find_trial(trial, results)
+    load_recorded_plugins(found.store)  # build_network says which kind is unknown without them
     model, image_shape = kept_model(found.store, found.id, "best_weights" if best else "weights")
     path = out or Path(f"{found.id}.onnx")
     content = onnx_bytes(model, image_shape)

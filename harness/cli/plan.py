@@ -7,7 +7,7 @@ import typer
 
 from lrlc.harness.cli.options import AsJson, StudyOptions
 from lrlc.harness.errors import UserError
-from lrlc.harness.text import counted, duration, print_json, show
+from lrlc.harness.text import counted, duration, print_json, rounded, show
 
 if TYPE_CHECKING:
     from lrlc.harness.plan.machine import Machine
@@ -93,7 +93,7 @@ def _hint(machine: "Machine") -> str:
 def time_line(seconds: float, machine: str, slots: int, gpu_hours: float | None = None) -> str:
     """'about 3 h on 8 x H100, 32 trials at once: 24 GPU hours'."""
     at_once = f", {counted(slots, 'trial')} at once" if gpu_hours is not None else ""
-    hours = f": {gpu_hours:.2g} GPU hours" if gpu_hours is not None else ""
+    hours = f": {rounded(gpu_hours)} GPU hours" if gpu_hours is not None else ""
     return f"about {duration(seconds)} on {machine}{at_once}{hours}"
 
 
@@ -110,5 +110,5 @@ def _size(count: int) -> str:
     """'340 KB', '1.2 GB'."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
-            return f"{count / size:.2g} {unit}"
+            return f"{rounded(count / size)} {unit}"
     return f"{count / 1e3:.0f} KB"

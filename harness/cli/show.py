@@ -10,6 +10,7 @@ import typer
 from lrlc.harness.cli.options import RESULTS, AsJson, DataDir, ResultsDir
 from lrlc.harness.text import aligned, counted, duration, last_line, print_json, say
 from lrlc.harness.text import show as print_line
+from lrlc.results.names import value_name
 
 if TYPE_CHECKING:
     from lrlc.harness.api.trial import FoundTrial
@@ -69,7 +70,7 @@ def _settings(row: dict[str, Any]) -> str:
 
 def _training(row: dict[str, Any]) -> str:
     train = json.loads(row["config"])["train"]
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in train.items())
+    return ", ".join(f"{name.replace('_', ' ')} {value_name(name, value)}" for name, value in train.items())
 
 
 def _result(row: dict[str, Any]) -> str:

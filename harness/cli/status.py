@@ -9,6 +9,7 @@ from lrlc.harness.cli.options import RESULTS, AsJson, ResultsDir, StudyName
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import aligned, counted, last_line, print_json, show
 from lrlc.harness.usage import finite
+from lrlc.results.names import options_name, value_name
 
 if TYPE_CHECKING:
     from lrlc.harness.api.status import StudyStatus
@@ -94,14 +95,16 @@ def _print_best(best: Sequence[dict[str, Any]]) -> None:
         return
     show("search: the best suggestion" if len(best) == 1 else "search: no other suggestion beats these")
     lines = [[name.replace("_", " ") for name in best[0]]]
-    lines += [[_shown(value) for value in record.values()] for record in best]
+    lines += [[_shown(name, value) for name, value in record.items()] for record in best]
     for line in aligned(lines):
         show(f"  {line}")
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
+def _shown(name: str, value: Any) -> str:
+    if name == "options":
+        return options_name(value) or "default"
+    if value is None or isinstance(value, tuple | list):
+        return "" if value is None else value_name(name, value)
     return (
         f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
     )

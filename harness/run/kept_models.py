@@ -137,7 +137,9 @@ def _network(about: Mapping[str, str], where: str) -> nn.Module:
             options=from_conv.layer_options(config.options),
         )
     except layers.LayerError as error:
-        raise UserError(f"{where}: {error}; import the plugin first if one defines it") from error
+        raise UserError(
+            f"{where}: {error}; if a plugin defines it, import it first, or go to the folder of its file"
+        ) from error
 
 
 def _metadata(content: bytes) -> dict[str, str]:

@@ -39,7 +39,12 @@ class WrongCheckpoint(ValueError):  # noqa: N818
 def as_bytes(checkpoint: Checkpoint, trial_id: str) -> bytes:
     """The content of a checkpoint file, for `from_bytes` to read."""
     buffer = io.BytesIO()
-    torch.save({"curve": [vars(record) for record in checkpoint.curve], "state": checkpoint.state}, buffer)
+    saved = {
+        "curve": [vars(record) for record in checkpoint.curve],
+        "state": checkpoint.state,
+        "seconds": checkpoint.seconds,
+    }
+    torch.save(saved, buffer)
     content = buffer.getvalue()
     return b"\n".join((_FORMAT, trial_id.encode(), _digest(trial_id, content), content))
 
@@ -57,7 +62,9 @@ def from_bytes(content: bytes, trial_id: str) -> Checkpoint:
         raise WrongCheckpoint(f"is that of another trial, {owner.decode()}")
     try:
         found = torch.load(io.BytesIO(saved), weights_only=True)
-        return Checkpoint(tuple(EpochRecord(**record) for record in found["curve"]), found["state"])
+        curve = tuple(EpochRecord(**record) for record in found["curve"])
+        seconds = found.get("seconds", sum(record.seconds for record in curve))  # earlier versions lack it
+        return Checkpoint(curve, found["state"], seconds)
     except Exception as error:  # written by another version of torch or lrlc
         raise WrongCheckpoint(f"cannot be read here ({type(error).__name__})") from error
 
@@ -72,10 +79,12 @@ def take(
     curve: tuple[EpochRecord, ...],
     best: Best | None = None,
     others: Mapping[str, Stateful] = NOTHING,
+    seconds: float = 0.0,
 ) -> Checkpoint:
     """A checkpoint of the trial after the last epoch of `curve`, with the best weights so far if they are to be kept.
 
-    `others` are further objects with a state, by name: an average of weights, a recipe.
+    `others` are further objects with a state, by name: an average of weights, a recipe. `seconds` is the trial's time
+    so far.
     """
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     if best is not None:
@@ -83,7 +92,7 @@ def take(
     state |= {name: other.state_dict() for name, other in others.items()}
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    return Checkpoint(curve, buffer.getvalue())
+    return Checkpoint(curve, buffer.getvalue(), seconds)
 
 
 def best_of(checkpoint: Checkpoint) -> Best | None:

@@ -68,6 +68,7 @@ def train(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     network, model, curve, fitting = _begin(trial.config, dataset, device, resume)
+    clock -= resume.seconds if resume and curve else 0.0
     result = _describe(trial, dataset, splits, device, network, started)
     result = replace(result, resumed_epochs=len(curve) or None)
     yield result
@@ -123,7 +124,8 @@ def train(
             keeper.note(curve[-1], evaluated)
         yield curve[-1]
         if epoch < settings.epochs and time.monotonic() - last_checkpoint >= checkpoint_seconds:
-            yield checkpoint.take(model, fitting.optimizer, tuple(curve), keeper.best, fitting.others)
+            spent = time.perf_counter() - clock
+            yield checkpoint.take(model, fitting.optimizer, tuple(curve), keeper.best, fitting.others, spent)
             last_checkpoint = time.monotonic()
 
     result = replace(
