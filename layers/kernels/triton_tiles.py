@@ -94,7 +94,7 @@ def fixed_bank_gradient(x: Tensor, images: int, R: int, channels: int, K: int) -
     """Of triton_local.bank_gradient_kernel: a program keeps K sums of R x T."""
     s = Setting.of(x)
     most = 32 if K > 3 or s.thrice or (s.wide and s.older and K > 1) else 64
-    if K > 8 or (K > 4 and s.wide and (s.older or s.thrice)):
+    if K > 8 or (s.wide and K > (4 if s.older or s.thrice else 6 if s.blackwell else 8)):
         most = 16
     rows, limit = 64 if s.wide else 128, None if s.thrice else 128
     return Tiles(_fit(images, rows), _fit(R, 64), _fit(channels, most), 2, s.warps, limit)
