@@ -93,8 +93,12 @@ def filter_gradient(x: Tensor, images: int, R: int, channels: int) -> Tiles:
 def fixed_bank_gradient(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
     """Of triton_local.bank_gradient_kernel: a program keeps K sums of R x T."""
     s = Setting.of(x)
-    most = 32 if s.thrice or K > (3 if not s.wide else 1 if s.older else 2 if s.blackwell else 3) else 64
-    if K > (8 if not s.wide else 4 if s.older or s.thrice else 6):
+    half = (
+        1 if s.wide and s.older else 2 if s.wide and s.blackwell else 3
+    )  # more banks than this halve the tile
+    quarter = 8 if not s.wide else 4 if s.older or s.thrice else 6
+    most = 32 if s.thrice or half < K else 64
+    if quarter < K:
         most = 16
     rows, limit = 64 if s.wide else 128, None if s.thrice else 128
     return Tiles(_fit(images, rows), _fit(R, 64), _fit(channels, most), 2, s.warps, limit)
@@ -111,7 +115,8 @@ def dependent_output(x: Tensor, pixels: int, R: int, channels: int, K: int) -> T
 def dependent_input_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
     """Of triton_dependent.input_gradient_kernel."""
     s = Setting.of(x)
-    narrow = s.wide and K > (2 if s.older or s.blackwell else 1)
+    few = 2 if s.older or s.blackwell else 1
+    narrow = s.wide and few < K
     rows = 64 if s.thrice or (s.older and K > 2 and not s.wide) else 128
     most = 32 if s.thrice and K > 4 else 64
     sizes = _fit(pixels, rows), _fit(R, 16 if narrow else 32), _fit(channels, most)
