@@ -22,7 +22,7 @@ from lrlc.studies import recorded_study
 pytestmark = [pytest.mark.coverage, pytest.mark.timeout(3600)]
 
 NAMES = ("mnist", "cifar10", "utkface")
-STUDIES = int(os.environ.get("LRLC_SIMULATED_STUDIES", "10"))
+STUDIES = int(os.environ.get("LRLC_SIMULATED_STUDIES", "6"))
 """Simulated studies; `make coverage` uses 2,000."""
 AT_MOST = 0.05 + 3 * math.sqrt(0.05 * 0.95 / STUDIES)
 """Three binomial standard deviations above 5%."""

@@ -530,8 +530,7 @@ def test_a_note_names_the_reporting_seeds_if_others_chose() -> None:
     assert seeds_note(rows, [9], range(9)) == "9 seeds, 10,000 test images"
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
-def test_neither_a_matplotlibrc_nor_a_backend_changes_the_figures(backend: str, tmp_path: Path) -> None:
+def test_neither_a_matplotlibrc_nor_a_backend_changes_the_figures(tmp_path: Path) -> None:
     store = Store(tmp_path / "runs" / "sample")
     store.commit(study(seeds=2))
     draw = (
@@ -542,10 +541,16 @@ def test_neither_a_matplotlibrc_nor_a_backend_changes_the_figures(backend: str, 
     theirs = (
         "text.usetex: True\nsavefig.bbox: tight\nfigure.autolayout: True\naxes.labelpad: 20\nfont.size: 20\n"
     )
-    for name, rc, variables in (("plain", "", {}), ("odd", theirs, {"MPLBACKEND": backend})):
+    inline, nonsense = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, {"MPLBACKEND": "nonsense"}
+    drawn = set()
+    for name, rc, variables in (
+        ("plain", "", {}),
+        ("inline", theirs, inline),
+        ("nonsense", theirs, nonsense),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "matplotlibrc").write_text(rc)
         command = [sys.executable, "-c", draw, str(tmp_path / "runs/sample"), str(tmp_path / name)]
         subprocess.run(command, cwd=tmp_path / name, env={**os.environ, **variables}, check=True)
-    plain, odd = (tmp_path / name / "rank_vs_accuracy.png" for name in ("plain", "odd"))
-    assert plain.read_bytes() == odd.read_bytes()
+        drawn.add((tmp_path / name / "rank_vs_accuracy.png").read_bytes())
+    assert len(drawn) == 1
