@@ -151,3 +151,12 @@ def test_the_plan_and_the_report_compare_only_what_is_trained_alike() -> None:
     plain = tables.rows.assign(label_smoothing=np.nan)
     apart = Tables.of_rows(pd.concat([plain, coord.assign(trial_id=coord["trial_id"] + "c")]))
     assert len(compared(asked, apart)) == 1
+
+
+def test_the_plan_says_that_no_number_of_seeds_decides_between_sides_trained_apart() -> None:
+    asked, tables = study("a", {"mnist": 0.4}, seeds=8)
+    apart = with_a_side_alone(tables, 0.1, 0.2).rows
+    apart = apart[(apart["kind"] == "lrlc") | apart["label_smoothing"].notna()]
+    (line,) = {str(each) for each in out_of_reach(asked, apart)}
+    assert line.startswith("C1 on MNIST")
+    assert line.endswith("cannot be decided: no conv is trained like the other side")

@@ -1,11 +1,11 @@
-"""Claims that no result could decide, as they have too few seeds for their tests to reach the required level."""
+"""Claims that no result could decide: a side is never trained like the other, or seeds are too few for the test."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
 from lrlc.results.claims.asked import Asked
-from lrlc.results.claims.cells import CHOOSING_SEEDS, of_cells
+from lrlc.results.claims.cells import CHOOSING_SEEDS, cells_name, of_cells
 from lrlc.results.claims.questions import Question, questions
 from lrlc.results.claims.tables import Tables
 from lrlc.results.statistics import LAYER_SETTINGS
@@ -16,7 +16,7 @@ from lrlc.studies.lines import counted
 
 @dataclass(frozen=True)
 class OutOfReach:
-    """A test of a claim that needs more seeds than its last look has."""
+    """A test of a claim that needs a side that is not planned, or more seeds than its last look has."""
 
     claim: str
     where: str
@@ -24,11 +24,15 @@ class OutOfReach:
     choosing: int
     """Those of the seeds that choose a cell and do not report."""
     needed: int
-    """Total seeds with which it could be decided."""
+    """Total seeds with which it could be decided; 0 if none could."""
     is_impossible: bool
     """Whether it cannot be decided at all; otherwise it can once other tests are."""
+    lacking: str = ""
+    """The side, if any, with no trial that is trained like the other side's; then no number of seeds is enough."""
 
     def __str__(self) -> str:
+        if self.lacking:
+            return f"{self.claim} on {self.where} cannot be decided: no {self.lacking} is trained like the other side"
         by = counted(self.seeds, "seed") + (f" ({self.choosing} to choose a cell)" if self.choosing else "")
         if self.is_impossible:
             return f"{self.claim} on {self.where} cannot be decided with {by}; {self.needed} could decide it"
@@ -47,6 +51,10 @@ def _judged(question: Question, seeds: int, alpha: float, tests: int) -> OutOfRe
     claim = question.claim
     if not isinstance(claim, Difference) or claim.expects not in ("higher", "lower", "not_lower", "equal"):
         return None
+    (rows,) = question.parts
+    for cells in claim.sides.values():
+        if of_cells(rows, cells).empty:
+            return OutOfReach(claim.name, question.where, seeds, 0, 0, True, lacking=cells_name(cells))
     chooses = _chooses(question)
     choosing = min(CHOOSING_SEEDS, seeds // 2) if chooses else 0
     for level, is_impossible in ((alpha, True), (alpha / tests, False)):
