@@ -3,7 +3,7 @@
 from lrlc.studies.catalogue import Catalogue, KindOption
 from lrlc.studies.dataset_spec import DatasetSpec
 from lrlc.studies.errors import StudyError
-from lrlc.studies.expand import Grid, expand, has_places, suggested_configs, trial_id
+from lrlc.studies.expand import Grid, expand, has_places, limited, suggested_configs, trial_id
 from lrlc.studies.loading import checked_grid, read_study, shipped_studies, study_name, study_title
 from lrlc.studies.overrides import merge
 from lrlc.studies.places import placement_text, placements
@@ -47,6 +47,7 @@ __all__ = [
     "checked_grid",
     "expand",
     "has_places",
+    "limited",
     "masked_settings",
     "merge",
     "pilots",

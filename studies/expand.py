@@ -173,7 +173,7 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     taken = catalogue.options.get(kind, {})  # an explicit default gives the same trial
     options = {name: value for name, value in given.items() if name in taken and value != taken[name].default}
     dataset = dataset_spec(settings["dataset"], f"{where}.dataset", catalogue)
-    dataset = _limited(dataset, study)
+    dataset = limited(dataset, study)
     train = _updated(study.train, settings, "train", where).without_unused()
     check_training(train, catalogue.training, f"{where}.train")
     return TrialConfig(
@@ -216,7 +216,7 @@ def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec
     return spec
 
 
-def _limited(dataset: DatasetSpec, study: Study) -> DatasetSpec:
+def limited(dataset: DatasetSpec, study: Study) -> DatasetSpec:
     """Apply the study's limits, size and draw if the data set sets none."""
     limits = {key: getattr(study, key) for key in ("train_images", "evaluation_images", "size")}
     taken_over = {key: limit for key, limit in limits.items() if limit and getattr(dataset, key) is None}

@@ -107,6 +107,8 @@ def test_a_search_makes_its_total_of_suggestions_and_reports_the_mean_over_seeds
         assert sorted(asked["seed"]) == [0, 1]
         assert trial.value == pytest.approx(asked["validation_accuracy"].mean(), abs=1e-12)
     assert len(found) == committed(root) == 2 * len(distinct(told))
+    (baseline,) = Store(root).datasets()["digits"].baselines
+    assert baseline.train_images == found["train_images"].iloc[0] == 100
     assert len(run()) == 6
     assert Store(root).plan() == set(found.index)
     assert len(run("search.trials=8")) == 8

@@ -25,7 +25,7 @@ from lrlc.results.plans import Stage, StagedPlan
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import Store
 from lrlc.results.tuning import Tuned
-from lrlc.studies import DatasetSpec, Search, Study, masked_settings
+from lrlc.studies import DatasetSpec, Search, Study, limited, masked_settings
 
 if TYPE_CHECKING:
     from lrlc.harness.search.source import SearchSource
@@ -160,7 +160,7 @@ class RunSession:
         note_datasets(store, self._datasets(plan), self.data_dir, min(self.study.seeds))
 
     def _datasets(self, plan: Plan) -> list[DatasetSpec]:
-        searched = [self.search.dataset] if self.search is not None else []
+        searched = [limited(self.search.dataset, self.study)] if self.search is not None else []
         return list(dict.fromkeys([trial.config.dataset for trial in plan.trials] + searched))
 
     def _finish(self, store: Store, plan: Plan, search: "SearchSource | None") -> None:

@@ -12,7 +12,7 @@ from lrlc.results.report import glossary, training
 from lrlc.results.report.text import alternatives, several, words
 from lrlc.results.statistics import TRAINING_SETTINGS
 from lrlc.results.store import DEFAULT_PROFILE, StudyRecord
-from lrlc.studies import DatasetSpec, Interval, LengthCheck, Measure, Search, Tune
+from lrlc.studies import DatasetSpec, Interval, LengthCheck, Measure, Search, Tune, limited
 from lrlc.studies.lines import counted
 from lrlc.studies.training import LATER_KEYS
 
@@ -46,7 +46,7 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
     if study.grid:
         blocks.append(_grid(study.grid))
     if study.search:
-        blocks.append(_search(study.search))
+        blocks.append(_search(study.search, limited(study.search.dataset, study)))
     if known := glossary.layers(rows["kind"]):
         blocks += [Text("The layers:"), Definitions(known)]
     blocks.append(Text(training.sentences(study.train, rows)))
@@ -135,7 +135,7 @@ def _dataset(spec: DatasetSpec) -> str:
     return dataset_name(spec.title) + limit
 
 
-def _search(search: Search) -> Definitions:
+def _search(search: Search, dataset: DatasetSpec) -> Definitions:
     space = {
         name: value for name, value in dict(search.space).items() if value and name not in ("train", "layer")
     }
@@ -144,7 +144,7 @@ def _search(search: Search) -> Definitions:
     return Definitions(
         {
             "search": f"{counted(search.trials, 'suggestion')} of Optuna's {search.sampler}, pruner {search.pruner}",
-            "on": _dataset(search.dataset),
+            "on": _dataset(dataset),
             "for": ", ".join(f"{one.direction} {one.metric}" for one in search.objectives),
             "among": "; ".join([*chosen, *ranges]),
             "seeds of the search": ", ".join(map(str, search.seeds)),
