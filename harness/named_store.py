@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lrlc.results import RESULTS
 from lrlc.results.files import Location, locate
 from lrlc.results.store import Store
 from lrlc.studies import shipped_studies, study_name
+from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.fields import is_study_name
 from lrlc.studies.paths import expanded
 
@@ -106,7 +108,17 @@ def named_store(study: str, results: str) -> Store:
     """The store of a study named by file, shipped name, or its folder under `results`."""
     folder = locate(results)
     is_folder = is_study_name(study) and (folder / study).is_folder()
+    if not is_folder:
+        _refuse_misspelt(study, folder)
     return Store(folder / (study if is_folder else study_name(study)))
+
+
+def _refuse_misspelt(study: str, folder: Location) -> None:
+    """StudyError if the name is neither a file nor a shipped study's, but close to that of a study with results."""
+    if Path(study).exists() or study in shipped_studies() or not is_study_name(study):
+        return
+    if get_close_matches(study, there := folder.names(""), n=1):
+        raise StudyError(f"{folder}: no results of study {study!r} here; {nearest(study, there)}")
 
 
 def beside(store: Store) -> Path:

@@ -257,7 +257,7 @@ def test_a_list_of_data_sets_says_what_was_looked_for(tmp_path: Path) -> None:
 def test_fetch_says_where_to_put_what_cannot_be_fetched(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"utkface cannot be fetched; put Parquet shards .* into .*utkface"):
         fetch("utkface", tmp_path)
-    with pytest.raises(DataError, match="unknown data set 'mnits'"):
+    with pytest.raises(DataError, match="unknown data set 'mnits'; did you mean 'mnist'"):
         fetch("mnits", tmp_path)
     with pytest.raises(DataError, match="digits: needs no files"):
         fetch("digits", tmp_path)

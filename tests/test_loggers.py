@@ -11,11 +11,20 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from support.registries import restored
 
 import lrlc
 from lrlc.harness.errors import UserError
 from lrlc.harness.loggers import trackers
 
+PLUGIN = """
+from lrlc.harness.measuring import metric
+
+
+@metric("top (%)")
+def top(evaluated):
+    return 100 * float(evaluated.logits.softmax(1).amax(1).mean())
+"""
 STUDY = {
     "name": "logged",
     "datasets": "digits",
@@ -23,8 +32,19 @@ STUDY = {
     "evaluation_images": 32,
     "grid": [{"kind": "conv"}, {"kind": "lrlc", "rank": 2, "placement": [3]}],
     "train": {"epochs": 3, "batch_size": 32, "learning_rate": 0.05},
+    "measure": {"metrics": ["top (%)"]},
     "resources": {"checkpoint_minutes": 0},
 }
+
+
+@pytest.fixture(autouse=True)
+def plugin(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The study's plugin, with a metric whose name MLflow refuses."""
+    file = tmp_path_factory.mktemp("plugin") / "top.py"
+    file.write_text(PLUGIN)
+    monkeypatch.setitem(STUDY, "plugins", [str(file)])
+    with restored():
+        yield
 
 
 class KilledError(Exception):
@@ -51,6 +71,11 @@ def expected(study: lrlc.StudyResults, trial: str, metric: str) -> list[tuple[in
     return list(zip(curve["epoch"], curve[metric], strict=True))
 
 
+def own_metric(study: lrlc.StudyResults, trial: str) -> float:
+    values = study.table("metrics").set_index("trial_id")["value"]
+    return float(values[trial])
+
+
 def test_tensorboard_reads_each_epoch_once(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -66,6 +91,8 @@ def test_tensorboard_reads_each_epoch_once(tmp_path: Path) -> None:
         (tested,) = read.Scalars("test_accuracy")
         (row,) = study.trials[study.trials["trial_id"] == trial].to_dict("records")
         assert (tested.step, tested.value) == (3, pytest.approx(row["test_accuracy"]))
+        (own,) = read.Scalars("top (%)")
+        assert (own.step, own.value) == (3, pytest.approx(own_metric(study, trial)))
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +144,7 @@ def test_mlflow_has_one_run_for_each_trial(tmp_path: Path, mlflow_server: str) -
         assert run.data.params["kind"] == row["kind"]
         assert run.data.params["train.learning_rate"] == "0.05"
         assert run.data.metrics["test_accuracy"] == pytest.approx(row["test_accuracy"])
+        assert run.data.metrics["top ___"] == pytest.approx(own_metric(study, row["trial_id"]))
         history = client.get_metric_history(run.info.run_id, "validation_loss")
         found = [(each.step, each.value) for each in history]
         assert found == expected(study, row["trial_id"], "validation_loss")
@@ -150,16 +178,18 @@ def test_wandb_has_one_id_for_each_trial(tmp_path: Path, monkeypatch: pytest.Mon
     assert set(by_trial) == set(study.trials["trial_id"])
     assert len(files) == 3, "the killed one has a file of its own, of the same run"
     for trial, path in by_trial.items():
-        steps, config = [], {}
+        steps, config, summary = [], {}, {}
         for data in wandb_records(path.read_bytes()):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)
             config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+            summary |= {item.key: json.loads(item.value_json) for item in record.summary.update}
             items = {"/".join(item.nested_key) or item.key: item.value_json for item in record.history.item}
             if "train_loss" in items:
                 steps.append((record.history.step.num, json.loads(items["train_loss"])))
         assert steps == expected(study, trial, "train_loss")
         assert config["trial_id"] == trial
+        assert summary["top (%)"] == pytest.approx(own_metric(study, trial))
 
 
 def test_a_tracker_that_fails_says_one_line_and_stops_nothing(

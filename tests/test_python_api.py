@@ -155,10 +155,15 @@ LISTED = {"dataset": "digits", "kind": ["conv", "lrlc"], "rank": 2}
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda runs: lrlc.load("mien", results=runs), lrlc.StudyError, "mien"),
+        (lambda runs: lrlc.load("mien", results=runs), lrlc.StudyError, "'mien' here; did you mean 'mine'"),
         (lambda runs: lrlc.load("quickstart", results=runs), lrlc.UserError, "no results of study"),
         (lambda runs: lrlc.load("mine", results=runs, profile="cup"), lrlc.StoreError, "no plan of profile"),
         (lambda runs: lrlc.load("mine", results=runs).plot("rank"), lrlc.UserError, "rank_vs_accuracy"),
+        (
+            lambda runs: lrlc.load("mine", results=runs).plot("pareto", width="wide"),
+            lrlc.StoreError,
+            "^width wide",
+        ),
         (lambda runs: lrlc.load("mine", results=runs).plot("tuning"), lrlc.UserError, "not drawn"),
         (lambda runs: lrlc.train({"dataset": "digits", "knd": 1}), lrlc.StudyError, "did you mean 'kind'"),
         (lambda runs: lrlc.train(LISTED), lrlc.UserError, "the configuration describes 2 trials"),

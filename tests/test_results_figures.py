@@ -357,7 +357,7 @@ def test_figures_are_chosen_by_name(store: Store, tmp_path: Path) -> None:
     drawn = draw_all(store, tmp_path, ["pdf"], only=["pareto", "translated"])
     assert [path.name for path in drawn.paths] == ["pareto.pdf"]
     assert set(drawn.skipped) == {"translated"}
-    with pytest.raises(StoreError, match="unknown figure 'parto'; known: rank_vs_accuracy"):
+    with pytest.raises(StoreError, match=r"unknown figure 'parto'; did you mean 'pareto'\?"):
         draw_all(store, tmp_path, only=["parto"])
 
 

@@ -114,7 +114,7 @@ class StudyResults:
 
         if figure not in figure_names():
             raise UserError(f"no figure {figure!r}; {nearest(figure, figure_names())}")
-        inches = width_inches(None if width is None else str(width))
+        inches = width_inches(None if width is None else str(width), "width")
         try:
             return figure_of(figure, with_cells(Selection.of(self.store, self.profile), cells), inches)
         except NothingToDraw as reason:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from lrlc.harness.data.errors import DataError
 from lrlc.harness.data.source import Reader
+from lrlc.studies.errors import nearest
 from lrlc.studies.fields import check_new_name
 
 Registered = TypeVar("Registered", bound=Reader)
@@ -67,7 +68,7 @@ def dataset(
 def known(name: str) -> NamedDataset:
     """The data set `name`, or a DataError with those that exist."""
     if name not in DATASETS:
-        raise DataError(f"unknown data set {name!r}; known: {', '.join(sorted(DATASETS))}")
+        raise DataError(f"unknown data set {name!r}; {nearest(name, DATASETS)}")
     return DATASETS[name]
 
 

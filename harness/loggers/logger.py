@@ -44,9 +44,10 @@ def epoch_metrics(record: EpochRecord) -> dict[str, float]:
 
 
 def final_metrics(result: TrialResult) -> dict[str, float]:
-    """The known final metrics; a trial that was stopped has no test accuracy."""
+    """The known final metrics, and those of plugins; a trial that was stopped has no test accuracy."""
     known = {name: getattr(result, name) for name in FINAL_METRICS}
-    return {name: float(value) for name, value in known.items() if value is not None}
+    own = {each.name: each.value for each in result.metrics}
+    return own | {name: float(value) for name, value in known.items() if value is not None}
 
 
 def _flatten(value: Any, name: str, flat: dict[str, str | int | float | bool]) -> None:

@@ -1,5 +1,6 @@
 """MLflow: a run for each trial, found again by its tag `lrlc.trial_id`, in an experiment named after the study."""
 
+import re
 import time
 from typing import Any
 
@@ -9,6 +10,8 @@ from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 
 PACKAGES = ("mlflow",)
 TAG = "lrlc.trial_id"
+REFUSED = re.compile(r"[^\w./ -]", re.ASCII)
+"""Characters that MLflow refuses in the name of a metric; a plugin's may have them."""
 LONGEST_PARAMETER = 500
 """Characters that every version of MLflow accepts."""
 
@@ -65,7 +68,7 @@ class MlflowLogger:
         now = int(1000 * time.time())
         self._client.log_batch(
             self._runs[trial.id],
-            metrics=[Metric(name, value, now, step) for name, value in metrics.items()],
+            metrics=[Metric(REFUSED.sub("_", name), value, now, step) for name, value in metrics.items()],
             params=[
                 Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in (parameters or {}).items()
             ],

@@ -20,6 +20,7 @@ from lrlc.results.figures.own import OWN, BrokenFigure, OwnFigure, figure, place
 from lrlc.results.figures.selection import NothingToDraw, Selection
 from lrlc.results.files import write_output
 from lrlc.results.store import Store
+from lrlc.studies.errors import nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -123,8 +124,8 @@ WIDTHS = {"column": 3.4, "text": 7.0}
 LEAST_INCHES, MOST_INCHES = 2.0, 20.0
 
 
-def width_inches(given: str | None) -> float | None:
-    """'column', 'text' or a number of inches; StoreError for anything else."""
+def width_inches(given: str | None, name: str = "--width") -> float | None:
+    """'column', 'text' or a number of inches; StoreError, with the `name` of the setting, for anything else."""
     if given is None or given in WIDTHS:
         return WIDTHS[given] if given else None
     try:
@@ -133,7 +134,7 @@ def width_inches(given: str | None) -> float | None:
         inches = math.nan
     if not LEAST_INCHES <= inches <= MOST_INCHES:
         raise StoreError(
-            f"--width {given}: expected column, text or inches from {LEAST_INCHES:g} to {MOST_INCHES:g}"
+            f"{name} {given}: expected column, text or inches from {LEAST_INCHES:g} to {MOST_INCHES:g}"
         )
     return inches
 
@@ -141,7 +142,7 @@ def width_inches(given: str | None) -> float | None:
 def _check(what: str, given: Collection[str], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
-            raise StoreError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+            raise StoreError(f"unknown {what} {name!r}; {nearest(name, known)}")
 
 
 def figure_of(name: str, selection: Selection, inches: float | None = None) -> "Figure":
