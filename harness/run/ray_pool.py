@@ -17,7 +17,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from lrlc.harness.run.executor import Event, Finished, Lost, Printed, as_events
 from lrlc.harness.run.ray_cluster import offered, refuse_dead_ray, refuse_what_never_fits, resources
 from lrlc.harness.run.ray_watch import dead_process
-from lrlc.harness.run.ray_worker import OutputPlace, Reporter, left_behind
+from lrlc.harness.run.ray_worker import SECONDS_TO_READ, OutputPlace, Reporter, answer_of, ask_for_output
 from lrlc.harness.run.silence import SECONDS_BEFORE_A_WORD, Silence
 from lrlc.harness.text import say
 from lrlc.harness.training.worker import Worker, WorkerSettings
@@ -67,6 +67,18 @@ class _Flight:
         self.expected -= 1
 
 
+@dataclass(frozen=True)
+class _Loss:
+    """A lost worker, whose node was asked for the worker's last output and has until `deadline` to answer."""
+
+    lost: Lost
+    output: "ray.ObjectRef[str]"
+    deadline: float
+
+    def events(self) -> Sequence[Event]:
+        return [*_printed(self.lost.trial, answer_of(self.output, timeout_seconds=0)), self.lost]
+
+
 class RayExecutor:
     """Up to `max_in_flight` actors, as far as the cluster's free resources allow.
 
@@ -102,6 +114,7 @@ class RayExecutor:
         self._idle: list[_Actor] = []
         self._running: dict[ray.ObjectRef[Any], _Flight] = {}
         """Running trials by their next report."""
+        self._losses: list[_Loss] = []
         self._waiting_since: float | None = None
         self._silence = Silence()
 
@@ -137,7 +150,7 @@ class RayExecutor:
         self._expect(flight)
 
     def wait(self, timeout_seconds: float) -> Sequence[Event]:
-        waiting = [*self._running, *self._pending]
+        waiting = [*self._running, *self._pending, *(loss.output for loss in self._losses)]
         if not waiting:
             return []
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
@@ -148,17 +161,19 @@ class RayExecutor:
             self._welcome(ref)
         self._say_what_is_missing()
         self._silence.look()
-        return [event for ref in ready if ref in self._running for event in self._advance(ref)]
+        settled = self._settle(ready)
+        return [*settled, *(event for ref in ready if ref in self._running for event in self._advance(ref))]
 
     def stop(self, trial: Trial, *, hung: bool = False) -> str:
         text = ""
+        self._losses = [loss for loss in self._losses if loss.lost.trial != trial]
         for ref, flight in list(self._running.items()):
             if flight.trial == trial:
                 del self._running[ref]
                 self._silence.ends(trial)
                 if hung:
                     ray.kill(flight.actor.handle)
-                    text = _left_behind(flight)
+                    text = _left_behind(flight.actor)
                 else:
                     for asked in flight.asked:
                         ray.cancel(asked)
@@ -228,20 +243,34 @@ class RayExecutor:
         except RayError as error:  # the actor, its node or its memory is gone
             ray.kill(flight.actor.handle)
             self._silence.ends(flight.trial)
-            lost = _lost(flight.trial, error)
-            return [*_printed(flight, "" if lost.with_node else _left_behind(flight)), lost]
+            return self._lose(flight.actor, _lost(flight.trial, error))
         flight.started = True
         self._silence.hears(flight.trial)
         if not isinstance(events[-1], Finished):
             self._expect(flight)
-            return [*_printed(flight, text), *events]
+            return [*_printed(flight.trial, text), *events]
         self._silence.ends(flight.trial)
         if flight.actor.gpus and events[-1].result.status == TrialStatus.FAILED:
             # After a CUDA error every later trial in the process would fail.
             ray.kill(flight.actor.handle)
         else:  # free immediately: the driver fills the place before it waits again
             self._rest(flight.actor)
-        return [*_printed(flight, text), *events]
+        return [*_printed(flight.trial, text), *events]
+
+    def _lose(self, actor: _Actor, lost: Lost) -> Sequence[Event]:
+        """The other workers are served while the node is asked: one behind a broken link takes long to fail."""
+        if lost.with_node or actor.output is None:
+            return [lost]
+        until = time.monotonic() + SECONDS_TO_READ
+        self._losses.append(_Loss(lost, ask_for_output(actor.output), until))
+        return []
+
+    def _settle(self, ready: "Sequence[ray.ObjectRef[Any]]") -> Sequence[Event]:
+        """The ends of trials whose workers were lost and whose nodes have answered, or have had their time."""
+        now = time.monotonic()
+        settled = [loss for loss in self._losses if loss.output in ready or loss.deadline < now]
+        self._losses = [loss for loss in self._losses if loss not in settled]
+        return [event for loss in settled for event in loss.events()]
 
     def _say_what_is_missing(self) -> None:
         if self._running or self._idle or not self._pending:
@@ -257,12 +286,12 @@ class RayExecutor:
             say(f"waiting for workers to start: each asks for {asked}; {offered()}")
 
 
-def _printed(flight: _Flight, text: str) -> list[Event]:
-    return [Printed(flight.trial, text)] if text else []
+def _printed(trial: Trial, text: str | None) -> list[Event]:
+    return [Printed(trial, text)] if text else []
 
 
-def _left_behind(flight: _Flight) -> str:
-    return left_behind(flight.actor.output) if flight.actor.output else ""
+def _left_behind(actor: _Actor) -> str:
+    return (answer_of(ask_for_output(actor.output)) or "") if actor.output else ""
 
 
 def _lost(trial: Trial, error: RayError) -> Lost:

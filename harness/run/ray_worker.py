@@ -66,15 +66,21 @@ class Reporter:
             self._items = None
 
 
-def left_behind(place: OutputPlace) -> str:
-    """What a dead worker printed after its last item; '' if its node does not answer."""
+def ask_for_output(place: OutputPlace) -> "ray.ObjectRef[str]":
+    """Ask a dead worker's node for what it printed after its last item."""
     on_node = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
-    ref = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=on_node)(_taken).remote(place.path)  # type: ignore[call-overload]
+    asked = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=on_node)(_taken)  # type: ignore[call-overload]
+    ref: ray.ObjectRef[str] = asked.remote(place.path)
+    return ref
+
+
+def answer_of(ref: "ray.ObjectRef[str]", timeout_seconds: float = SECONDS_TO_READ) -> str | None:
+    """What the worker printed; None if its node does not answer in time."""
     try:
-        text: str = ray.get(ref, timeout=SECONDS_TO_READ)
+        text: str = ray.get(ref, timeout=timeout_seconds)
     except (RayError, TimeoutError):
         ray.cancel(ref, force=True)
-        return ""
+        return None
     return text
 
 
