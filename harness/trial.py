@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lrlc.harness import provenance
-from lrlc.results.names import layers_name, setting_name
+from lrlc.harness.cell_names import changed_names, layer_label, named_settings
 from lrlc.results.schema import TABLES, EpochRecord, TrialResult, TrialStatus
 from lrlc.studies.dataset_spec import DatasetSpec
 from lrlc.studies.places import placement_text
@@ -41,22 +41,27 @@ class Trial:
     alone: bool = False
     """Whether it must not share a GPU, because it ran out of memory on a shared one."""
 
+    distinguishing: tuple[str, ...] | None = None
+    """The names of the settings that distinguish it from its study's other trials; None if it has no study."""
+
     @property
     def label(self) -> str:
-        """For display: 'mnist lrlc rank 4 layers 1+2+3 seed 0'; a pilot's has the setting it tries before the seed."""
-        return f"{self.cell_label} seed {self.config.seed}"
+        """For display: 'mnist lrlc rank 4 layers 1+2+3 seed 0', or 'mnist conv, learning rate 0.1, seed 0'."""
+        comma = "," if self._named else ""
+        return f"{self.cell_label}{comma} seed {self.config.seed}"
 
     @property
     def cell_label(self) -> str:
-        """The label without the seed, with the newer training settings that are not at their defaults."""
-        config = self.config
-        rank = f" rank {config.rank}" if config.rank else ""
-        placement = f" {layers_name(text)}" if (text := placement_text(config.placement)) else ""
-        trained = ", ".join(
-            setting_name(name, value) for name, value in as_columns(config.train).items() if value is not None
-        )
-        told = "".join(f" {text}" for text in (trained, self.tries) if text)
-        return f"{config.dataset.title} {config.kind}{rank}{placement}{told}"
+        """The label without the seed: the layers, and the settings in which the cells of the study differ.
+
+        A pilot's also has the setting it tries. Without a study, settings of training with a changed default are named.
+        """
+        return ", ".join([layer_label(self.config), *self._named])
+
+    @property
+    def _named(self) -> list[str]:
+        names = changed_names(self.config) if self.distinguishing is None else self.distinguishing
+        return [*named_settings(self.config, names), *filter(None, [self.tries])]
 
 
 @dataclass(frozen=True)

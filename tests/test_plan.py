@@ -17,6 +17,7 @@ from lrlc.harness.plan.catalogue import open_study
 from lrlc.harness.plan.machine import named_machine
 from lrlc.harness.plan.planning import Planner
 from lrlc.harness.run.plan_summary import PlanSummary, summarise_plan
+from lrlc.harness.search.space import SearchSpace
 from lrlc.harness.trial import blank_result
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import Store
@@ -70,6 +71,39 @@ def test_a_cell_is_distinguished_by_all_differing_settings(study: Path) -> None:
         "digits lrlc rank 2 layer 3, learning rate 0.1: 4 trials",
         "digits lrlc rank 2 layer 3, learning rate 0.1, share rows: 4 trials",
     )
+
+
+def test_labels_of_trials_differ_in_all_settings_in_which_the_study_varies(study: Path) -> None:
+    opened = open_study(str(study), profile=None, overrides=("grid.0.train.batch_size=[16, 32]",))
+    labels = [trial.label for trial in Planner(opened, None).grid()]
+    assert len(set(labels)) == len(labels) == 4 * 8
+    assert "digits conv, batch size 16, learning rate 0.05, seed 0" in labels
+    assert "digits lrlc rank 1 layer 3, batch size 32, learning rate 0.1, share rows, seed 0" in labels
+
+
+def test_labels_of_suggestions_have_the_axes_of_the_search(study: Path) -> None:
+    space = "{kind: [conv, lrlc], rank: 2, placement: 3, train: {learning_rate: [0.05, 0.1]}, layer: {share: [rows]}}"
+    search = f"search={{trials: 6, dataset: digits, space: {space}}}"
+    opened = open_study(str(study), profile=None, overrides=("grid=[]", "claims=[]", search))
+    found = SearchSpace(opened, Planner(opened, None))
+    labels = {trial.cell_label for params in found.suggestions() for trial in found.trials(params)}
+    assert len(labels) == 4
+    assert "digits conv, learning rate 0.05" in labels
+    assert any(label.startswith("digits lrlc rank 2 layer 3") and "share rows" in label for label in labels)
+
+
+def test_other_epochs_of_the_same_cells_are_forecast_in_proportion(study: Path) -> None:
+    trained(study, "slow", 30.0, "AMD EPYC (2 cores)")
+    found = summary(study, "train.epochs=3", on="1xEPYC")
+    assert (found.unknown, found.from_rows, found.forecast_seconds) == (0, 24, 24 * 90)
+
+
+def test_the_plan_of_a_search_alone_has_no_line_about_a_grid(study: Path) -> None:
+    search = "search={trials: 6, dataset: digits, space: {kind: [conv], placement: 3}}"
+    said = invoked(
+        "plan", str(study), "grid=[]", "claims=[]", search, "--results", str(study.parent / "runs")
+    )
+    assert said.splitlines()[0] == "planned, search: 0 of 6 suggestions have rows"
 
 
 def test_an_override_of_a_grid_block_only_changes_its_cells(study: Path) -> None:
@@ -174,10 +208,10 @@ def test_an_invalid_machine_is_refused(given: str) -> None:
 def test_a_cell_names_each_setting_once_as_people_write_it(study: Path) -> None:
     block = "grid={kind: conv, train.augment: [none, flip+crop], train.ema: [null, 0.9], train.weight_decay: 0.01}"
     assert summary(study, block, "claims=[]").cells == (
-        "digits conv weight decay 0.01, no augmentation, no EMA: 4 trials",
-        "digits conv weight decay 0.01, EMA 0.9, no augmentation: 4 trials",
-        "digits conv weight decay 0.01, augment flip+crop, no EMA: 4 trials",
-        "digits conv weight decay 0.01, augment flip+crop, EMA 0.9: 4 trials",
+        "digits conv, no augmentation, no EMA: 4 trials",
+        "digits conv, no augmentation, EMA 0.9: 4 trials",
+        "digits conv, augment flip+crop, no EMA: 4 trials",
+        "digits conv, augment flip+crop, EMA 0.9: 4 trials",
     )
 
 
@@ -187,8 +221,8 @@ def test_a_pilot_names_what_it_tries_once(study: Path) -> None:
     opened = open_study(str(study), profile=None, overrides=("grid={kind: conv}", "claims=[]", tune))
     (group,) = Planner(opened, None).pilots()
     labels = {trial.cell_label for trials in group.trials.values() for trial in trials}
-    assert "digits conv label smoothing 0.1 learning rate 0.05" in labels
-    assert "digits conv label smoothing 0, learning rate 0.05" in labels
+    assert "digits conv, label smoothing 0.1, learning rate 0.05" in labels
+    assert "digits conv, label smoothing 0, learning rate 0.05" in labels
 
 
 def test_for_a_device_without_rows_the_plan_says_how_to_get_a_time(

@@ -169,7 +169,8 @@ def test_rows_record_their_training_and_labels_distinguish_them(trial) -> None:
         0.9,
         1,
     )
-    assert trial("optimizer: adamw, ema: 0.9").label == "digits conv optimizer adamw, EMA 0.9 seed 0"
+    alone = replace(trial("optimizer: adamw, ema: 0.9"), distinguishing=None)
+    assert alone.label == "digits conv, optimizer adamw, EMA 0.9, seed 0"
     rows = to_tables([replace(each, status=TrialStatus.FINISHED) for each in (plain, other)])[
         "trials"
     ].to_pandas()

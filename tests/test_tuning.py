@@ -184,7 +184,7 @@ def test_broken_pilots_leave_the_choice_to_others_and_are_retried_on_request(
         "seeds=1",
     ]
     said = lrlc("run", tuned_study, "--serial", *words, code=1).stderr
-    assert "failed: digits picky layers 1+2+3 size 1 seed 1000000: plugins: " in said
+    assert "failed: digits picky layers 1+2+3, size 1, seed 1000000: plugins: " in said
     assert "picky.py, line 9: RuntimeError: no such size" in said
     assert "tuned: digits picky: size 2" in said
     first = rows(tmp_path / "runs/tuned")

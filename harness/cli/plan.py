@@ -54,8 +54,9 @@ def plan(
 
 
 def _counts(summary: "PlanSummary") -> Iterator[str]:
-    trials = counted(summary.grid_trials, "trial")
-    yield f"{summary.study}: {trials} in the grid, {summary.done} done, {summary.missing} missing"
+    if summary.grid_trials or not summary.search_suggestions:
+        trials = counted(summary.grid_trials, "trial")
+        yield f"{summary.study}: {trials} in the grid, {summary.done} done, {summary.missing} missing"
     if summary.pilots:
         yield f"tuning: {counted(summary.pilots, 'pilot')} before the grid, {summary.pilots_missing} missing"
     if summary.untuned:
@@ -66,7 +67,8 @@ def _counts(summary: "PlanSummary") -> Iterator[str]:
     if summary.lent:
         yield f"{counted(summary.lent, 'trial')} of those done will be copied from other studies' tables"
     if summary.search_suggestions:
-        yield f"search: {summary.search_answered} of {counted(summary.search_suggestions, 'suggestion')} have rows"
+        name = "search" if summary.grid_trials else f"{summary.study}, search"
+        yield f"{name}: {summary.search_answered} of {counted(summary.search_suggestions, 'suggestion')} have rows"
 
 
 def _outlook(summary: "PlanSummary", machine: "Machine") -> Iterator[str]:

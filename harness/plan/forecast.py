@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -38,6 +38,13 @@ COLUMNS = ("status", "config", "total_seconds", "device", "gpu_fraction")
 """Columns of earlier rows."""
 
 
+class Likeness(NamedTuple):
+    """What trials that take about equally long have in common; without the epochs, they do per epoch."""
+
+    settings: str
+    epochs: int
+
+
 @dataclass(frozen=True)
 class Forecast:
     """Seconds of work left for one slot, and the sources of the forecasts by number of missing trials."""
@@ -63,33 +70,53 @@ class Forecast:
         return replace(self, slot_seconds=total, longest_seconds=longest, **counts)
 
 
+class MeanSeconds:
+    """Mean times of similar trials, from a table with the columns `settings`, `epochs` and `seconds`."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        whole = rows.groupby(["settings", "epochs"])["seconds"].mean()
+        per_epoch = (rows["seconds"] / rows["epochs"]).groupby(rows["settings"]).mean()
+        self._whole = {Likeness(*key): float(mean) for key, mean in zip(whole.index, whole, strict=True)}
+        self._per_epoch = {str(key): float(mean) for key, mean in per_epoch.items()}
+
+    def of(self, likeness: Likeness) -> float | None:
+        """From trials with as many epochs, or else in proportion to the epochs of others."""
+        per_epoch = self._per_epoch.get(likeness.settings)
+        return self._whole.get(likeness, None if per_epoch is None else per_epoch * likeness.epochs)
+
+    def ratios(self, other: "MeanSeconds") -> list[float]:
+        """This time over the other's, for all trials that both have."""
+        return [self._whole[key] / other._whole[key] for key in self._whole.keys() & other._whole.keys()]
+
+
 class PastSeconds:
     """The times of similar trials, by device."""
 
     def __init__(self, past: pd.DataFrame, machine: Machine) -> None:
         finished = past[past["status"] == "finished"]
-        like = finished["config"].map(lambda config: _likeness(json.loads(config)))
+        like = [_likeness(json.loads(config)) for config in finished["config"]]
+        seconds = pd.DataFrame(like, columns=["settings", "epochs"], index=finished.index).assign(
+            seconds=finished["total_seconds"].astype(float)
+        )
         is_there = finished["device"].fillna("").str.contains(machine.device, case=False, regex=False)
-        self._there = _means(finished[is_there], like)
-        self._elsewhere = _means(finished[~is_there], like)
-        both = [
-            self._there[key] / self._elsewhere[key] for key in self._there.keys() & self._elsewhere.keys()
-        ]
+        self._there = MeanSeconds(seconds[is_there])
+        self._elsewhere = MeanSeconds(seconds[~is_there])
+        both = self._there.ratios(self._elsewhere)
         self._ratio = median(both) if both else None if machine.is_named else 1.0
         fractions = finished.loc[is_there, "gpu_fraction"].dropna()
         self.gpu_fraction = float(fractions.mean()) if len(fractions) else None
 
-    def has(self, likeness: str) -> bool:
+    def has(self, likeness: Likeness) -> bool:
         """Whether there are rows of such trials."""
         return self.there(likeness) is not None or self.elsewhere(likeness) is not None
 
-    def there(self, likeness: str) -> float | None:
+    def there(self, likeness: Likeness) -> float | None:
         """The time on the requested device."""
-        return self._there.get(likeness)
+        return self._there.of(likeness)
 
-    def elsewhere(self, likeness: str) -> float | None:
+    def elsewhere(self, likeness: Likeness) -> float | None:
         """The time from rows of other devices; None if nothing relates them to a device that the user names."""
-        found = self._elsewhere.get(likeness)
+        found = self._elsewhere.of(likeness)
         return None if found is None or self._ratio is None else found * self._ratio
 
 
@@ -97,7 +124,7 @@ def forecast(
     missing: Sequence[Trial], past: pd.DataFrame, machine: Machine, data_dir: Path | None, *, probe: bool
 ) -> Forecast:
     """Add up the expected seconds of `missing`; with `probe`, time each group of similar trials without rows once."""
-    groups: dict[str, list[Trial]] = {}
+    groups: dict[Likeness, list[Trial]] = {}
     for trial in missing:
         groups.setdefault(_likeness(trial.config.canonical()), []).append(trial)
     known = PastSeconds(past if groups else past[:0], machine)
@@ -126,15 +153,11 @@ def _loaded(trial: Trial, datasets: dict[object, Dataset], data_dir: Path | None
     return datasets[spec]
 
 
-def _likeness(config: Mapping[str, Any]) -> str:
+def _likeness(config: Mapping[str, Any]) -> Likeness:
     training = {key: value for key, value in config["train"].items() if key not in UNLIKE_IN_TRAINING}
+    epochs = training.pop("epochs")
     rest = {key: value for key, value in config.items() if key not in UNLIKE}
-    return json.dumps({**rest, "train": training}, sort_keys=True)
-
-
-def _means(rows: pd.DataFrame, like: "pd.Series[str]") -> dict[str, float]:
-    means = rows.groupby(like.loc[rows.index])["total_seconds"].mean()
-    return {str(key): float(mean) for key, mean in means.items()}
+    return Likeness(json.dumps({**rest, "train": training}, sort_keys=True), epochs)
 
 
 def _probe(trial: Trial, dataset: Dataset) -> float:

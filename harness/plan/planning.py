@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from lrlc.harness.cell_names import varying_names
 from lrlc.harness.data import Dataset, as_loaded, load_dataset
 from lrlc.harness.data.loading import packed_title
 from lrlc.harness.plan.catalogue import OpenedStudy
@@ -31,7 +32,6 @@ from lrlc.studies import (
     untuned,
     with_fewer_epochs,
 )
-from lrlc.studies.training import as_columns
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,12 @@ class Planner:
 
         Cells whose setting has not been chosen yet have the study's own.
         """
-        grid = self._opened.grid
-        return tuple(map(self.trial, grid.trials(seeds, tuned(grid, self._chosen))))
+        grid, config_of = self._opened.grid, tuned(self._opened.grid, self._chosen)
+        names = varying_names(map(config_of, grid.cells))
+        return self._named(grid.trials(seeds, config_of), names)
+
+    def _named(self, configs: Iterable[TrialConfig], names: tuple[str, ...]) -> tuple[Trial, ...]:
+        return tuple(replace(self.trial(config), distinguishing=names) for config in configs)
 
     def untuned(self) -> int:
         """The number of trials in the grid whose setting has not been chosen yet."""
@@ -102,23 +106,24 @@ class Planner:
 
     def pilots(self) -> tuple[PilotTrials, ...]:
         """The pilots of each group of cells; none if the study tunes nothing."""
+        names = varying_names(cell.config for cell in self._opened.grid.cells)
         return tuple(
-            PilotTrials(each, {setting: self._tried(setting, each) for setting in each.trials})
+            PilotTrials(each, {setting: self._tried(setting, each, names) for setting in each.trials})
             for each in pilots(self._opened.grid)
         )
 
-    def _tried(self, setting: Setting, of_group: Pilots) -> tuple[Trial, ...]:
+    def _tried(self, setting: Setting, of_group: Pilots, varying: tuple[str, ...]) -> tuple[Trial, ...]:
         """The pilots of a setting, labelled by what they try; only the grid's trials measure and keep things."""
-        trials = list(map(self.trial, of_group.trials[setting]))
-        named = {key for key, value in as_columns(trials[0].config.train).items() if value is not None}
         keys = {axis.partition(".")[2]: value for axis, value in setting}
-        label = ", ".join(setting_name(key, value) for key, value in keys.items() if key not in named)
+        trials = self._named(of_group.trials[setting], tuple(name for name in varying if name not in keys))
+        label = ", ".join(setting_name(key, value) for key, value in keys.items())
         return tuple(replace(trial, tries=label, measure=Measure(), keep=()) for trial in trials)
 
     def length_check(self, grid: Iterable[Trial]) -> tuple[Trial, ...]:
         """The length check's trials for these of the grid, with fewer epochs; none if the study has no length check."""
-        shorter = with_fewer_epochs(self._opened.study.length_check, [trial.config for trial in grid])
-        return tuple(map(self.trial, shorter))
+        full = [trial.config for trial in grid]
+        shorter = with_fewer_epochs(self._opened.study.length_check, full)
+        return self._named(shorter, varying_names([*full, *shorter]))
 
     def _digest(self, spec: DatasetSpec) -> str:
         if spec not in self._digests:

@@ -62,7 +62,7 @@ class Display:
                     self._say(f"started again: {label}, attempt {attempts}")
             case EpochReport(record=record):
                 self._latest = printable(
-                    f"{label} epoch {record.epoch}: validation {record.validation_accuracy:.1%}"
+                    f"{label}, epoch {record.epoch}: validation {record.validation_accuracy:.1%}"
                 )
                 if self._verbose:
                     self._say(_epoch_line(fate.trial, record))
@@ -128,8 +128,8 @@ def _missing_metrics(trial: Trial, result: TrialResult) -> list[str]:
 
 
 def _epoch_line(trial: Trial, record: EpochRecord) -> str:
-    """'digits conv seed 0 epoch 2 of 10: training loss 0.312, validation 96.1%, 0.8 s'."""
+    """'digits conv, learning rate 0.1, seed 0, epoch 2 of 10: training loss 0.312, validation 96.1%, 0.8 s'."""
     return (
-        f"{trial.label} epoch {record.epoch} of {trial.config.train.epochs}: training loss {record.train_loss:.3g}, "
+        f"{trial.label}, epoch {record.epoch} of {trial.config.train.epochs}: training loss {record.train_loss:.3g}, "
         f"validation {record.validation_accuracy:.1%}, {record.seconds:.2g} s"
     )

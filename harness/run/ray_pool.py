@@ -24,6 +24,9 @@ from lrlc.harness.training.worker import Worker, WorkerSettings
 from lrlc.harness.trial import Checkpoint, Trial
 from lrlc.results.schema import TrialStatus
 
+MOST_NAME = 120
+"""Characters of a task's name, which Ray's dashboard shows in a column."""
+
 CALLS_AHEAD = 2
 """Reports requested from a worker in advance, so that it neither waits for its driver nor runs far ahead of pruning."""
 
@@ -63,7 +66,7 @@ class _Flight:
             self._ask(self.actor.handle.more)
 
     def _ask(self, method: Any, *arguments: object) -> None:
-        self.asked.append(method.options(name=self.trial.label).remote(*arguments))
+        self.asked.append(method.options(name=_task_name(self.trial)).remote(*arguments))
         self.expected -= 1
 
 
@@ -284,6 +287,12 @@ class RayExecutor:
             self._waiting_since = math.inf  # say this once
             asked = resources(self._settings.cpus, self._gpus)
             say(f"waiting for workers to start: each asks for {asked}; {offered()}")
+
+
+def _task_name(trial: Trial) -> str:
+    """The trial's label; a long one is cut before its seed."""
+    seed = f", seed {trial.config.seed}"
+    return trial.label if len(trial.label) <= MOST_NAME else trial.label[: MOST_NAME - len(seed)] + seed
 
 
 def _printed(trial: Trial, text: str | None) -> list[Event]:

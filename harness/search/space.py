@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lrlc.harness.plan.catalogue import OpenedStudy
@@ -121,7 +121,8 @@ class SearchSpace:
     def trials(self, params: Mapping[str, Any], number: int | None = None) -> tuple[Trial, ...]:
         """The trials of a suggestion, one per seed; `number` is Optuna's."""
         configs = suggested_configs(self._opened.study, self._opened.catalogue, params)
-        return tuple(self._planner.trial(config, number) for config in configs)
+        names = tuple(axis.rpartition(".")[2] for axis in self.axes)
+        return tuple(replace(self._planner.trial(config, number), distinguishing=names) for config in configs)
 
     def answers(self, rows: Mapping[str, Row], known: Collection[str] = frozenset()) -> Iterator[Answer]:
         """The suggestions of this space that a search made and that rows answer, completely or in part.
