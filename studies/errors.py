@@ -1,7 +1,7 @@
 """One-line errors about studies."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -27,7 +27,7 @@ def nearest(given: object, allowed: Iterable[str]) -> str:
 def first_fault(error: ValidationError, model: type[BaseModel], where: str = "") -> StudyError:
     """The line for pydantic's errors about `model` at the path `where`; an unknown key takes precedence."""
     first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    given, message = first["input"], first["msg"].removeprefix("Value error, ")
+    given, message = first["input"], plain(first)
     location = tuple(part for number, part in enumerate(first["loc"]) if not _is_tag(first["loc"], number))
     path = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     path = path.lstrip(".")
@@ -49,6 +49,30 @@ def first_fault(error: ValidationError, model: type[BaseModel], where: str = "")
         case "value_error":
             return StudyError(f"{path}: {message}")
     return StudyError(f"{path}: {message}, got {shown(given)}")
+
+
+EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+}
+"""What pydantic's errors about types expect, in words for people who write YAML."""
+
+
+def plain(fault: Mapping[str, Any]) -> str:
+    """The message of one of pydantic's errors: 'expected a whole number'."""
+    if fault["type"] in EXPECTED:
+        return f"expected {EXPECTED[fault['type']]}"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _is_tag(location: tuple[int | str, ...], number: int) -> bool:

@@ -19,7 +19,7 @@ from lrlc.studies.loading_titles import with_titles
 from lrlc.studies.overrides import merge
 from lrlc.studies.paths import expanded
 from lrlc.studies.schema import Study
-from lrlc.studies.training import check_names, check_training
+from lrlc.studies.training import Training, check_names, check_training
 from lrlc.studies.yaml_text import YamlError, read_yaml_file
 
 HERE = Path(__file__).resolve().parent
@@ -101,7 +101,7 @@ def _check_count(grid: Grid) -> None:
 def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
     for key in raw:
         if key not in Study.model_fields:
-            raise StudyError(f"{key}: unknown key; {nearest(key, Study.model_fields)}")
+            raise StudyError(f"{key}: unknown key; {_nearest_key(key)}")
     for key in may_be_off(Study):
         if raw.get(key) == OFF:
             raw[key] = None
@@ -137,6 +137,12 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
         check_space(study, study.search, catalogue)
         check_training(study.train, catalogue.training, "train")
     return study
+
+
+def _nearest_key(key: str) -> str:
+    """`nearest` for a key of a study; 'did you mean 'train.epochs'?' for `epochs`."""
+    inside = f"did you mean 'train.{key}'?"
+    return inside if key in Training.model_fields else nearest(key, Study.model_fields)
 
 
 def _full_search(search: dict[str, Any], study: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from lrlc.studies.catalogue import Catalogue
-from lrlc.studies.errors import StudyError, nearest
+from lrlc.studies.errors import StudyError, nearest, plain
 from lrlc.studies.expand import check_network
 from lrlc.studies.lines import shown
 from lrlc.studies.places import placements
@@ -44,6 +44,8 @@ def check_space(study: Study, search: Search, catalogue: Catalogue) -> None:
 
 def _check_training(key: str, axis: Interval | list[Any], catalogue: Catalogue) -> None:
     where, known = f"search.space.train.{key}", Training.model_fields.keys() - set(FIXED)
+    if key in FIXED:
+        raise StudyError(f"{where}: cannot be searched; every trial has the epochs of train.epochs")
     if key not in known:
         raise StudyError(f"{where}: cannot be searched; {nearest(key, known)}")
     if isinstance(axis, Interval):
@@ -61,7 +63,7 @@ def _checked(key: str, value: object, where: str, catalogue: Catalogue) -> Any:
         training = Training.model_validate({key: value})
     except ValidationError as error:
         fault = error.errors()[0]
-        raise StudyError(f"{where}: {fault['msg']}, got {shown(fault['input'])}") from None
+        raise StudyError(f"{where}: {plain(fault)}, got {shown(fault['input'])}") from None
     check_names(training, catalogue.training, where.removesuffix(f".{key}"))
     return getattr(training, key)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lrlc.studies.errors import StudyError, nearest
+from lrlc.studies.errors import StudyError, nearest, plain
 from lrlc.studies.expand import Grid, GridCell
 from lrlc.studies.fields import MOST_SEEDS
 from lrlc.studies.lines import shown
@@ -89,7 +89,7 @@ def _check_values(axis: str, values: Sequence[object]) -> None:
             try:
                 Training.model_validate({key: value})
             except ValidationError as error:
-                raise StudyError(f"{where}: {error.errors()[0]['msg']}, got {shown(value)}") from None
+                raise StudyError(f"{where}: {plain(error.errors()[0])}, got {shown(value)}") from None
 
 
 def _check_shorter(epochs: int | str, cells: Sequence[GridCell]) -> None:

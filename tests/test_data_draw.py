@@ -199,7 +199,7 @@ def test_drawing_and_shuffling_make_new_trials_and_leave_other_ids_unchanged() -
         ),
         (
             ["datasets={name: digits, shuffle_labels: 3}"],
-            "datasets[0].shuffle_labels: Input should be a valid boolean, unable to interpret input, got 3",
+            "datasets[0].shuffle_labels: expected true or false, got 3",
         ),
     ],
 )

@@ -23,7 +23,8 @@ def test_a_study_runs_is_resumed_and_becomes_figures_and_a_report(
     planned = json.loads(lrlc("plan", tiny_study, "--probe", "--json").stdout)
     assert (planned["grid_trials"], planned["missing"]) == (6, 6)
     assert planned["forecast_seconds"] > 0
-    lrlc("run", tiny_study, "--serial")
+    said = lrlc("run", tiny_study, "--serial").stderr
+    assert said.endswith("next: `lrlc report tiny`, `lrlc plot tiny`\n")
     first = rows(tmp_path / "runs/tiny")
     assert list(first["status"]) == ["finished"] * 6
     assert first["test_accuracy"].between(0.2, 1).all()
@@ -75,7 +76,8 @@ def test_a_killed_worker_is_replaced_and_ray_gives_the_numbers_of_a_serial_run(
     assert list(on_ray["status"]) == ["finished"] * 6
     assert busy
     assert on_ray["attempts"].max() == 2
-    lrlc("run", study, "--serial", "--results", "serial", *words)
+    said = lrlc("run", study, "--serial", "--results", "serial", *words).stderr
+    assert said.endswith("next: `lrlc report tiny --results serial`, `lrlc plot tiny --results serial`\n")
     times = ["started_at", "ended_at", "train_seconds", "total_seconds", "images_per_second"]
     others = ["attempts", "git_commit", "git_dirty", *times]
     serial = rows(tmp_path / "serial/tiny")

@@ -15,7 +15,7 @@ from lrlc.results.claims.cells import rank_of
 from lrlc.results.errors import StoreError
 from lrlc.results.figures import Selection, draw_all
 from lrlc.results.figures.chosen_cells import with_cells
-from lrlc.results.markup.latex import LatexTable, escaped, to_latex
+from lrlc.results.markup.latex import LatexTable, escaped, to_latex, unbroken
 from lrlc.results.report import Format, write_report
 from lrlc.results.report.paper import best
 from lrlc.results.schema import to_tables
@@ -66,6 +66,14 @@ def test_a_table_has_a_line_for_each_layer_and_one_for_each_finding(store: Store
         "C2 & MNIST & LRLC, fixed minus wide convolution & $-$0.31 [$-$0.48, $-$0.14] & 0.023 & contradicted"
         in claims
     )
+
+
+def test_a_hyphenated_word_is_not_broken_in_a_narrow_column(tmp_path: Path) -> None:
+    cell = unbroken(escaped("recipe cross-entropy, augment flip+crop"))
+    assert cell == r"recipe \mbox{cross-entropy}, augment flip+crop"
+    narrow = to_latex([LatexTable("n", "", [r"p{0.12\linewidth}"], ["training"], [[cell]])], "")
+    if shutil.which("pdflatex"):
+        assert "Overfull" not in compiled(narrow, tmp_path)
 
 
 def finished(accuracies: list[float]) -> pd.DataFrame:

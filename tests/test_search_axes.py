@@ -114,7 +114,7 @@ def test_brute_force_makes_each_suggestion_of_a_conditional_space_once(wide: Pat
         ("train: {epochs: [1, 2]}", "search.space.train.epochs: cannot be searched"),
         (
             "train: {batch_size: {low: 1.5, high: 8}}",
-            "search.space.train.batch_size.low: Input should be a valid integer",
+            "search.space.train.batch_size.low: expected a whole number",
         ),
         ("train: {batch_size: [8, 8]}", "search.space.train.batch_size: lists 8 twice"),
         ("train: {ema: [0.9, 1]}", "search.space.train.ema: Input should be less than 1"),

@@ -20,6 +20,8 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
+        (["epochs=2"], "epochs: unknown key; did you mean 'train.epochs'?"),
+        (["train.epochs=two"], "train.epochs: expected a whole number, got 'two'"),
         (["trian.epochs=2"], "trian: unknown key; did you mean 'train'?"),
         (["resources.cpu=2"], "resources.cpu: unknown key; did you mean 'cpus'?"),
         (
@@ -42,7 +44,7 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
         (["seeds=0"], "seeds: no seeds; give a number of at least 1 or a list"),
         (["seeds=three"], "seeds: expected a number of at least 1 or a list, got 'three'"),
         (["train.epochs=yes"], "train.epochs: expected a number, got True"),
-        (["train.learning_rate=.inf"], "train.learning_rate: Input should be a finite number, got inf"),
+        (["train.learning_rate=.inf"], "train.learning_rate: expected a finite number, got inf"),
         (["train.precision=float23"], "train.precision: unknown value 'float23'; did you mean 'float32'?"),
         (["measure.shift=1"], "measure.shift: unknown key; did you mean 'shifts'?"),
         (["measure.shifts=[0, 1, 0]"], "measure.shifts: [0, 1, 0] lists a distance twice"),
@@ -123,7 +125,7 @@ def test_a_fault_is_one_line_with_the_file_the_key_and_what_is_allowed(
         ),
         (
             "space.train={epochs: {low: 8, high: 64}}",
-            "search.space.train.epochs: cannot be searched; did you mean 'decay_epochs'?",
+            "search.space.train.epochs: cannot be searched; every trial has the epochs of train.epochs",
         ),
         (
             "space.train={learning_rate: {low: -1, high: 1}}",

@@ -1,12 +1,13 @@
 """`lrlc run | retry`: train what is missing."""
 
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrlc.harness.cli.options import AsJson, LogTargets, SlotOptions, StudyOptions
+from lrlc.harness.cli.options import RESULTS, AsJson, LogTargets, SlotOptions, StudyOptions
 from lrlc.harness.errors import UserError
 from lrlc.harness.text import counted, print_json, say, show
 from lrlc.harness.usage import finite
@@ -46,7 +47,7 @@ def run(
         from lrlc.harness.run.until_decided import looks_at
 
         sessions = partial(looks_at, budget_hours=budget_hours)
-    _run(sessions(session), slots=_slots(on), watcher=_watcher(verbose, log), as_json=as_json)
+    _run(sessions(session), asked.results, slots=_slots(on), watcher=_watcher(verbose, log), as_json=as_json)
 
 
 def retry(
@@ -73,7 +74,13 @@ def retry(
         TrialStatus.OUT_OF_MEMORY: out_of_memory,
     }
     again = [status for status, is_named in named.items() if is_named] or BROKEN
-    _run(phases(_open(asked, again)), slots=_slots(on), watcher=_watcher(verbose, log), as_json=as_json)
+    _run(
+        phases(_open(asked, again)),
+        asked.results,
+        slots=_slots(on),
+        watcher=_watcher(verbose, log),
+        as_json=as_json,
+    )
 
 
 def _open(asked: StudyOptions, retry: "Collection[TrialStatus]" = ()) -> "RunSession":
@@ -106,7 +113,9 @@ def _watcher(verbose: bool, log: Sequence[str] | None) -> "Watcher":
     return logged(partial(Display, verbose=verbose), trackers(log or ()))
 
 
-def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", watcher: "Watcher", as_json: bool) -> None:
+def _run(
+    sessions: "Iterator[RunSession]", results: str, *, slots: "Slots", watcher: "Watcher", as_json: bool
+) -> None:
     """Run each session until it ends or is stopped by Ctrl-C or SIGTERM (exit code 130 or 143), then print its counts.
 
     The exit code is 1 if a planned trial failed.
@@ -126,6 +135,13 @@ def _run(sessions: "Iterator[RunSession]", *, slots: "Slots", watcher: "Watcher"
     if failed := len(session.store.broken_trials(session.profile or DEFAULT_PROFILE)):
         say(f"{counted(failed, 'trial')} failed: `lrlc status` shows why, `lrlc retry` trains them again")
         raise typer.Exit(1)
+    if counts and not as_json:
+        say(_next_step(session.study.name, results))
+
+
+def _next_step(study: str, results: str) -> str:
+    named = study if results == RESULTS else f"{study} --results {shlex.quote(results)}"
+    return f"next: `lrlc report {named}`, `lrlc plot {named}`"
 
 
 def _train(sessions: "Iterator[RunSession]", slots: "Slots", watcher: "Watcher") -> "tuple[RunSession, int]":

@@ -43,6 +43,19 @@ def escaped(text: str) -> str:
     return "".join(_ESCAPED.get(letter, letter) for letter in " ".join(text.split()))
 
 
+LONGEST_UNBROKEN = 16
+"""Characters of a hyphenated word that a narrow column has room for."""
+
+
+def unbroken(latex: str) -> str:
+    """The text with hyphenated words, such as cross-entropy, kept on one line."""
+    return re.sub(
+        r"[A-Za-z]+(?:-[A-Za-z]+)+",
+        lambda word: rf"\mbox{{{word[0]}}}" if len(word[0]) <= LONGEST_UNBROKEN else word[0],
+        latex,
+    )
+
+
 def bold(latex: str) -> str:
     return rf"\textbf{{{latex}}}"
 

@@ -8,7 +8,7 @@ import pandas as pd
 from lrlc.results.claims import Judged
 from lrlc.results.figures import Selection
 from lrlc.results.figures.selection import panels
-from lrlc.results.markup.latex import LatexTable, bold, escaped, to_latex
+from lrlc.results.markup.latex import LatexTable, bold, escaped, to_latex, unbroken
 from lrlc.results.names import dataset_name, kind_name, options_name
 from lrlc.results.report.cell_tables import CellTable, TableLine, cell_tables
 from lrlc.results.report.outcome import finished_of
@@ -29,7 +29,7 @@ HEADS = (
     "parameters",
     "FLOPs",
 )
-COLUMNS = ("l", "r", "l", r"p{0.1\linewidth}", "r", "l", "l", "r", "r")
+COLUMNS = ("l", "r", "l", r"p{0.12\linewidth}", "r", "l", "l", "r", "r")
 ALWAYS = (0, 5)
 """Columns that are kept even if they are empty."""
 
@@ -111,7 +111,7 @@ def _line(line: TableLine, is_best: bool) -> list[str]:
         escaped(kind_name(str(layer["kind"])) + _options(layer)),
         "" if math.isnan(rank) else f"{rank:.0f}",
         escaped(str(layer["placement"])),
-        escaped(line.training),
+        unbroken(escaped(line.training)),
         f"{accuracy.n}",
         _interval(accuracy, "z.2f", "%", is_best),
         _interval(difference, "+z.2f", "points"),
@@ -144,7 +144,7 @@ def verdicts(judged: Sequence[Judged], study: str) -> LatexTable:
         [
             escaped(claim.name),
             escaped(finding.where),
-            escaped(finding.comparison),
+            unbroken(escaped(finding.comparison)),
             _interval(finding.effect, "+z.2f" if finding.unit == "points" else "+z.3g", finding.unit),
             "" if finding.p is None or math.isnan(finding.p) else escaped(f"{finding.p:.2g}"),
             escaped(str(finding.verdict)),
