@@ -107,9 +107,11 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", f"sqlite:///{folder / 'runs.db'}", "--artifacts-destination", str(folder),
     ]  # fmt: skip
+    # Without its runner of jobs, several processes that we have no use for.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (
         (folder / "log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as server,
+        subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment) as server,
     ):
         try:
             url = f"http://127.0.0.1:{port}"
