@@ -190,6 +190,6 @@ def test_weights_of_a_kind_that_is_not_registered_name_the_plugin(kept: lrlc.Stu
     changed = content.replace(b'\\"kind\\": \\"lrlc\\"', b'\\"kind\\": \\"mine\\"')
     assert changed != content
     kept.store.keep_model(trial_id, "best_weights", changed)
-    with pytest.raises(lrlc.UserError, match=r"mine.*; import the plugin first if one defines it"):
+    with pytest.raises(lrlc.UserError, match=r"mine.*; if a plugin defines it, import it first"):
         kept.model(trial_id, best=True)
     kept.store.keep_model(trial_id, "best_weights", content)

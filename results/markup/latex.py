@@ -73,7 +73,7 @@ def _table(table: LatexTable) -> str:
         rf"  \centering\footnotesize\setlength{{\tabcolsep}}{{{gap}pt}}",
         rf"  \caption{{{escaped(table.caption)}}}",
         rf"  \label{{tab:{_label(table.label)}}}\par\smallskip",
-        rf"  \begin{{tabular}}{{{''.join(table.columns)}}}",
+        rf"  \begin{{tabular}}{{@{{}}{''.join(table.columns)}@{{}}}}",  # rules as wide as the text, as booktabs advises
         r"    \toprule",
         f"    {_row(table.heads)}",
         r"    \midrule",
