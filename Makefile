@@ -32,7 +32,7 @@ tests tests-on-clusters tests-of-loggers fuzz: export OMP_NUM_THREADS = 1
 # More processes than cores, as tests of Ray, kills and locks mostly wait.
 tests: ## all tests except those on a Ray cluster
 	LRLC_MOTO_SERVER=$(CURDIR)/$(MOTO)/bin/moto_server \
-		$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --ignore tests/on_clusters
+		$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup --ignore tests/on_clusters
 
 # They mostly wait for nodes, and need a process without another Ray.
 tests-on-clusters: ## the tests on a Ray cluster
