@@ -18,7 +18,9 @@ def layer_label(config: TrialConfig) -> str:
 def varying_names(configs: Iterable[TrialConfig]) -> tuple[str, ...]:
     """The settings in which these cells differ, beyond data set, kind, rank and placement."""
     values: dict[str, set[str]] = {}
-    found = [_settings(config) for config in configs]
+    # Most cells share all of these with others, and listing them takes most of the time.
+    different = {(each.dataset, each.network, each.options, each.train): each for each in configs}
+    found = [_settings(config) for config in different.values()]
     for name in dict.fromkeys(name for each in found for name in each):
         values[name] = {str(each.get(name)) for each in found}
     return tuple(name for name, distinct in values.items() if len(distinct) > 1)

@@ -17,7 +17,7 @@ KEY = b"lrlc.sha256"
 CHUNK_BYTES = 4 * 2**20
 WRONG = "its checksum does not match its content and name"
 
-_BLANK = b"0" * 64
+BLANK = b"0" * 64
 """The placeholder for the checksum while it is computed."""
 _MARK = KEY + b"\x18\x40"
 """The key as Thrift's compact protocol writes it, then the type and the length of its value."""
@@ -36,11 +36,11 @@ def write_parquet(
         for group in groups:
             writer.write_table(group.replace_schema_metadata(schema.metadata))
             rows += len(group)
-        writer.add_key_value_metadata({KEY: _BLANK})
+        writer.add_key_value_metadata({KEY: BLANK})
     at = _find(file)
     if at is None:
         raise RuntimeError(f"pyarrow {pa.__version__} did not write {KEY.decode()} into the footer")
-    checksum = _checksum(file, at, place)
+    checksum = checksum_of(file, at, place)
     file.seek(at)
     file.write(checksum)
     return rows
@@ -69,7 +69,7 @@ def is_as_written(file: IO[bytes] | pa.NativeFile, place: str) -> bool | None:
     if at is None:
         return None
     file.seek(at)
-    return file.read(len(_BLANK)) == _checksum(file, at, place)
+    return file.read(len(BLANK)) == checksum_of(file, at, place)
 
 
 def fault(file: IO[bytes] | pa.NativeFile, place: str) -> str | None:
@@ -95,13 +95,13 @@ def _find(file: IO[bytes] | pa.NativeFile) -> int | None:
     return None if found < 0 else start + found + len(_MARK)
 
 
-def _checksum(file: IO[bytes] | pa.NativeFile, at: int, place: str) -> bytes:
+def checksum_of(file: IO[bytes] | pa.NativeFile, at: int, place: str) -> bytes:
     """SHA-256 of the place and of the file with the placeholder at `at`, in hexadecimal digits."""
     digest = hashlib.sha256(place.encode() + b"\n")
     file.seek(0)
     _add(digest, file, at)
-    digest.update(_BLANK)
-    file.seek(at + len(_BLANK))
+    digest.update(BLANK)
+    file.seek(at + len(BLANK))
     _add(digest, file, None)
     return digest.hexdigest().encode()
 

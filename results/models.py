@@ -4,11 +4,11 @@ Its metadata have a SHA-256 of the whole file and of its intended name, which de
 in another's place. Files of earlier versions have none, so their readers check more.
 """
 
-import hashlib
+import io
 
 from pyarrow import fs
 
-from lrlc.results import damage
+from lrlc.results import checksums, damage
 from lrlc.results.checksums import WRONG
 from lrlc.results.damage import Damage
 from lrlc.results.files import Location
@@ -16,9 +16,9 @@ from lrlc.results.files import Location
 FOLDER = "models"
 _SUFFIX = ".safetensors"
 
-SHA256 = "lrlc.sha256"
+SHA256 = checksums.KEY.decode()
 """The key of the metadata whose value `write` fills in."""
-BLANK = "0" * 64
+BLANK = checksums.BLANK.decode()
 """The checksum's placeholder until it is computed."""
 
 
@@ -30,8 +30,9 @@ def path(root: Location, trial_id: str, what: str) -> Location:
 def write(root: Location, trial_id: str, what: str, content: bytes) -> None:
     """Write a safetensors file, with its checksum if it has a placeholder, replacing an earlier one."""
     at, place = _find(content), path(root, trial_id, what)
-    sealed = content if at is None else _filled(content, at, _checksum(content, at, place.name))
-    place.replace(lambda file: file.write(sealed))
+    if at is not None:
+        content = content[:at] + _checksum(content, at, place.name) + content[at + len(BLANK) :]
+    place.replace(lambda file: file.write(content))
 
 
 def read(root: Location, trial_id: str, what: str) -> bytes | Damage | None:
@@ -67,11 +68,4 @@ def _find(content: bytes) -> int | None:
 
 
 def _checksum(content: bytes, at: int, name: str) -> bytes:
-    """SHA-256 of the name and of the file with the placeholder at `at`, in hexadecimal digits."""
-    digest = hashlib.sha256(name.encode() + b"\n")
-    digest.update(_filled(content, at, BLANK.encode()))
-    return digest.hexdigest().encode()
-
-
-def _filled(content: bytes, at: int, value: bytes) -> bytes:
-    return content[:at] + value + content[at + len(BLANK) :]
+    return checksums.checksum_of(io.BytesIO(content), at, name)
