@@ -89,7 +89,7 @@ def run_checks(dtypes: Sequence[str], workers: int) -> list[Check]:
 
 
 def _checks(left_out: Sequence[str], operator: Operator, dtype: str) -> list[Check]:
-    """One operator's checks by all paths but these."""
+    """One operator's checks, without the paths in `left_out`."""
     shapes = {"bfloat16": [*ODD, *TIMED], "float32": [*ODD[:1]]}.get(dtype, [*ODD[:2], *TIMED])
     paths = [by for by in checked_paths(PATHS[operator.kind]) if by not in left_out]
     return [check(operator, shape, dtype, by) for shape in shapes for by in paths]

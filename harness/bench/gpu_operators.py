@@ -42,7 +42,7 @@ def checked_paths(paths: Sequence[str]) -> Sequence[str]:
 
 
 def triton_fault() -> str | None:
-    """Why this GPU runs no Triton kernel, in a line (Triton needs a C compiler, say); None where it runs them."""
+    """Why Triton kernels do not run here, in one line (a missing C compiler, for example); None if they do."""
     try:
         tensors, local, _ = make(Operator("local"), Shape(16, 16, 16, 4), "tf32")
         with path("triton"):
@@ -54,7 +54,7 @@ def triton_fault() -> str | None:
 
 
 def one_line(problem: Exception) -> str:
-    """What went wrong, its first line."""
+    """The exception's type and the first line of its message."""
     return f"{type(problem).__name__}: {problem}".splitlines()[0]
 
 
@@ -159,7 +159,7 @@ def forward_backward(call: Call, tensors: Sequence[Tensor], grad: Tensor) -> lis
 @dataclass(frozen=True)
 class Check:
     """`errors` of output and gradients, relative to their norms; `repeats`: whether a second run gave the same bits;
-    `fault`: what ended it.
+    `fault`: the exception that ended the check, in one line.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """`make kernels-table`: compile every Triton kernel that our networks need for every target; show the worst of each.
 
-No GPU is needed, and nothing runs. Kernels that differ in nothing that is compiled in are compiled once.
+No GPU is needed, and nothing runs. Launches that need the same machine code are compiled once.
 """
 
 import argparse
@@ -29,8 +29,8 @@ SHAPES = (
 
 @dataclass(frozen=True)
 class Worst:
-    """The most that a thread's registers and stack and a block's shared memory take among `kernels` that were compiled,
-    the fewest blocks that fit a multiprocessor, and the tensor-core instructions; None for a kernel without any.
+    """The worst values among `kernels` compiled kernels: registers and stack per thread, shared memory per block,
+    blocks that fit on a multiprocessor; and the tensor-core instructions, with None for a kernel that has none.
     """
 
     target: str
@@ -49,7 +49,7 @@ class Worst:
 
 
 def worst(target: str, dtype: str, compiled: Sequence[Compiled]) -> Worst:
-    """What the worst of these kernels takes."""
+    """The worst values among these kernels."""
     names = sorted({next(iter(each.matrix), None) for each in compiled}, key=str)
     return Worst(
         target,
@@ -66,7 +66,7 @@ def worst(target: str, dtype: str, compiled: Sequence[Compiled]) -> Worst:
 def different_launches(
     problems: Iterable[Problem], ranks: Sequence[int], kinds: Sequence[str], target: str
 ) -> Iterator[Launch]:
-    """The launches of these problems, without those that an earlier one compiles for."""
+    """The launches of these problems, one for each different kernel to compile."""
     seen = set()
     for problem in problems:
         for kind in kinds:

@@ -54,7 +54,7 @@ def choose(path: Path, schema: pa.Schema, asked: Asked) -> Columns:
 
 
 def check_same_names(schemas: Mapping[Path, pa.Schema], label: str) -> None:
-    """DataError where files say otherwise which class a number of the label stands for, as the hub's metadata can."""
+    """DataError if the hub's metadata give a label's numbers different classes in different files."""
     told = {path: names for path, schema in schemas.items() if (names := _names_told(schema, label))}
     for path, names in told.items():
         first, others = next(iter(told.items()))
@@ -63,7 +63,7 @@ def check_same_names(schemas: Mapping[Path, pa.Schema], label: str) -> None:
 
 
 def _names_told(schema: pa.Schema, label: str) -> list[str] | None:
-    """The names of the hub's ClassLabel, in the order of their numbers; None where there are none."""
+    """The class names in the hub's ClassLabel, in the order of their numbers; None if there are none."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return [str(name) for name in features[label]["names"]]

@@ -90,7 +90,7 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def _check_same(found: Sequence[Path]) -> None:
-    """DataError where a file that stands under several names, packed and unpacked, differs."""
+    """DataError if the packed and the unpacked copy of a file differ."""
     for other in found[1:]:
         if _content(other) != _content(found[0]):
             raise DataError(f"{other}: differs from {found[0].name} beside it; take one of them away")

@@ -158,7 +158,7 @@ def _check_shifts(measure: Measure, dataset: Dataset) -> None:
 
 
 def _check_moves(config: TrialConfig, size: tuple[int, int]) -> None:
-    """StudyError where images are moved so far that most of what is trained on is black."""
+    """StudyError if images are moved so far that most of them are black."""
     title, padding = config.dataset.title, config.train.crop_padding or 0
     for what, pixels, most in (
         ("train.crop_padding", padding if "crop" in config.train.augment else 0, min(size) - 1),

@@ -42,7 +42,7 @@ LARGEST_FILTERS = 2**31
 """Elements of the banks or of all positions' filters, for the same reason."""
 
 MOST_PIXELS = 2**31
-"""Of all images together, at the input and at the output: programs and their pixels are counted in 32 bits."""
+"""Upper bound on a batch's pixels, at the input and at the output, as the kernels count them in 32 bits."""
 
 BACKENDS = ("auto", "portable", "cpp", "triton", "banks", "authors", "filters")
 
@@ -188,7 +188,7 @@ def _question(operator: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]
 
 
 def _settings(x: Tensor) -> str:
-    """What torch is set to that the candidates' times depend on."""
+    """The settings of torch on which the candidates' times depend."""
     backends, wide = torch.backends, x.dtype == torch.float32
     deterministic = torch.are_deterministic_algorithms_enabled() or backends.cudnn.deterministic
     found = {
