@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from lrlc.layers.entrance import enter, symbolic
 from lrlc.layers.errors import LayerError, check_counts
 from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry, same_padding
+from lrlc.layers.kernels.bfloat16_convolution import convolve
 from lrlc.layers.registry import layer_kind
 
 
@@ -82,7 +83,7 @@ class Convolution2d(nn.Module):
 
     def _convolve(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
         g = self._large
-        return F.conv2d(x, self.weight, self.bias, g.stride, padding, g.dilation)
+        return convolve(x, self.weight, self.bias, g.stride, padding, g.dilation)
 
     def _of_symbolic_size(self, x: Tensor) -> Tensor:
         """The forward pass without size-dependent branches, so that a traced graph works for other sizes."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from lrlc.layers.errors import InputError, InputTypeError
 from lrlc.layers.geometry import Geometry
@@ -78,6 +79,15 @@ def jit_tracing() -> bool:
 def symbolic() -> bool:
     """Whether a graph is being recorded that must also work for inputs of other sizes."""
     return torch.compiler.is_compiling() or jit_tracing()
+
+
+def transforming() -> bool:
+    """Whether this is inside torch.func's grad or vmap, or forward-mode differentiation, which refuse operators with
+    `register_autograd` (torch 2.13).
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def fixed_sizes(x: Tensor) -> tuple[Any, ...]:

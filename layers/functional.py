@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from lrlc.layers import plain
-from lrlc.layers.entrance import KERNEL_DTYPES, check_combined, check_local, computed_in
+from lrlc.layers.entrance import KERNEL_DTYPES, check_combined, check_local, computed_in, transforming
 from lrlc.layers.errors import InputError, InputTypeError
 from lrlc.layers.geometry import Geometry, Padding, Pair, make_geometry
 from lrlc.layers.kernels import at_once, dispatch, ops
@@ -46,7 +45,7 @@ def combine(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Te
     x, basis = autocast(x, basis)
     # Inductor fuses each bank's weighting into one pass, but could not see into the operator.
     fuses = torch.compiler.is_compiling() and weights.shape[0] != 1
-    if fuses or _transforming() or x.dtype not in KERNEL_DTYPES:
+    if fuses or transforming() or x.dtype not in KERNEL_DTYPES:
         check_combined(x, basis, weights, geometry)
         return plain.combined(x, basis, weights, geometry)
     if dispatch.may_keep_banks(x):
@@ -61,21 +60,12 @@ def combine(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> Te
 def local_conv2d(x: Tensor, filters: Tensor, geometry: Geometry) -> Tensor:
     """Local connectivity: filters (H'*W', kh*kw*C_in, C_out), one per position; y (N, C_out, H', W')."""
     x, filters = autocast(x, filters)
-    if _transforming() or x.dtype not in KERNEL_DTYPES:
+    if transforming() or x.dtype not in KERNEL_DTYPES:
         check_local(x, filters, geometry)
         return plain.local(x, filters, geometry)
     g = geometry
     y: Tensor = ops.local(x, filters, g.kernel_size, g.stride, g.padding, g.dilation)
     return y
-
-
-def _transforming() -> bool:
-    """Whether this is inside torch.func's grad or vmap, or forward-mode differentiation, which refuse operators with
-    `register_autograd` (torch 2.13).
-    """
-    if torch.compiler.is_compiling():
-        return False
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def autocast(x: Tensor, parameter: Tensor) -> tuple[Tensor, Tensor]:

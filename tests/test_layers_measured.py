@@ -73,8 +73,8 @@ def test_a_later_process_repeats_the_choice_without_measuring(cache):
 
 
 def test_the_first_of_two_simultaneous_processes_decides(cache):
-    assert measured._remember("q", {"first": 1.0, "second": 2.0}) == "first"
-    assert measured._remember("q", {"second": 1.0, "first": 2.0}) == "first"
+    assert measured._remember("q", {"first": 1.0, "second": 2.0}, "first") == "first"
+    assert measured._remember("q", {"second": 1.0, "first": 2.0}, "second") == "first"
 
 
 def test_a_candidate_that_fails_here_is_left_out_with_a_line_in_the_log(cache, caplog):

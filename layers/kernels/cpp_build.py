@@ -66,6 +66,12 @@ def _key(compiler: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+@functools.cache
+def processor_name() -> str:
+    """A name that processors with the same features share."""
+    return f"cpu {hashlib.sha256(_features().encode()).hexdigest()[:8]}"
+
+
 def _features() -> str:
     """The processor's features: its flags on Linux, else its name."""
     try:

@@ -21,7 +21,16 @@ from torch import Tensor
 
 from lrlc.layers.errors import LayerError, unknown
 from lrlc.layers.geometry import Geometry
-from lrlc.layers.kernels import at_once, cpp_kernels, measured, portable, unfolded
+from lrlc.layers.kernels import (
+    at_once,
+    bfloat16_convolution,
+    cpp_build,
+    cpp_kernels,
+    measured,
+    portable,
+    unfolded,
+)
+from lrlc.layers.kernels.bfloat16_convolution import CLIFF, MEASURED_IMAGES
 from lrlc.layers.kernels.triton_launch import in_tf32
 
 Needs = tuple[bool, ...]
@@ -106,6 +115,8 @@ def _combined_family(name: str) -> tuple[Combined, CombinedBackward]:
         return at_once.combined, at_once.combined_backward
     if name == "portable":
         return portable.combined, portable.combined_backward
+    if name == "banks32":
+        return bfloat16_convolution.dependent, bfloat16_convolution.dependent_backward
     return portable.dependent, portable.dependent_backward
 
 
@@ -136,11 +147,20 @@ def _family(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> st
         names += ("filters", "banks") if forms else ("banks",)
         names += ("authors",) if at_once.activation_bytes(x, basis, geometry) <= at_once.MOST_BYTES else ()
         return _fastest("combined", names, _combined_family, (x, basis, weights), geometry)
-    if not forms or x.device.type != "cpu":
+    if x.device.type != "cpu":
         return "banks"
     family = "cpp" if _cpp(x) else "portable"
     pays = x.shape[0] * weights.shape[1] >= FORMING_PAYS[family] or wanted == "cpp"
-    return family if pays else "banks"
+    return family if forms and pays else _banks_name(x, basis, weights, geometry)
+
+
+def _banks_name(x: Tensor, basis: Tensor, weights: Tensor, geometry: Geometry) -> str:
+    """Banks on a CPU: in float32 where bfloat16 convolutions are slow (see bfloat16_convolution.py)."""
+    if x.dtype != torch.bfloat16 or backend() != "auto":
+        return "banks"
+    some = slice(MEASURED_IMAGES)
+    tensors = (x[some], basis, weights if len(weights) == 1 else weights[some])
+    return _fastest("combined", ("banks", "banks32"), _combined_family, tensors, geometry, margin=CLIFF)
 
 
 def _local_name(x: Tensor, filters: Tensor, geometry: Geometry) -> str:
@@ -160,6 +180,7 @@ def _fastest(
     family: Callable[[str], tuple[Callable[..., Any], Callable[..., Any]]],
     tensors: tuple[Tensor, ...],
     geometry: Geometry,
+    margin: float = 1.0,
 ) -> str:
     """The family in `names` that is fastest for a forward and a backward pass of these tensors."""
 
@@ -173,7 +194,7 @@ def _fastest(
 
     candidates = {name: work(name) for name in names}
     question = _question(operator, names, tensors, geometry)
-    return measured.choose(question, candidates, tensors[0].device, default=names[0])
+    return measured.choose(question, candidates, tensors[0].device, default=names[0], margin=margin)
 
 
 def _question(operator: str, names: tuple[str, ...], tensors: tuple[Tensor, ...], g: Geometry) -> str:
@@ -182,7 +203,7 @@ def _question(operator: str, names: tuple[str, ...], tensors: tuple[Tensor, ...]
     shapes = ", ".join("x".join(map(str, tensor.shape)) for tensor in tensors)
     kinds = " ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors}))
     how = f"stride {g.stride}, padding {g.padding}, dilation {g.dilation}"
-    device = torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else x.device.type
+    device = torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else cpp_build.processor_name()
     where = f"{device}, torch {torch.__version__}, kernels {_kernels_version()}"
     return f"{operator} {kinds}{_settings(x)} {shapes}, {how}: {' or '.join(names)} on {where}"
 

@@ -25,6 +25,9 @@ MILLISECONDS = 3.0
 """How long each candidate is measured in each of `ROUNDS` rounds."""
 ROUNDS = 3
 
+HOPELESS_RATIO, HOPELESS_MS = 8.0, 100.0
+"""A candidate is dropped if its second call takes longer than this multiple of the fastest one's and than this time."""
+
 log = logging.getLogger("layers")
 _lock = RLock()  # a candidate may itself need a choice
 _choices: dict[str, str] = {}
@@ -43,8 +46,12 @@ def record_choices() -> dict[str, str]:
     return _recorded
 
 
-def choose(question: str, candidates: Mapping[str, Work], device: torch.device, default: str) -> str:
+def choose(
+    question: str, candidates: Mapping[str, Work], device: torch.device, default: str, margin: float = 1.0
+) -> str:
     """The name of the fastest candidate for `question`, measured unless remembered.
+
+    It is `default` if that takes at most `margin` times as long as the fastest.
 
     While the stream is captured into a graph, or under torch.compile's tracing, nothing can be measured: without a
     remembered choice `default` is then returned, and the question is asked again later. The same holds if every
@@ -57,10 +64,16 @@ def choose(question: str, candidates: Mapping[str, Work], device: torch.device, 
                     return default
                 if not (times := _measure(candidates, device)):
                     return default
-                found = _remember(question, times)
+                found = _remember(question, times, _winner(times, default, margin))
             _choices[question] = found
         _recorded[question] = _choices[question]
         return _choices[question]
+
+
+def _winner(milliseconds: Mapping[str, float], default: str, margin: float) -> str:
+    fastest = min(milliseconds, key=milliseconds.__getitem__)
+    kept = default in milliseconds and milliseconds[default] <= margin * milliseconds[fastest]
+    return default if kept else fastest
 
 
 def _capturing(device: torch.device) -> bool:
@@ -76,6 +89,7 @@ def _measure(candidates: Mapping[str, Work], device: torch.device) -> dict[str, 
     They run without autograd and autocast, as the operators run their kernels; a layer's forward may ask inside both.
     """
     counts, best = dict.fromkeys(candidates, 1), dict.fromkeys(candidates, float("inf"))
+    warm: dict[str, float] = {}
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         for number in range(-2, ROUNDS):
             for name in tuple(best):
@@ -83,9 +97,13 @@ def _measure(candidates: Mapping[str, Work], device: torch.device) -> dict[str, 
                 if each is None:
                     del best[name]
                 elif number == -1:  # the call before compiled
+                    warm[name] = each
                     counts[name] = max(1, min(50, int(MILLISECONDS / max(1e-3, each))))
                 elif number >= 0:
                     best[name] = min(best[name], each)
+            if number == -1:
+                limit = max(HOPELESS_MS, HOPELESS_RATIO * min(warm.values(), default=0.0))
+                best = {name: ms for name, ms in best.items() if warm[name] <= limit}
     if device.type == "cuda":
         torch.cuda.empty_cache()  # other processes may need what the slower candidates took
     return dict(sorted(best.items(), key=lambda item: item[1]))
@@ -118,9 +136,8 @@ def _milliseconds(work: Work, count: int, device: torch.device) -> float:
     return float(start.elapsed_time(end))
 
 
-def _remember(question: str, milliseconds: dict[str, float]) -> str:
-    """Save the fastest to disk, unless another process was first; then use its choice."""
-    choice = next(iter(milliseconds))
+def _remember(question: str, milliseconds: dict[str, float], choice: str) -> str:
+    """Save the choice to disk, unless another process was first; then use its choice."""
     text = json.dumps({"question": question, "choice": choice, "milliseconds": milliseconds}, indent=1)
     log.info("%s: %s", question, ", ".join(f"{name} {ms:.3f} ms" for name, ms in milliseconds.items()))
     try:
