@@ -7,7 +7,7 @@ MOTO := .moto
 LOGGERS := .loggers
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test tests tests-on-clusters tests-of-loggers bundle-test fuzz chaos coverage kernels-table figures check clean
+.PHONY: help quickstart test tests tests-on-clusters tests-of-loggers bundle-test fuzz chaos coverage kernels-table figures file-index check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ figures: $(VENV)/installed ## draw the figures of the docs from the committed ta
 	$(call DRAW,trained_16px,combining_weights combining_weights_by_image effective_rank test_shift)
 	$(call DRAW,shifted_16px,translated alignment)
 	$(call DRAW,search_rank_and_placement,search_history search_importance)
+
+file-index: $(VENV)/installed ## write the list of files in docs/architecture.md
+	$(BIN)/python tests/support/file_index.py
 
 check: $(VENV)/installed ## style, lint and types
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
-"""Summaries of a study's images: their alignment, their mean, a linear classifier's accuracy on them, and the images
-that weight maps were made for.
+"""Summaries of a study's images: their alignment, their mean, and a linear classifier's accuracy on them.
 
+A summary also holds the images that weight maps were made for.
 <root>/datasets/<title>.parquet has one row, written when a run starts; its baselines are added when the run ends.
 Without it, only the figures that need it are missing.
 """

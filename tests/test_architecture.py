@@ -1,7 +1,9 @@
-"""docs/architecture.md: every place that it names exists, and it names every room."""
+"""docs/architecture.md: every place that it names exists, and it names every room and file."""
 
 import re
 from pathlib import Path
+
+from support.file_index import with_index
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/architecture.md").read_text()
@@ -24,3 +26,7 @@ def test_the_page_names_every_room() -> None:
         for path in (ROOT / package).rglob("__init__.py")
     }
     assert rooms - set(NAMED) - {"harness/"} == set()
+
+
+def test_the_page_lists_every_file_by_its_first_line() -> None:
+    assert with_index(PAGE) == PAGE, "run `make file-index`"

@@ -1,5 +1,7 @@
-"""The command line: `lrlc plan | run | retry | status` a study, `plot | report | claims | compare | export` its tables,
-`show | export-onnx` a trial; `submit | jobs | logs | stop` on a cluster, `bundle | adopt` for one without a network;
+"""The command line: it joins the commands of the other files, and finds the one that was called.
+
+`lrlc plan | run | retry | status` a study, `plot | report | claims | compare | export` its tables, `show | export-onnx`
+a trial; `submit | jobs | logs | stop` on a cluster, `bundle | adopt` for a machine without a network;
 `init | schema | data | list | doctor | bench`.
 
 Commands import their dependencies when they run: plotting needs no torch, and only the Ray commands need Ray.

@@ -1,6 +1,4 @@
-"""The effective rank of trained locally connected layers and relaxed convolutions: singular values, and accuracy after
-truncation.
-"""
+"""The effective rank of trained local layers: their filters' singular values, and the accuracy after truncation."""
 
 from collections.abc import Iterator, Mapping
 
