@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lrlc.harness.bench.compile_ahead import Compiled, blocks_that_fit, tools
-from lrlc.harness.bench.kernel_sweep import different_launches, table, worst
+from lrlc.harness.bench.kernel_sweep import different_launches, line, worst
 from lrlc.harness.bench.kernels import Problem
 from lrlc.harness.cli.app import app
 
@@ -78,8 +78,8 @@ def test_the_table_of_all_names_what_does_not_fit() -> None:
         good, replace(good, stack=8), replace(good, blocks=1), replace(good, matrix={}),
     )]  # fmt: skip
     assert [row.fits for row in rows] == [True, False, False, False]
-    assert table(rows).splitlines()[2] == "| sm_80 | float16 | 2 | 100 | 0 | 30 | 2 | HMMA |"
-    assert table(rows).splitlines()[-1] == "| sm_80 | float16 | 2 | 100 | 0 | 30 | 2 | HMMA, **none** |"
+    assert line(rows[0]) == "| sm_80 | float16 | 2 | 100 | 0 | 30 | 2 | HMMA |"
+    assert line(rows[-1]) == "| sm_80 | float16 | 2 | 100 | 0 | 30 | 2 | HMMA, **none** |"
 
 
 def test_blocks_are_limited_by_registers_shared_memory_and_threads() -> None:

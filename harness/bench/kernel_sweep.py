@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 from torch import Tensor
@@ -41,11 +41,17 @@ class Worst:
     shared_bytes: int
     blocks: int
     instructions: tuple[str | None, ...]
+    misfits: tuple[str, ...] = ()
+    """A line for each kernel that does not fit."""
 
     @property
     def fits(self) -> bool:
         """No spills, two blocks a multiprocessor, tensor cores."""
-        return self.stack == 0 and self.blocks >= 2 and None not in self.instructions
+        return _fits(self.stack, self.blocks, self.instructions)
+
+
+def _fits(stack: int, blocks: int, instructions: Iterable[str | None]) -> bool:
+    return stack == 0 and blocks >= 2 and None not in instructions
 
 
 def worst(target: str, dtype: str, compiled: Sequence[Compiled]) -> Worst:
@@ -80,19 +86,26 @@ def different_launches(
 
 def _compiled(target: str, dtype: str, ranks: Sequence[int]) -> Worst:
     problems = [shape.of(dtype) for shape in SHAPES]
-    found = different_launches(problems, ranks, KINDS, target)
-    return worst(target, dtype, [compile_launch(launch, TARGETS[target]) for launch in found])
+    found = list(different_launches(problems, ranks, KINDS, target))
+    compiled = [compile_launch(launch, TARGETS[target]) for launch in found]
+    misfits = [
+        f"{each.kernel} {launch.constants}: {each.registers} registers, stack {each.stack}, {each.blocks} blocks"
+        for launch, each in zip(found, compiled, strict=True)
+        if not _fits(each.stack, each.blocks, each.matrix or [None])
+    ]
+    return replace(worst(target, dtype, compiled), misfits=tuple(misfits))
 
 
-def table(rows: Sequence[Worst]) -> str:
-    """As Markdown."""
-    lines = ["| target | type | kernels | registers | stack | shared KB | blocks/SM | instructions |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
-    for row in rows:
-        instructions = ", ".join(name or "**none**" for name in row.instructions)
-        numbers = (row.kernels, row.registers, row.stack, f"{row.shared_bytes / 1024:.0f}", row.blocks)
-        lines.append(f"| {row.target} | {row.dtype} | {' | '.join(map(str, numbers))} | {instructions} |")
-    return "\n".join(lines)
+HEADER = """\
+| target | type | kernels | registers | stack | shared KB | blocks/SM | instructions |
+|---|---|---|---|---|---|---|---|"""
+
+
+def line(row: Worst) -> str:
+    """A row of the table, in Markdown."""
+    instructions = ", ".join(name or "**none**" for name in row.instructions)
+    numbers = (row.kernels, row.registers, row.stack, f"{row.shared_bytes / 1024:.0f}", row.blocks)
+    return f"| {row.target} | {row.dtype} | {' | '.join(map(str, numbers))} | {instructions} |"
 
 
 def main() -> None:
@@ -103,10 +116,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that compile")
     asked = parser.parse_args()
     cells = [(target, dtype, asked.ranks) for target in asked.targets for dtype in asked.dtypes]
+    print(HEADER, flush=True)
     with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
-        rows = list(pool.map(_compiled, *zip(*cells, strict=True)))
-    print(table(rows))
-    sys.exit(0 if all(row.fits for row in rows) else 1)
+        fitting = [_shown(row).fits for row in pool.map(_compiled, *zip(*cells, strict=True))]
+    sys.exit(0 if all(fitting) else 1)
+
+
+def _shown(row: Worst) -> Worst:
+    print(line(row), *row.misfits, sep="\n", flush=True)
+    return row
 
 
 if __name__ == "__main__":

@@ -100,7 +100,9 @@ def fixed_bank_gradient(x: Tensor, images: int, R: int, channels: int, K: int) -
     most = 32 if s.thrice or half < K else 64
     if quarter < K:
         most = 16
-    rows, limit = 64 if s.wide else 128, None if s.thrice else 128
+    rows = 64 if s.wide else 128
+    free = s.thrice or (s.older and images <= 32)  # the assembler finds 128 by itself, without spills
+    limit = None if free else 128
     return Tiles(_fit(images, rows), _fit(R, 64), _fit(channels, most), 2, s.warps, limit)
 
 
@@ -120,7 +122,7 @@ def dependent_input_gradient(x: Tensor, pixels: int, R: int, channels: int, K: i
     rows = 64 if s.thrice or (s.older and K > 2 and not s.wide) else 128
     most = 32 if s.thrice and K > 4 else 64
     sizes = _fit(pixels, rows), _fit(R, 16 if narrow else 32), _fit(channels, most)
-    return Tiles(*sizes, warps=s.warps, registers=s.registers)
+    return Tiles(*sizes, warps=s.warps, registers=128 if s.older and not s.thrice else s.registers)
 
 
 def dependent_bank_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
