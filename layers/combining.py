@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lrlc.layers.entrance import fixed_sizes
 from lrlc.layers.errors import InputError, check_choice
+from lrlc.layers.kernels.bfloat16_convolution import convolve
 
 SHARES = ("both", "rows", "columns", "none")
 NORMALIZATIONS = ("softmax", "l2", "none")
@@ -158,7 +159,10 @@ class InputDependentCombiningWeights(nn.Module):
 
 
 class GlorotConv2d(nn.Conv2d):
-    """A convolution initialised as in Keras: Glorot uniform, zero bias (the authors' choice here)."""
+    """A convolution initialised as in Keras: Glorot uniform, zero bias (the authors' choice here).
+
+    Without padding or stride; if it has no groups, without dilation too.
+    """
 
     def reset_parameters(self) -> None:
         area = self.weight[0, 0].numel()
@@ -169,6 +173,11 @@ class GlorotConv2d(nn.Conv2d):
             self.weight.uniform_(-bound, bound)
             if self.bias is not None:
                 self.bias.zero_()
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.groups != 1:
+            return super().forward(input)
+        return convolve(input, self.weight, self.bias, (1, 1), (0, 0), (1, 1))
 
 
 def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

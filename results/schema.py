@@ -235,7 +235,7 @@ class TrialResult:
     )
     kernels: Annotated[
         str | None,
-        "The kernels that were chosen by measurement on its GPU, as JSON: by operator, dtype, shapes and device.",
+        "The kernels that were chosen by measurement on its device, as JSON: by operator, dtype, shapes and device.",
     ] = None
     device: Annotated[str | None, "The GPU's or CPU's name."] = None
     started_at: Annotated[datetime, "The time at which its last worker started it."]

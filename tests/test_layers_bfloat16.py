@@ -18,9 +18,9 @@ CHOOSE = """
 import torch
 from lrlc import layers
 from lrlc.layers.convolution import Convolution2d
-x = torch.randn(32, 64, 16, 16).contiguous(memory_format=torch.channels_last).requires_grad_()
-dependent = layers.InputDependentLowRankLocallyConnected2d(64, 64, 3, input_size=16, rank=2)
-for layer in (Convolution2d(64, 64, 3), dependent):
+x = torch.randn(8, 32, 16, 16).contiguous(memory_format=torch.channels_last).requires_grad_()
+dependent = layers.InputDependentLowRankLocallyConnected2d(32, 32, 3, input_size=16, rank=2)
+for layer in (Convolution2d(32, 32, 3), dependent):
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x)
     y.float().sum().backward()
@@ -70,4 +70,6 @@ def test_without_bfloat16_instructions_float32_is_used_inside(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", CHOOSE], env=limited, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["float32", "banks32"]
+    convolution, *dependent = done.stdout.split()
+    assert convolution == "float32"
+    assert "banks32" in dependent
