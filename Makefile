@@ -7,7 +7,7 @@ MOTO := .moto
 LOGGERS := .loggers
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test tests tests-on-clusters tests-of-loggers bundle-test fuzz chaos coverage kernels-table figures file-index check clean
+.PHONY: help quickstart test tests tests-on-clusters proofs proofs-here proofs-on-clusters tests-of-loggers bundle-test fuzz chaos coverage kernels-table figures file-index check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,11 +23,17 @@ quickstart: $(VENV)/installed ## install, train 72 small networks, draw and repo
 	$(BIN)/lrlc report quickstart --results $(RESULTS)
 	@echo "tables, figures and report.html are in $(RESULTS)/quickstart"
 
-test: $(VENV)/installed $(MOTO)/installed $(LOGGERS)/installed ## all tests, and check
-	$(MAKE) --jobs 3 tests tests-on-clusters tests-of-loggers check
+test: $(VENV)/installed $(MOTO)/installed ## all tests except the proofs, and check
+	$(MAKE) --jobs 3 tests tests-on-clusters check
 
-# One thread per test process, as threads of several processes on a few cores would wait for each other.
-tests tests-on-clusters tests-of-loggers fuzz: export OMP_NUM_THREADS = 1
+proofs: $(VENV)/installed $(LOGGERS)/installed ## longer tests of what few changes touch: kills, wheels, layout, benchmarks, trackers
+	$(MAKE) --jobs 3 proofs-here proofs-on-clusters tests-of-loggers
+
+# One thread per test process, as threads of several processes on a few cores would wait for each other. Tests start
+# hundreds of Python processes, which would each compile our sources if told not to keep the compiled form.
+TESTING = tests tests-on-clusters tests-of-loggers proofs-here proofs-on-clusters fuzz
+$(TESTING): export OMP_NUM_THREADS = 1
+$(TESTING): export PYTHONDONTWRITEBYTECODE =
 
 # More processes than cores, as tests of Ray, kills and locks mostly wait.
 tests: ## all tests except those on a Ray cluster
@@ -37,6 +43,12 @@ tests: ## all tests except those on a Ray cluster
 # They mostly wait for nodes, and need a process without another Ray.
 tests-on-clusters: ## the tests on a Ray cluster
 	$(BIN)/python -m pytest tests/on_clusters
+
+proofs-here: $(VENV)/installed
+	$(BIN)/python -m pytest -m proof --numprocesses 3 --dist loadgroup --ignore tests/on_clusters
+
+proofs-on-clusters: $(VENV)/installed
+	$(BIN)/python -m pytest -m proof tests/on_clusters
 
 tests-of-loggers: $(LOGGERS)/installed ## the tests with TensorBoard, MLflow and W&B
 	$(LOGGERS)/bin/python -m pytest tests/test_loggers.py

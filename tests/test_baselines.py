@@ -195,6 +195,7 @@ def test_unknown_values_stay_unknown_in_the_tables(tmp_path: Path) -> None:
     assert pa.types.is_list(table.schema.field("baselines").type)
 
 
+@pytest.mark.proof
 def test_on_faces_position_is_worth_more_than_on_photographs(data_dir: Path) -> None:
     found = {}
     for name in ("utkface", "cifar10"):

@@ -48,6 +48,7 @@ def test_bfloat16_is_also_compared_with_float32() -> None:
     assert ("lrlc K=2 bfloat16", "lrlc K=2 float32") in pairs
 
 
+@pytest.mark.proof
 def test_training_is_compared_with_a_plain_loop() -> None:
     found = bench("training", "--batch", "2", "--batch", "4", "--ranks", "2")["results"]
     pairs = [(row["name"], row["peer"]) for row in (checked(row["ratio"]) for row in found)]

@@ -18,6 +18,7 @@ def by_name(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, objec
     return {each["name"]: each for each in found["results"]}
 
 
+@pytest.mark.proof
 def test_every_part_is_measured_at_its_smallest(lrlc: Lrlc) -> None:
     sizes = ["--trials", "4", "--slots", "1", "--search-trials", "4", "--tune-trials", "3", "--rounds", "1"]
     sizes += ["--finished", "500", "--planned", "1000"]

@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from lrlc.harness.bench.large_store import make_store
 from lrlc.results.figures import Selection
 from lrlc.results.figures.selection import cells, panels
@@ -12,6 +14,7 @@ from lrlc.results.figures.selection import cells, panels
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.proof
 def test_every_part_is_timed_in_its_own_process(lrlc: Lrlc) -> None:
     sizes = ["--rows", "600", "--rounds", "1"]
     done = lrlc("bench", "tables", *sizes, "--only", "rank", "--only", "export", "--json")

@@ -1,7 +1,6 @@
 """The command line as users see it: runs that resume, rows without duplicates, clear refusals."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.processes import busy_workers, rows, start, wait_for_rows, with_patient
+from support.processes import rows, start, wait_for_rows, write_chatty_study
 
 from lrlc.results.store import Store
 
@@ -61,27 +60,30 @@ def test_a_stopped_run_trains_only_what_is_missing(
         pd.testing.assert_frame_equal(after.loc[before.index], before)
 
 
-def test_a_killed_worker_is_replaced_and_ray_gives_the_numbers_of_a_serial_run(
-    lrlc: Lrlc, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+@pytest.mark.parametrize("where", [["--processes", "1"], []], ids=["processes", "ray"])
+def test_a_killed_worker_is_replaced_with_the_output_kept_and_the_numbers_of_a_serial_run(
+    where: list[str], lrlc: Lrlc, tmp_path: Path
 ) -> None:
-    study, words = with_patient(tiny_study), ["grid=[{kind: [conv, patient]}, {kind: lrlc, rank: 2}]"]
-    process = start(study, environment, *words)
-    wait_for_rows(tmp_path / "runs/tiny", 1, process)
-    busy = busy_workers(environment)
-    for pid in busy[:1]:
-        os.kill(pid, signal.SIGKILL)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    on_ray = rows(tmp_path / "runs/tiny")
-    assert list(on_ray["status"]) == ["finished"] * 6
-    assert busy
-    assert on_ray["attempts"].max() == 2
-    said = lrlc("run", study, "--serial", "--results", "serial", *words).stderr
-    assert said.endswith("next: `lrlc report tiny --results serial`, `lrlc plot tiny --results serial`\n")
+    study = write_chatty_study(tmp_path, dies=True)
+    done = lrlc("run", study, *where)
+    assert "said by a layer" not in done.stdout + done.stderr
+    found = rows(tmp_path / "runs/talk")
+    chatty = found["kind"] == "chatty"
+    assert list(found["status"]) == ["finished"] * len(found)
+    assert (found["attempts"] == chatty + 1).all()
+    log = lrlc("logs", "talk", "--trial", found.index[chatty][0]).stdout.splitlines()
+    headings = [line for line in log if line.startswith("==")]
+    assert "its worker was lost" in headings[0]
+    assert headings[1].endswith("finished ==")
+    assert [line for line in log if not line.startswith("==")] == [
+        "said by a layer", "warned by a layer", "last words", "said by a layer", "warned by a layer",
+    ]  # fmt: skip
+    said = lrlc("run", study, "--serial", "--results", "serial").stderr
+    assert said.endswith("next: `lrlc report talk --results serial`, `lrlc plot talk --results serial`\n")
     times = ["started_at", "ended_at", "train_seconds", "total_seconds", "images_per_second"]
     others = ["attempts", "git_commit", "git_dirty", *times]
-    serial = rows(tmp_path / "serial/tiny")
-    pd.testing.assert_frame_equal(serial.drop(columns=others), on_ray.drop(columns=others))
+    serial = rows(tmp_path / "serial/talk")
+    pd.testing.assert_frame_equal(serial.drop(columns=others), found.drop(columns=others))
 
 
 def test_a_failing_trial_is_recorded_and_retried_only_when_asked(

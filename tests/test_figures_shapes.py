@@ -212,6 +212,7 @@ def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Drawn(request.param, store, page, figures)
 
 
+@pytest.mark.proof
 def test_figures_fit_studies_of_any_shape(drawn: Drawn) -> None:
     wrong = []
     with look(Selection.of(drawn.store).kinds):
@@ -226,6 +227,7 @@ def test_figures_fit_studies_of_any_shape(drawn: Drawn) -> None:
     assert len(drawn.figures) == DRAWN[drawn.name]
 
 
+@pytest.mark.proof
 def test_the_report_of_such_a_study_shows_every_figure_and_no_script_of_its_own(drawn: Drawn) -> None:
     images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', drawn.page)
     assert len(images) == DRAWN[drawn.name]
@@ -236,6 +238,7 @@ def test_the_report_of_such_a_study_shows_every_figure_and_no_script_of_its_own(
     assert "<script>" not in drawn.page.partition("</header>")[0]
 
 
+@pytest.mark.proof
 def test_the_report_of_such_a_study_names_everything_and_has_a_line_for_each_cell(drawn: Drawn) -> None:
     rows, tables = drawn.store.trials(), tables_of(drawn.page)
     finished = rows[rows["status"] == TrialStatus.FINISHED]
@@ -255,6 +258,7 @@ def test_the_report_of_such_a_study_names_everything_and_has_a_line_for_each_cel
         assert escape(kind_name(kind)) in drawn.page
 
 
+@pytest.mark.proof
 def test_no_table_of_such_a_report_is_empty(drawn: Drawn) -> None:
     assert tables_of(drawn.page)
     for caption, lines in tables_of(drawn.page):

@@ -126,6 +126,7 @@ def test_writers_killed_at_random_moments_leave_every_acknowledged_row_once(tmp_
 
 
 @pytest.mark.parametrize("earlier", ["never compacted", "an earlier compaction was killed too"])
+@pytest.mark.proof
 def test_compaction_killed_at_any_step_neither_loses_nor_duplicates_a_row(
     tmp_path: Path, earlier: str
 ) -> None:

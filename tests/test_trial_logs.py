@@ -6,61 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.processes import write_chatty_study
 
 import lrlc
 from lrlc.harness.cli.trial_log import trial_log
 from lrlc.harness.training.output import teed
 from lrlc.results.logs import HEAD_CHARACTERS, TAIL_CHARACTERS, BoundedText
-from lrlc.results.store import Store
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-CHATTY = """
-import os
-import signal
-import sys
-from pathlib import Path
-import torch
-from lrlc.layers import layer_kind
-
-DIES = {dies}
-
-
-class Chatty(torch.nn.Conv2d):
-    def forward(self, x):
-        if torch.is_grad_enabled() and not x.is_meta:
-            print("said by a layer")
-            print("warned by a layer", file=sys.stderr)
-            first = Path({first!r})
-            if DIES and not first.exists():
-                first.touch()
-                os.write(2, b"last words")
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().forward(x)
-
-
-@layer_kind("chatty")
-def chatty(in_channels, out_channels, kernel_size, **geometry):
-    return Chatty(in_channels, out_channels, kernel_size)
-"""
-STUDY = """
-name: talk
-plugins: [chatty.py]
-datasets: digits
-train_images: 64
-grid: [{kind: chatty, placement: 1}, {kind: conv}]
-train: {epochs: 1, batch_size: 64}
-"""
-
-
-def study_in(folder: Path, *, dies: bool) -> Path:
-    (folder / "chatty.py").write_text(CHATTY.format(dies=dies, first=str(folder / "died")))
-    (folder / "talk.yaml").write_text(STUDY)
-    return folder / "talk.yaml"
-
 
 def test_the_output_of_a_serial_trial_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = lrlc.run(str(study_in(tmp_path, dies=False)), results=str(tmp_path), quiet=True)
+    study = lrlc.run(str(write_chatty_study(tmp_path)), results=str(tmp_path), quiet=True)
     said = capsys.readouterr()
     assert (said.out, said.err.count("warned by a layer")) == ("said by a layer\n", 1)
     by_kind = study.trials.set_index("kind")["trial_id"]
@@ -74,23 +31,6 @@ def test_the_output_of_a_serial_trial_is_kept(tmp_path: Path, capsys: pytest.Cap
         trial_log("talk", by_kind["conv"], str(tmp_path))
     with pytest.raises(lrlc.UserError, match=f"has such an id; 1 trial printed output: {by_kind['chatty']}"):
         trial_log("talk", "xyz", str(tmp_path))
-
-
-@pytest.mark.parametrize("where", [["--processes", "1"], []], ids=["processes", "ray"])
-def test_the_output_of_a_killed_worker_is_kept_with_later_output(
-    where: list[str], lrlc: Run, tmp_path: Path
-) -> None:
-    done = lrlc("run", study_in(tmp_path, dies=True), *where)
-    assert "said by a layer" not in done.stdout + done.stderr
-    rows = Store(tmp_path / "runs/talk").trials().set_index("kind")
-    assert dict(rows["attempts"]) == {"chatty": 2, "conv": 1}
-    log = lrlc("logs", "talk", "--trial", rows.loc["chatty", "trial_id"]).stdout.splitlines()
-    headings = [line for line in log if line.startswith("==")]
-    assert "its worker was lost" in headings[0]
-    assert headings[1].endswith("finished ==")
-    assert [line for line in log if not line.startswith("==")] == [
-        "said by a layer", "warned by a layer", "last words", "said by a layer", "warned by a layer",
-    ]  # fmt: skip
 
 
 def test_a_long_text_keeps_its_beginning_and_its_end() -> None:

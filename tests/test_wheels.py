@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("harness", "layers", "results", "studies")
 LEFT_OUT = ("results/reference", "results/unfinished", "layers/pyproject.toml", "layers/README.md")
 
-pytestmark = pytest.mark.xdist_group("wheels")  # built once for all of them
+pytestmark = [pytest.mark.proof, pytest.mark.xdist_group("wheels")]  # built once for all of them
 
 STUDY = """
 name: own

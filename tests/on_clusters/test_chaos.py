@@ -161,6 +161,7 @@ def lasting(study: Path) -> Path:
     return study
 
 
+@pytest.mark.proof
 def test_a_run_survives_each_kind_of_kill(
     cluster: Any, tiny_study: Path, environment: dict[str, str]
 ) -> None:

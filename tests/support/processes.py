@@ -30,6 +30,51 @@ def patient(in_channels, out_channels, kernel_size, **geometry):
 """A plugin: a convolution that trains for seconds on Ray without using a core, so that there is a trial to kill."""
 
 
+CHATTY = """
+import os
+import signal
+import sys
+from pathlib import Path
+import torch
+from lrlc.layers import layer_kind
+
+DIES = {dies}
+
+
+class Chatty(torch.nn.Conv2d):
+    def forward(self, x):
+        if torch.is_grad_enabled() and not x.is_meta:
+            print("said by a layer")
+            print("warned by a layer", file=sys.stderr)
+            first = Path({first!r})
+            if DIES and not first.exists():
+                first.touch()
+                os.write(2, b"last words")
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x)
+
+
+@layer_kind("chatty")
+def chatty(in_channels, out_channels, kernel_size, **geometry):
+    return Chatty(in_channels, out_channels, kernel_size)
+"""
+STUDY = """
+name: talk
+plugins: [chatty.py]
+datasets: digits
+train_images: 64
+grid: [{kind: chatty, placement: 1}, {kind: conv}]
+train: {epochs: 1, batch_size: 64}
+"""
+
+
+def write_chatty_study(folder: Path, *, dies: bool = False) -> Path:
+    """A study of a kind that prints as it trains and, with `dies`, kills its process once, in mid-training."""
+    (folder / "chatty.py").write_text(CHATTY.format(dies=dies, first=str(folder / "died")))
+    (folder / "talk.yaml").write_text(STUDY)
+    return folder / "talk.yaml"
+
+
 def with_patient(study: Path) -> Path:
     """The study, which can use the kind `patient`."""
     (study.parent / "patient.py").write_text(PATIENT)
