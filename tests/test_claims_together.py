@@ -12,7 +12,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from support.claims_samples import CONV, described, runs, table
 
-from lrlc.results.claims import Asked, Tables, Verdict, findings, judge_tables, out_of_reach
+from lrlc.results.claims import Asked, Tables, Verdict, as_lines, findings, judge_tables, out_of_reach
 from lrlc.results.report.between import compared
 from lrlc.results.statistics.paired import sign_flip_p
 from lrlc.studies import recorded_study
@@ -157,6 +157,14 @@ def test_the_plan_says_that_no_number_of_seeds_decides_between_sides_trained_apa
     asked, tables = study("a", {"mnist": 0.4}, seeds=8)
     apart = with_a_side_alone(tables, 0.1, 0.2).rows
     apart = apart[(apart["kind"] == "lrlc") | apart["label_smoothing"].notna()]
-    (line,) = {str(each) for each in out_of_reach(asked, apart)}
+    (line,) = as_lines(out_of_reach(asked, apart))
     assert line.startswith("C1 on MNIST")
     assert line.endswith("cannot be decided: no conv is trained like the other side")
+
+
+def test_the_plan_says_once_what_several_tests_of_a_claim_lack() -> None:
+    asked, tables = study("a", {"mnist": 0.4}, seeds=5)
+    ways = [tables.rows.assign(label_smoothing=number / 10) for number in range(6)]
+    (line,) = as_lines(out_of_reach(asked, pd.concat(ways)))
+    assert line.startswith("C1 on MNIST, label smoothing 0; MNIST, label smoothing 0.1; ")
+    assert line.endswith("label smoothing 0.3; and 2 more cannot be decided with 5 seeds; 6 could decide it")

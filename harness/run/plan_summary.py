@@ -24,7 +24,7 @@ from lrlc.harness.search.space import SearchSpace
 from lrlc.harness.text import counted, duration
 from lrlc.harness.training.worker import thread_count
 from lrlc.harness.trial import Trial, blank_result
-from lrlc.results.claims import Asked, out_of_reach
+from lrlc.results.claims import Asked, as_lines, out_of_reach
 from lrlc.results.errors import StoreError
 from lrlc.results.store import Store
 from lrlc.studies import Study
@@ -184,11 +184,11 @@ def outlook_lines(session: RunSession, slots: Slots) -> list[str]:
 
 
 def undecidable(study: Study, trials: Iterable[Trial]) -> tuple[str, ...]:
-    """A line for each test of a claim that needs more seeds than the study has."""
+    """Lines for tests of claims that need more seeds than the study has."""
     rows = pd.DataFrame([vars(blank_result(trial)) for trial in trials])
     if not study.claims or rows.empty:
         return ()
-    return tuple(dict.fromkeys(map(str, out_of_reach(Asked.of(study), rows))))
+    return as_lines(out_of_reach(Asked.of(study), rows))
 
 
 def _past(store: Store) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from lrlc.results.claims.asked import Asked, seed_order
 from lrlc.results.claims.cells import of_cells
 from lrlc.results.claims.conditions import Condition
 from lrlc.results.claims.questions import Question
-from lrlc.results.claims.reach import out_of_reach
+from lrlc.results.claims.reach import as_lines, out_of_reach
 from lrlc.results.claims.tables import Tables
 from lrlc.results.claims.together import TALK, findings, judge, judge_tables, judge_together
 from lrlc.results.claims.verdicts import Finding, Judged, Verdict
@@ -22,6 +22,7 @@ __all__ = [
     "Question",
     "Tables",
     "Verdict",
+    "as_lines",
     "findings",
     "judge",
     "judge_tables",

@@ -1,6 +1,7 @@
 """Claims that no result could decide: a side is never trained like the other, or seeds are too few for the test."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -12,6 +13,9 @@ from lrlc.results.statistics import LAYER_SETTINGS
 from lrlc.results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_flip
 from lrlc.studies.claims import Difference
 from lrlc.studies.lines import counted
+
+MOST_LISTED = 4
+"""Data sets or ways of training that a line names before it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,21 @@ def out_of_reach(asked: Asked, rows: pd.DataFrame) -> list[OutOfReach]:
     alpha = asked.decision.alpha / len(asked.looks)
     judged = [_judged(each, asked.looks[-1], alpha, len(found)) for each in found]
     return [each for each in judged if each is not None]
+
+
+def as_lines(found: Iterable[OutOfReach]) -> tuple[str, ...]:
+    """A line for the tests of a claim that lack the same."""
+    places: dict[OutOfReach, list[str]] = {}
+    for each in found:
+        places.setdefault(replace(each, where=""), []).append(each.where)
+    return tuple(str(replace(each, where=_listed(wheres))) for each, wheres in places.items())
+
+
+def _listed(places: Sequence[str]) -> str:
+    """'MNIST; CIFAR-10', with all but the first few counted; a place may contain commas."""
+    places = list(dict.fromkeys(places))
+    first, more = places[:MOST_LISTED], len(places) - MOST_LISTED
+    return "; ".join(first) + (f"; and {more} more" if more > 0 else "")
 
 
 def _judged(question: Question, seeds: int, alpha: float, tests: int) -> OutOfReach | None:
