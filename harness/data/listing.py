@@ -1,4 +1,4 @@
-"""Which data sets are available, and whether they are intact."""
+"""`lrlc data list` and `data check`: which data sets are here, whether they are intact, and what is odd about them."""
 
 import hashlib
 import os
