@@ -18,7 +18,7 @@ from support.report_samples import small_store
 from support.results_samples import measured, noted, result, searched, study, translated, tuned
 
 from lrlc.results.export import export_tables
-from lrlc.results.figures import FIGURES, NothingToDraw, Selection, draw_all, render
+from lrlc.results.figures import FIGURES, NothingToDraw, Selection, draw_all, laid_out, render
 from lrlc.results.figures.looks import kind_colour
 from lrlc.results.figures.style import look, spread
 from lrlc.results.importance import Importance
@@ -222,6 +222,20 @@ def test_lines_of_the_forest_plot_that_differ_by_an_option_are_distinguishable()
     shared = [replace(row, trial_id=f"{row.trial_id}s", options='{"share": "rows"}') for row in rows]
     found, _ = forest(rows + [row for row in shared if row.kind == "lrlc"])
     assert {"LRLC (3)", "LRLC (3, share rows)"} <= set(found)
+
+
+def test_losses_that_hardly_fall_have_several_labels() -> None:
+    rows = [
+        replace(row, curve=tuple(replace(each, train_loss=0.9 - each.epoch / 20) for each in row.curve))
+        for row in study(("mnist",), 2, (2,), ("3",), wide_ranks=())
+    ]
+    with look():
+        figure = laid_out("learning_curves", selected(rows))
+        figure.draw_without_rendering()
+        low, high = figure.axes[0].get_ylim()
+        labels = [each for each in figure.axes[0].get_yticks() if low <= each <= high]
+    assert high < 4 * low
+    assert len(labels) >= 3
 
 
 def test_many_ways_of_training_have_curves_and_a_legend_that_fits() -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from lrlc.results.figures import style
 from lrlc.results.figures.intervals import keep_within_percent
@@ -102,11 +102,15 @@ def _draw_panel(ax: Axes, curves: dict[str, pd.DataFrame], name: str, scale: flo
 
 
 def _scale_loss(ax: Axes, least: float) -> None:
-    """Use a log scale if no loss is 0, with labels at 1, 2 and 5, or at powers of 10 if losses fall far."""
+    """Use a log scale if no loss is 0, with labels at powers of 10 if losses fall far, and evenly if they hardly do."""
     if not least > 0:
         return
     ax.set_yscale("log")
     low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8))
+    if high < 4 * low:
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.yaxis.set_minor_locator(NullLocator())
+    else:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8))
     ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     ax.yaxis.set_minor_formatter(NullFormatter())
