@@ -67,6 +67,11 @@ class Setting:
         """Half of all on Blackwell, where the assembler (ptxas 13) would rather spill than take over 64 by itself."""
         return min(255, 1024 // self.warps) if self.blackwell else None
 
+    @property
+    def half_registers(self) -> int | None:
+        """`registers`, and the same on older cards, where some programs would otherwise use a few more."""
+        return 1024 // self.warps if self.older and not self.thrice else self.registers
+
 
 def apply(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
     """Of triton_local.apply_kernel."""
@@ -101,7 +106,8 @@ def fixed_bank_gradient(x: Tensor, images: int, R: int, channels: int, K: int) -
     if quarter < K:
         most = 16
     rows = 64 if s.wide else 128
-    free = s.thrice or (s.older and images <= 32)  # the assembler finds 128 by itself, without spills
+    # The assembler finds 128 by itself, and with a limit spills.
+    free = s.thrice or (s.older and not s.wide and images <= 32)
     limit = None if free else 128
     return Tiles(_fit(images, rows), _fit(R, 64), _fit(channels, most), 2, s.warps, limit)
 
@@ -111,7 +117,9 @@ def dependent_output(x: Tensor, pixels: int, R: int, channels: int, K: int) -> T
     s = Setting.of(x)
     rows, columns = 64 if s.thrice else 128, 64 if s.older else 128
     T = max(1, _fit(channels * K, columns) // K)
-    return Tiles(_fit(pixels, rows), _fit(R, 32 if s.wide else 64), T, warps=s.warps, registers=s.registers)
+    return Tiles(
+        _fit(pixels, rows), _fit(R, 32 if s.wide else 64), T, warps=s.warps, registers=s.half_registers
+    )
 
 
 def dependent_input_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
@@ -122,7 +130,7 @@ def dependent_input_gradient(x: Tensor, pixels: int, R: int, channels: int, K: i
     rows = 64 if s.thrice or (s.older and K > 2 and not s.wide) else 128
     most = 32 if s.thrice and K > 4 else 64
     sizes = _fit(pixels, rows), _fit(R, 16 if narrow else 32), _fit(channels, most)
-    return Tiles(*sizes, warps=s.warps, registers=128 if s.older and not s.thrice else s.registers)
+    return Tiles(*sizes, warps=s.warps, registers=s.half_registers)
 
 
 def dependent_bank_gradient(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
