@@ -69,8 +69,8 @@ class Setting:
 
     @property
     def half_registers(self) -> int | None:
-        """`registers`, and the same on older cards, where some programs would otherwise use a few more."""
-        return 1024 // self.warps if self.older and not self.thrice else self.registers
+        """`registers`, and the same where some programs would otherwise use a few more: on older cards, and in TF32."""
+        return 1024 // self.warps if (self.older or self.wide) and not self.thrice else self.registers
 
 
 def apply(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
@@ -83,7 +83,7 @@ def apply(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
     rows = 64 if s.thrice or (s.older and many) else 128
     stages = 2 if shallow else 3
     sizes = _fit(images, rows), _fit(R, 32 if s.wide else 64), _fit(channels, 64)
-    return Tiles(*sizes, stages, registers=128 if s.blackwell else None)
+    return Tiles(*sizes, stages, registers=128 if s.blackwell or not s.wide else None)
 
 
 def filter_gradient(x: Tensor, images: int, R: int, channels: int) -> Tiles:
@@ -98,24 +98,23 @@ def filter_gradient(x: Tensor, images: int, R: int, channels: int) -> Tiles:
 def fixed_bank_gradient(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
     """Of triton_local.bank_gradient_kernel: a program keeps K sums of R x T."""
     s = Setting.of(x)
-    half = (
-        1 if s.wide and s.older else 2 if s.wide and s.blackwell else 3
-    )  # more banks than this halve the tile
-    quarter = 8 if not s.wide else 4 if s.older or s.thrice else 6
-    most = 32 if s.thrice or half < K else 64
-    if quarter < K:
-        most = 16
-    rows = 64 if s.wide else 128
-    # The assembler finds 128 by itself, and with a limit spills.
-    free = s.thrice or (s.older and not s.wide and images <= 32)
-    limit = None if free else 128
+    tight = s.wide and channels >= 512
+    # More banks than these halve and quarter the tile.
+    half = 3 if not s.wide else 1 if s.older else 2 if s.blackwell or tight else 3
+    quarter = 8 if not s.wide else 4 if s.older or s.thrice else 5 if tight else 6
+    shallow = R <= 32 and not s.wide and not s.older  # the first layer's patches
+    most = 16 if quarter < K else 32 if s.thrice or half < K or shallow else 64
+    rows, hopper = 64 if s.wide else 128, not s.older and not s.blackwell
+    # There the assembler finds 128 registers by itself, and with a limit spills.
+    free = (hopper and K == 3 and not shallow) or (s.older and images <= 32)
+    limit = None if s.thrice or (free and not s.wide) else 128
     return Tiles(_fit(images, rows), _fit(R, 64), _fit(channels, most), 2, s.warps, limit)
 
 
 def dependent_output(x: Tensor, pixels: int, R: int, channels: int, K: int) -> Tiles:
     """Of triton_dependent.output_kernel, K a power of two."""
     s = Setting.of(x)
-    rows, columns = 64 if s.thrice else 128, 64 if s.older else 128
+    rows, columns = 64 if s.thrice else 128, 64 if s.older or (s.wide and K == 1) else 128
     T = max(1, _fit(channels * K, columns) // K)
     return Tiles(
         _fit(pixels, rows), _fit(R, 32 if s.wide else 64), T, warps=s.warps, registers=s.half_registers
@@ -140,7 +139,7 @@ def dependent_bank_gradient(x: Tensor, pixels: int, R: int, channels: int, K: in
     if s.older and K == 1 and not s.thrice:
         rows //= 2  # else two registers spill
     T = max(1, _fit(channels * K, 64 if s.thrice or s.older else 128) // K)
-    return Tiles(_fit(pixels, rows), _fit(R, 64), T, 3, s.warps, 128 if s.older else s.registers)
+    return Tiles(_fit(pixels, rows), _fit(R, 64), T, 3, s.warps, 128 if s.older else s.half_registers)
 
 
 def programs(x: Tensor, units: int, tiles: int) -> tuple[int, int]:
