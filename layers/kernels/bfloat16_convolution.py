@@ -4,6 +4,7 @@ oneDNN's gradient of the weight takes about ten times as long in bfloat16 as in 
 instructions, and with them while other processes compete for the cores (torch 2.13). The other ways avoid it.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ PATCHES_OF = 32
 """Images whose patches are held in memory at once, each up to kh * kw times as large as the image."""
 
 CLIFF = 1.5
-"""How many times as long as another way the library must take to be given up: the same bits matter more than less."""
+"""How many times slower than another way the library must be to be replaced, which changes the rounding."""
 
 Two = tuple[int, int]
 
@@ -76,19 +77,24 @@ def _measurable(x: Tensor) -> bool:
 def _fastest(x: Tensor, weight: Tensor, stride: Two, padding: Two, dilation: Two) -> str:
     """The way whose forward and backward pass is fastest here."""
     how = (stride, padding, dilation)
-    x, weight = x.detach()[:MEASURED_IMAGES].to(torch.bfloat16), weight.detach().to(torch.bfloat16)
+
+    @cache  # only a first call of a shape is measured, and needs them
+    def measured_tensors() -> tuple[Tensor, Tensor]:
+        return x.detach()[:MEASURED_IMAGES].to(torch.bfloat16), weight.detach().to(torch.bfloat16)
 
     def library() -> object:
-        return _gradients(torch.conv2d(x, weight, None, *how), x, weight, *how)
+        some, filters = measured_tensors()
+        return _gradients(torch.conv2d(some, filters, None, *how), some, filters, *how)
 
     def over_patches() -> object:
-        y = torch.conv2d(x, weight, None, *how)
-        return _input_gradient(y, x, weight, *how), _weight_gradient(y, x, weight, *how)
+        some, filters = measured_tensors()
+        y = torch.conv2d(some, filters, None, *how)
+        return _input_gradient(y, some, filters, *how), _weight_gradient(y, some, filters, *how)
 
     def in_float32() -> object:
-        x32, weight32 = x.float(), weight.float()
-        y = torch.conv2d(x32, weight32, None, *how).to(torch.bfloat16)
-        return _gradients(y.float(), x32, weight32, *how)
+        some, filters = (each.float() for each in measured_tensors())
+        y = torch.conv2d(some, filters, None, *how).to(torch.bfloat16)
+        return _gradients(y.float(), some, filters, *how)
 
     candidates = {"library": library, "patches": over_patches, "float32": in_float32}
     size, filters = ("x".join(map(str, tensor.shape[1:])) for tensor in (x, weight))

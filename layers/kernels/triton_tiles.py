@@ -69,8 +69,8 @@ class Setting:
 
     @property
     def half_registers(self) -> int | None:
-        """`registers`, and the same where some programs would otherwise use a few more: on older cards, and in TF32."""
-        return 1024 // self.warps if (self.older or self.wide) and not self.thrice else self.registers
+        """Half of all, also on older cards and in TF32, where some programs would otherwise use a few more."""
+        return 128 if (self.older or self.wide) and not self.thrice else self.registers
 
 
 def apply(x: Tensor, images: int, R: int, channels: int, K: int) -> Tiles:
