@@ -65,7 +65,8 @@ def test_a_killed_worker_is_replaced_with_the_output_kept_and_the_numbers_of_a_s
     where: list[str], lrlc: Lrlc, tmp_path: Path
 ) -> None:
     study = write_chatty_study(tmp_path, dies=True)
-    done = lrlc("run", study, *where)
+    words = ["grid=[{kind: chatty, placement: 1}, {kind: conv}, {kind: lrlc, rank: 2}]"]
+    done = lrlc("run", study, *where, *words)
     assert "said by a layer" not in done.stdout + done.stderr
     found = rows(tmp_path / "runs/talk")
     chatty = found["kind"] == "chatty"
@@ -78,7 +79,7 @@ def test_a_killed_worker_is_replaced_with_the_output_kept_and_the_numbers_of_a_s
     assert [line for line in log if not line.startswith("==")] == [
         "said by a layer", "warned by a layer", "last words", "said by a layer", "warned by a layer",
     ]  # fmt: skip
-    said = lrlc("run", study, "--serial", "--results", "serial").stderr
+    said = lrlc("run", study, "--serial", "--results", "serial", *words).stderr
     assert said.endswith("next: `lrlc report talk --results serial`, `lrlc plot talk --results serial`\n")
     times = ["started_at", "ended_at", "train_seconds", "total_seconds", "images_per_second"]
     others = ["attempts", "git_commit", "git_dirty", *times]

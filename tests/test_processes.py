@@ -1,11 +1,13 @@
-"""Trials in processes of this machine: hung ones end, and Ctrl-C keeps what has finished."""
+"""Trials in processes of this machine: the numbers of a serial run, even if processes are killed or stopped."""
 
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from support.commands import RunningCommand
 from support.processes import rows, start, wait_for_rows
 
@@ -43,6 +45,25 @@ def workers_of(process: RunningCommand) -> list[int]:
     """The processes that train for a run."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.proof
+def test_a_killed_process_costs_an_attempt_and_the_numbers_are_those_of_a_serial_run(
+    lrlc: Run, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    root, study = tmp_path / "runs/tiny", with_slow(tiny_study)
+    words = ["grid=[{kind: slow, placement: 1}, {kind: lrlc, rank: 2}]", "seeds=4"]
+    process = start(study, environment, "--processes", "2", *words)
+    wait_for_rows(root, 1, process)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    found = rows(root)
+    assert list(found["status"]) == ["finished"] * 8
+    assert sorted(found["attempts"]) == [1] * 7 + [2]
+    lrlc("run", study, "--serial", "--results", "serial", *words)
+    columns = ["status", "test_accuracy", "test_loss", "train_loss"]
+    assert rows(tmp_path / "serial/tiny")[columns].equals(found[columns])
 
 
 def test_a_hung_trial_ends_at_its_time_limit_and_the_others_continue(

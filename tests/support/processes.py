@@ -58,7 +58,7 @@ class Chatty(torch.nn.Conv2d):
 def chatty(in_channels, out_channels, kernel_size, **geometry):
     return Chatty(in_channels, out_channels, kernel_size)
 """
-STUDY = """
+CHATTY_STUDY = """
 name: talk
 plugins: [chatty.py]
 datasets: digits
@@ -71,7 +71,7 @@ train: {epochs: 1, batch_size: 64}
 def write_chatty_study(folder: Path, *, dies: bool = False) -> Path:
     """A study of a kind that prints as it trains and, with `dies`, kills its process once, in mid-training."""
     (folder / "chatty.py").write_text(CHATTY.format(dies=dies, first=str(folder / "died")))
-    (folder / "talk.yaml").write_text(STUDY)
+    (folder / "talk.yaml").write_text(CHATTY_STUDY)
     return folder / "talk.yaml"
 
 
