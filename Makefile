@@ -26,7 +26,7 @@ quickstart: $(VENV)/installed ## install, train 72 small networks, draw and repo
 test: $(VENV)/installed $(MOTO)/installed ## all tests except the proofs, and check
 	$(MAKE) --jobs 3 tests tests-on-clusters check
 
-proofs: $(VENV)/installed $(LOGGERS)/installed ## longer tests of what few changes touch: kills, wheels, layout, benchmarks, trackers
+proofs: $(VENV)/installed $(LOGGERS)/installed ## longer tests, of code that few changes touch: kills, wheels, layout, benchmarks, trackers
 	$(MAKE) --jobs 3 proofs-here proofs-on-clusters tests-of-loggers
 
 # One thread per test process, as threads of several processes on a few cores would wait for each other. Tests start

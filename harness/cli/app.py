@@ -1,4 +1,4 @@
-"""The command line: it joins the commands of the other files, and finds the one that was called.
+"""The command line: it registers the commands that the other files define, and runs the one that was called.
 
 `lrlc plan | run | retry | status` a study, `plot | report | claims | compare | export` its tables, `show | export-onnx`
 a trial; `submit | jobs | logs | stop` on a cluster, `bundle | adopt` for a machine without a network;

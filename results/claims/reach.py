@@ -52,7 +52,7 @@ def out_of_reach(asked: Asked, rows: pd.DataFrame) -> list[OutOfReach]:
 
 
 def as_lines(found: Iterable[OutOfReach]) -> tuple[str, ...]:
-    """A line for the tests of a claim that lack the same."""
+    """One line for all tests of a claim that lack the same thing."""
     places: dict[OutOfReach, list[str]] = {}
     for each in found:
         places.setdefault(replace(each, where=""), []).append(each.where)

@@ -102,7 +102,7 @@ def _draw_panel(ax: Axes, curves: dict[str, pd.DataFrame], name: str, scale: flo
 
 
 def _scale_loss(ax: Axes, least: float) -> None:
-    """Use a log scale if no loss is 0, with labels at powers of 10 if losses fall far, and evenly if they hardly do."""
+    """Use a log scale if no loss is 0, labelled at 1, 2 and 5; at powers of 10 if losses fall far, evenly if hardly."""
     if not least > 0:
         return
     ax.set_yscale("log")
