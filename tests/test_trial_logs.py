@@ -1,7 +1,9 @@
 """`lrlc logs STUDY --trial ID`: the output of trials is kept, with any executor and any end of their worker."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,3 +96,17 @@ def test_a_killed_worker_counts_against_its_trial_and_a_lost_node_does_not(
 
     error = RayError(f"The actor died unexpectedly before finishing this task.\n\tpid: 1\n{said}")
     assert _lost(None, error).with_node is with_node  # type: ignore[arg-type]
+
+
+def test_a_new_worker_on_ray_deletes_only_old_output_of_dead_ones(tmp_path: Path) -> None:
+    from lrlc.harness.run.ray_worker import PREFIX, SECONDS_KEPT, delete_old_output
+
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, longer_dead, alive = (tmp_path / f"{PREFIX}{pid}" for pid in (ended.pid, 1 << 30, os.getpid()))
+    for path in (dead, longer_dead, alive):
+        path.write_text("last words")
+    for path in (longer_dead, alive):
+        os.utime(path, (0, time.time() - SECONDS_KEPT - 60))
+    delete_old_output(tmp_path)
+    assert set(tmp_path.iterdir()) == {dead, alive}

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ Item = tuple[tuple[Record, ...], str]
 PREFIX = "lrlc-output-"
 SECONDS_TO_READ = 20.0
 """How long a node may take to return the output of a dead worker."""
+SECONDS_KEPT = 3600.0
+"""How long after its last line the output of a dead worker stays on its node, for its driver to ask for."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,19 @@ def answer_of(ref: "ray.ObjectRef[str]", timeout_seconds: float = SECONDS_TO_REA
 
 
 def _place() -> OutputPlace:
-    """This process's output file; files of processes that have ended are deleted."""
+    """This process's output file."""
     folder = Path(tempfile.gettempdir())
-    for path in folder.glob(f"{PREFIX}*"):
-        if not Path(f"/proc/{path.name.removeprefix(PREFIX)}").exists():
-            with contextlib.suppress(OSError):
-                path.unlink()
+    delete_old_output(folder)
     return OutputPlace(ray.get_runtime_context().get_node_id(), folder / f"{PREFIX}{os.getpid()}")
+
+
+def delete_old_output(folder: Path) -> None:
+    """Delete the output of processes that ended long ago; younger files may still be asked for."""
+    for path in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            is_old = time.time() - path.stat().st_mtime > SECONDS_KEPT
+            if is_old and not Path(f"/proc/{path.name.removeprefix(PREFIX)}").exists():
+                path.unlink()
 
 
 def _taken(path: Path) -> str:
