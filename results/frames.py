@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lrlc.results import plans
 from lrlc.results.errors import StoreError
@@ -35,12 +37,15 @@ def read_planned(
     columns: Collection[str] | None = None,
     categories: Collection[str] = (),
 ) -> pd.DataFrame:
-    """The rows of a plan's stage, with TUNED in place of each setting that was tuned."""
+    """The rows of a plan's stage, in its order, with TUNED in place of each setting that was tuned."""
     asked = SCHEMAS["trials"].names if columns is None else list(columns)
     with_ids = list(dict.fromkeys([*asked, "trial_id"]))
     rows = _read_table(root, "trials", with_ids, categories=categories)
-    chosen = among(rows["trial_id"], plan.trial_ids(stage))
+    planned = plan.trial_ids(stage)
+    chosen = among(rows["trial_id"], planned)
     rows = rows if chosen is None else rows.filter(chosen)
+    if plan.is_in_order:
+        rows = _in_order(rows, planned)
     tuned = plan.tuned(stage)
     if tuned.empty:
         return _to_frame(rows.select(asked), SCHEMAS["trials"])
@@ -70,6 +75,12 @@ def _read_table(
     if unknown:
         raise StoreError(f"the {table} table has no column {unknown[0]!r}; it has {', '.join(schema.names)}")
     return load(root, table, wanted, trial_ids, categories).table.select(wanted)
+
+
+def _in_order(rows: pa.Table, trial_ids: pa.ChunkedArray) -> pa.Table:
+    """The rows in the order of these ids, instead of the order in which the trials finished."""
+    places = pc.index_in(rows["trial_id"], trial_ids.combine_chunks()).to_numpy()
+    return rows if (places[:-1] < places[1:]).all() else rows.take(pa.array(np.argsort(places)))
 
 
 def _to_frame(table: pa.Table, schema: pa.Schema) -> pd.DataFrame:

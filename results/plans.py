@@ -2,7 +2,9 @@
 
 A plan's columns are `trial_id`; `stage`, which is missing in files of earlier versions, whose trials are all the
 grid's; and `tuned`, the trial's training settings that pilots of its kind chose, separated by commas, or null. In rows
-that are compared, these settings read `tuned`. A trial of two stages has two rows.
+that are compared, these settings read `tuned`. A trial of two stages has two rows. A stage's
+trials are in the study's order, seed by seed, followed by the search's suggestions; files of earlier versions have them
+sorted by id.
 """
 
 import json
@@ -49,6 +51,8 @@ class StagedPlan:
     stages: Mapping[Stage, Collection[str]]
     tuned: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Trial id -> columns of the trials table."""
+    is_in_order: bool = True
+    """Whether each stage's trials are in the study's order; those in files of earlier versions are not."""
 
     @property
     def trial_ids(self) -> set[str]:
@@ -65,11 +69,12 @@ class StagedPlan:
 
 @dataclass(frozen=True)
 class PlanFile:
-    """A plan as read: its profile, the time it was written, in ns, and its table with all columns."""
+    """A plan as read: its profile, the time it was written, in ns, its table with all columns, and the plan's order."""
 
     profile: str
     written_ns: int
     table: pa.Table
+    is_in_order: bool
 
     def trial_ids(self, stage: Stage | None = None) -> pa.ChunkedArray:
         """Trial ids of a stage, or of all stages (None)."""
@@ -86,13 +91,13 @@ class PlanFile:
         return series
 
     def plan(self) -> StagedPlan:
-        stages = {stage: frozenset(ids) for stage in Stage if (ids := self.trial_ids(stage).to_pylist())}
+        stages = {stage: tuple(ids) for stage in Stage if (ids := self.trial_ids(stage).to_pylist())}
         tuned = {
             str(trial_id): tuple(names.split(","))
             for stage in stages
             for trial_id, names in self.tuned(stage).items()
         }
-        return StagedPlan(stages, tuned)
+        return StagedPlan(stages, tuned, self.is_in_order)
 
     def _of(self, stage: Stage | None) -> pa.Table:
         if stage is None:
@@ -103,8 +108,10 @@ class PlanFile:
 
 def write(root: Location, profile: str, plan: StagedPlan) -> None:
     """Save the plan, replacing the profile's earlier one."""
-    told = json.dumps({"profile": profile, "written_ns": time.time_ns()}).encode()
-    of_stages = [_of_stage(stage, sorted(set(ids)), plan.tuned) for stage, ids in plan.stages.items()]
+    told = json.dumps(
+        {"profile": profile, "written_ns": time.time_ns(), "in_order": plan.is_in_order}
+    ).encode()
+    of_stages = [_of_stage(stage, list(dict.fromkeys(ids)), plan.tuned) for stage, ids in plan.stages.items()]
     place = _place(_file_name(profile))
     path = root / f"{place}{SUFFIX}"
     schema = _SCHEMA.with_metadata({_PLAN_KEY: told})
@@ -154,7 +161,7 @@ def _parse(name: str, content: bytes) -> PlanFile:
     table = _filled(table)
     if table["trial_id"].type != pa.string() or table["trial_id"].null_count or table["stage"].null_count:
         raise ValueError("it lacks trials or stages")
-    return PlanFile(told["profile"], int(told["written_ns"]), table)
+    return PlanFile(told["profile"], int(told["written_ns"]), table, bool(told.get("in_order")))
 
 
 def _file_name(profile: str) -> str:

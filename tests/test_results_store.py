@@ -281,14 +281,14 @@ def test_a_disk_that_refuses_leaves_nothing_half_written(tmp_path: Path) -> None
     assert len(left) == len(SCHEMAS)
 
 
-def test_a_plan_selects_the_rows_of_its_profile(store: Store) -> None:
+def test_a_plan_selects_the_rows_of_its_profile_and_orders_them(store: Store) -> None:
     store.commit([result(name) for name in "abcd"])
     assert len(store.planned_trials()) == 4
-    store.write_plan(None, ["a", "b"])
-    store.write_plan("gpu/large", {"b", "c", "not run yet"})
+    store.write_plan(None, ["b", "a"])
+    store.write_plan("gpu/large", ["b", "not run yet", "c"])
     assert store.plan("default") == {"a", "b"}
     assert store.plan() == store.plan("gpu/large") == {"b", "c", "not run yet"}
-    assert list(store.planned_trials("default")["trial_id"]) == ["a", "b"]
+    assert list(store.planned_trials("default")["trial_id"]) == ["b", "a"]
     assert list(store.planned_trials(columns=["seed", "trial_id"])["trial_id"]) == ["b", "c"]
     store.write_plan(None, ["a"])
     assert store.plan() == {"a"}

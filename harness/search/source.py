@@ -7,6 +7,7 @@ suggestion goes back to Optuna once all its seeds have ended; one that was made 
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from optuna.trial import TrialState
 
@@ -62,10 +63,14 @@ class SearchSource:
         self._uncommitted = len(resumed.uncommitted)
         self._done, self._told = len(resumed.told), {key_of(trial.params) for trial in resumed.told}
         self._made = set(self._told)
-        answered = {trial_id for trial in resumed.told for trial_id in trial.user_attrs[ANSWERED]}
+        answered = [trial_id for trial in resumed.told for trial_id in trial.user_attrs[ANSWERED]]
         self._plan = store.staged_plan(profile or DEFAULT_PROFILE) or StagedPlan({})
-        planned = self._plan.of_stage(Stage.GRID)
-        self._planned, self._plan_size, self._plan_due = planned | answered, len(planned), 0.0
+        planned = self._plan.stages.get(Stage.GRID, ())
+        self._planned, self._plan_size, self._plan_due = (
+            dict.fromkeys([*planned, *answered]),
+            len(planned),
+            0.0,
+        )
         self._write_plan()
         if resumed.is_new and self._told and self._is_answered:
             say_nothing_is_left(self.done)
@@ -163,7 +168,7 @@ class SearchSource:
         suggestion = Suggestion(asked, trials, known)
         self._made.add(key_of(params))
         self._waiting.append(suggestion)
-        self._planned |= {trial.id for trial in trials}
+        self._planned |= dict.fromkeys(trial.id for trial in trials)
         self._write_plan()
         if known and suggestion.missing and self._search.pruner != "none":
             suggestion.curves |= accuracies(known, self._store)
@@ -225,7 +230,7 @@ class SearchSource:
         started = time.monotonic()
         if len(self._planned) > self._plan_size and (at_once or started >= self._plan_due):
             stages = {**self._plan.stages, Stage.GRID: self._planned}
-            self._store.write_plan(self._profile, StagedPlan(stages, self._plan.tuned))
+            self._store.write_plan(self._profile, replace(self._plan, stages=stages))
             self._plan_size = len(self._planned)
             ended = time.monotonic()
             self._plan_due = ended + (ended - started) / PLAN_SHARE
