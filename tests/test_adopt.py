@@ -171,11 +171,19 @@ def test_trials_with_different_measured_widths_are_refused(there: Store, here: S
     assert here.trials().empty
 
 
-def test_tables_in_use_by_a_driver_are_refused(there: Store, here: Store, tmp_path: Path) -> None:
+def test_a_study_that_runs_there_is_adopted_as_it_grows_and_one_that_runs_here_is_refused(
+    there: Store, here: Store, tmp_path: Path
+) -> None:
     there.commit(rows("a"))
-    for busy in (there, here):
-        with Lease(busy.root), pytest.raises(StoreError, match="another driver runs this study"):
-            adopt(tmp_path)
+    with Lease(there.root):
+        assert adopt(tmp_path).joined == {"a"}
+        there.commit(rows("b"))
+        there.compact()
+        assert adopt(tmp_path).joined == {"b"}
+    there.commit(rows("c"))
+    with Lease(here.root), pytest.raises(StoreError, match="another driver runs this study"):
+        adopt(tmp_path)
+    assert list(here.trials()["trial_id"]) == ["a", "b"]
 
 
 def test_a_folder_is_a_bundle_its_home_a_results_folder_or_a_study(there: Store, tmp_path: Path) -> None:

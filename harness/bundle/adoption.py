@@ -18,13 +18,13 @@ PLACES = ("", "home/results", "results")
 def adopt_folder(folder: Path, results: Location) -> Iterator[Adopted]:
     """Merge every study below `folder` into the one with its name in `results`.
 
-    UserError or StoreError, before anything is written, if there are none or one cannot be merged.
+    A study may still be running there: its committed rows are merged, and the next call adds later ones. UserError or
+    StoreError, before anything is written, if there are none or one cannot be merged.
     """
     pairs = [(source, Store(results / source.root.name)) for source in stores_in(folder)]
     for source, target in pairs:
         if source.root.path == target.root.path:
             raise UserError(f"{folder}: this is the --results folder itself; name the other folder")
-        refuse_if_taken(source.root)
         refuse_if_taken(target.root)
         check(source, target, CODE_EPOCH, __version__)
     for source, target in pairs:
