@@ -47,6 +47,17 @@ DATASET_NAMES = {
     "utkface": "UTKFace",
     "imagenet": "ImageNet",
 }
+LABELS = {
+    "mnist": "10 digits",
+    "fashion_mnist": "10 garments",
+    "cifar10": "10 objects",
+    "celeba": "Male",
+    "celeba_plain": "Male",
+    "utkface": "gender",
+    "elpv": "defect",
+    "imagenet": "1,000 objects",
+}
+"""What is classified by default."""
 
 METRICS = {
     "validation_accuracy": "validation accuracy",
@@ -183,6 +194,12 @@ def dataset_name(name: str) -> str:
     shift = f", shifted ≤ {title.translate} px" if title.translate else ""
     shuffled = ", labels shuffled" if title.shuffled else ""
     return " ".join(part for part in (base, title.image, title.label, size) if part) + shift + shuffled
+
+
+def label_name(name: str) -> str:
+    """What is classified in a data set with this title; '' if it is not known."""
+    title = Title.parse(name)
+    return title.label or LABELS.get(title.name, "")
 
 
 def seeds_name(seeds: Iterable[int]) -> str:

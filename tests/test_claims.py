@@ -141,7 +141,7 @@ def test_too_few_seeds_are_refused_with_the_number_needed() -> None:
     finding = only(pair(3.0, seeds=5), DIFFERENCE, seeds=5)
     assert (finding.verdict, finding.p) == (Verdict.UNDECIDED, None)
     assert (
-        "3 reporting seeds cannot show a difference (smallest possible p 0.25, needed 0.05): 6 could show one"
+        "3 evaluation seeds cannot show a difference (smallest possible p 0.25, needed 0.05): 6 could show one"
         in finding.note
     )
 
@@ -154,7 +154,7 @@ def test_an_undecided_difference_says_how_many_seeds_would_settle_it() -> None:
 
 
 def test_a_single_seed_is_written_in_the_singular() -> None:
-    assert only(pair(3.0, seeds=1), DIFFERENCE, seeds=1).note.startswith("1 reporting seed cannot show")
+    assert only(pair(3.0, seeds=1), DIFFERENCE, seeds=1).note.startswith("1 evaluation seed cannot show")
     assert only(pair(3.0, seeds=0), DIFFERENCE, seeds=1).note.startswith("no finished trial of")
     two_planned = only(pair(3.0, seeds=1), {**DIFFERENCE, "ours": {"kind": "lrlc", "rank": [4]}}, seeds=2)
     assert two_planned.note == "judged at 2 seeds, of which rows are missing"

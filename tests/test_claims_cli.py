@@ -58,7 +58,7 @@ def test_seeds_are_added_only_for_what_is_undecided(lrlc: Lrlc, tmp_path: Path) 
     pd.testing.assert_frame_equal(rows_of(tmp_path / "runs/sequential"), found)
     text = lrlc("claims", path).stdout
     assert "clear SUPPORTED: A clear one" in text
-    assert "4 reporting seeds cannot show a difference" in text
+    assert "4 evaluation seeds cannot show a difference" in text
 
 
 def test_a_verdict_of_one_seed_is_json_that_every_program_reads(

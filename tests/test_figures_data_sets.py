@@ -171,6 +171,7 @@ def test_the_report_has_a_table_of_the_data_sets(tmp_path: Path) -> None:
     photographs, more, faces, many = cells_of("Before training", page)
     assert faces == {
         "data set": "UTKFace",
+        "label": "gender",
         "training images": "1,000",
         "test images": "10,000",
         "alignment": "0.189",

@@ -50,6 +50,25 @@ def test_the_page_gives_each_test(judged: list[Judged]) -> None:
         assert f"| {name} | {finding.comparison} | {finding.where} | {effect} | {finding.verdict} |" in lines
 
 
+def test_both_pages_say_how_the_gain_on_photographs_fades_with_training(judged: list[Judged]) -> None:
+    where = "CIFAR-10 16×16"
+    told = [
+        [float(number) for number in re.findall(r"[+-]\d+\.\d+", condition.detail)]
+        for claim in judged
+        for finding in claim.findings
+        for condition in finding.regime
+        if claim.name in ("C1", "C2") and finding.where == where and condition.detail and not condition.holds
+    ]
+    conv, wide, coord = ([f"{after_12:.2f}", f"{after_24:.2f}"] for after_24, after_12 in told)
+    assert (
+        f"ahead of convolution by {conv[0]} points after 12 epochs and by {conv[1]} after 24, of wide convolution by "
+        f"{wide[0]} and {wide[1]}, of CoordConv by {coord[0]} and {coord[1]}"
+    ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
+    assert f"{told[0][1]:+.1f} points after 12 epochs, {told[0][0]:+.1f} after 24" in " ".join(
+        _lines("README.md")
+    )
+
+
 def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
     rows = Store(REFERENCE / "trained_16px").planned_trials()
     cells = rows.assign(accuracy=100 * rows["test_accuracy"]).groupby(

@@ -77,7 +77,7 @@ def test_a_comparison_of_trained_networks_is_decided_with_its_conditions() -> No
         ("beats a linear classifier", "LRLC rank 4, layer 3"): True,
         ("beats a linear classifier", "conv"): True,
         ("weights vary over positions", "LRLC rank 4, layer 3"): True,
-        ("fully trained", "LRLC (rank 4, layer 3) minus conv"): True,
+        ("same effect with fewer epochs", "LRLC (rank 4, layer 3) minus conv"): True,
     }
 
 
@@ -117,7 +117,9 @@ def test_an_effect_that_changes_by_less_than_its_interval_counts_as_settled() ->
     noise = pd.Series(runs(0, 20, 0.012, 5), index=rough.rows.index)
     rough = replace(rough, rows=rough.rows.assign(test_accuracy=rough.rows["test_accuracy"] + noise))
     no_margin = {**CLAIM, "margin": None}
-    (length,) = (each for each in only(rough, no_margin).regime if each.name == "fully trained")
+    (length,) = (
+        each for each in only(rough, no_margin).regime if each.name == "same effect with fewer epochs"
+    )
     assert length.needed is not None
     assert length.needed > 0.3
 

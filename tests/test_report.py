@@ -117,14 +117,14 @@ def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
     )
     rows = [" ".join(filter(None, texts("td", row))) for row in re.findall("<tr>.*?</tr>", html)]
     assert (
-        "C2 ✗ contradicted LRLC beats parameter-matched wide convolution and locally connected layers."
-        in rows
+        "C2 ✗ contradicted LRLC beats parameter-matched wide convolution and locally connected layers. "
+        "1 contradicted, 1 supported" in rows
     )
-    assert "✓ supported MNIST +0.42 (+0.17 to +0.67) LRLC, fixed minus convolution 8 0.0078 0.31 0.10" in rows
-    assert "✓ supported CIFAR-10 +0.42 (+0.17 to +0.67) LRLC, fixed minus convolution 8 < 0.001 1.00" in rows
-    assert "? undecided CIFAR-10 +0.05 LRLC, input-dependent minus fixed 1 none 0.43" in rows
-    assert "✓ supported MNIST +0.42 (+0.17 to +0.67) weight range over the image 8 0.001" in rows
-    headers = texts("th", html.partition('<h2 id="what-was-asked"')[0])
+    assert "✓ supported MNIST LRLC, fixed minus convolution +0.42 (+0.17 to +0.67) 8 0.0078 0.31 0.10" in rows
+    assert "✓ supported CIFAR-10 LRLC, fixed minus convolution +0.42 (+0.17 to +0.67) 8 < 0.001 1.00" in rows
+    assert "? undecided CIFAR-10 LRLC, input-dependent minus fixed +0.05 1 none 0.43" in rows
+    assert "✓ supported MNIST range over the image +0.42 (+0.17 to +0.67) weight 8 0.001" in rows
+    headers = texts("th", html.partition('<h2 id="experimental-setup"')[0])
     assert "effect, points (95% interval)" in headers
     assert "r" not in headers  # nothing to say there
     assert "effect (95% interval)" in headers  # for claims in several units, or in none
@@ -198,11 +198,11 @@ def test_every_kind_has_a_verdict_against_convolution_and_at_matched_parameters(
     grid = {"name": "s", "datasets": [{"name": "utkface"}], "grid": [{"kind": "conv"}]}
     store.write_study(recorded_study({**grid, "seeds": list(range(12))}))
     page = write_report(store, tmp_path / "report.html").read_text()
-    assert {line["verdict"] for line in cells_of("Kind against kind", page)} == {"out of regime"}
+    assert {line["verdict"] for line in cells_of("Pairs of kinds", page)} == {"out of regime"}
     grid["regime"] = "any"
     store.write_study(recorded_study({**grid, "seeds": list(range(12))}))
     page = write_report(store, tmp_path / "report.html").read_text()
-    found = {line["comparison"]: line for line in cells_of("Kind against kind", page)}
+    found = {line["comparison"]: line for line in cells_of("Pairs of kinds", page)}
     assert set(found) == {
         "CoordConv minus conv",
         "wide conv (rank 4) minus conv",
@@ -215,11 +215,11 @@ def test_every_kind_has_a_verdict_against_convolution_and_at_matched_parameters(
     assert found["LRLC (rank 2 or 4) minus conv"]["chosen"] == "LRLC rank 4, layer 3, by seeds 0 to 2"
     assert found["LRLC (rank 2 or 4) minus conv"]["seeds"] == "9 (3 to 11)"
     assert found["local minus conv"]["seeds"] == "12 (0 to 11)"
-    assert all(line["smallest visible"] and line["test noise"] and line["r"] for line in found.values())
+    assert all(line["detectable"] and line["test noise"] and line["r"] for line in found.values())
     store.write_study(recorded_study({**grid, "seeds": [0, 1, 2, 3, 4]}))
     page = write_report(store, tmp_path / "report.html").read_text()
-    assert {line["p"] for line in cells_of("Kind against kind", page)} == {"none"}
-    refused = "5 reporting seeds cannot show a difference (smallest possible p 0.062, needed 0.01): 8 could show one"
+    assert {line["p"] for line in cells_of("Pairs of kinds", page)} == {"none"}
+    refused = "5 evaluation seeds cannot show a difference (smallest possible p 0.062, needed 0.01): 8 could show one"
     assert f"UTKFace; local minus conv: {refused}" in texts("li", page)
 
 

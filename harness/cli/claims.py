@@ -8,7 +8,7 @@ from lrlc.results.claims import TALK, Finding, Judged
 from lrlc.results.names import seeds_name
 from lrlc.results.statistics import Summary, possible
 
-HEAD = ("", "", "effect (95% interval)", "over images too", "seeds", "p", "visible", "test noise")
+HEAD = ("", "", "effect (95% interval)", "new images too", "seeds", "p", "detectable", "test noise")
 
 
 def as_json(judged: Sequence[Judged]) -> list[dict[str, object]]:

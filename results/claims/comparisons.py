@@ -40,7 +40,7 @@ Comparison = Difference | Change | Interaction
 
 @dataclass(frozen=True)
 class _Gain:
-    """Ours minus theirs on one data set, by reporting seed."""
+    """Ours minus theirs on one data set, by evaluation seed."""
 
     pairs: pd.DataFrame
     """Columns `ours` and `theirs`, in points, by seed."""

@@ -38,7 +38,7 @@ class PValues:
 
 @dataclass(frozen=True)
 class Compared:
-    """The rows behind an effect on one data set: finished rows of the reporting seeds and the chosen cells."""
+    """The rows behind an effect on one data set: finished rows of the evaluation seeds and the chosen cells."""
 
     ours: pd.DataFrame
     theirs: pd.DataFrame | None = None
@@ -74,7 +74,7 @@ class Evidence:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The reporting seeds."""
+        """The evaluation seeds."""
         frames = [each.ours for each in self.compared]
         return tuple(sorted({int(seed) for frame in frames for seed in frame["seed"].unique()}))
 

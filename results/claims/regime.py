@@ -109,6 +109,7 @@ def _length(question: Question, asked: Asked, evidence: Evidence, lengths: Lengt
         evidence.unit,
         holds,
         lengths.missing,
+        lengths.detail,
     )
 
 

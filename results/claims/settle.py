@@ -14,7 +14,7 @@ def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: 
     """The note for a test whose p must reach `level`; `is_refused` if no p of so few seeds could."""
     effect = evidence.effect
     assert effect is not None
-    needed, seeds = seeds_for_sign_flip(level), counted(effect.n, "reporting seed")
+    needed, seeds = seeds_for_sign_flip(level), counted(effect.n, "evaluation seed")
     if is_refused:
         return (
             f"{seeds} cannot show a difference (smallest possible p {evidence.p.smallest:.2g}, "
@@ -30,8 +30,8 @@ def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: 
     astride = _astride(claim, effect)
     counts = [count for count in (_to_differ(claim, effect, level), _to_fit(claim, effect, level)) if count]
     if not counts:
-        return f"{astride}more than {MOST_SEEDS:,} reporting seeds would be needed, {IF}"
-    return f"{astride}about {max(min(counts), effect.n + 1):,} reporting seeds would settle it, {IF}"
+        return f"{astride}more than {MOST_SEEDS:,} evaluation seeds would be needed, {IF}"
+    return f"{astride}about {max(min(counts), effect.n + 1):,} evaluation seeds would settle it, {IF}"
 
 
 def _astride(claim: Claim, effect: Summary) -> str:

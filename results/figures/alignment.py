@@ -29,12 +29,13 @@ from lrlc.studies.lines import counted
 from lrlc.studies.titles import Title
 
 CAPTION = (
-    "Gain over convolution against the alignment of the images (the mean correlation of two of them, 1 if all "
-    "are identical) and against the value of position (the accuracy of a linear classifier of pixels beyond that "
-    "of one of pooled random convolutions). A point is a data set as trained on, with its 95% t interval over "
-    "paired seeds; a line joins the shifts of one data set, which reduce its alignment (hollow: shifted). Ranks "
-    "are chosen on validation; for a gain by the first seeds, which are then left out of it. Layer kinds are "
-    "drawn slightly apart; an arrowhead means that an interval extends beyond the panel."
+    "Gain over convolution against the alignment of the images (the mean correlation of two of them, 1 if all are "
+    "identical) and against the value of position (the accuracy of a linear classifier of pixels beyond that of one"
+    " of pooled random convolutions). A point is a data set as trained on, with its 95% t interval over paired "
+    "seeds; a line joins the shifts of one data set, which reduce its alignment (hollow: shifted). The cell of a "
+    "kind, its rank and placement, is chosen on validation: for differences by the first seeds, which are then left"
+    " out of the result, for the best rank by all. Layer kinds are drawn slightly apart; an arrowhead means that an"
+    " interval extends beyond the panel."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "translate", "status", "seed",
@@ -120,7 +121,7 @@ def draw(selection: Selection) -> Figure:
     for ax, (measure, name, lines) in zip(axes, panels_drawn, strict=True):
         _scale(ax, measure, [place for point in points if not np.isnan(place := point.places[measure])])
         _draw_panel(ax, measure, name, lines, looks)
-    _legend(figure, kinds, looks, any(point.translate for point in points))
+    _legend(figure, kinds, looks, any(point.translate for point in points), len(points) > len(series))
     return figure
 
 
@@ -186,8 +187,9 @@ def _draw_panel(ax: Axes, measure: str, name: str, lines: Sequence[_Line], looks
     else:
         ax.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
         ax.yaxis.set_major_locator(MaxNLocator(5))
+    is_apart = len({line.kind for line in lines}) > 1
     for line in lines:
-        _draw_line(ax, measure, line, looks[line.series], ranks)
+        _draw_line(ax, measure, line, looks[line.series], ranks, APART.get(line.kind or "", 0.0) * is_apart)
     ax.set_xlabel(MEASURES[measure])
     ax.set_ylabel("rank (filter banks)" if is_rank else "difference (points)")
     style.headed(ax, name, [_seeds(lines, is_rank)])
@@ -214,12 +216,13 @@ def _ranks(lines: Sequence[_Line]) -> list[int]:
     )
 
 
-def _draw_line(ax: Axes, measure: str, line: _Line, marker: str, ranks: Sequence[int]) -> None:
+def _draw_line(
+    ax: Axes, measure: str, line: _Line, marker: str, ranks: Sequence[int], points_aside: float
+) -> None:
     """Draw intervals, marks and lines; a rank is drawn at its index in `ranks`, if there are any."""
     colour, stroke = (style.INK, "-") if line.kind is None else _stroke(line.kind)
-    apart = APART.get(line.kind or "", 0.0) / 72
     assert isinstance(ax.figure, Figure)
-    moved = ax.transData + ScaledTranslation(apart, 0.0, ax.figure.dpi_scale_trans)
+    moved = ax.transData + ScaledTranslation(points_aside / 72, 0.0, ax.figure.dpi_scale_trans)
     known = [(point, value) for point, value in line.points if not np.isnan(point.places[measure])]
     places = [point.places[measure] for point, _ in known]
     heights = [ranks.index(int(value.mean)) if ranks else value.mean for _, value in known]
@@ -263,12 +266,20 @@ def _scale(ax: Axes, measure: str, places: Sequence[float]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(4))
 
 
-def _legend(figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], has_shifted: bool) -> None:
-    """A legend with kinds and the meaning of hollow marks in the first rows, and data sets below."""
+def _legend(
+    figure: Figure, kinds: Sequence[str], looks: Mapping[str, str], has_shifted: bool, has_lines: bool
+) -> None:
+    """A legend with kinds and the meaning of hollow marks in the first rows, and data sets below.
+
+    Without lines, that is if no data set has several points, a kind is shown by its colour alone.
+    """
     of_kinds = []
     for kind in kinds:
         colour, stroke = _stroke(kind)
-        of_kinds.append(Line2D([], [], color=colour, linestyle=stroke, label=kind_name(kind)))
+        line = Line2D([], [], color=colour, label=kind_name(kind), linewidth=5.0)
+        if has_lines:
+            line.set(linestyle=stroke, linewidth=1.5)
+        of_kinds.append(line)
     if has_shifted:
         of_kinds.append(_mark("o", "images shifted", "white"))
     legend_below(figure, of_kinds, [_mark(marker, name, style.GREY) for name, marker in looks.items()])

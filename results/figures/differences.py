@@ -21,12 +21,12 @@ from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 from lrlc.studies.claims import Cells
 
 CAPTION = (
-    "Difference in test accuracy from a plain convolution trained with the same seed: mean and 95% t interval "
-    "over seeds, with a faint dot for each seed, or a faint bar for the middle 90% of many. Where there are "
-    "several ranks, the first seeds choose one on validation and are left out of the result; the wide "
-    "convolution, if it was trained, is the one with as many parameters as the LRLC at the same placement. "
-    "Right: the rank and the parameters of the whole network. A star: the rank was chosen, and the result is "
-    "over the seeds named above. An arrowhead means that an interval extends beyond the panel."
+    "Difference in test accuracy from a plain convolution trained with the same seed: mean and 95% t interval over "
+    "seeds, with a faint dot for each seed, or a faint bar for the middle 90% of many. Where there are several "
+    "ranks, the first seeds choose one on validation and are left out of the result. Right: the rank and the "
+    "parameters of the whole network. A wide convolution has the parameters of the LRLC of the rank beside it; of "
+    "several, that of the chosen rank is shown. A star: the rank was chosen, and the result is over the seeds named"
+    " above. An arrowhead means that an interval extends beyond the panel."
 )
 REFERENCE, MATCHED, MATCHED_TO = "conv", "wide_conv", "lrlc"
 EXTRA_INCHES = 0.8
@@ -200,7 +200,7 @@ def _beside(contrast: _Contrast) -> str:
 
 
 def _note(panel: Panel, contrasts: list[_Contrast]) -> str:
-    """'6 to 9 seeds, * 3 to 8, 1,000 test images': the numbers, and the reporting seeds if others chose."""
+    """'6 to 9 seeds, * 3 to 8, 1,000 test images': the numbers, and the evaluation seeds if others chose."""
     counted = style.seeds_note(panel.rows, [len(each.per_seed) for each in contrasts])
     seeds = {int(seed) for each in contrasts if each.is_chosen for seed in each.per_seed.index}
     return f"{counted}, * {_seeds(seeds)}" if seeds and len(seeds) <= MOST_DOTS else counted

@@ -23,11 +23,11 @@ from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 
 CAPTION = (
-    "Above: accuracy on the first 2,000 test images with a layer's filters replaced by their best approximation "
-    "of each rank and the rest of the network as trained; the last point is the layer itself. Means and 95% t "
-    "intervals over seeds. Below: share of the squared singular values of the (positions x filter) matrix up to "
-    "each rank. Dotted: all singular values equal, as for filters with nothing in common. If there are more than "
-    "six layers in a panel, those with the best mean validation accuracy are shown."
+    "Above: accuracy on the first 2,000 test images with a layer's filters replaced by their best approximation of "
+    "each rank and the rest of the network as trained; the last point is the layer itself. Means and 95% t "
+    "intervals over seeds. Below: share of the energy, the squared singular values of the (positions x filter) "
+    "matrix, up to each rank. Dotted: all singular values equal, as for filters with nothing in common. If there "
+    "are more than six layers in a panel, those with the best mean validation accuracy are shown."
 )
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy", "test_images")
 MOST_LINES = 6

@@ -1,5 +1,7 @@
 """Learning curves: training loss and validation accuracy per epoch, one cell of each layer kind."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +18,7 @@ from lrlc.results.figures.selection import (
     Panel,
     Selection,
     best_cells,
+    chosen_cells,
     panels,
 )
 from lrlc.results.figures.words import legend_below
@@ -25,7 +28,8 @@ from lrlc.results.statistics import LAYER_SETTINGS
 CAPTION = (
     "Training loss and validation accuracy per epoch: a thin line is a seed (the first hundred, if there are "
     "more), a thick one the mean over all seeds. Each layer kind is shown by its cell with the best mean "
-    "validation accuracy."
+    "validation accuracy, named above where it has several. Accuracies of the first quarter of the epochs may lie "
+    "below the panel."
 )
 TRIAL_COLUMNS = (
     *PANEL,
@@ -59,7 +63,8 @@ def draw(selection: Selection) -> Figure:
                 ax.set_ylabel(label)
         axes[0].tick_params(axis="x", labelbottom=False)
         axes[-1].set_xlabel("epoch")
-        style.title(axes[0], panel, style.seeds_note(panel.rows, images="validation"))
+        note = style.seeds_note(panel.rows, images="validation")
+        style.title(axes[0], panel, ", ".join(filter(None, [note, chosen_cells(panel, best_cells(panel))])))
     legend_below(
         figure, [_handle(kind) for kind in kinds_in_order(kind for _, curves in found for kind in curves)]
     )
@@ -98,7 +103,16 @@ def _draw_panel(ax: Axes, curves: dict[str, pd.DataFrame], name: str, scale: flo
     if name.endswith("loss"):
         _scale_loss(ax, min(of_kind[name].min() for of_kind in curves.values()))
     else:
+        _leave_early_epochs(ax, [(each["epoch"], scale * each[name]) for each in curves.values()])
         keep_within_percent(ax)
+
+
+def _leave_early_epochs(ax: Axes, curves: Sequence[tuple["pd.Series[float]", "pd.Series[float]"]]) -> None:
+    """Cut off accuracies that are only reached in the first quarter of the epochs, as all later ones would be flat."""
+    later = [accuracies[epochs > epochs.max() / 4] for epochs, accuracies in curves]
+    low, high = min(each.min() for each in later), max(each.max() for each in later)
+    if high > low:
+        ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
 
 
 def _scale_loss(ax: Axes, least: float) -> None:

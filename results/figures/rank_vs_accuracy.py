@@ -34,7 +34,7 @@ CAPTION = (
     "Test accuracy against the rank of spatial variation. A faint dot is a seed, a faint bar the middle 90% of "
     "many; a line joins the means, with 95% t intervals. Colour and marker show which layers were replaced, line "
     "style and fill by what. An arrowhead means that an interval extends beyond the panel. Bands are means and "
-    "95% t intervals of layers without a rank, fainter the wider they are. Dashed: logistic regression on the "
+    "95% t intervals of layers without a rank; wider ones are fainter. Dashed: logistic regression on the "
     "same training pixels, which trained networks should beat."
 )
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", "test_accuracy", "test_images")

@@ -1,5 +1,6 @@
 """The data for a figure: rows of trials, and their curves and weight maps on demand."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ import pandas as pd
 
 from lrlc.results.datasets import Baseline, DatasetSummary
 from lrlc.results.importance import Importance
-from lrlc.results.names import setting_name
+from lrlc.results.names import Layer, kinds_in_order, layer_names, setting_name
 from lrlc.results.schema import SCHEMAS, TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from lrlc.results.store import Store
@@ -215,6 +216,24 @@ def best_cells(panel: Panel) -> dict[str, pd.DataFrame]:
         if kind not in best or rows["validation_accuracy"].mean() > best[kind]["validation_accuracy"].mean():
             best[kind] = rows
     return best
+
+
+def chosen_cells(panel: Panel, best: Mapping[str, pd.DataFrame]) -> str:
+    """'LRLC (1+2+3) rank 4, CoordConv (1)': the cells in `best` of the kinds that have several; '' if none has."""
+    found = [layer for layer, _ in cells(panel.rows[panel.rows["status"] == TrialStatus.FINISHED])]
+    counts = Counter(str(layer["kind"]) for layer in found)
+    names = layer_names({_layer(each) for each in found})
+    told = []
+    for kind in kinds_in_order(kind for kind in best if counts[kind] > 1):
+        cell = best[kind].iloc[0].to_dict()
+        of_kind = {float(str(each["rank"])) for each in found if each["kind"] == kind}
+        ranks = {rank for rank in of_kind if rank == rank}
+        told.append(names[_layer(cell)] + (f" rank {cell['rank']:.0f}" if len(ranks) > 1 else ""))
+    return ", ".join(told)
+
+
+def _layer(cell: Mapping[Any, Any]) -> Layer:
+    return str(cell["kind"]), str(cell["placement"]), str(cell["options"])
 
 
 def _groups(rows: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:

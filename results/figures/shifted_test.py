@@ -13,7 +13,15 @@ from matplotlib.ticker import MaxNLocator
 from lrlc.results.figures import style
 from lrlc.results.figures.gains import draw_means, kind_handle
 from lrlc.results.figures.intervals import PERCENT, limits
-from lrlc.results.figures.selection import PANEL, NothingToDraw, Panel, Selection, best_cells, panels
+from lrlc.results.figures.selection import (
+    PANEL,
+    NothingToDraw,
+    Panel,
+    Selection,
+    best_cells,
+    chosen_cells,
+    panels,
+)
 from lrlc.results.figures.words import label_places, legend_below
 from lrlc.results.names import kinds_in_order
 from lrlc.results.schema import TrialStatus
@@ -25,7 +33,7 @@ CAPTION = (
     "filled with black). Below: the equivariance error of each layer, the distance between its output for an "
     "input moved by the smallest of these distances and its moved output, over the norm of the latter; it is 0 "
     "for a convolution. Means and 95% t intervals over seeds. Each layer kind is shown by its cell with the best "
-    "mean validation accuracy."
+    "mean validation accuracy, named above where it has several."
 )
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "trial_id", "status", "seed", "validation_accuracy", "test_images")
 ASIDE = 0.015
@@ -45,6 +53,8 @@ class _Moved:
     """The distance of the errors, in pixels."""
     images: int
     seeds: tuple[int, ...]
+    cells: str
+    """The cells shown, of kinds that have several."""
 
 
 def draw(selection: Selection) -> Figure:
@@ -87,6 +97,7 @@ def _moved(panel: Panel, selection: Selection) -> _Moved | None:
         distance,
         int(shifts["images"].max()),
         tuple(len(rows) for rows in best.values()),
+        chosen_cells(replace(panel, rows=tested), best),
     )
 
 
@@ -134,4 +145,4 @@ def _note(moved: _Moved) -> str:
     low, high = min(moved.seeds), max(moved.seeds)
     seeds = f"{low}" if low == high else f"{low} to {high}"
     images = counted(moved.images, "test image")
-    return ", ".join([f"{seeds} seed{'s' if high > 1 else ''}", images])
+    return ", ".join(filter(None, [f"{seeds} seed{'s' if high > 1 else ''}", images, moved.cells]))

@@ -106,7 +106,7 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """The anchor that Markdown renderers derive from the heading: 'What was asked' gives 'what-was-asked'."""
+        """The anchor that Markdown renderers derive from the heading: 'Data sets' gives 'data-sets'."""
         kept = "".join(letter for letter in self.heading.lower() if letter.isalnum() or letter in " -")
         return kept.replace(" ", "-")
 

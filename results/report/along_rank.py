@@ -31,14 +31,15 @@ RANKS = (
     Column("seeds", "numbers"),
     Column("best rank", "numbers"),
     Column("smallest sufficient", "numbers"),
-    Column("how sure of the best", "long"),
+    Column("bootstrap frequencies", "long"),
     Column("p, rising", "numbers"),
 )
 RANKS_NOTE = (
-    "The best rank has the best mean validation accuracy; its certainty is how often each rank comes out best "
-    "when the seeds are resampled. The smallest sufficient rank is not inferior to it on the test set by more "
-    "than the test set's own noise (one-sided paired t tests, Holm). The p is of Page's test that accuracy rises "
-    "with rank, not corrected."
+    "The best rank of a layer has the best mean validation accuracy over all seeds; the frequencies tell how often "
+    "each rank is best when seeds are resampled. Figures that choose among places too, or with the first seeds "
+    "only, may show another rank. The smallest sufficient rank is not inferior to it on the test set by more than "
+    "the test set's own noise (one-sided paired t tests, Holm). The p is of Page's test that accuracy rises with "
+    "rank, not corrected."
 )
 GAINS = (
     Column("layer"),

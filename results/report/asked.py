@@ -52,7 +52,7 @@ def section(record: StudyRecord, rows: pd.DataFrame) -> Section:
     blocks.append(Text(training.sentences(study.train, rows)))
     if not rows.empty:
         blocks.append(Definitions(_measured(rows)))
-    return Section("What was asked", blocks)
+    return Section("Experimental setup", blocks)
 
 
 def _measured(rows: pd.DataFrame) -> dict[str, str]:

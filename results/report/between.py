@@ -19,9 +19,11 @@ from lrlc.studies.claims import Cells, Decision, Difference
 REFERENCE, MATCHED = "conv", "wide_conv"
 OURS_TO_MATCH = ("lrlc", "lrlc_input_dependent")
 HOW_TO_READ = (
-    "Every kind against convolution, and low-rank layers against a wide convolution with as many parameters, "
-    "seed by seed, whether or not the study claims anything about them. If a kind has several cells, the first "
-    "three seeds choose one on validation and are left out of the result. Better or worse: by the exact "
+    "Every kind of layer against convolution, and low-rank layers against a wide convolution with as many "
+    "parameters, seed by seed, whether or not the study claims anything about them. If a kind has several cells "
+    "(ranks, placements, options), the first three seeds choose one on validation and are left out of the result. "
+    "Seeds, margins and the number of tests differ from those of the claims above, and so do p values and "
+    "verdicts. Better or worse: by the exact "
     "sign-flip test, corrected over all lines of this table (Holm). Practically equal: shown to differ by less "
     "than the test set's own noise (two one-sided t tests), the margin here. Undecided: neither; what would "
     "settle it is given below. Out of regime: the networks are not trained well enough for a statement about "
@@ -43,13 +45,13 @@ def section(told: Sequence[Finding], *, is_explained: bool) -> list[Section]:
     """One section, or none without findings; `is_explained` if the page already explains such tables."""
     if not told:
         return []
-    table = evidence("Kind against kind", told, _outcome)
+    table = evidence("Pairs of kinds", told, _outcome)
     open_ones = notes_of(
         [each for each in told if each.verdict in (Verdict.UNDECIDED, Verdict.OUT_OF_REGIME)]
     )
     blocks: list[Block] = [Text(HOW_TO_READ), table, *([Bullets(open_ones)] if open_ones else [])]
     explained = [] if is_explained else how_to_read([table])
-    return [Section("Between kinds", [*blocks, *explained])]
+    return [Section("Kinds compared", [*blocks, *explained])]
 
 
 def _asked(study: Study, rows: pd.DataFrame) -> Asked:

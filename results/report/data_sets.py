@@ -7,11 +7,12 @@ import pandas as pd
 from lrlc.results.datasets import Baseline, DatasetSummary
 from lrlc.results.figures import Selection
 from lrlc.results.markup.content import Cell, Column, Section, Table, Text
-from lrlc.results.names import dataset_name
+from lrlc.results.names import dataset_name, label_name
 from lrlc.results.report.text import number, words
 
 COLUMNS = (
     Column("data set"),
+    Column("label"),
     Column("training images", "numbers"),
     Column("test images", "numbers"),
     Column("alignment", "numbers"),
@@ -25,7 +26,8 @@ HOW_TO_READ = (
     "the pixels that the networks see: comparing networks that do not beat it says little. The probe is logistic "
     "regression on pooled features of frozen random convolutions, which see what is in an image but not where; "
     "the value of position is the linear classifier's accuracy minus the probe's. The column 'fitted to' gives "
-    "the number of training images of each, if a limit left some out. Anything that differs between seeds, "
+    "the number of training images of each, if a limit left some out: then the probe, fitted to fewer, is slightly "
+    "underestimated. Anything that differs between seeds, "
     "such as shifts or which images are drawn, is as for the first seed."
 )
 
@@ -55,6 +57,7 @@ def _lines(selection: Selection) -> Iterator[list[Cell]]:
 def _line(noted: DatasetSummary, baseline: Baseline | None, rows: pd.DataFrame) -> list[Cell]:
     known = [
         words(dataset_name(noted.dataset)),
+        words(label_name(noted.dataset)),
         *(_whole(rows[each]) for each in ("train_images", "test_images")),
     ]
     known.append(number(noted.alignment, ".3f"))

@@ -10,7 +10,7 @@ LAYERS = {
     "wide_conv": "a convolution with more channels, so that its network has as many parameters as LRLC's of that rank",
     "locally_connected": "a separate filter at every position, without sharing",
     "lrlc": "low-rank locally connected: a separate combination of K filter banks at every position, K being the rank, "
-    "with combining weights that are learned for each position; rank 1 is a convolution",
+    "with combining weights that are learned for each position; rank 1 is a convolution with a bias for each position",
     "lrlc_input_dependent": "the same, with combining weights that a small network computes from each image",
     "relaxed_conv": "relaxed convolution: LRLC whose combining weights are free at every position, neither normalised "
     "nor shared along rows and columns, with a penalty on differences between neighbouring positions",
@@ -23,7 +23,8 @@ LAYERS = {
     "position_map": "a convolution with one learned map per channel added to its output",
 }
 NETWORKS = {
-    "three_layer": "three 3×3 layers of 64 channels, average pooling and a linear classifier",
+    "three_layer": "three 3×3 layers of 64 channels, each with batch norm and ReLU; average pooling and a linear "
+    "classifier",
     "resnet50": "ResNet-50; the places are 3×3 convolutions",
     "resnet18": "ResNet-18 with the 3×3 stem of the CIFAR literature; a place is a stage with its 3×3 convolutions",
     "convnext_like": "three stages of ConvNeXt-like blocks with dense 3×3 layers; a place is a stage with these layers",

@@ -119,7 +119,6 @@ def _noise(finished: pd.DataFrame) -> str:
     accuracy = float(finished["test_accuracy"].mean())
     noise = 100 * binomial_sd(accuracy, int(images[0]))
     return (
-        f"Tested on {counted(int(images[0]), 'image')}: as a sample of all images they alone make an accuracy of "
-        f"{100 * accuracy:.1f}% uncertain by ±{noise:.2f} points (a binomial standard deviation), "
-        "which no number of seeds shows or removes."
+        f"The choice of the {counted(int(images[0]), 'test image')} alone gives an accuracy of {100 * accuracy:.1f}% "
+        f"a standard deviation of {noise:.2f} points (binomial), which more seeds neither show nor reduce."
     )

@@ -23,7 +23,7 @@ def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Sec
         "devices": several(rows["device"]),
         "seeds": several(rows["seed"], most=50),
         "run": f"{rows['started_at'].min():%Y-%m-%d %H:%M} to {rows['ended_at'].max():%Y-%m-%d %H:%M} UTC",
-        "time in trials": _hours(rows),
+        "time in trials": f"{_hours(rows)}, up to {counted(_at_once(rows), 'trial')} at the same time",
         **_other_stages(store, profile),
         "data digests": several(rows["dataset"] + " " + rows["data_digest"]),
         "tables": f"{counted(len(rows), 'row')}, one per trial",
@@ -48,7 +48,7 @@ def again(rows: pd.DataFrame, record: StudyRecord) -> Section:
         "The run trains what is missing, or everything if there are no tables yet, on the data sets in the folder "
         "LRLC_DATA. A study that does not ship with lrlc is named by its file."
     )
-    return Section("Make it again", [Commands(lines), Text(told)])
+    return Section("Reproduction", [Commands(lines), Text(told)])
 
 
 def _other_stages(store: Store, profile: str | None) -> dict[str, str]:
@@ -62,6 +62,12 @@ def _other_stages(store: Store, profile: str | None) -> dict[str, str]:
 
 def _hours(rows: pd.DataFrame) -> str:
     return f"{rows['total_seconds'].sum() / 3600:,.2f} hours"
+
+
+def _at_once(rows: pd.DataFrame) -> int:
+    """The largest number of trials that ran at the same time."""
+    changes = pd.concat([pd.Series(1, rows["started_at"]), pd.Series(-1, rows["ended_at"])])
+    return int(changes.groupby(level=0).sum().cumsum().max())
 
 
 def _commits(rows: pd.DataFrame) -> "pd.Series[str]":

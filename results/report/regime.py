@@ -7,15 +7,17 @@ from lrlc.results.claims.asked import Asked
 from lrlc.results.claims.conditions import IMAGES, LENGTH, LINEAR, POSITIONS
 from lrlc.results.markup.content import Block, Cell, Column, Section, Table, Text
 from lrlc.results.report.text import number, words
+from lrlc.studies.lines import counted
 
 COLUMNS = (
     Column("condition"),
     Column("data set"),
-    Column("of", "long"),
-    Column("number", "numbers"),
+    Column("layer or comparison", "long"),
+    Column("measured", "numbers"),
     Column("needed", "numbers"),
     Column("unit"),
     Column("met"),
+    Column("effects", "long"),
 )
 HOW_TO_READ = (
     "The claims are about trained networks. A comparison is decided only if, for both sides and on each data "
@@ -46,26 +48,48 @@ def sections(judged: Sequence[Judged], asked: Asked) -> list[Section]:
         blocks.append(Text(OFF.format(", ".join(off))))
     if found:
         ordered = sorted(found, key=lambda each: (each.holds, list(ASKED).index(each.name)))
+        lines = [_line(group) for group in _groups(ordered)]
+        told = [at for at in range(len(COLUMNS)) if any(line[at].text for line in lines)]
         blocks.append(
             Table(
                 "Conditions of the comparisons above, unmet ones first",
-                COLUMNS,
-                [_line(each) for each in ordered],
+                [COLUMNS[at] for at in told],
+                [[line[at] for at in told] for line in lines],
             )
         )
     return [Section("Regime", blocks)]
 
 
-def _line(condition: Condition) -> list[Cell]:
+def _groups(conditions: Sequence[Condition]) -> list[list[Condition]]:
+    """Unmet conditions one by one; met ones by data set, where all need the same."""
+    groups: dict[object, list[Condition]] = {}
+    for each in conditions:
+        alike = (each.name, each.where, each.needed, each.unit) if each.holds else each
+        groups.setdefault(alike, []).append(each)
+    return list(groups.values())
+
+
+def _line(group: Sequence[Condition]) -> list[Cell]:
+    condition = group[0]
     form = ".3f" if condition.name in (POSITIONS, IMAGES) else ".2f"
     needed = number(condition.needed, form)
     sign = "< " if condition.name == LENGTH else "> " if condition.name == LINEAR else "≥ "
+    what = "comparison" if condition.name == LENGTH else "layer"
     return [
         words(condition.name),
         words(condition.where),
-        words(condition.what),
-        number(condition.number, form) if condition.number is not None else words("none"),
+        words(condition.what if len(group) == 1 else counted(len(group), what)),
+        _measured([each.number for each in group if each.number is not None], form),
         Cell(sign + needed.text, needed.value) if needed.text else words("none"),
         words(condition.unit),
         Cell("yes", mark="supported") if condition.holds else Cell("no", mark="contradicted"),
+        words("" if condition.holds else condition.detail),
     ]
+
+
+def _measured(numbers: Sequence[float], form: str) -> Cell:
+    """'0.42', or '0.21 to 0.34' for several."""
+    if not numbers:
+        return words("none")
+    low, high = number(min(numbers), form), number(max(numbers), form)
+    return low if low.text == high.text else Cell(f"{low.text} to {high.text}", low.value)

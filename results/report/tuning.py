@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from lrlc.results.markup.content import Block, Bullets, Cell, Column, Section, Table, Text
-from lrlc.results.names import dataset_name, kind_name
+from lrlc.results.names import dataset_name, kind_name, layers_name
 from lrlc.results.report.text import number, words
 from lrlc.results.tuning import Tuned, details, setting_name
 
@@ -14,6 +14,7 @@ COLUMNS = (
     Column("network"),
     Column("layer"),
     Column("trained with"),
+    Column("pilots' cell"),
     Column("chosen"),
     Column("validation accuracy, %", "numbers"),
     Column("next best"),
@@ -24,8 +25,9 @@ COLUMNS = (
 )
 HOW_TO_READ = (
     "Pilots, with seeds that nothing else uses, tried each setting for each layer on each data set; the setting "
-    "with the best mean validation accuracy was chosen, and every rank and placement of the layer is trained "
-    "with it. Layers are therefore compared at their own best settings, as far as these are among those tried."
+    "with the best mean validation accuracy was chosen, and every rank and placement of the layer is trained with "
+    "it, whichever the pilots had. Layers are therefore compared at their own best settings, as far as these are "
+    "among those tried."
 )
 
 
@@ -57,6 +59,7 @@ def _line(tuned: Tuned, detail: str) -> list[Cell]:
         words(tuned.network),
         words(kind_name(tuned.kind) + options),
         words(detail),
+        words(_cell(tuned)),
         words(setting_name(chosen.setting)),
         number(100 * chosen.mean, ".1f"),
         words("" if math.isnan(second.mean) else setting_name(second.setting)),
@@ -72,6 +75,12 @@ def _edges(tuned: Tuned) -> Cell:
     return Cell(text, mark="undecided") if text else Cell("")
 
 
+def _cell(tuned: Tuned) -> str:
+    """'rank 2, layer 3': what stands for the layer's ranks and placements; '' for a convolution."""
+    rank = "" if tuned.rank is None else f"rank {tuned.rank}"
+    return ", ".join(filter(None, [rank, layers_name(tuned.placement)]))
+
+
 def _warnings(tuning: Sequence[Tuned]) -> list[str]:
     at_edge = sum(bool(each.edges) for each in tuning)
     blind = sum(not each.chosen.finished for each in tuning)
@@ -79,7 +88,7 @@ def _warnings(tuning: Sequence[Tuned]) -> list[str]:
     if at_edge:
         found.append(
             f"Choices at the lowest or highest value that was tried: {at_edge} of {len(tuning)}. The best may lie "
-            "beyond; with more values in tune.grid a run trains only what is new."
+            "beyond: a run with further values in tune.grid trains only their pilots and what they change."
         )
     if blind:
         found.append(f"Choices without a pilot that finished: {blind} of {len(tuning)}.")

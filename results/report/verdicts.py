@@ -1,6 +1,7 @@
 """Verdicts: each claim with its statement and verdict, then a line for each test."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from lrlc.results.claims import Finding, Judged
@@ -12,18 +13,24 @@ from lrlc.results.statistics import Summary, possible
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "undecided": "?", "out of regime": "–"}
 MARKS = {"out of regime": "regime"}
 """Styles of cells whose names differ from the verdict's."""
-CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"))
+CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"), Column("its tests", "long"))
+HOW_THEY_ARE_DECIDED = (
+    "A test that one layer beats another is supported if its effect is shown to be above 0, and contradicted if it "
+    "is shown to be below 0 by more than the margin, or to lie within the margin; else it is undecided, or out of "
+    "regime (see Regime). A claim is contradicted if one of its tests is, supported or out of regime if all are, "
+    "and undecided otherwise."
+)
 HOW_TO_READ = {
     "chosen": "of several ranks or places, the one that the first seeds chose on validation; the result is over the "
     "other seeds",
     "effect": "its mean over seeds, with Student's t interval: for new seeds, on these test images",
-    "over images too": "the interval for new seeds and new test images: all seeds share these images, so more seeds "
+    "new images too": "the 95% interval for new seeds and new test images: all seeds share these images, so more seeds "
     "cannot make it arbitrarily narrow",
-    "seeds": "how many seeds the result is over, and which",
-    "p": "of the test that decided, or came closest, corrected for the number of comparisons (Holm) and of looks; "
-    "none where so few seeds could not have reached the study's level, or where no test was needed",
+    "seeds": "the evaluation seeds: how many the result is over, and which",
+    "p": "of the test that decided, or came closest, corrected for the number of comparisons (Holm) and of interim "
+    "looks; none where so few seeds could not have reached the study's level, or where no test was needed",
     "margin": "differences within it do not matter in practice",
-    "smallest visible": "the smallest true effect that this number of seeds detects with 80% power",
+    "detectable": "the smallest true effect that this number of seeds detects with 80% power",
     "test noise": "the effect of the choice of test images on an accuracy, as a standard deviation; more seeds do not "
     "reduce it",
     "P(better)": "the chance that the layer named first wins with the same seed",
@@ -35,8 +42,11 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
     """The one section, or none if the study makes no claims."""
     if not judged:
         return []
-    lines = [[words(claim.name), verdict_cell(claim.verdict), words(claim.says)] for claim in judged]
-    blocks: list[Block] = [Table("Claims", CLAIMS, lines)]
+    lines = [
+        [words(claim.name), verdict_cell(claim.verdict), words(claim.says), words(_endings(claim))]
+        for claim in judged
+    ]
+    blocks: list[Block] = [Table("Claims", CLAIMS, lines, HOW_THEY_ARE_DECIDED)]
     for claim in judged:
         if claim.findings:
             blocks.append(evidence(f"Evidence for {claim.name}", claim.findings, _ending))
@@ -45,6 +55,12 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
     return [
         Section("Verdicts", [*blocks, *how_to_read([each for each in blocks if isinstance(each, Table)])])
     ]
+
+
+def _endings(claim: Judged) -> str:
+    """'2 supported, 1 undecided'."""
+    counts = Counter(str(finding.verdict) for finding in claim.findings)
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
 
 
 def how_to_read(tables: Sequence[Table]) -> list[Block]:
@@ -79,15 +95,15 @@ def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Findin
     columns = (
         Column("verdict"),
         Column("where"),
+        Column("comparison", "long"),
         Column(f"effect{unit} (95% interval)", "estimates"),
         Column("unit"),
-        Column("comparison", "long"),
         Column("chosen"),
-        Column("over images too", "estimates"),
+        Column("new images too", "estimates"),
         Column("seeds", "numbers"),
         Column("p", "numbers"),
         Column("margin", "numbers"),
-        Column("smallest visible", "numbers"),
+        Column("detectable", "numbers"),
         Column("test noise", "numbers"),
         Column("P(better)", "numbers"),
         Column("r", "numbers"),
@@ -114,7 +130,7 @@ def _chosen(finding: Finding) -> str:
 
 
 def _seeds(finding: Finding) -> Cell:
-    """'6 (3 to 8)': how many seeds report, and which."""
+    """'6 (3 to 8)': how many evaluation seeds, and which."""
     named = seeds_name(finding.reporting)
     return Cell(f"{finding.seeds} ({named})" if named else str(finding.seeds), finding.seeds)
 
@@ -124,9 +140,9 @@ def _line(finding: Finding, named: str) -> list[Cell]:
     form = "z.2f" if finding.unit == "points" else "z.3g"
     return [
         words(finding.where),
+        words(finding.comparison),
         estimate(finding.effect, f"+{form}", finding.unit),
         words(named),
-        words(finding.comparison),
         words(_chosen(finding)),
         _interval(finding.over_images, f"+{form}", finding.unit),
         _seeds(finding),
