@@ -26,7 +26,7 @@ from lrlc.studies.lines import counted
 
 CAPTION = (
     "Mean test accuracy over seeds against the parameters and FLOPs of the whole network: a mark is a "
-    "configuration; rank 1, equivalent to a convolution, is left out if there is a convolution. Filled marks, "
+    "configuration; rank 1, a convolution with a spatial bias, is left out if there is a convolution. Filled marks, "
     "with 95% t intervals, are the configurations that no other beats on both mean validation accuracy and cost: "
     "the step to the right of each shows what its cost buys. They are chosen on validation and shown on test, so "
     "the steps may fall. The most expensive one is named, and the cheapest if it stands apart."
