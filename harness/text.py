@@ -36,6 +36,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def pace(per_minute: float) -> str:
+    """'2.0/min', or '7.1/h' below one a minute."""
+    return f"{per_minute:.1f}/min" if per_minute >= 1 else f"{60 * per_minute:.1f}/h"
+
+
 def rounded(value: float) -> str:
     """Two digits, or all before the point: '0.034', '1.2', '140'."""
     return f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 from functools import cache
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from support.sessions import planned_run
 from lrlc.harness.data import load_dataset
 from lrlc.harness.run.display import Display
 from lrlc.harness.run.driver import Driver, GridSource
+from lrlc.harness.run.executor import Progress, Started
 from lrlc.harness.run.fate import BegunAnew, Fate
 from lrlc.harness.run.serial import SerialExecutor
+from lrlc.harness.text import pace
 from lrlc.harness.training.checkpoint import WrongCheckpoint, as_bytes, from_bytes
 from lrlc.harness.training.train import train
 from lrlc.harness.training.worker import WorkerSettings
-from lrlc.harness.trial import Checkpoint, Trial
+from lrlc.harness.trial import Checkpoint, Trial, blank_result
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 from lrlc.results.store import Store
 from lrlc.studies import Resources
@@ -179,6 +182,20 @@ def test_a_run_reports_in_one_line_that_a_trial_restarts(trial, capsys) -> None:
     assert capsys.readouterr().err.splitlines()[0] == (
         "restarted from the beginning: digits conv seed 0: its checkpoint is damaged: its SHA-256 does not match"
     )
+
+
+def test_a_run_says_what_is_left_before_its_first_trial_has_ended(trial, capsys) -> None:
+    asked = trial()
+    with Display(4, 0) as display:
+        display(Started(asked, blank_result(asked)))
+        for epoch in (2, 3):  # it resumed after the first of three
+            display(Progress(asked, EpochRecord(epoch, 0.5, 0.6, 0.7, 0.8, 0.1, 2.0)))
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first == "0/4 trials, 1 running"
+    assert re.fullmatch(
+        r"0/4 trials, 1 running, [\d.]+/min, \d s left; digits conv seed 0, epoch 3: .*", last
+    )
+    assert [pace(2), pace(0.118)] == ["2.0/min", "7.1/h"]
 
 
 def test_momentum_of_another_shape_does_not_fit(trial) -> None:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from lrlc.harness.text import duration, last_line
+from lrlc.harness.text import duration, last_line, pace
 from lrlc.results.schema import BROKEN
 from lrlc.results.store import Store
 from lrlc.studies.lines import masked, printable
@@ -47,7 +47,7 @@ class View:
         if self.missing is not None:
             parts.append(f"{self.missing} missing")
         if self.missing != 0 and self.rows_per_minute:
-            parts.append(f"{self.rows_per_minute:.1f}/min")
+            parts.append(pace(self.rows_per_minute))
             if self.missing:
                 parts.append(f"{duration(60 * self.missing / self.rows_per_minute)} left")
         return ", ".join(parts)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import Self
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lrlc.harness.run.executor import Finished, Started
 from lrlc.harness.run.executor import Progress as EpochReport
 from lrlc.harness.run.fate import BegunAnew, Fate, NotKept, Retried
-from lrlc.harness.text import SECONDS_BETWEEN_LINES, counted, duration, last_line
+from lrlc.harness.text import SECONDS_BETWEEN_LINES, counted, duration, last_line, pace
 from lrlc.harness.trial import Trial
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 from lrlc.studies.lines import masked, printable
@@ -27,7 +28,7 @@ class Display:
         self._verbose = verbose
         self._console = Console(stderr=True)
         self._total, self._before, self._done = total, done, done
-        self._running: set[str] = set()
+        self._running: dict[str, _Shares] = {}
         self._endings: Counter[str] = Counter()
         self._latest = ""
         self._start = time.monotonic()
@@ -57,10 +58,11 @@ class Display:
         label, attempts = fate.trial.label, fate.trial.attempts
         match fate:
             case Started():
-                self._running.add(fate.trial.id)
+                self._running[fate.trial.id] = _Shares()
                 if attempts > 1:
                     self._say(f"started again: {label}, attempt {attempts}")
             case EpochReport(record=record):
+                self._running.setdefault(fate.trial.id, _Shares()).note(record.epoch, fate.trial)
                 self._latest = printable(
                     f"{label}, epoch {record.epoch}: validation {record.validation_accuracy:.1%}"
                 )
@@ -71,7 +73,7 @@ class Display:
             case NotKept(reason=reason):
                 self._say(f"{reason}: no weights are kept for {label} and later trials")
             case Retried(reason=reason):
-                self._running.discard(fate.trial.id)
+                self._running.pop(fate.trial.id, None)
                 self._say(f"to run again: {label} (attempt {attempts}): {reason}")
             case Finished(result=result):
                 self._end(fate.trial.id, result.status)
@@ -94,7 +96,7 @@ class Display:
             self._plain_line()
 
     def _end(self, trial_id: str, status: TrialStatus) -> None:
-        self._running.discard(trial_id)
+        self._running.pop(trial_id, None)
         self._done += 1
         self._total = max(self._total, self._done)  # a trial that was counted as done may run again
         self._endings[status.value] += 1
@@ -109,15 +111,30 @@ class Display:
         )
 
     def _summary(self) -> str:
-        seconds = time.monotonic() - self._start
-        finished = self._done - self._before
+        """Running trials count by their epochs, so that the first of hours is not without a forecast."""
+        shares = self._running.values()
+        trained = self._done - self._before + sum(share.now - share.before for share in shares)
+        left = self._total - self._done - sum(share.now for share in shares)
+        per_minute = 60 * trained / (time.monotonic() - self._start)
         parts = [f"{len(self._running)} running"]
         parts += [f"{count} {ending}" for ending, count in self._endings.items() if ending != "finished"]
-        if finished:
-            parts.append(f"{60 * finished / seconds:.1f}/min")
-            left = duration((self._total - self._done) * seconds / finished)
-            parts.append(f"{left} left")
+        if trained:
+            parts += [pace(per_minute), f"{duration(60 * left / per_minute)} left"]
         return ", ".join(parts)
+
+
+@dataclass
+class _Shares:
+    """The parts of a running trial's epochs that were trained by now, and before this run."""
+
+    now: float = 0.0
+    before: float = 0.0
+
+    def note(self, epoch: int, trial: Trial) -> None:
+        epochs = trial.config.train.epochs
+        if not self.now:
+            self.before = (epoch - 1) / epochs
+        self.now = epoch / epochs
 
 
 def _missing_metrics(trial: Trial, result: TrialResult) -> list[str]:
