@@ -26,7 +26,7 @@ HOW_TO_READ = (
     "the pixels that the networks see: comparing networks that do not beat it says little. The probe is logistic "
     "regression on pooled features of frozen random convolutions, which see what is in an image but not where; "
     "the value of position is the linear classifier's accuracy minus the probe's. The column 'fitted to' gives "
-    "the number of training images of each, if a limit left some out: then the probe, fitted to fewer, is slightly "
+    "the number of training images of each, if a limit left some out: the one with fewer is slightly "
     "underestimated. Anything that differs between seeds, "
     "such as shifts or which images are drawn, is as for the first seed."
 )
