@@ -120,10 +120,10 @@ def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
         "C2 ✗ contradicted LRLC beats parameter-matched wide convolution and locally connected layers. "
         "1 contradicted, 1 supported" in rows
     )
-    assert "✓ supported MNIST LRLC, fixed minus convolution +0.42 (+0.17 to +0.67) 8 0.0078 0.31 0.10" in rows
-    assert "✓ supported CIFAR-10 LRLC, fixed minus convolution +0.42 (+0.17 to +0.67) 8 < 0.001 1.00" in rows
-    assert "? undecided CIFAR-10 LRLC, input-dependent minus fixed +0.05 1 none 0.43" in rows
-    assert "✓ supported MNIST range over the image +0.42 (+0.17 to +0.67) weight 8 0.001" in rows
+    assert "✓ supported MNIST +0.42 (+0.17 to +0.67) LRLC, fixed minus convolution 8 0.0078 0.31 0.10" in rows
+    assert "✓ supported CIFAR-10 +0.42 (+0.17 to +0.67) LRLC, fixed minus convolution 8 < 0.001 1.00" in rows
+    assert "? undecided CIFAR-10 +0.05 LRLC, input-dependent minus fixed 1 none 0.43" in rows
+    assert "✓ supported MNIST +0.42 (+0.17 to +0.67) weight range over the image 8 0.001" in rows
     headers = texts("th", html.partition('<h2 id="experimental-setup"')[0])
     assert "effect, points (95% interval)" in headers
     assert "r" not in headers  # nothing to say there

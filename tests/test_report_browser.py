@@ -176,7 +176,7 @@ def test_it_is_readable_without_scripts(browser: Browser, report: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(report.as_uri())
-    assert plain.get_by_role("table", name="Claims").get_by_text("contradicted").is_visible()
+    assert plain.get_by_role("table", name="Claims").get_by_text("✗ contradicted").is_visible()
     assert plain.get_by_role("button").count() == 0
     assert plain.get_by_role("searchbox").count() == 0
     context.close()

@@ -95,9 +95,9 @@ def evidence(caption: str, findings: Sequence[Finding], ending: Callable[[Findin
     columns = (
         Column("verdict"),
         Column("where"),
-        Column("comparison", "long"),
-        Column(f"effect{unit} (95% interval)", "estimates"),
+        Column(f"effect{unit} (95% interval)", "estimates"),  # early, so that a phone shows it
         Column("unit"),
+        Column("comparison", "long"),
         Column("chosen"),
         Column("new images too", "estimates"),
         Column("seeds", "numbers"),
@@ -140,9 +140,9 @@ def _line(finding: Finding, named: str) -> list[Cell]:
     form = "z.2f" if finding.unit == "points" else "z.3g"
     return [
         words(finding.where),
-        words(finding.comparison),
         estimate(finding.effect, f"+{form}", finding.unit),
         words(named),
+        words(finding.comparison),
         words(_chosen(finding)),
         _interval(finding.over_images, f"+{form}", finding.unit),
         _seeds(finding),
