@@ -80,6 +80,11 @@ Layer = tuple[str, str, str]
 """Kind, placement and options, as in the tables."""
 
 
+def layer_of(cell: "Mapping[Any, Any] | pd.Series[Any]") -> Layer:
+    """The layer of a cell or a row."""
+    return str(cell["kind"]), str(cell["placement"]), str(cell["options"])
+
+
 def layer_names(layers: Collection[Layer], *, brief: bool = False) -> Mapping[Layer, str]:
     """'LRLC (3)' for each layer, plus the options in which another layer of its kind and placement differs.
 

@@ -2,9 +2,9 @@
 
 A plan's columns are `trial_id`; `stage`, which is missing in files of earlier versions, whose trials are all the
 grid's; and `tuned`, the trial's training settings that pilots of its kind chose, separated by commas, or null. In rows
-that are compared, these settings read `tuned`. A trial of two stages has two rows. A stage's
-trials are in the study's order, seed by seed, followed by the search's suggestions; files of earlier versions have them
-sorted by id.
+that are compared, these settings read `tuned`. A trial of two stages has two rows. A stage's trials
+are in the study's order, seed by seed, followed by the search's suggestions; files of earlier versions have them sorted
+by id.
 """
 
 import json

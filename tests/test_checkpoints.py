@@ -195,6 +195,9 @@ def test_a_run_says_what_is_left_before_its_first_trial_has_ended(trial, capsys)
     assert re.fullmatch(
         r"0/4 trials, 1 running, [\d.]+/min, \d s left; digits conv seed 0, epoch 3: .*", last
     )
+    with Display(1, 1) as display:
+        display(Progress(asked, EpochRecord(1, 0.5, 0.6, 0.7, 0.8, 0.1, 2.0)))  # it was counted as done
+    assert ", 0 s left" in capsys.readouterr().err
     assert [pace(2), pace(0.118)] == ["2.0/min", "7.1/h"]
 
 

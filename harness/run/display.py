@@ -114,7 +114,8 @@ class Display:
         """Running trials count by their epochs, so that the first of hours is not without a forecast."""
         shares = self._running.values()
         trained = self._done - self._before + sum(share.now - share.before for share in shares)
-        left = self._total - self._done - sum(share.now for share in shares)
+        # A trial that was counted as done may run again.
+        left = max(0.0, self._total - self._done - sum(share.now for share in shares))
         per_minute = 60 * trained / (time.monotonic() - self._start)
         parts = [f"{len(self._running)} running"]
         parts += [f"{count} {ending}" for ending, count in self._endings.items() if ending != "finished"]

@@ -66,11 +66,8 @@ class SearchSource:
         answered = [trial_id for trial in resumed.told for trial_id in trial.user_attrs[ANSWERED]]
         self._plan = store.staged_plan(profile or DEFAULT_PROFILE) or StagedPlan({})
         planned = self._plan.stages.get(Stage.GRID, ())
-        self._planned, self._plan_size, self._plan_due = (
-            dict.fromkeys([*planned, *answered]),
-            len(planned),
-            0.0,
-        )
+        self._planned = dict.fromkeys([*planned, *answered])
+        self._plan_size, self._plan_due = len(planned), 0.0
         self._write_plan()
         if resumed.is_new and self._told and self._is_answered:
             say_nothing_is_left(self.done)

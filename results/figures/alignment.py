@@ -30,12 +30,12 @@ from lrlc.studies.titles import Title
 
 CAPTION = (
     "Gain over convolution against the alignment of the images (the mean correlation of two of them, 1 if all are "
-    "identical) and against the value of position (the accuracy of a linear classifier of pixels beyond that of one"
-    " of pooled random convolutions). A point is a data set as trained on, with its 95% t interval over paired "
+    "identical) and against the value of position (the accuracy of a linear classifier of pixels beyond that of one "
+    "of pooled random convolutions). A point is a data set as trained on, with its 95% t interval over paired "
     "seeds; a line joins the shifts of one data set, which reduce its alignment (hollow: shifted). The cell of a "
-    "kind, its rank and placement, is chosen on validation: for differences by the first seeds, which are then left"
-    " out of the result, for the best rank by all. Layer kinds are drawn slightly apart; an arrowhead means that an"
-    " interval extends beyond the panel."
+    "kind, its rank and placement, is chosen on validation: for differences by the first seeds, which are then left "
+    "out of the result, for the best rank by all. Layer kinds are drawn slightly apart; an arrowhead means that an "
+    "interval extends beyond the panel."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "translate", "status", "seed",

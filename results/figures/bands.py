@@ -13,7 +13,7 @@ from lrlc.results.figures.intervals import PERCENT
 from lrlc.results.figures.looks import kind_colour
 from lrlc.results.figures.selection import cells
 from lrlc.results.figures.words import shortened
-from lrlc.results.names import layer_names
+from lrlc.results.names import layer_names, layer_of
 from lrlc.results.statistics import Summary, summarise
 
 MATCHED, LINEAR = "wide_conv", "linear"
@@ -34,11 +34,11 @@ class Band:
 def bands_of(finished: pd.DataFrame) -> list[Band]:
     """A band for each cell of these finished rows of one panel, by increasing mean."""
     without = [(layer, rows) for layer, rows in cells(finished)]
-    names = layer_names([_identity(layer) for layer, _ in without])
+    names = layer_names([layer_of(layer) for layer, _ in without])
     bands = [
         Band(
             str(layer["kind"]),
-            _band_label(layer, names[_identity(layer)]),
+            _band_label(layer, names[layer_of(layer)]),
             kind_colour(str(layer["kind"])),
             summarise(rows["test_accuracy"]).scaled(100).within(*PERCENT),
         )
@@ -86,10 +86,6 @@ def _draw_band(ax: Axes, band: Band, low: float, high: float) -> None:
 def _beyond(value: float, low: float, high: float) -> str:
     """' ↓ 58.4' for a value outside the panel."""
     return "" if low <= value <= high else f" {'↓' if value < low else '↑'} {value:.1f}"
-
-
-def _identity(layer: Mapping[str, object]) -> tuple[str, str, str]:
-    return str(layer["kind"]), str(layer["placement"]), str(layer["options"])
 
 
 def _band_label(layer: Mapping[str, object], name: str) -> str:

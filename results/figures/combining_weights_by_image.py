@@ -9,8 +9,8 @@ CAPTION = (
     "Combining weights of input-dependent low-rank locally connected layers for the first test images: a map per "
     "filter bank over the output positions, beside the image as the trial saw it, all on one scale. Weights are "
     "multiplied by the rank, so that 1, white, is an equal share: purple is more, orange less. For each data set "
-    "the last layer of the first seed of the cell with the best mean validation accuracy is shown; images of people"
-    " are not stored in the tables."
+    "the last layer of the first seed of the cell with the best mean validation accuracy is shown; images of people "
+    "are not stored in the tables."
 )
 
 

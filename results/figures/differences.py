@@ -25,8 +25,8 @@ CAPTION = (
     "seeds, with a faint dot for each seed, or a faint bar for the middle 90% of many. Where there are several "
     "ranks, the first seeds choose one on validation and are left out of the result. Right: the rank and the "
     "parameters of the whole network. A wide convolution has the parameters of the LRLC of the rank beside it; of "
-    "several, that of the chosen rank is shown. A star: the rank was chosen, and the result is over the seeds named"
-    " above. An arrowhead means that an interval extends beyond the panel."
+    "several, that of the chosen rank is shown. A star: the rank was chosen, and the result is over the seeds named "
+    "above. An arrowhead means that an interval extends beyond the panel."
 )
 REFERENCE, MATCHED, MATCHED_TO = "conv", "wide_conv", "lrlc"
 EXTRA_INCHES = 0.8

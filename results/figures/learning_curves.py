@@ -1,6 +1,6 @@
 """Learning curves: training loss and validation accuracy per epoch, one cell of each layer kind."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,7 +15,6 @@ from lrlc.results.figures.selection import (
     MOST_DOTS,
     PANEL,
     NothingToDraw,
-    Panel,
     Selection,
     best_cells,
     chosen_cells,
@@ -48,13 +47,13 @@ COLUMNS = (
 
 def draw(selection: Selection) -> Figure:
     """A column per data set, three side by side, loss above accuracy; raises NothingToDraw without curves."""
-    found = [(panel, _chosen(panel, selection)) for panel in panels(selection.trials)]
-    found = [(panel, curves) for panel, curves in found if curves]
+    best = [(panel, best_cells(panel)) for panel in panels(selection.trials)]
+    found = [(panel, cells, curves) for panel, cells in best if (curves := _curves(cells, selection))]
     if not found:
         raise NothingToDraw("no finished trial has a learning curve")
     figure, columns = style.stacked(len(found), heights=[1.7] * len(COLUMNS))
     across = style.across(len(found))
-    for number, ((panel, curves), axes) in enumerate(zip(found, columns, strict=True)):
+    for number, ((panel, cells, curves), axes) in enumerate(zip(found, columns, strict=True)):
         for ax, (name, scale, label) in zip(axes, COLUMNS, strict=True):
             if ax is not axes[0]:
                 ax.sharex(axes[0])
@@ -64,9 +63,9 @@ def draw(selection: Selection) -> Figure:
         axes[0].tick_params(axis="x", labelbottom=False)
         axes[-1].set_xlabel("epoch")
         note = style.seeds_note(panel.rows, images="validation")
-        style.title(axes[0], panel, ", ".join(filter(None, [note, chosen_cells(panel, best_cells(panel))])))
+        style.title(axes[0], panel, ", ".join(filter(None, [note, chosen_cells(panel, cells)])))
     legend_below(
-        figure, [_handle(kind) for kind in kinds_in_order(kind for _, curves in found for kind in curves)]
+        figure, [_handle(kind) for kind in kinds_in_order(kind for *_, curves in found for kind in curves)]
     )
     return figure
 
@@ -76,9 +75,8 @@ def _handle(kind: str) -> Line2D:
     return Line2D([], [], color=look.colour, linestyle=look.stroke, linewidth=1.3, label=kind_name(kind))
 
 
-def _chosen(panel: Panel, selection: Selection) -> dict[str, pd.DataFrame]:
+def _curves(best: Mapping[str, pd.DataFrame], selection: Selection) -> dict[str, pd.DataFrame]:
     """The curves of each kind's best cell."""
-    best = best_cells(panel)
     curves = selection.curves([trial_id for rows in best.values() for trial_id in rows["trial_id"]])
     found = {kind: curves[curves["trial_id"].isin(rows["trial_id"])] for kind, rows in best.items()}
     return {kind: of_kind for kind, of_kind in found.items() if not of_kind.empty}

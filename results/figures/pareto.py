@@ -18,7 +18,7 @@ from lrlc.results.figures.intervals import PERCENT, draw_intervals, limits
 from lrlc.results.figures.looks import kind_colour, kind_look
 from lrlc.results.figures.selection import MOST_PANELS, NothingToDraw, Panel, Selection
 from lrlc.results.figures.words import legend_below, panel_inches, shortened
-from lrlc.results.names import Layer, cell_label, kinds_in_order, varying_options, varying_settings
+from lrlc.results.names import cell_label, kinds_in_order, layer_of, varying_options, varying_settings
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL, summarise
 from lrlc.results.statistics.pareto import MEASURES, configurations, on_front
@@ -158,13 +158,9 @@ def _marks(ax: Axes, cells: pd.DataFrame, cost: str, kind: str, *, filled: bool)
     )
 
 
-def _layer(row: "pd.Series[Any]") -> Layer:
-    return str(row["kind"]), str(row["placement"]), str(row["options"])
-
-
 def _cell(row: "pd.Series[Any]", cells: pd.DataFrame) -> str:
     """'LRLC rank 4, layer 3', with options and training settings in which another of its kind and place differs."""
-    layer, others = _layer(row), [_layer(other) for _, other in cells.iterrows()]
+    layer, others = layer_of(row), [layer_of(other) for _, other in cells.iterrows()]
     told = varying_options(layer, [other for other in others if other[:2] == layer[:2]])
     told += varying_settings(row, cells)
     return cell_label(layer[0], row["rank"], layer[1], told)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lrlc.results.datasets import Baseline, DatasetSummary
 from lrlc.results.importance import Importance
-from lrlc.results.names import Layer, kinds_in_order, layer_names, setting_name
+from lrlc.results.names import kinds_in_order, layer_names, layer_of, setting_name
 from lrlc.results.schema import SCHEMAS, TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from lrlc.results.store import Store
@@ -220,20 +220,16 @@ def best_cells(panel: Panel) -> dict[str, pd.DataFrame]:
 
 def chosen_cells(panel: Panel, best: Mapping[str, pd.DataFrame]) -> str:
     """'LRLC (1+2+3) rank 4, CoordConv (1)': the cells in `best` of the kinds that have several; '' if none has."""
-    found = [layer for layer, _ in cells(panel.rows[panel.rows["status"] == TrialStatus.FINISHED])]
+    finished = panel.rows[panel.rows["status"] == TrialStatus.FINISHED]
+    found = [layer for layer, _ in cells(finished)]
     counts = Counter(str(layer["kind"]) for layer in found)
-    names = layer_names({_layer(each) for each in found})
+    names = layer_names({layer_of(each) for each in found})
     told = []
     for kind in kinds_in_order(kind for kind in best if counts[kind] > 1):
-        cell = best[kind].iloc[0].to_dict()
-        of_kind = {float(str(each["rank"])) for each in found if each["kind"] == kind}
-        ranks = {rank for rank in of_kind if rank == rank}
-        told.append(names[_layer(cell)] + (f" rank {cell['rank']:.0f}" if len(ranks) > 1 else ""))
+        cell = best[kind].iloc[0]
+        ranks = finished.loc[finished["kind"] == kind, "rank"].nunique()
+        told.append(names[layer_of(cell)] + (f" rank {cell['rank']:.0f}" if ranks > 1 else ""))
     return ", ".join(told)
-
-
-def _layer(cell: Mapping[Any, Any]) -> Layer:
-    return str(cell["kind"]), str(cell["placement"]), str(cell["options"])
 
 
 def _groups(rows: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
