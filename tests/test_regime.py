@@ -14,7 +14,17 @@ from support.claims_samples import CONV, described, runs, table
 from support.results_samples import noted, study
 
 from lrlc.harness.plan.catalogue import open_study
-from lrlc.results.claims import Asked, Finding, Tables, Verdict, judge, judge_tables
+from lrlc.results.claims import (
+    Asked,
+    Finding,
+    Judged,
+    Tables,
+    Verdict,
+    claims_of,
+    findings,
+    judge,
+    judge_tables,
+)
 from lrlc.results.claims.compare import Outcome, compare, known_regime
 from lrlc.results.datasets import Baseline, DatasetSummary
 from lrlc.results.schema import to_tables
@@ -28,7 +38,7 @@ EARLY = Path(__file__).parent / "early_tables"
 """Rows of networks that were hardly trained: 1,500 images, twice."""
 FIXED = {"kind": "lrlc", "rank": 4, "placement": ["3"]}
 CLAIM = {"test": "difference", "ours": FIXED, "theirs": CONV, "margin": 0.3}
-CHECKED = {"length_check": {"epochs": "half", "seeds": 3}}
+CHECKED: dict[str, Any] = {"length_check": {"epochs": "half", "seeds": 3}}
 
 
 def summary(title: str, linear: float | None) -> DatasetSummary:
@@ -44,8 +54,10 @@ def trained(
     spread: float = 0.2,
     over_images: float | None = None,
     kind: str = "lrlc",
+    full: float = 1.0,
+    epochs: int = 10,
 ) -> Tables:
-    """LRLC gains a point over a convolution at 97%, and `half` a point at half the epochs."""
+    """LRLC gains `full` points over a convolution at 97%, and `half` points at half the epochs."""
     conv = runs(97)
     told = {"weights_spatial_std": np.nan, "weights_image_std": np.nan}
     moved = {"weights_spatial_std": spread, "weights_image_std": over_images}
@@ -55,9 +67,9 @@ def trained(
         ours = table({("mnist", kind, 4): conv + gain + runs(0, sd=0.1, seed=2)}).assign(**moved)
         return pd.concat([plain, ours], ignore_index=True).assign(epochs=epochs)
 
-    shorter = rows(half, 5)
+    shorter = rows(half, epochs // 2)
     return Tables(
-        rows(1.0, 10),
+        rows(full, epochs),
         shorter[shorter["seed"] < 3],
         read_datasets=lambda: {"mnist": summary("mnist", linear)},
     )
@@ -101,6 +113,54 @@ def test_one_unmet_condition_is_enough_and_the_numbers_stay(tables: dict[str, An
     assert found.effect is not None
     assert found.effect.mean == pytest.approx(1.0, abs=0.1)
     assert only(trained(**tables), regime="any").verdict == Verdict.SUPPORTED
+
+
+def together(*studies: Tables, ranks: int | list[int] = 4) -> Judged:
+    """The claim judged over studies named a, b and so on, which all make it."""
+    told = {**CLAIM, "ours": {**FIXED, "rank": ranks}}
+    asked = [Asked.of(recorded_study(described(told, **CHECKED, name=name))) for name in "abc"]
+    (claim,) = claims_of(findings(list(zip(asked, studies, strict=False))))
+    return claim
+
+
+def test_of_a_comparison_trained_too_short_longer_training_decides() -> None:
+    short, long = trained(half=0.2), trained(full=0.5, half=0.5, epochs=20)
+    claim = together(short, long)
+    assert [each.verdict for each in claim.findings] == [Verdict.OUT_OF_REGIME, Verdict.SUPPORTED]
+    assert [each.longer for each in claim.findings] == ["20 epochs in b", ""]
+    assert claim.findings[0].remarks[-1] == "the verdict of longer training counts instead: 20 epochs in b"
+    assert claim.verdict == Verdict.SUPPORTED
+    assert claim.by_dataset == {"MNIST": Verdict.SUPPORTED}
+    alone = together(long).findings[0].p
+    assert alone is not None
+    assert claim.findings[1].p == pytest.approx(2 * alone), (
+        "the test of the shorter training is corrected for"
+    )
+
+
+def test_longer_training_replaces_no_comparison_that_counts() -> None:
+    """Whatever it says, and whatever the order of the studies."""
+    longer = trained(half=0.2, full=2.0, epochs=20)
+    for studies in ((trained(), longer), (longer, trained())):
+        claim = together(*studies)
+        assert {each.longer for each in claim.findings} == {""}
+        assert claim.verdict == Verdict.UNDECIDED, "supported and out of regime"
+
+
+def test_only_complete_training_of_the_same_cells_is_longer_training_of_a_comparison() -> None:
+    short, long = trained(half=0.2), trained(full=0.5, half=0.5, epochs=20)
+    unfinished = replace(long, rows=long.rows[long.rows["seed"] < 6], is_whole=False)
+    other_rate = replace(long, rows=long.rows.assign(learning_rate=0.7))
+    more_ranks = replace(long, rows=long.rows.assign(rank=long.rows["rank"].replace(4, 3)))
+    for other in (unfinished, other_rate, more_ranks):
+        claim = together(short, other, ranks=[3, 4])
+        assert [each.longer for each in claim.findings] == ["", ""]
+        assert claim.verdict != Verdict.SUPPORTED
+
+
+def test_the_longest_of_several_trainings_counts() -> None:
+    claim = together(trained(half=0.2), trained(full=2, epochs=40), trained(half=-1, full=0.5, epochs=20))
+    assert [each.longer for each in claim.findings] == ["40 epochs in b", "", "40 epochs in b"]
 
 
 def test_without_a_length_check_the_note_says_how_to_add_one() -> None:

@@ -32,7 +32,7 @@ def by_dataset(judged: Sequence[Judged]) -> list[str]:
 
 def shown(judged: Sequence[Judged]) -> list[str]:
     """Lines with a claim, its tests in columns, and the reasons for undecided ones."""
-    columns = aligned([HEAD, *(_cells(finding) for claim in judged for finding in claim.findings)])
+    columns = aligned([HEAD, *(_cells(finding, claim) for claim in judged for finding in claim.findings)])
     table = iter(columns[1:])
     lines = ["  " + columns[0]]
     for claim in judged:
@@ -43,7 +43,7 @@ def shown(judged: Sequence[Judged]) -> list[str]:
                 lines.append(comparison)
             compared = comparison
             lines.append("  " + next(table))
-            lines += [f"      {said}" for said in (finding.beside, finding.note) if said]
+            lines += [f"      {said}" for said in finding.remarks]
     return lines
 
 
@@ -51,9 +51,10 @@ def _chosen(finding: Finding) -> str:
     return f" (seeds {seeds_name(finding.chose)} chose {finding.chosen})" if finding.chosen else ""
 
 
-def _cells(finding: Finding) -> tuple[str, ...]:
+def _cells(finding: Finding, claim: Judged) -> tuple[str, ...]:
+    studies = {each.study for each in claim.findings if each.where == finding.where}
     return (
-        f"  {finding.where}",
+        f"  {finding.where}" + (f" ({finding.study})" if len(studies) > 1 else ""),
         finding.verdict,
         effect(finding.effect, finding.unit) if finding.effect else "",
         _interval(finding.over_images, finding.unit),

@@ -10,7 +10,7 @@ from lrlc.results.claims.conditions import Condition
 from lrlc.results.claims.questions import Question
 from lrlc.results.claims.reach import as_lines, out_of_reach
 from lrlc.results.claims.tables import Tables
-from lrlc.results.claims.together import TALK, findings, judge, judge_tables, judge_together
+from lrlc.results.claims.together import TALK, claims_of, findings, judge, judge_tables, judge_together
 from lrlc.results.claims.verdicts import Finding, Judged, Verdict
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Tables",
     "Verdict",
     "as_lines",
+    "claims_of",
     "findings",
     "judge",
     "judge_tables",

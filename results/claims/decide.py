@@ -17,6 +17,7 @@ from lrlc.results.claims.conditions import Condition, reason
 from lrlc.results.claims.dispatch import evidence_of
 from lrlc.results.claims.evidence import Evidence
 from lrlc.results.claims.images import over_images
+from lrlc.results.claims.longer import with_longer
 from lrlc.results.claims.questions import Question
 from lrlc.results.claims.regime import conditions
 from lrlc.results.claims.settle import what_settles
@@ -66,10 +67,13 @@ def decide(cases: Sequence[Case], alpha: float) -> list[Finding]:
     for number in range(max((len(case.looks) for case in cases), default=0)):
         state = [_at(case, number, state[at] if state else None) for at, case in enumerate(cases)]
         state = _judged(cases, state, alpha)
-    return [
+    found = [
         _finding(case, looked, alpha / len(case.looks) / len(cases))
         for case, looked in zip(cases, state, strict=True)
     ]
+    return with_longer(
+        found, [(case.question, looked.evidence) for case, looked in zip(cases, state, strict=True)]
+    )
 
 
 def _at(case: Case, number: int, before: _Looked | None) -> _Looked:

@@ -6,7 +6,7 @@ from lrlc.results.claims.asked import Asked
 from lrlc.results.claims.decide import Case, decide
 from lrlc.results.claims.questions import Question, questions
 from lrlc.results.claims.tables import Tables
-from lrlc.results.claims.verdicts import Finding, Judged, overall
+from lrlc.results.claims.verdicts import Finding, Judged, counted_findings, overall
 from lrlc.results.store import Store
 
 TALK = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
@@ -15,7 +15,7 @@ TALK = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
 
 def judge(store: Store, profile: str | None = None) -> list[Judged]:
     """The claims of a profile's study (None: the one run last), in its order; empty if it makes none."""
-    return _judged(findings(_asked(store, profile)))
+    return claims_of(findings(_asked(store, profile)))
 
 
 def judge_together(
@@ -23,16 +23,17 @@ def judge_together(
 ) -> list[Judged]:
     """The claims of several studies, by name, the talk's first; `only` selects some of them.
 
-    Studies without claims, or without this profile, are skipped.
+    Studies that train longer come later. Those without claims, or without this profile, are skipped.
     """
-    found = findings([asked for store in stores for asked in _asked(store, profile, only)])
-    order = sorted(_judged(found), key=lambda claim: claim.name)
+    studies = [asked for store in stores for asked in _asked(store, profile, only)]
+    found = findings(sorted(studies, key=lambda study: max(study[1].rows["epochs"], default=0)))
+    order = sorted(claims_of(found), key=lambda claim: claim.name)
     return sorted(order, key=lambda claim: claim.name not in TALK)
 
 
 def judge_tables(asked: Asked, tables: Tables) -> list[Judged]:
     """A study's claims, from its tables."""
-    return _judged(findings([(asked, tables)]))
+    return claims_of(findings([(asked, tables)]))
 
 
 def _asked(store: Store, profile: str | None, only: Collection[str] = ()) -> list[tuple[Asked, Tables]]:
@@ -52,7 +53,8 @@ def findings(studies: Sequence[tuple[Asked, Tables]]) -> list[tuple[Question, Fi
     return [(case.question, finding) for case, finding in zip(cases, found, strict=True)]
 
 
-def _judged(found: Iterable[tuple[Question, Finding]]) -> list[Judged]:
+def claims_of(found: Iterable[tuple[Question, Finding]]) -> list[Judged]:
+    """Findings by claim, in the order in which these are first asked."""
     by_name: dict[str, list[tuple[Question, Finding]]] = {}
     for question, finding in found:
         by_name.setdefault(question.claim.name, []).append((question, finding))
@@ -60,7 +62,7 @@ def _judged(found: Iterable[tuple[Question, Finding]]) -> list[Judged]:
         Judged(
             name,
             says=next((question.claim.says for question, _ in of_name if question.claim.says), ""),
-            verdict=overall([finding.verdict for _, finding in of_name]),
+            verdict=overall([each.verdict for each in counted_findings([finding for _, finding in of_name])]),
             findings=tuple(finding for _, finding in of_name),
         )
         for name, of_name in by_name.items()

@@ -58,6 +58,14 @@ class Finding:
     """Additional untested information: the best rank on each data set."""
     note: str
     """What would settle an undecided test, or the reason for another verdict; '' if the numbers suffice."""
+    longer: str = ""
+    """'48 epochs in longer_16px': longer training of the same cells, whose verdict counts in place of this one."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to say below the numbers, a line each."""
+        longer = f"the verdict of longer training counts instead: {self.longer}" if self.longer else ""
+        return [said for said in (self.beside, self.note, longer) if said]
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,18 @@ class Judged:
     @property
     def by_dataset(self) -> dict[str, Verdict]:
         """One verdict for each data set, or pair of them, that its tests cover."""
+        counting = counted_findings(self.findings)
         places = dict.fromkeys(finding.where for finding in self.findings)
         return {
-            where: overall([each.verdict for each in self.findings if each.where == where])
+            where: overall(verdicts)
             for where in places
+            if (verdicts := [each.verdict for each in counting if each.where == where])
         }
+
+
+def counted_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """Those that a claim's verdict rests on: all but the ones that longer training replaces."""
+    return [finding for finding in findings if not finding.longer]
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:

@@ -74,7 +74,7 @@ def notes_of(findings: Sequence[Finding]) -> list[str]:
     """'MNIST, CIFAR-10; LRLC minus conv: ...': notes shared by several data sets are combined."""
     places: dict[tuple[str, str], list[str]] = {}
     for one in findings:
-        for note in filter(None, (one.beside, one.note)):
+        for note in one.remarks:
             places.setdefault((one.comparison, note), []).append(one.where)
     return [f"{', '.join(where)}; {comparison}: {note}" for (comparison, note), where in places.items()]
 
