@@ -64,14 +64,27 @@ EXPECTED = {
     "list_type": "a list",
     "tuple_type": "a list",
     "dict_type": "a mapping",
+    "too_short": "at least one item",
+    "string_too_short": "a text that is not empty",
 }
-"""What pydantic's errors about types expect, in words for people who write YAML."""
+"""What pydantic's errors about types and emptiness expect, in words for people who write YAML."""
+BOUNDS = {
+    "greater_than": ("gt", "more than {}"),
+    "greater_than_equal": ("ge", "at least {}"),
+    "less_than": ("lt", "less than {}"),
+    "less_than_equal": ("le", "at most {}"),
+    "string_too_long": ("max_length", "at most {} characters"),
+}
+"""The key of the bound in pydantic's errors about bounds, and what they expect."""
 
 
 def plain(fault: Mapping[str, Any]) -> str:
     """The message of one of pydantic's errors: 'expected a whole number'."""
     if fault["type"] in EXPECTED:
         return f"expected {EXPECTED[fault['type']]}"
+    if fault["type"] in BOUNDS:
+        key, words = BOUNDS[fault["type"]]
+        return "expected " + words.format(f"{fault['ctx'][key]:,}")
     return str(fault["msg"]).removeprefix("Value error, ")
 
 

@@ -285,7 +285,7 @@ def test_shipped_studies_with_claims_meet_the_requirements_of_their_regime() -> 
     [
         ("{linar: false}", "regime.linar: unknown key; did you mean 'linear'?"),
         ("sometimes", "regime: expected 'any' or a mapping of conditions, got 'sometimes'"),
-        ("{weights_std: -1}", "regime.weights_std: Input should be greater than or equal to 0, got -1"),
+        ("{weights_std: -1}", "regime.weights_std: expected at least 0, got -1"),
     ],
 )
 def test_a_wrong_regime_is_one_line(lrlc: Lrlc, tiny_study: Path, regime: str, said: str) -> None:

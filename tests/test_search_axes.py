@@ -117,7 +117,7 @@ def test_brute_force_makes_each_suggestion_of_a_conditional_space_once(wide: Pat
             "search.space.train.batch_size.low: expected a whole number",
         ),
         ("train: {batch_size: [8, 8]}", "search.space.train.batch_size: lists 8 twice"),
-        ("train: {ema: [0.9, 1]}", "search.space.train.ema: Input should be less than 1"),
+        ("train: {ema: [0.9, 1]}", "search.space.train.ema: expected less than 1"),
         ("train: {schedule: [step, cosine]}", "train.decay_epochs: schedule 'step' needs it"),
         (
             "layer: {shares: [rows]}",

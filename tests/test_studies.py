@@ -91,7 +91,7 @@ def test_profiles_merge_and_overrides_come_on_top() -> None:
     ("override", "said"),
     [
         ("grd=1", "grd: unknown key; did you mean 'grid'?"),
-        ("train.epochs=0", "train.epochs: Input should be greater than or equal to 1, got 0"),
+        ("train.epochs=0", "train.epochs: expected at least 1, got 0"),
         ("train.learning_rate=fast", "train.learning_rate: expected a number, got 'fast'"),
         ("seeds=[1, 1]", "seeds: [1, 1] lists a seed twice"),
         ("grid={kind: lrcl, rank: 1}", "grid[0].kind: unknown layer kind 'lrcl'; did you mean 'lrlc'?"),

@@ -29,11 +29,12 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
             "datasets[0].translat: unknown key; did you mean 'translate'?",
         ),
         (["layer.shar=rows"], "layer.shar: no layer kind takes it; did you mean 'share'?"),
+        (["layer.share=rows", "grid={kind: conv}"], "layer.share: no kind here takes it; known: none"),
         (["datasets=mnits"], "datasets[0]: unknown data set 'mnits'; did you mean 'mnist'? " + MORE_FOLDERS),
         (["datasets=5"], "datasets[0]: expected a name, a folder's path or a mapping, got 5"),
         (
             ["datasets={name: mnist, translate: -8}"],
-            "datasets[0].translate: Input should be greater than or equal to 0, got -8",
+            "datasets[0].translate: expected at least 0, got -8",
         ),
         (["datasets={name: mnist, path: a/b}"], "datasets[0]: give either a name or a path"),
         (["datasets=[]"], "grid[0]: no dataset, and the study has no datasets"),
@@ -48,12 +49,12 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
         (["train.precision=float23"], "train.precision: unknown value 'float23'; did you mean 'float32'?"),
         (["measure.shift=1"], "measure.shift: unknown key; did you mean 'shifts'?"),
         (["measure.shifts=[0, 1, 0]"], "measure.shifts: [0, 1, 0] lists a distance twice"),
-        (["measure.shifts=-1"], "measure.shifts[0]: Input should be greater than or equal to 0, got -1"),
+        (["measure.shifts=-1"], "measure.shifts[0]: expected at least 0, got -1"),
         (["measure=shifts"], "measure: expected a mapping, got 'shifts'"),
         (["train=3"], "train: expected a mapping, got 3"),
         (
             ["decision.alpha=1e-300"],
-            "decision.alpha: Input should be greater than or equal to 0.000001, got 1e-300",
+            "decision.alpha: expected at least 1e-06, got 1e-300",
         ),
         (
             ["claims=[{name: A, test: difference, ours: conv, theirs: {kind: conv}}]"],
@@ -82,7 +83,7 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
         ),
         (
             ["grid={kind: conv, train.epochs: [1, 0]}"],
-            "grid[0].train.epochs: Input should be greater than or equal to 1, got 0",
+            "grid[0].train.epochs: expected at least 1, got 0",
         ),
         (
             ["train.epochs=["],
@@ -103,7 +104,7 @@ def test_a_fault_is_one_line_with_the_file_the_key_and_what_is_allowed(
         ("sampller=tpe", "search.sampller: unknown key; did you mean 'sampler'?"),
         ("sampler=tep", "search.sampler: unknown value 'tep'; did you mean 'tpe'?"),
         ("pruner=mediam", "search.pruner: unknown value 'mediam'; did you mean 'median'?"),
-        ("trials=0", "search.trials: Input should be greater than or equal to 1, got 0"),
+        ("trials=0", "search.trials: expected at least 1, got 0"),
         ("seeds=0", "search.seeds: no seeds; give a number of at least 1 or a list"),
         ("seeds=[2, 2]", "search.seeds: [2, 2] lists a seed twice"),
         ("dataset=mnits", "search.dataset: unknown data set 'mnits'; did you mean 'mnist'? " + MORE_FOLDERS),
@@ -118,7 +119,7 @@ def test_a_fault_is_one_line_with_the_file_the_key_and_what_is_allowed(
         ),
         ("space.kinds=[conv]", "search.space.kinds: unknown key; did you mean 'kind'?"),
         ("space.kind=[lrcl]", "search.space.kind: unknown layer kind 'lrcl'; did you mean 'lrlc'?"),
-        ("space.rank=[0]", "search.space.rank[0]: Input should be greater than or equal to 1, got 0"),
+        ("space.rank=[0]", "search.space.rank[0]: expected at least 1, got 0"),
         (
             "space.placement=[[9]]",
             "search.space.placement: 9 is outside the network, which has places 1 to 3",
@@ -129,7 +130,7 @@ def test_a_fault_is_one_line_with_the_file_the_key_and_what_is_allowed(
         ),
         (
             "space.train={learning_rate: {low: -1, high: 1}}",
-            "search.space.train.learning_rate.low: Input should be greater than 0, got -1.0",
+            "search.space.train.learning_rate.low: expected more than 0, got -1.0",
         ),
         (
             "space.train={learning_rate: {low: 1, high: 0.1}}",

@@ -194,14 +194,14 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
         ),
         (
             "tune.grid={train.learning_rate: [0.1, -1]}",
-            "tune.grid.train.learning_rate: Input should be greater than 0, got -1",
+            "tune.grid.train.learning_rate: expected more than 0, got -1",
         ),
         ("tune.grid={layer.share: [rows, none]}", "tune.grid.layer.share: no kind in the grid takes it"),
         (
             "tune.grid={layer.shar: [rows, none]}",
             "tune.grid.layer.shar: unknown axis; did you mean 'layer.share'?",
         ),
-        ("length_check.seeds=0", "length_check.seeds: Input should be greater than or equal to 1, got 0"),
+        ("length_check.seeds=0", "length_check.seeds: expected at least 1, got 0"),
         ("length_check={epoch: half}", "length_check.epoch: unknown key; did you mean 'epochs'?"),
         (
             "length_check={epochs: 10}",

@@ -22,6 +22,7 @@ from lrlc.harness.data.shrink import method
 from lrlc.harness.data.source import RawSplit, Source
 from lrlc.harness.text import counted
 from lrlc.studies import DatasetSpec
+from lrlc.studies.errors import plain
 from lrlc.studies.titles import Title
 
 NAMED_DAMAGES = 5
@@ -103,7 +104,7 @@ def _spec(title: str) -> DatasetSpec:
     try:
         return DatasetSpec.model_validate({**named, **given})
     except ValidationError as error:
-        raise DataError(f"{title}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        raise DataError(f"{title}: {plain(error.errors()[0])}") from None
 
 
 def _features(raw: Mapping[str, RawSplit]) -> list[str]:
