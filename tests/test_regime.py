@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from support.claims_samples import CONV, described, runs, table
 from support.results_samples import noted, study
 
@@ -99,7 +100,10 @@ def test_a_comparison_of_trained_networks_is_decided_with_its_conditions() -> No
         ({"linear": 0.975}, "on MNIST conv (97.0%) does not beat a linear classifier (97.5%)"),
         ({"linear": 0.99}, "on MNIST LRLC rank 4, layer 3 (98.0%) and conv (97.0%) do not beat"),
         ({"linear": None}, "no linear baseline was computed for MNIST: run the study again"),
-        ({"half": 0.6}, "fewer epochs changes the effect by 0.40 points, which must be less than 0.30"),
+        (
+            {"half": 0.6},
+            "fewer epochs changes the effect by 0.40 (0.40 to 0.40) points, which must be less than 0.30",
+        ),
         (
             {"spread": 0.049},
             "on MNIST the weights of LRLC rank 4, layer 3 (0.049) hardly vary over positions",
@@ -113,6 +117,22 @@ def test_one_unmet_condition_is_enough_and_the_numbers_stay(tables: dict[str, An
     assert found.effect is not None
     assert found.effect.mean == pytest.approx(1.0, abs=0.1)
     assert only(trained(**tables), regime="any").verdict == Verdict.SUPPORTED
+
+
+def test_the_length_check_gives_its_interval_over_its_seeds() -> None:
+    tables = trained(half=0.2)
+    moves = np.array([0.5, -0.3, 0.1])
+    is_ours = tables.shorter["kind"] == "lrlc"
+    moved = (
+        tables.shorter["test_accuracy"] + tables.shorter["seed"].map(dict(enumerate(moves / 100))) * is_ours
+    )
+    found = only(replace(tables, shorter=tables.shorter.assign(test_accuracy=moved)))
+    changes = 0.8 - moves
+    (length,) = (each.over_seeds for each in found.regime if each.over_seeds)
+    low, high = scipy.stats.t.interval(0.95, 2, changes.mean(), scipy.stats.sem(changes))
+    assert (length.n, length.mean) == (3, pytest.approx(changes.mean()))
+    assert (length.low, length.high) == (pytest.approx(low), pytest.approx(high))
+    assert f"changes the effect by {changes.mean():.2f} ({low:.2f} to {high:.2f}) points" in found.note
 
 
 def together(*studies: Tables, ranks: int | list[int] = 4) -> Judged:

@@ -142,6 +142,7 @@ def _paired(
         p=p,
         test_noise=noise_of(rows) if metric is None else None,
         superiority=superiority(values),
+        by_seed=differences,
     )
     return _told(found, [_of_seeds(gain, seeds) for gain in gains])
 

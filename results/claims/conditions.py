@@ -1,7 +1,10 @@
 """Conditions of a comparison's regime, with their numbers, and one-line messages for unmet ones."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from lrlc.results.statistics import Summary, possible
 
 LINEAR, LENGTH, POSITIONS, IMAGES = (
     "beats a linear classifier",
@@ -31,6 +34,16 @@ class Condition:
     """Why there is no number to compare; '' if there is one."""
     detail: str = ""
     """For LENGTH the two effects that differ: '+0.8 with 24 epochs, -1.5 with 12 (3 seeds)'."""
+    over_seeds: Summary | None = None
+    """For LENGTH the number with its 95% interval over the length check's seeds."""
+
+    @property
+    def interval(self) -> str:
+        """' (0.41 to 4.09)' for a number over several seeds; else ''."""
+        if self.over_seeds is None or math.isnan(self.over_seeds.low):
+            return ""
+        cut = possible(self.over_seeds, self.unit)
+        return f" ({cut.low:.2f} to {cut.high:.2f})"
 
 
 def reason(conditions: Sequence[Condition]) -> str:
@@ -52,7 +65,7 @@ def _failed(group: Sequence[Condition]) -> str:
     needed = first.needed or 0.0
     if first.name == LENGTH:
         return (
-            f"training with fewer epochs changes the effect by {first.number:.2f} {first.unit}, "
+            f"training with fewer epochs changes the effect by {first.number:.2f}{first.interval} {first.unit}, "
             f"which must be less than {needed:.2f}: {first.detail}"
         )
     if first.name == LINEAR:

@@ -71,6 +71,8 @@ class Evidence:
     """Additional untested information about the claim."""
     compared: tuple[Compared, ...] = field(default=(), repr=False)
     """The compared rows, by data set."""
+    by_seed: "pd.Series[float] | None" = field(default=None, repr=False)
+    """The effect of each evaluation seed; None if it is not a mean over seeds."""
 
     @property
     def seeds(self) -> tuple[int, ...]:

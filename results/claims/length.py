@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from lrlc.results.claims.asked import Asked
@@ -11,7 +12,7 @@ from lrlc.results.claims.dispatch import evidence_of
 from lrlc.results.claims.evidence import Evidence
 from lrlc.results.claims.questions import Question
 from lrlc.results.claims.tables import Tables
-from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
+from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS, Summary, summarise
 from lrlc.studies.lines import counted
 from lrlc.studies.stages import share_of_epochs
 
@@ -23,7 +24,8 @@ NO_ROWS = "no finished trials of the length check: `lrlc run` trains them"
 class Lengths:
     """The change of the effect with fewer epochs, over the seeds of the length check."""
 
-    change: float | None
+    change: Summary | None
+    """Counted as positive; its interval is NaN if the effect is not a mean over seeds."""
     missing: str = ""
     """Why it is unknown, and what to do about it."""
     detail: str = ""
@@ -46,13 +48,26 @@ def compare_lengths(
         pairs.append((full[full["seed"].isin(short["seed"])], short))
     found = [(parts, evidence_of(question.claim, parts, tables.maps)) for parts in zip(*pairs, strict=True)]
     shared = set.intersection(*(set(one.seeds) for _, one in found))
-    longer, shorter = (_over(question, parts, one, shared, tables).effect for parts, one in found)
-    if longer is None or shorter is None:
+    longer, shorter = (_over(question, parts, one, shared, tables) for parts, one in found)
+    if longer.effect is None or shorter.effect is None:
         return Lengths(None, NO_ROWS)
     epochs, fewer = (int(rows["epochs"].iloc[0]) for rows in pairs[0])
-    seeds = counted(longer.n, "seed")
-    detail = f"{longer.mean:+.2f} with {counted(epochs, 'epoch')}, {shorter.mean:+.2f} with {fewer} ({seeds})"
-    return Lengths(abs(shorter.mean - longer.mean), detail=detail)
+    seeds = counted(longer.effect.n, "seed")
+    detail = (
+        f"{longer.effect.mean:+.2f} with {counted(epochs, 'epoch')}, "
+        f"{shorter.effect.mean:+.2f} with {fewer} ({seeds})"
+    )
+    return Lengths(_change(longer, shorter), detail=detail)
+
+
+def _change(longer: Evidence, shorter: Evidence) -> Summary:
+    """How far the effect moves, over seeds where it is a mean over them."""
+    assert longer.effect is not None
+    assert shorter.effect is not None
+    moved = shorter.effect.mean - longer.effect.mean
+    if longer.by_seed is None or shorter.by_seed is None:
+        return summarise([abs(moved)])
+    return summarise(np.copysign(1.0, moved) * (shorter.by_seed - longer.by_seed))
 
 
 def _over(

@@ -99,17 +99,18 @@ def _length(question: Question, asked: Asked, evidence: Evidence, lengths: Lengt
     assert effect is not None
     half = (effect.high - effect.low) / 2
     needed = max(question.claim.tolerance, 0.0 if math.isnan(half) else half)
-    holds = lengths.change is not None and lengths.change < needed
+    change = lengths.change
     return Condition(
         LENGTH,
         question.where,
         evidence.comparison,
-        lengths.change,
+        change.mean if change else None,
         needed,
         evidence.unit,
-        holds,
-        lengths.missing,
-        lengths.detail,
+        holds=change is not None and change.mean < needed,
+        missing=lengths.missing,
+        detail=lengths.detail,
+        over_seeds=change,
     )
 
 

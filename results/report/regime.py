@@ -83,8 +83,12 @@ def _line(group: Sequence[Condition]) -> list[Cell]:
         Cell(sign + needed.text, needed.value) if needed.text else words("none"),
         words(condition.unit),
         Cell("yes", mark="supported") if condition.holds else Cell("no", mark="contradicted"),
-        words("" if condition.holds else condition.detail),
+        words("" if condition.holds else condition.detail + _over_seeds(condition)),
     ]
+
+
+def _over_seeds(condition: Condition) -> str:
+    return f"; change{condition.interval}" if condition.interval else ""
 
 
 def _measured(numbers: Sequence[float], form: str) -> Cell:
