@@ -67,6 +67,17 @@ def test_both_pages_say_how_the_gain_on_photographs_fades_with_training(judged: 
     assert f"with half the epochs {told[0][1]:+.1f} |" in " ".join(_lines("README.md"))
 
 
+def test_the_page_says_how_well_the_length_check_measures(judged: list[Judged]) -> None:
+    conditions = [each for claim in judged for finding in claim.findings for each in finding.regime]
+    failed = [(each, each.over_seeds) for each in conditions if each.over_seeds and not each.holds]
+    above = sum(change.low > (each.needed or 0) for each, change in failed)
+    around_0 = sum(change.low < 0 < change.high for _, change in failed)
+    assert (
+        f"Of the {len(failed)} comparisons that it puts out of regime, the 95% interval of the change lies above what "
+        f"is allowed for {above} (CoordConv on CIFAR-10: 1.69, 0.54 to 2.85) and includes 0 for {around_0}."
+    ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
+
+
 def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
     rows = Store(REFERENCE / "trained_16px").planned_trials()
     cells = rows.assign(accuracy=100 * rows["test_accuracy"]).groupby(
