@@ -23,7 +23,7 @@ from support.shape_samples import PLUGINS, SHAPES, trial
 from lrlc.results.claims import judge
 from lrlc.results.figures import FIGURES, Selection, laid_out
 from lrlc.results.figures.looks import kind_look
-from lrlc.results.figures.style import COLUMN_INCHES, NOTE, look
+from lrlc.results.figures.style import COLUMN_INCHES, NOTE, TITLE, look
 from lrlc.results.figures.words import LEGEND_POINTS
 from lrlc.results.names import dataset_name, kind_name
 from lrlc.results.report import Format, write_report
@@ -310,6 +310,18 @@ def test_a_note_without_room_wraps_and_loses_nothing(
         notes = [text.get_text() for ax in figure.axes for text in ax.texts if text.get_gid() == NOTE]
     rates = {note.partition("learning rate ")[2].split()[0] for note in notes if "learning rate" in note}
     assert rates == {f"{0.4 / 2**number:.10g}" for number in range(12)}
+
+
+def test_titles_side_by_side_are_at_one_height_whatever_their_notes_need() -> None:
+    selection = Selection.of(Store(Path(__file__).parent.parent / "results/reference/trained_16px"))
+    with look(selection.kinds):
+        figure = laid_out("learning_curves", selection)
+        figure.draw_without_rendering()
+    titles = [text for text in figure.findobj(Text) if text.get_gid() == TITLE and text.get_text()]
+    notes = [text.get_text() for text in figure.findobj(Text) if text.get_gid() == NOTE]
+    assert len(titles) == 3
+    assert len({round(title.get_window_extent().y0, 3) for title in titles}) == 1
+    assert len({len(note.rstrip().splitlines()) for note in notes}) > 1
 
 
 def test_kinds_from_plugins_have_their_own_markers_in_every_figure() -> None:

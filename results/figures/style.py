@@ -9,6 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from lrlc.results.figures import glyphs, looks, words
 from lrlc.results.figures.matplotlib_setup import only
@@ -162,22 +163,34 @@ def _set_title(axes: Axes, text: str, note: str) -> None:
     axes.set_title(text, pad=5 + 1.25 * NOTE_POINTS * (1 + note.count("\n")), gid=TITLE)
 
 
-def fit_titles(figure: Figure) -> bool:
-    """Shorten titles and break notes that would reach the next panel or the figure's edge.
+_Head = tuple[Axes, Text, Text, str]
+"""A panel, its title, its note, and the note's text with the lines that fit."""
 
-    The layout must be done before; returns True if a note needs more lines, so that it must be done again.
+
+def fit_titles(figure: Figure) -> bool:
+    """Shorten titles and break notes that would reach the next panel or the figure's edge; align those of a row.
+
+    The layout must be done before; returns True if a title needs more room, so that it must be done again.
     """
-    is_higher = False
+    rows: dict[float, list[_Head]] = {}
     for axes, room in _rooms(figure):
         title = axes.title if axes.get_title() else axes._left_title  # type: ignore[attr-defined]
         if title.get_gid() == TITLE:
             title.set_text(words.shortened(title.get_text(), room, TITLE_POINTS, bold=True))
         for note in [text for text in axes.texts if text.get_gid() == NOTE]:
-            fitted = words.refitted(before := note.get_text(), room, NOTE_POINTS)
-            note.set_text(fitted)
-            if fitted.count("\n") > before.count("\n"):
-                _set_title(axes, title.get_text(), fitted)
-                is_higher = True
+            fitted = words.refitted(note.get_text().rstrip("\n"), room, NOTE_POINTS)
+            rows.setdefault(round(axes.get_position().y1, 3), []).append((axes, title, note, fitted))
+    higher = [_align(row) for row in rows.values()]
+    return any(higher)
+
+
+def _align(row: Sequence[_Head]) -> bool:
+    """Give the notes of a row equally many lines, so that its titles are at one height; whether one has more now."""
+    most = max(fitted.count("\n") for *_, fitted in row)
+    is_higher = any(most > note.get_text().count("\n") for _, _, note, _ in row)
+    for axes, title, note, fitted in row:
+        note.set_text(fitted + "\n" * (most - fitted.count("\n")))
+        _set_title(axes, title.get_text(), note.get_text())
     return is_higher
 
 
