@@ -172,19 +172,11 @@ def _check_once(seeds: Sequence[int], where: str) -> None:
 
 
 def _check_layer(study: Study, catalogue: Catalogue) -> None:
-    kinds = {str(kind) for block in study.grid for kind in _listed(block.get("kind"))}
-    kinds |= set(study.search.space.kind if study.search else ())
+    """Refuse an option of no kind; one that no kind of the study takes changes nothing, like a default."""
     known = {name for options in catalogue.options.values() for name in options}
-    taken = {name for kind in kinds for name in catalogue.options.get(kind, ())}
     for option in study.layer:
         if option not in known:
             raise StudyError(f"layer.{option}: no layer kind takes it; {nearest(option, known)}")
-        if option not in taken:
-            raise StudyError(f"layer.{option}: no kind here takes it; {nearest(option, taken)}")
-
-
-def _listed(given: object) -> list[object]:
-    return given if isinstance(given, list) else [given]
 
 
 def _mapping(given: object, where: str) -> dict[str, Any]:

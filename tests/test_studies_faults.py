@@ -29,7 +29,6 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
             "datasets[0].translat: unknown key; did you mean 'translate'?",
         ),
         (["layer.shar=rows"], "layer.shar: no layer kind takes it; did you mean 'share'?"),
-        (["layer.share=rows", "grid={kind: conv}"], "layer.share: no kind here takes it; known: none"),
         (["datasets=mnits"], "datasets[0]: unknown data set 'mnits'; did you mean 'mnist'? " + MORE_FOLDERS),
         (["datasets=5"], "datasets[0]: expected a name, a folder's path or a mapping, got 5"),
         (
