@@ -183,6 +183,20 @@ def test_the_longest_of_several_trainings_counts() -> None:
     assert [each.longer for each in claim.findings] == ["40 epochs in b", "", "40 epochs in b"]
 
 
+def test_longer_training_may_be_another_block_of_the_same_study() -> None:
+    short, long = trained(half=0.2), trained(full=0.5, half=0.5, epochs=20)
+    frames = [(short.rows, long.rows), (short.shorter, long.shorter)]
+    rows, shorter = (
+        pd.concat([each.assign(trial_id=each["trial_id"] + str(at)) for at, each in enumerate(pair)])
+        for pair in frames
+    )
+    claim = together(replace(short, rows=rows, shorter=shorter))
+    assert [each.where for each in claim.findings] == ["MNIST, epochs 10", "MNIST, epochs 20"]
+    assert [each.longer for each in claim.findings] == ["20 epochs in a", ""]
+    assert claim.by_dataset == {"MNIST, epochs 20": Verdict.SUPPORTED}
+    assert claim.verdict == Verdict.SUPPORTED
+
+
 def test_without_a_length_check_the_note_says_how_to_add_one() -> None:
     found = only(trained(), length_check=None)
     assert found.verdict == Verdict.OUT_OF_REGIME

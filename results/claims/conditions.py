@@ -37,14 +37,6 @@ class Condition:
     over_seeds: Summary | None = None
     """For LENGTH the number with its 95% interval over the length check's seeds."""
 
-    @property
-    def interval(self) -> str:
-        """' (0.41 to 4.09)' for a number over several seeds; else ''."""
-        if self.over_seeds is None or math.isnan(self.over_seeds.low):
-            return ""
-        cut = possible(self.over_seeds, self.unit)
-        return f" ({cut.low:.2f} to {cut.high:.2f})"
-
 
 def reason(conditions: Sequence[Condition]) -> str:
     """One line on unmet conditions; '' if all are met."""
@@ -65,7 +57,7 @@ def _failed(group: Sequence[Condition]) -> str:
     needed = first.needed or 0.0
     if first.name == LENGTH:
         return (
-            f"training with fewer epochs changes the effect by {first.number:.2f}{first.interval} {first.unit}, "
+            f"training with fewer epochs changes the effect by {_measured(first)} {first.unit}, "
             f"which must be less than {needed:.2f}: {first.detail}"
         )
     if first.name == LINEAR:
@@ -74,6 +66,15 @@ def _failed(group: Sequence[Condition]) -> str:
     listed = _listed([f"{each.what} ({each.number:.3f})" for each in group])
     over = "positions" if first.name == POSITIONS else "images"
     return f"on {first.where} the weights of {listed} hardly vary over {over} (needed {needed:g})"
+
+
+def _measured(condition: Condition) -> str:
+    """'2.25 (0.41 to 4.09)'; without an interval if there is one seed, or if the effect is not a mean over seeds."""
+    number, change = f"{condition.number:.2f}", condition.over_seeds
+    if change is None or math.isnan(change.low):
+        return number
+    cut = possible(change, condition.unit)
+    return f"{number} ({cut.low:.2f} to {cut.high:.2f})"
 
 
 def _verb(group: Sequence[Condition], one: str, several: str) -> str:

@@ -4,7 +4,7 @@ Whether a comparison is replaced depends on its length check alone, and the test
 correction, so the error rates hold.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -59,21 +59,18 @@ def with_longer(found: Sequence[Finding], on: Sequence[tuple[Question, Evidence]
     for one, length in zip(found, trained, strict=True):
         if length is not None and one.regime:
             lengths.setdefault(length.test, []).append((length.epochs, one.study))
-    return [
-        _replaced(one, length, max(lengths[length.test]))
-        if length is not None and _is_too_short(one)
-        else one
-        for one, length in zip(found, trained, strict=True)
-    ]
+    return [_with_longest(one, length, lengths) for one, length in zip(found, trained, strict=True)]
 
 
-def _replaced(finding: Finding, length: Trained, longest: tuple[int, str]) -> Finding:
-    epochs, study = longest
-    return (
-        replace(finding, longer=f"{counted(epochs, 'epoch')} in {study}")
-        if epochs > length.epochs
-        else finding
-    )
+def _with_longest(
+    finding: Finding, length: Trained | None, lengths: Mapping[tuple[object, ...], Sequence[tuple[int, str]]]
+) -> Finding:
+    if length is None or not _is_too_short(finding):
+        return finding
+    epochs, study = max(lengths[length.test])
+    if epochs == length.epochs:
+        return finding
+    return replace(finding, longer=f"{counted(epochs, 'epoch')} in {study}")
 
 
 def _is_too_short(finding: Finding) -> bool:

@@ -62,7 +62,7 @@ def claims_of(found: Iterable[tuple[Question, Finding]]) -> list[Judged]:
         Judged(
             name,
             says=next((question.claim.says for question, _ in of_name if question.claim.says), ""),
-            verdict=overall([each.verdict for each in counted_findings([finding for _, finding in of_name])]),
+            verdict=overall([each.verdict for each in counted_findings(finding for _, finding in of_name)]),
             findings=tuple(finding for _, finding in of_name),
         )
         for name, of_name in by_name.items()

@@ -1,6 +1,6 @@
 """Verdicts on claims: words and numbers for the table of verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,7 +89,7 @@ class Judged:
         }
 
 
-def counted_findings(findings: Sequence[Finding]) -> list[Finding]:
+def counted_findings(findings: Iterable[Finding]) -> list[Finding]:
     """Those that a claim's verdict rests on: all but the ones that longer training replaces."""
     return [finding for finding in findings if not finding.longer]
 

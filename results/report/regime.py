@@ -6,7 +6,7 @@ from lrlc.results.claims import Condition, Judged
 from lrlc.results.claims.asked import Asked
 from lrlc.results.claims.conditions import IMAGES, LENGTH, LINEAR, POSITIONS
 from lrlc.results.markup.content import Block, Cell, Column, Section, Table, Text
-from lrlc.results.report.text import number, words
+from lrlc.results.report.text import estimate, number, words
 from lrlc.studies.lines import counted
 
 COLUMNS = (
@@ -90,10 +90,10 @@ def _line(group: Sequence[Condition]) -> list[Cell]:
 
 def _measured(group: Sequence[Condition], form: str) -> Cell:
     """'2.25 (0.41 to 4.09)', or '0.21 to 0.34' for several."""
+    if len(group) == 1 and group[0].over_seeds:
+        return estimate(group[0].over_seeds, f"z{form}", group[0].unit)
     numbers = [each.number for each in group if each.number is not None]
     if not numbers:
         return words("none")
     low, high = number(min(numbers), form), number(max(numbers), form)
-    if len(group) == 1:
-        return Cell(low.text + group[0].interval, low.value)
     return low if low.text == high.text else Cell(f"{low.text} to {high.text}", low.value)
