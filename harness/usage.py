@@ -3,6 +3,9 @@
 import math
 
 import typer
+from pydantic import ValidationError
+
+from lrlc.studies.errors import expectation
 
 
 def finite(value: float | None) -> float | None:
@@ -14,6 +17,8 @@ def finite(value: float | None) -> float | None:
 
 def fault(error: typer.TyperException) -> str | None:
     """The message; None for a command called without arguments, whose help has already been shown."""
+    if isinstance(error.__cause__, ValidationError) and isinstance(error, typer.BadParameter):
+        error.message = expectation(error.__cause__)
     said = " ".join(error.format_message().split()).rstrip(".")
     if not said:
         return None

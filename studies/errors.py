@@ -51,6 +51,12 @@ def first_fault(error: ValidationError, model: type[BaseModel], where: str = "")
     return StudyError(f"{path}: {message}, got {shown(given)}")
 
 
+def expectation(error: ValidationError) -> str:
+    """What pydantic's first error expected and was given: 'expected a whole number, got many'."""
+    first = error.errors()[0]
+    return f"{plain(first)}, got {shown(first['input'])}"
+
+
 EXPECTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from lrlc.studies.catalogue import Catalogue
-from lrlc.studies.errors import StudyError, nearest, plain
+from lrlc.studies.errors import StudyError, expectation, nearest
 from lrlc.studies.expand import check_network
 from lrlc.studies.lines import shown
 from lrlc.studies.places import placements
@@ -62,8 +62,7 @@ def _checked(key: str, value: object, where: str, catalogue: Catalogue) -> Any:
     try:
         training = Training.model_validate({key: value})
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise StudyError(f"{where}: {plain(fault)}, got {shown(fault['input'])}") from None
+        raise StudyError(f"{where}: {expectation(error)}") from None
     check_names(training, catalogue.training, where.removesuffix(f".{key}"))
     return getattr(training, key)
 

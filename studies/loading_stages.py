@@ -5,10 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lrlc.studies.errors import StudyError, nearest, plain
+from lrlc.studies.errors import StudyError, expectation, nearest
 from lrlc.studies.expand import Grid, GridCell
 from lrlc.studies.fields import MOST_SEEDS
-from lrlc.studies.lines import shown
 from lrlc.studies.stages import flat_grid, pilot_seeds, share_of_epochs
 from lrlc.studies.training import Training
 
@@ -89,7 +88,7 @@ def _check_values(axis: str, values: Sequence[object]) -> None:
             try:
                 Training.model_validate({key: value})
             except ValidationError as error:
-                raise StudyError(f"{where}: {plain(error.errors()[0])}, got {shown(value)}") from None
+                raise StudyError(f"{where}: {expectation(error)}") from None
 
 
 def _check_shorter(epochs: int | str, cells: Sequence[GridCell]) -> None:

@@ -16,9 +16,9 @@ WRONG = {
     "run x.yaml --bugdet-hours 3": "no such option: --bugdet-hours (Possible options: --budget-hours); "
     "see `lrlc run --help`",
     "run": "missing argument 'STUDY'; see `lrlc run --help`",
-    "run x.yaml --processes many": "invalid value for '--processes': Input should be a valid integer, unable to parse "
-    "string as an integer; see `lrlc run --help`",
-    "run x.yaml --processes 0": "invalid value for '--processes': Input should be greater than or equal to 1; "
+    "run x.yaml --processes many": "invalid value for '--processes': expected a whole number, got 'many'; "
+    "see `lrlc run --help`",
+    "run x.yaml --processes 0": "invalid value for '--processes': expected at least 1, got '0'; "
     "see `lrlc run --help`",
     "rnu": "no such command 'rnu'. Did you mean 'run'?; see `lrlc --help`",
     "data chekc x": "no such command 'chekc'. Did you mean 'check'?; see `lrlc data --help`",
