@@ -95,6 +95,7 @@ DRAW = $(BIN)/lrlc plot $(1) --results results/reference --out docs/images/$(1) 
 figures: $(VENV)/installed ## draw the figures of the docs from the committed tables
 	$(call DRAW,trained_16px,rank_vs_accuracy differences placement_rank pareto learning_curves tuning)
 	$(call DRAW,trained_16px,combining_weights combining_weights_by_image effective_rank test_shift)
+	$(call DRAW,longer_16px,differences learning_curves)
 	$(call DRAW,shifted_16px,translated alignment)
 	$(call DRAW,search_rank_and_placement,search_history search_importance)
 

@@ -67,14 +67,23 @@ def test_a_study_with_looks_pays_for_them_and_another_does_not() -> None:
 def test_the_talk_s_table_is_printed_for_a_results_folder(lrlc: Lrlc) -> None:
     said = lrlc("claims", "--results", REFERENCE).stdout
     head, _, rest = said.partition("\n\n")
-    assert head == "Holm's correction over all 22 tests of trained_16px, shifted_16px, smooth_16px"
+    assert (
+        head == "Holm's correction over all 26 tests of trained_16px, longer_16px, shifted_16px, smooth_16px"
+    )
     told = rest.partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in told if line[0] == "C"] == ["C1", "C2", "C3", "C4", "C5", "C6"]
     assert told[0].split() == ["C1", "MNIST", "14×14", "supported"]
-    assert told[1].split() == ["CIFAR-10", "16×16", "out", "of", "regime"]
+    assert told[1].split() == ["CIFAR-10", "16×16", "supported"]
     assert told[-1] == "not claimed here: C7"
     claims = json.loads(lrlc("claims", "--results", REFERENCE, "--json").stdout)
     assert claims[0]["by_dataset"].keys() == {"MNIST 14×14", "CIFAR-10 16×16", "UTKFace 16×16"}
+    assert {each["comparison"] for each in claims[0]["findings"]} == {"LRLC (rank 4, layer 3) minus conv"}
+    assert [(each["where"][:5], each["study"]) for each in claims[0]["findings"]] == [
+        ("MNIST", "trained_16px"),
+        ("CIFAR", "trained_16px"),
+        ("CIFAR", "longer_16px"),
+        ("UTKFa", "trained_16px"),
+    ]
     two = json.loads(lrlc("claims", "smooth_16px", "shifted_16px", "--results", REFERENCE, "--json").stdout)
     assert [claim["name"] for claim in two] == ["C5", "C6"]
     assert {finding["study"] for claim in two for finding in claim["findings"]} == {

@@ -13,8 +13,9 @@ pytestmark = pytest.mark.xdist_group("reference")  # what they share is made onc
 
 TOP = Path(__file__).parent.parent
 REFERENCE = TOP / "results/reference"
-OF_THE_TALK = ("trained_16px", "shifted_16px", "smooth_16px")
-TRAINED = (*OF_THE_TALK, "peers")
+OF_THE_TALK = ("trained_16px", "longer_16px", "shifted_16px", "smooth_16px")
+ON_AN_H100 = ("trained_16px", "shifted_16px", "smooth_16px", "peers")
+LONGER = ("longer_16px",)
 MOST_BYTES = 15_000_000
 COLUMNS = {"MNIST 14×14": 2, "CIFAR-10 16×16": 3, "UTKFace 16×16": 4}
 
@@ -43,11 +44,12 @@ def test_the_readme_gives_the_verdict_on_each_data_set(judged: list[Judged]) -> 
 def test_the_page_gives_each_test(judged: list[Judged]) -> None:
     lines = _lines("docs/findings.md")
     findings = [(claim.name, finding) for claim in judged for finding in claim.findings]
-    assert len(findings) == 22
+    assert len(findings) == 26
     for name, finding in findings:
         assert finding.effect is not None
         effect = f"{finding.effect.mean:+.2f} ({finding.effect.low:+.2f} to {finding.effect.high:+.2f})"
-        assert f"| {name} | {finding.comparison} | {finding.where} | {effect} | {finding.verdict} |" in lines
+        where = finding.where + (", 48 epochs" if finding.study in LONGER else "")
+        assert f"| {name} | {finding.comparison} | {where} | {effect} | {finding.verdict} |" in lines
 
 
 def test_both_pages_say_how_the_gain_on_photographs_fades_with_training(judged: list[Judged]) -> None:
@@ -64,7 +66,16 @@ def test_both_pages_say_how_the_gain_on_photographs_fades_with_training(judged: 
         f"ahead of convolution by {conv[0]} points with 12 epochs and by {conv[1]} with 24, of wide convolution by "
         f"{wide[0]} and {wide[1]}, of CoordConv by {coord[0]} and {coord[1]}"
     ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
-    assert f"with half the epochs {told[0][1]:+.1f} |" in " ".join(_lines("README.md"))
+    (longer,) = (
+        finding.effect
+        for claim in judged
+        for finding in claim.findings
+        if claim.name == "C1" and finding.study == "longer_16px"
+    )
+    assert longer is not None
+    assert (
+        f"| supported, {longer.mean:+.2f} with 48 epochs; {told[0][0]:+.1f} with 24, {told[0][1]:+.1f} with 12 |"
+    ) in " ".join(_lines("README.md"))
 
 
 def test_the_page_says_how_well_the_length_check_measures(judged: list[Judged]) -> None:
@@ -92,6 +103,38 @@ def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
         assert f"| {mean:.{digits}f} ({std:.{digits}f}) |" in told
 
 
+def test_the_page_gives_the_accuracies_after_twice_the_epochs() -> None:
+    rows = {
+        name: Store(REFERENCE / name).planned_trials().query("dataset == 'cifar10@16'")
+        for name in ("longer_16px", "trained_16px")
+    }
+    keys = ["kind", "placement", "rank", "options"]
+    by_cell = {name: of.groupby(keys, dropna=False) for name, of in rows.items()}
+    told = " ".join(_lines("docs/findings.md"))
+    for cell, longer in by_cell["longer_16px"]:
+        shorter = by_cell["trained_16px"].get_group(cell)
+        assert len(longer) == len(shorter) == 12
+        spread = 100 * longer["test_accuracy"].std()
+        after_48, fitted_48, after_24, fitted_24 = (
+            f"{(100 * of[f'{on}_accuracy']).mean():.1f}"
+            for of in (longer, shorter)
+            for on in ("test", "train")
+        )
+        assert f"| {after_48} ({spread:.1f}) | {fitted_48} | {after_24} | {fitted_24} |" in told
+
+
+def test_the_page_compares_trials_that_ran_on_both_devices() -> None:
+    on_cpu, on_gpu = (
+        Store(REFERENCE / name).trials(["trial_id", "test_accuracy"]).set_index("trial_id")["test_accuracy"]
+        for name in ("longer_16px", "trained_16px")
+    )
+    apart = 100 * (on_cpu - on_gpu).dropna()
+    assert (
+        f"{len(apart)} of its pilots and length checks are also trials of `trained_16px`, and its accuracies "
+        f"differ from the H100's by {apart.mean():.2f} points on average (standard deviation {apart.std():.2f})."
+    ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
+
+
 def test_a_figure_on_the_page_is_reproduced_from_the_tables_byte_for_byte(tmp_path: Path) -> None:
     draw_all(Store(REFERENCE / "trained_16px"), tmp_path, ["png"], only=["tuning"])
     shown = TOP / "docs/images/trained_16px/tuning.png"
@@ -110,13 +153,19 @@ def test_rows_record_their_provenance() -> None:
         assert rows["git_commit"].str.fullmatch("[0-9a-f]{40}").all()
         assert not rows["git_dirty"].any()
         assert set(rows["status"]) == {"finished"}
-    for name in TRAINED:
+    for name in ON_AN_H100:
         assert set(Store(REFERENCE / name).trials(["backend"])["backend"]) == {"triton"}
 
 
 def test_the_number_of_trials_is_that_on_the_page() -> None:
-    ids = {trial for name in TRAINED for trial in Store(REFERENCE / name).trials(["trial_id"])["trial_id"]}
+    ids = {trial for name in ON_AN_H100 for trial in Store(REFERENCE / name).trials(["trial_id"])["trial_id"]}
+    on_cpus = sum(len(Store(REFERENCE / name).trials(["trial_id"])) for name in LONGER)
     assert any(line.startswith(f"{len(ids):,} trials") for line in _lines("docs/findings.md"))
+    assert f"Then {on_cpus} trials on CPUs" in " ".join(_lines("docs/findings.md"))
+    assert any(
+        line.startswith(f"{len(ids):,} trials on an H100 and {on_cpus} on CPUs")
+        for line in _lines("README.md")
+    )
 
 
 def _stores() -> list[Store]:

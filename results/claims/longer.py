@@ -51,26 +51,34 @@ def _sides(evidence: Evidence) -> Iterator[pd.DataFrame]:
 
 
 def with_longer(found: Sequence[Finding], on: Sequence[tuple[Question, Evidence]]) -> list[Finding]:
-    """The findings; those trained too short name the longest training of the same cells, if there is one."""
+    """The findings; those trained too short name the longest training of the same cells, if there is one.
+
+    However studies select these cells, all findings on them have the first one's words for the comparison.
+    """
     if not any(map(_is_too_short, found)):
         return list(found)
     trained = [Trained.of(question, evidence) for question, evidence in on]
-    lengths: dict[tuple[object, ...], list[tuple[int, str]]] = {}
+    lengths: dict[tuple[object, ...], list[tuple[int, Finding]]] = {}
     for one, length in zip(found, trained, strict=True):
         if length is not None and one.regime:
-            lengths.setdefault(length.test, []).append((length.epochs, one.study))
+            lengths.setdefault(length.test, []).append((length.epochs, one))
     return [_with_longest(one, length, lengths) for one, length in zip(found, trained, strict=True)]
 
 
 def _with_longest(
-    finding: Finding, length: Trained | None, lengths: Mapping[tuple[object, ...], Sequence[tuple[int, str]]]
+    finding: Finding,
+    length: Trained | None,
+    lengths: Mapping[tuple[object, ...], Sequence[tuple[int, Finding]]],
 ) -> Finding:
-    if length is None or not _is_too_short(finding):
+    if length is None or not finding.regime:
         return finding
-    epochs, study = max(lengths[length.test])
-    if epochs == length.epochs:
+    alike = lengths[length.test]
+    if not finding.chosen:
+        finding = replace(finding, comparison=next(each.comparison for _, each in alike if not each.chosen))
+    epochs, longest = max(alike, key=lambda each: each[0])
+    if epochs == length.epochs or not _is_too_short(finding):
         return finding
-    return replace(finding, longer=f"{counted(epochs, 'epoch')} in {study}")
+    return replace(finding, longer=f"{counted(epochs, 'epoch')} in {longest.study}")
 
 
 def _is_too_short(finding: Finding) -> bool:

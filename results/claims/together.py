@@ -63,7 +63,16 @@ def claims_of(found: Iterable[tuple[Question, Finding]]) -> list[Judged]:
             name,
             says=next((question.claim.says for question, _ in of_name if question.claim.says), ""),
             verdict=overall([each.verdict for each in counted_findings(finding for _, finding in of_name)]),
-            findings=tuple(finding for _, finding in of_name),
+            findings=tuple(_beside_each_other([finding for _, finding in of_name])),
         )
         for name, of_name in by_name.items()
     ]
+
+
+def _beside_each_other(found: Sequence[Finding]) -> list[Finding]:
+    """The findings in their order, but those of one comparison together, and in it those of one place."""
+    comparisons = list(dict.fromkeys(finding.comparison for finding in found))
+    places = list(dict.fromkeys(finding.where for finding in found))
+    return sorted(
+        found, key=lambda finding: (comparisons.index(finding.comparison), places.index(finding.where))
+    )
