@@ -33,7 +33,8 @@ def first_fault(error: ValidationError, model: type[BaseModel], where: str = "")
     path = path.lstrip(".")
     match first["type"]:
         case "extra_forbidden":
-            return StudyError(f"{path}: unknown key; {nearest(location[-1], _keys_at(model, location))}")
+            known = _keys_at(model, first["loc"])
+            return StudyError(f"{path}: unknown key; {nearest(location[-1], known)}")
         case "literal_error":
             allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
             return StudyError(f"{path}: unknown value {shown(given)}; {nearest(given, allowed)}")
@@ -102,11 +103,19 @@ def _is_tag(location: tuple[int | str, ...], number: int) -> bool:
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:
-    """The keys allowed in the mapping around `location`; skips list indices and free names."""
-    for part in location[:-1]:
-        if part in model.model_fields:
-            model = next(_models_in(model.model_fields[str(part)].annotation), model)
-    return model.model_fields
+    """The keys allowed in the mapping around pydantic's `location`; skips list indices and free names."""
+    possible = [model]
+    for number, part in enumerate(location[:-1]):
+        if _is_tag(location, number):
+            possible = [each for each in possible if part == _tag(each)] or possible
+        elif part in possible[0].model_fields:
+            possible = list(_models_in(possible[0].model_fields[str(part)].annotation)) or possible
+    return possible[0].model_fields
+
+
+def _tag(model: type[BaseModel]) -> object:
+    """The kind of claim that a model describes."""
+    return model.model_fields["test"].default if "test" in model.model_fields else None
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -33,6 +33,9 @@ seeds: 2
 train: {epochs: 2, batch_size: 64, learning_rate: 0.05}
 """
 
+# As trials, which `lrlc run` gives one thread a core: other sums come out of several.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The suite uses the same examples each time; `make fuzz` draws new ones, and keeps those that fail.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, print_blob=True)

@@ -316,6 +316,15 @@ def test_costs_are_claims_too() -> None:
     assert found[0].findings[0].p is None  # counted, not measured
 
 
+def test_a_cost_that_is_not_positive_has_no_ratio() -> None:
+    rows = to_tables(study(("mnist",), seeds=10))["trials"].to_pandas()
+    claim = {"test": "cost", "ours": {**LRLC, "placement": ["3"]}, "theirs": CONV, "metric": "shift"}
+    for value in (0.0, -1.0):
+        found = only(rows.assign(shift=value), {**claim, "at_most": 2.0})
+        assert (found.verdict, found.effect) == (Verdict.UNDECIDED, None)
+        assert found.note == "a ratio needs positive values of shift; some are not"
+
+
 def maps_of(rows: pd.DataFrame, smooth: Collection[str]) -> OfTrials:
     """Stored maps of combining weights: a wave for these trials, noise for the others."""
     waves = np.sin(np.arange(12)[:, None] / 3) + np.cos(np.arange(12) / 4)

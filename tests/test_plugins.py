@@ -159,17 +159,19 @@ def test_a_metric_is_measured_reported_and_judged(study: Path, tmp_path: Path) -
 
 
 def test_a_figure_is_listed_drawn_and_shown_in_the_report(
-    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study.write_text(
         f"name: mine\nplugins: [mine.py]\ndatasets: stripes\nnetwork: one_layer\ntrain: {{{PLAIN}}}\n"
         "grid: {kind: [conv, depthwise]}\nmeasure: {metrics: [calibration_error]}\n"
     )
     run_serially(planned_run(study, [], tmp_path))
-    OWN.clear()
-    del sys.modules[plugins.read_plugins(["mine.py"], tmp_path)[0].module]  # as in another process
-    plot(str(study), results=str(tmp_path), names=True)
-    assert "calibration" in capsys.readouterr().out.splitlines()
+    monkeypatch.chdir(tmp_path)
+    for named in (str(study), "mine"):
+        OWN.clear()
+        del sys.modules[plugins.read_plugins(["mine.py"], tmp_path)[0].module]  # as in another process
+        plot(named, results=str(tmp_path), names=True)
+        assert "calibration" in capsys.readouterr().out.splitlines()
     plot(str(study), results=str(tmp_path), out=tmp_path / "drawn", formats=["png"], only=["calibration"])
     assert (tmp_path / "drawn/calibration.png").read_bytes().startswith(b"\x89PNG")
     page = write_report(Store(tmp_path / "mine"), tmp_path / "report.html").read_text()

@@ -56,6 +56,17 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
             "decision.alpha: expected at least 1e-06, got 1e-300",
         ),
         (
+            ["claims=[{name: A, test: smooth, ours: lrlc, dataset: mnist}]"],
+            "claims[0].dataset: unknown key; did you mean 'datasets'?",
+        ),
+        (
+            [
+                "claims=[{name: A, test: change, ours: lrlc, theirs: conv, before: mnist, after: utkface, metric: m}]"
+            ],
+            "claims[0].metric: unknown key; known: after, before, direction, margin, matched, name, ours, says, "
+            "test, theirs",
+        ),
+        (
             ["claims=[{name: A, test: difference, ours: conv, theirs: {kind: conv}}]"],
             "claims[0]: ours and theirs are the same cells; a claim compares different ones",
         ),

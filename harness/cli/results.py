@@ -40,12 +40,13 @@ def plot(
 
     The exit code is 1 if a plugin's figure fails.
     """
-    from lrlc.harness.named_store import beside, load_plugins, store_with_rows
+    from lrlc.harness.named_store import beside, existing_store, load_plugins, store_with_rows
     from lrlc.harness.plugins import load_of
     from lrlc.results.figures import draw_all, figure_names
 
     if names:
-        load_of(study)
+        if not load_of(study):
+            load_plugins(study, existing_store(study, results), profile)
         show("\n".join(figure_names()))
         return
     store = store_with_rows(study, results)

@@ -125,7 +125,7 @@ def elpv(folder: Path, label: str | None) -> Source:
 
 @dataset("orl", shows_people=True)
 def orl(folder: Path, label: str | None) -> Source:
-    """Faces of 40 people, 92x112 grey, to [0, 1]; its own split; the person as label."""
+    """Faces of 40 people, 112x92 grey, to [0, 1]; its own split; the person as label."""
     decoding = Decoding(mode="L", size=(112, 92))
     return _parquet_only(folder, parquet_source(folder, label, decoding, classes=40))
 

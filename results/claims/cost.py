@@ -22,6 +22,9 @@ def cost(claim: Cost, parts: Sequence[pd.DataFrame]) -> Evidence:
     (rows,) = parts
     said = f"{claim.metric.replace('_', ' ')} of {cells_name(claim.ours)} over {cells_name(claim.theirs)}"
     ours, theirs = (_told(rows, cells, claim.metric) for cells in (claim.ours, claim.theirs))
+    if any((each[claim.metric] <= 0).any() for each in (ours, theirs)):
+        not_positive = f"a ratio needs positive values of {claim.metric}; some are not"
+        return Evidence(said, "times", missing=not_positive)
     by_seed = [each.groupby("seed")[claim.metric] for each in (ours, theirs)]
     ratios = (by_seed[0].max() / by_seed[1].min()).dropna()
     if ratios.empty:
