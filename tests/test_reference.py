@@ -3,11 +3,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lrlc.harness.data import load_dataset
 from lrlc.results.claims import Judged, Verdict, judge_together
+from lrlc.results.correct import correct_matrix
 from lrlc.results.figures import draw_all
+from lrlc.results.statistics import summarise
 from lrlc.results.store import Store
+from lrlc.studies import DatasetSpec
 
 pytestmark = pytest.mark.xdist_group("reference")  # what they share is made once
 
@@ -132,6 +137,38 @@ def test_the_page_compares_trials_that_ran_on_both_devices() -> None:
     assert (
         f"{len(apart)} of its pilots and length checks are also trials of `trained_16px`, and its accuracies "
         f"differ from the H100's by {apart.mean():.2f} points on average (standard deviation {apart.std():.2f})."
+    ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
+
+
+def test_the_page_says_what_faces_that_are_also_in_train_change(data_dir: Path) -> None:
+    faces = load_dataset(DatasetSpec(name="utkface", size=(16, 16)), data_dir)
+    labels = {
+        image.tobytes(): label
+        for split in (faces.train, faces.validation)
+        for image, label in zip(split.images, split.labels, strict=True)
+    }
+    theirs = [labels.get(image.tobytes()) for image in faces.test.images]
+    is_known = np.array([label is not None for label in theirs])
+    others = sum(
+        label not in (None, own) for label, own in zip(theirs, faces.test.labels.tolist(), strict=True)
+    )
+    store = Store(REFERENCE / "trained_16px")
+    rows = store.planned_trials().query("dataset == 'utkface@16'")
+    right = correct_matrix(store.correct(list(rows["trial_id"])).set_index("trial_id").loc[rows["trial_id"]])
+    cells = rows.assign(all=100 * right.mean(axis=1), rest=100 * right[:, ~is_known].mean(axis=1)).pivot(
+        index=["kind", "rank", "placement", "options"], columns="seed", values=["all", "rest"]
+    )
+    gains = {on: cells[on] - cells[on].loc["conv"].iloc[0] for on in ("all", "rest")}
+    moved = (gains["rest"] - gains["all"]).mean(axis=1).abs()
+    before, local = (
+        summarise(gains[on].xs(("locally_connected", "{}"), level=("kind", "options")).iloc[0])
+        for on in ("all", "rest")
+    )
+    assert (
+        f"{is_known.sum()} of the {len(is_known):,} test images have the pixels of a training or validation image, "
+        f"{others} of them with the other label. Without these {is_known.sum()} no mean gain over convolution changes "
+        f"by more than {moved.max():.2f} points; that of a locally connected layer is {local.mean:+.2f} "
+        f"({local.low:+.2f} to {local.high:+.2f}) instead of {before.mean:+.2f}:"
     ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
 
 
