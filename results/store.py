@@ -11,6 +11,9 @@
 <root>/models/<trial>.<what>.safetensors    weights of trained networks that the study keeps
 <root>/environments/<time>.json  packages, machine and driver of the runs
 <root>/logs/<trial>.txt          what a trial printed, if it printed anything
+<root>/optuna.journal            the suggestions of a search
+<root>/lease/                    which driver writes here at the moment
+<root>/figures/, report.html     what `lrlc plot` and `lrlc report` draw, and export/, the tables of `lrlc export`
 <root>/README.txt                how to read the parts without lrlc
 <root>/damaged/                  files that were damaged when a run began, and all files of damaged parts
 
