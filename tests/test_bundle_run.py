@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -42,15 +43,20 @@ UNSHARE = shutil.which("unshare")
 
 @pytest.fixture
 def bare_python(tmp_path: Path) -> Path:
-    """A Python that has torch and what torch needs, and nothing else."""
+    """A Python that has torch and what torch needs, and says that it has this lrlc, which is not there."""
     packages, there = tmp_path / "only_torch/site-packages", Path(torch.__path__[0]).parent
     packages.mkdir(parents=True)
     for path in there.iterdir():
         if path.name.lower().partition("-")[0].removesuffix(".py") in NEEDED_BY_TORCH:
             (packages / path.name).symlink_to(path)
+    editable = packages / f"lrlc_bench-{version('lrlc-bench')}.dist-info"
+    editable.mkdir()
+    (editable / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: lrlc-bench\nVersion: {version('lrlc-bench')}\n"
+    )
     venv.create(tmp_path / "bare", symlinks=True)
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    (tmp_path / f"bare/lib/{version}/site-packages/torch.pth").write_text(f"{packages}\n")
+    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    (tmp_path / f"bare/lib/{python}/site-packages/torch.pth").write_text(f"{packages}\n")
     return tmp_path / "bare/bin/python"
 
 

@@ -66,7 +66,9 @@ def _install(folder: Path, python: Path) -> None:
     wheels = folder / "wheels"
     (pip,) = wheels.glob("pip-*.whl")
     words = [str(python), f"{pip}/pip", "install", "--no-index", "--find-links", str(wheels), "--no-deps"]
-    words += ["--no-cache-dir", "--disable-pip-version-check", "--quiet", "--requirement", str(wheels / PINS)]
+    # What lies beside this machine's torch may only seem to be there, as an editable lrlc does.
+    words += ["--ignore-installed", "--requirement", str(wheels / PINS)]
+    words += ["--no-cache-dir", "--disable-pip-version-check", "--quiet"]
     done = subprocess.run(words, env=_without_pip_settings(), stderr=subprocess.PIPE)
     if done.returncode:
         told = done.stderr.decode(errors="replace").strip().splitlines()
