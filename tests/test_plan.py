@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import lrlc
@@ -131,6 +132,17 @@ def test_rows_of_the_named_device_count_and_others_are_scaled_by_similar_trials(
     unrelated = summary(study, on="2xA100")
     assert (unrelated.forecast_seconds, unrelated.unknown) == (None, 18)
     assert summary(study, on="4xEPYC").wall_seconds == 180
+
+
+def test_rows_of_a_gpu_say_nothing_of_this_cpu_which_other_cpus_are_taken_to_be_like(study: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    trained(study, "fast", 10.0, "NVIDIA H100 80GB HBM3", gpu_fraction=0.25)
+    found = summary(study)
+    assert (found.forecast_seconds, found.unknown) == (None, 18)
+    trained(study, "slow", 40.0, "a CPU that this machine has not")
+    found = summary(study)
+    assert (found.forecast_seconds, found.from_other_devices) == (18 * 40, 18)
 
 
 def test_a_search_is_forecast_from_rows_of_its_kinds_and_ranks(study: Path) -> None:

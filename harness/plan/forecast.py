@@ -56,7 +56,8 @@ class Forecast:
     from_rows: int = 0
     """Forecast from rows of the requested device."""
     from_other_devices: int = 0
-    """Forecast from rows of other devices, scaled by the times of similar trials on both, if there are any."""
+    """Forecast from rows of other devices: scaled by the times of similar trials on both, or else, for this machine's
+    CPU or GPUs, from rows of other CPUs or GPUs as they are."""
     from_probes: int = 0
     unknown: int = 0
     """Trials whose time is unknown, which are not in the sum."""
@@ -101,8 +102,12 @@ class PastSeconds:
         is_there = finished["device"].fillna("").str.contains(machine.device, case=False, regex=False)
         self._there = MeanSeconds(seconds[is_there])
         self._elsewhere = MeanSeconds(seconds[~is_there])
-        both = self._there.ratios(self._elsewhere)
-        self._ratio = median(both) if both else None if machine.is_named else 1.0
+        if both := self._there.ratios(self._elsewhere):
+            self._ratio: float | None = median(both)
+        else:  # a CPU is taken to be as fast as this one, a GPU like this machine's
+            is_alike = finished["gpu_fraction"].notna() == machine.is_gpu
+            self._elsewhere = MeanSeconds(seconds[~is_there & is_alike])
+            self._ratio = None if machine.is_named else 1.0
         fractions = finished.loc[is_there, "gpu_fraction"].dropna()
         self.gpu_fraction = float(fractions.mean()) if len(fractions) else None
 
