@@ -40,13 +40,11 @@ def plot(
 
     The exit code is 1 if a plugin's figure fails.
     """
-    from lrlc.harness.named_store import beside, existing_store, load_plugins, store_with_rows
-    from lrlc.harness.plugins import load_of
+    from lrlc.harness.named_store import beside, load_plugins, named_store, store_with_rows
     from lrlc.results.figures import draw_all, figure_names
 
     if names:
-        if not load_of(study):
-            load_plugins(study, existing_store(study, results), profile)
+        load_plugins(study, named_store(study, results), profile)
         show("\n".join(figure_names()))
         return
     store = store_with_rows(study, results)
