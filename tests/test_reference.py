@@ -10,7 +10,7 @@ from lrlc.harness.data import load_dataset
 from lrlc.results.claims import Judged, Verdict, judge_together
 from lrlc.results.correct import correct_matrix
 from lrlc.results.figures import draw_all
-from lrlc.results.statistics import summarise
+from lrlc.results.statistics import Summary, summarise
 from lrlc.results.store import Store
 from lrlc.studies import DatasetSpec
 
@@ -70,17 +70,40 @@ def test_both_pages_say_how_the_gain_on_photographs_fades_with_training(judged: 
     assert (
         f"ahead of convolution by {conv[0]} points with 12 epochs and by {conv[1]} with 24, of wide convolution by "
         f"{wide[0]} and {wide[1]}, of CoordConv by {coord[0]} and {coord[1]}"
-    ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
-    (longer,) = (
-        finding.effect
-        for claim in judged
-        for finding in claim.findings
-        if claim.name == "C1" and finding.study == "longer_16px"
-    )
-    assert longer is not None
+    ) in _text("docs/findings.md")
+    longer = _effects(judged, "longer_16px")[0]
     assert (
         f"| supported, {longer.mean:+.2f} with 48 epochs; {told[0][0]:+.1f} with 24, {told[0][1]:+.1f} with 12 |"
-    ) in " ".join(_lines("README.md"))
+    ) in _text("README.md")
+
+
+def test_both_pages_say_what_longer_training_on_photographs_shows(judged: list[Judged]) -> None:
+    conv, wide, coord, by_image = _effects(judged, "longer_16px")
+    told, readme = _text("docs/findings.md"), _text("README.md")
+    assert f"{conv.mean:+.2f} points ({conv.low:+.2f} to {conv.high:+.2f}), supported" in told
+    assert f"LRLC is behind them by {-wide.mean:.2f} and {-coord.mean:.2f};" in told
+    assert f"CoordConv is ahead by {-coord.mean:.2f} |" in readme
+    assert (
+        f"ahead by {-by_image.mean:.2f} ({-by_image.high:.2f} to {-by_image.low:.2f}) with 48 epochs" in told
+    )
+    assert f"out of regime, fixed {-by_image.mean:+.2f} |" in readme
+    changes = [
+        condition.number
+        for claim in judged
+        for finding in claim.findings
+        for condition in finding.regime
+        if finding.study == "longer_16px" and condition.over_seeds
+    ]
+    assert f"the leads change by {min(changes[:3]):.1f} to {max(changes[:3]):.1f} points" in told
+    assert f"the lead grows by {changes[3]:.2f} over three seeds" in told
+    needed = [
+        re.search(r"about (\d+) evaluation seeds", finding.note)
+        for claim in judged
+        for finding in claim.findings
+        if claim.name == "C2" and finding.study == "longer_16px"
+    ]
+    against_wide, against_coord = (found[1] for found in needed if found)
+    assert f"{against_coord} seeds against CoordConv and {against_wide} against wide convolution" in told
 
 
 def test_the_page_says_how_well_the_length_check_measures(judged: list[Judged]) -> None:
@@ -91,7 +114,7 @@ def test_the_page_says_how_well_the_length_check_measures(judged: list[Judged]) 
     assert (
         f"Of the {len(failed)} comparisons that it puts out of regime, the 95% interval of the change lies above what "
         f"is allowed for {above} (CoordConv on CIFAR-10: 1.69, 0.54 to 2.85) and includes 0 for {around_0}."
-    ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
+    ) in _text("docs/findings.md")
 
 
 def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
@@ -99,7 +122,7 @@ def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
     cells = rows.assign(accuracy=100 * rows["test_accuracy"]).groupby(
         ["kind", "rank", "placement", "options", "dataset"], dropna=False
     )["accuracy"]
-    told = " ".join(_lines("docs/findings.md"))
+    told = _text("docs/findings.md")
     found = cells.agg(["mean", "std", "size"])
     assert len(found) == 39
     assert set(found["size"]) == {12}
@@ -115,7 +138,7 @@ def test_the_page_gives_the_accuracies_after_twice_the_epochs() -> None:
     }
     keys = ["kind", "placement", "rank", "options"]
     by_cell = {name: of.groupby(keys, dropna=False) for name, of in rows.items()}
-    told = " ".join(_lines("docs/findings.md"))
+    told = _text("docs/findings.md")
     for cell, longer in by_cell["longer_16px"]:
         shorter = by_cell["trained_16px"].get_group(cell)
         assert len(longer) == len(shorter) == 12
@@ -137,7 +160,7 @@ def test_the_page_compares_trials_that_ran_on_both_devices() -> None:
     assert (
         f"{len(apart)} of its pilots and length checks are also trials of `trained_16px`, and its accuracies "
         f"differ from the H100's by {apart.mean():.2f} points on average (standard deviation {apart.std():.2f})."
-    ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
+    ) in _text("docs/findings.md")
 
 
 def test_the_page_says_what_faces_that_are_also_in_train_change(data_dir: Path) -> None:
@@ -169,7 +192,7 @@ def test_the_page_says_what_faces_that_are_also_in_train_change(data_dir: Path) 
         f"{others} of them with the other label. Without these {is_known.sum()} no mean gain over convolution changes "
         f"by more than {moved.max():.2f} points; that of a locally connected layer is {local.mean:+.2f} "
         f"({local.low:+.2f} to {local.high:+.2f}) instead of {before.mean:+.2f}:"
-    ) in " ".join(line.strip() for line in _lines("docs/findings.md"))
+    ) in _text("docs/findings.md")
 
 
 def test_a_figure_on_the_page_is_reproduced_from_the_tables_byte_for_byte(tmp_path: Path) -> None:
@@ -198,11 +221,17 @@ def test_the_number_of_trials_is_that_on_the_page() -> None:
     ids = {trial for name in ON_AN_H100 for trial in Store(REFERENCE / name).trials(["trial_id"])["trial_id"]}
     on_cpus = sum(len(Store(REFERENCE / name).trials(["trial_id"])) for name in LONGER)
     assert any(line.startswith(f"{len(ids):,} trials") for line in _lines("docs/findings.md"))
-    assert f"Then {on_cpus} trials on CPUs" in " ".join(_lines("docs/findings.md"))
+    assert f"Then {on_cpus} trials on CPUs" in _text("docs/findings.md")
     assert any(
         line.startswith(f"{len(ids):,} trials on an H100 and {on_cpus} on CPUs")
         for line in _lines("README.md")
     )
+
+
+def _effects(judged: list[Judged], study: str) -> list[Summary]:
+    """The effects of a study's tests, in the order of its claims."""
+    tests = [finding for claim in judged for finding in claim.findings if finding.study == study]
+    return [finding.effect for finding in tests if finding.effect is not None]
 
 
 def _stores() -> list[Store]:
@@ -211,3 +240,8 @@ def _stores() -> list[Store]:
 
 def _lines(page: str) -> list[str]:
     return (TOP / page).read_text().splitlines()
+
+
+def _text(page: str) -> str:
+    """The page as one line."""
+    return " ".join(line.strip() for line in _lines(page))
