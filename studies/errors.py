@@ -114,7 +114,7 @@ def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterabl
 
 
 def _tag(model: type[BaseModel]) -> object:
-    """The kind of claim that a model describes."""
+    """The test of the claims that a model describes; None if it is no claim."""
     return model.model_fields["test"].default if "test" in model.model_fields else None
 
 

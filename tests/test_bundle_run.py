@@ -43,7 +43,7 @@ UNSHARE = shutil.which("unshare")
 
 @pytest.fixture
 def bare_python(tmp_path: Path) -> Path:
-    """A Python that has torch and what torch needs, and says that it has this lrlc, which is not there."""
+    """A Python that has torch and what torch needs, and lists this lrlc among its packages but cannot import it."""
     packages, there = tmp_path / "only_torch/site-packages", Path(torch.__path__[0]).parent
     packages.mkdir(parents=True)
     for path in there.iterdir():

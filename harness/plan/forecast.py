@@ -104,7 +104,7 @@ class PastSeconds:
         self._elsewhere = MeanSeconds(seconds[~is_there])
         if both := self._there.ratios(self._elsewhere):
             self._ratio: float | None = median(both)
-        else:  # a CPU is taken to be as fast as this one, a GPU like this machine's
+        else:  # other CPUs are assumed to be as fast as this one, other GPUs as this machine's
             is_alike = finished["gpu_fraction"].notna() == machine.is_gpu
             self._elsewhere = MeanSeconds(seconds[~is_there & is_alike])
             self._ratio = None if machine.is_named else 1.0

@@ -53,7 +53,7 @@ def _sides(evidence: Evidence) -> Iterator[pd.DataFrame]:
 def with_longer(found: Sequence[Finding], on: Sequence[tuple[Question, Evidence]]) -> list[Finding]:
     """The findings; those trained too short name the longest training of the same cells, if there is one.
 
-    However studies select these cells, all findings on them have the first one's words for the comparison.
+    Studies may describe the same cells in different words, so their findings all take the comparison of the first.
     """
     if not any(map(_is_too_short, found)):
         return list(found)

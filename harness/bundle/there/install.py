@@ -66,7 +66,7 @@ def _install(folder: Path, python: Path) -> None:
     wheels = folder / "wheels"
     (pip,) = wheels.glob("pip-*.whl")
     words = [str(python), f"{pip}/pip", "install", "--no-index", "--find-links", str(wheels), "--no-deps"]
-    # What lies beside this machine's torch may only seem to be there, as an editable lrlc does.
+    # A package beside this machine's torch may be listed without being importable here, such as an editable lrlc.
     words += ["--ignore-installed", "--requirement", str(wheels / PINS)]
     words += ["--no-cache-dir", "--disable-pip-version-check", "--quiet"]
     done = subprocess.run(words, env=_without_pip_settings(), stderr=subprocess.PIPE)
