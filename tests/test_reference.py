@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lrlc.harness.data import load_dataset
 from lrlc.results.claims import Judged, Verdict, judge_together
 from lrlc.results.correct import correct_matrix
 from lrlc.results.figures import draw_all
+from lrlc.results.plans import Stage
 from lrlc.results.statistics import Summary, summarise
 from lrlc.results.store import Store
 from lrlc.studies import DatasetSpec
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("reference")  # what they share is made onc
 TOP = Path(__file__).parent.parent
 REFERENCE = TOP / "results/reference"
 OF_THE_TALK = ("trained_16px", "longer_16px", "shifted_16px", "smooth_16px")
-ON_AN_H100 = ("trained_16px", "shifted_16px", "smooth_16px", "peers")
+H100 = "NVIDIA H100 80GB HBM3"
 LONGER = ("longer_16px",)
 MOST_BYTES = 15_000_000
 COLUMNS = {"MNIST 14×14": 2, "CIFAR-10 16×16": 3, "UTKFace 16×16": 4}
@@ -209,23 +211,54 @@ def test_the_reference_is_small_and_shows_no_people() -> None:
 
 def test_rows_record_their_provenance() -> None:
     for store in _stores():
-        rows = store.trials(["git_commit", "git_dirty", "status", "device"])
+        rows = store.trials(["git_commit", "git_dirty", "status", "device", "backend"])
         assert rows["git_commit"].str.fullmatch("[0-9a-f]{40}").all()
         assert not rows["git_dirty"].any()
         assert set(rows["status"]) == {"finished"}
-    for name in ON_AN_H100:
-        assert set(Store(REFERENCE / name).trials(["backend"])["backend"]) == {"triton"}
+        assert (rows.loc[rows["device"] == H100, "backend"] == "triton").all()
 
 
-def test_the_number_of_trials_is_that_on_the_page() -> None:
-    ids = {trial for name in ON_AN_H100 for trial in Store(REFERENCE / name).trials(["trial_id"])["trial_id"]}
-    on_cpus = sum(len(Store(REFERENCE / name).trials(["trial_id"])) for name in LONGER)
-    assert any(line.startswith(f"{len(ids):,} trials") for line in _lines("docs/findings.md"))
-    assert f"Then {on_cpus} trials on CPUs" in _text("docs/findings.md")
-    assert any(
-        line.startswith(f"{len(ids):,} trials on an H100 and {on_cpus} on CPUs")
-        for line in _lines("README.md")
+def test_the_numbers_of_trials_are_those_on_the_pages() -> None:
+    stores = [Store(REFERENCE / name) for name in (*OF_THE_TALK, "peers")]
+    trials = pd.concat(
+        [
+            store.planned_trials(stage=stage, columns=["trial_id", "device"]).assign(stage=stage)
+            for store in stores
+            for stage in (Stage.GRID, Stage.LENGTH, Stage.TUNE)
+        ]
+    ).drop_duplicates(["trial_id", "device"])
+    gpu = trials.loc[trials["device"] == H100, "stage"].value_counts()
+    cpu = trials.loc[trials["device"] != H100, "stage"].value_counts()
+    page = _text("docs/findings.md")
+    assert f"{gpu.sum():,} trials of three-layer networks on one H100: {gpu[Stage.GRID]} trained" in page
+    assert f"{gpu[Stage.LENGTH]} for half as long (the length check) and {gpu[Stage.TUNE]} pilots" in page
+    of_c6 = len(trials[(trials["device"] != H100) & trials["trial_id"].isin(_ids("smooth_16px"))])
+    assert f"Then {cpu.sum()} trials on CPUs: {cpu.sum() - of_c6} for" in page
+    assert f"{cpu[Stage.GRID] - of_c6} were trained" in page
+    assert f"{cpu[Stage.LENGTH]} for half as long and {cpu[Stage.TUNE]} are pilots, and {of_c6} that" in page
+    told = f"{gpu.sum():,} trials on an H100 and {cpu.sum()} on CPUs ({gpu[Stage.GRID] + cpu[Stage.GRID]} of full"
+    assert told in _text("README.md")
+
+
+def test_the_page_says_how_far_shuffled_labels_were_learned() -> None:
+    trials = Store(REFERENCE / "smooth_16px").trials(["dataset", "train_accuracy", "weights_spatial_std"])
+    fitted = trials.groupby("dataset")[["train_accuracy", "weights_spatial_std"]].mean()
+    names = ("mnist@14", "cifar10@16", "utkface@16")
+    learned = [f"{100 * fitted['train_accuracy'][f'{name}+shuffled']:.0f}%" for name in names]
+    true = [f"{fitted['weights_spatial_std'][name]:.2f}".lstrip("0") for name in names]
+    shuffled = [f"{fitted['weights_spatial_std'][f'{name}+shuffled']:.2f}".lstrip("0") for name in names]
+    page = _text("docs/findings.md")
+    assert (
+        f"{learned[0]} of the training images on MNIST, {learned[1]} on CIFAR-10, {learned[2]} on faces"
+        in page
     )
+    assert (
+        f"{shuffled[0]}, {shuffled[1]} and {shuffled[2]} against {true[0]}, {true[1]} and {true[2]}" in page
+    )
+
+
+def _ids(study: str) -> set[str]:
+    return set(Store(REFERENCE / study).trials(["trial_id"])["trial_id"])
 
 
 def _effects(judged: list[Judged], study: str) -> list[Summary]:
