@@ -13,8 +13,9 @@ from lrlc.studies.titles import Title
 
 def full_claims(given: object, places: Places, catalogue: Catalogue) -> list[dict[str, Any]]:
     """The claims with placements written as in the tables; StudyError for unknown kinds and data sets."""
-    claims = given if isinstance(given, list) else [given]
-    return [_full(claim, f"claims[{number}]", places, catalogue) for number, claim in enumerate(claims)]
+    return [
+        _full(claim, f"claims[{number}]", places, catalogue) for number, claim in enumerate(_listed(given))
+    ]
 
 
 def _full(claim: object, where: str, places: Places, catalogue: Catalogue) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def _full(claim: object, where: str, places: Places, catalogue: Catalogue) -> di
         raise StudyError(f"{where}: expected a mapping, got {shown(claim)}")
     for key in DATASET_KEYS:
         _check_datasets(claim.get(key, []), f"{where}.{key}", catalogue)
+    _check_pairs(claim, where)
     sides = {
         side: _cells(claim[side], f"{where}.{side}", places, catalogue)
         for side in ("ours", "theirs")
@@ -66,8 +68,21 @@ def _options(given: object, where: str, kind: str, catalogue: Catalogue) -> dict
     }
 
 
+def _check_pairs(claim: Mapping[str, Any], where: str) -> None:
+    for first, second in (("before", "after"), ("higher_on", "than_on")):
+        both = [title for title in _listed(claim.get(first, [])) if title in _listed(claim.get(second, []))]
+        if both:
+            raise StudyError(
+                f"{where}: {first} and {second} both name {shown(both[0])}; name different data sets"
+            )
+
+
+def _listed(given: object) -> list[object]:
+    return given if isinstance(given, list) else [given]
+
+
 def _check_datasets(given: object, where: str, catalogue: Catalogue) -> None:
-    for title in given if isinstance(given, list) else [given]:
+    for title in _listed(given):
         name = Title.parse(str(title)).name
         if "/" not in name and name not in catalogue.datasets:
             raise StudyError(f"{where}: unknown data set {shown(name)}; {nearest(name, catalogue.datasets)}")

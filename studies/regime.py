@@ -13,6 +13,8 @@ ANY = "any"
 class Regime(Model):
     """Conditions that both sides of a comparison must meet on each of its data sets; otherwise it is out of regime."""
 
+    no_divergence: bool = True
+    """No seed of either side diverged: those that did not are not a fair sample."""
     linear: bool = True
     """Mean test accuracy above that of multinomial logistic regression on the same training pixels."""
     length: bool = True
@@ -24,13 +26,13 @@ class Regime(Model):
     @property
     def is_any(self) -> bool:
         """Whether there are no conditions."""
-        return not (self.linear or self.length or self.weights_std)
+        return not (self.no_divergence or self.linear or self.length or self.weights_std)
 
 
 def _any(given: object) -> object:
     """`any` sets no conditions."""
     if given == ANY:
-        return Regime(linear=False, length=False, weights_std=0)
+        return Regime(no_divergence=False, linear=False, length=False, weights_std=0)
     if not isinstance(given, dict | Regime):
         raise ValueError(f"expected 'any' or a mapping of conditions, got {shown(given)}")
     return given

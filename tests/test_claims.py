@@ -1,5 +1,6 @@
 """Claims: each kind of test gets the verdict of its rows."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from zlib import crc32
@@ -365,6 +366,28 @@ def test_diverged_seeds_are_left_out_of_pairs_but_keep_a_study_complete() -> Non
     ]
     finding = only(rows, DIFFERENCE, seeds=12)
     assert (finding.seeds, finding.verdict) == (12 - CHOOSING_SEEDS - 1, Verdict.SUPPORTED)
+    assert finding.left_out == "left out: seed 3, of which not all trials have a result"
+
+
+def test_a_cell_of_which_a_choosing_seed_diverged_is_not_chosen() -> None:
+    rows = pair(1.0)
+    lost = (rows["kind"] == "lrlc") & (rows["rank"] == 4) & (rows["seed"] == 1)
+    rows.loc[lost, ["status", "test_accuracy", "validation_accuracy"]] = [TrialStatus.DIVERGED, None, None]
+    assert only(rows, DIFFERENCE).chosen == "LRLC rank 2"
+
+
+def test_values_of_a_metric_that_are_not_finite_are_left_out() -> None:
+    rows = pair(1.0).assign(score=1.0)
+    ours = rows["kind"] == "lrlc"
+    rows.loc[ours, "score"] = math.inf
+    claim = {**DIFFERENCE, "metric": "score", "direction": "higher"}
+    finding = only(rows, claim)
+    assert (finding.verdict, finding.effect) == (Verdict.UNDECIDED, None)
+    assert finding.note == "no seed has a finite score in both"
+    rows.loc[ours & (rows["seed"] != 4), "score"] = 2.0 + rows["seed"] / 100
+    finding = only(rows, claim)
+    assert finding.left_out == "left out: seed 4, of which not all trials have a result"
+    assert (finding.seeds, finding.verdict) == (10 - CHOOSING_SEEDS - 1, Verdict.SUPPORTED)
 
 
 def test_seeds_are_added_after_the_study_s_own() -> None:

@@ -164,7 +164,7 @@ def test_a_trial_whose_loss_explodes_is_recorded_as_diverged(
         (["datasets=mnits"], "datasets[0]: unknown data set 'mnits'; did you mean 'mnist'?"),
         (["seeds=[]"], "seeds: no seeds"),
         (["grid={kind: lrlc, rank: 1, layer.share: diagonal}"], "layer: lrlc: unknown share 'diagonal'"),
-        (["datasets=mnist"], "mnist: no data folder; give --data DIR or set LRLC_DATA"),
+        (["datasets=mnist"], "mnist: no data folder; give --data DIR (data= in Python) or set LRLC_DATA"),
         (["--profile", "smoke"], "--profile smoke: unknown profile"),
         (["resources.cpus=1000"], "resources: a trial asks for 1000 CPUs"),
     ],

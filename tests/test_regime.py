@@ -28,7 +28,7 @@ from lrlc.results.claims import (
 )
 from lrlc.results.claims.compare import Outcome, compare, known_regime
 from lrlc.results.datasets import Baseline, DatasetSummary
-from lrlc.results.schema import to_tables
+from lrlc.results.schema import TrialStatus, to_tables
 from lrlc.results.store import Store
 from lrlc.studies import recorded_study, shipped_studies
 from lrlc.studies.claims import Cost, Smooth
@@ -87,6 +87,8 @@ def test_a_comparison_of_trained_networks_is_decided_with_its_conditions() -> No
     assert found.verdict == Verdict.SUPPORTED
     told = {(each.name, each.what): each.holds for each in found.regime}
     assert told == {
+        ("no seed diverged", "LRLC rank 4, layer 3"): True,
+        ("no seed diverged", "conv"): True,
         ("beats a linear classifier", "LRLC rank 4, layer 3"): True,
         ("beats a linear classifier", "conv"): True,
         ("weights vary over positions", "LRLC rank 4, layer 3"): True,
@@ -237,6 +239,20 @@ def test_the_chosen_cells_are_those_whose_regime_counts() -> None:
     assert (found.verdict, found.chosen, found.seeds) == (Verdict.SUPPORTED, "LRLC rank 4", 7)
 
 
+def test_the_seeds_that_did_not_diverge_decide_nothing() -> None:
+    tables = trained()
+    rows = tables.rows.copy()
+    lost = (rows["kind"] == "lrlc") & rows["seed"].isin([3, 5])
+    rows.loc[lost, ["status", "test_accuracy"]] = [TrialStatus.DIVERGED, None]
+    found = only(replace(tables, rows=rows))
+    assert found.verdict == Verdict.OUT_OF_REGIME
+    assert found.note == (
+        "on MNIST LRLC rank 4, layer 3 with 2 of 10 seeds diverged, and the others are not a fair sample"
+    )
+    assert found.left_out == "left out: seeds 3, 5, of which not all trials have a result"
+    assert only(replace(tables, rows=rows), regime={"no_divergence": False}).verdict == Verdict.SUPPORTED
+
+
 def test_costs_have_no_regime() -> None:
     cost = {"test": "cost", "ours": FIXED, "theirs": CONV, "metric": "parameters", "at_most": 3}
     found = only(trained(linear=0.99, spread=0.0), cost, length_check=None)
@@ -252,6 +268,7 @@ def test_maps_that_did_not_move_are_out_of_regime() -> None:
     found = only(replace(trained(spread=0.01), maps=maps), {"test": "smooth", "ours": FIXED})
     assert found.verdict == Verdict.OUT_OF_REGIME
     assert {each.name for each in found.regime} == {
+        "no seed diverged",
         "beats a linear classifier",
         "weights vary over positions",
     }

@@ -71,6 +71,16 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
             "claims[0]: ours and theirs are the same cells; a claim compares different ones",
         ),
         (
+            [
+                "claims=[{name: A, test: change, ours: lrlc, theirs: conv, before: mnist, after: [mnist, utkface]}]"
+            ],
+            "claims[0]: before and after both name 'mnist'; name different data sets",
+        ),
+        (
+            ["claims=[{name: A, test: best_rank, ours: lrlc, higher_on: mnist, than_on: mnist}]"],
+            "claims[0]: higher_on and than_on both name 'mnist'; name different data sets",
+        ),
+        (
             ["grid={rank: 1}"],
             "grid[0]: no kind; known: conv, coord_conv, locally_connected, lrlc, lrlc_input_dependent, wide_conv",
         ),

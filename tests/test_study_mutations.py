@@ -43,7 +43,7 @@ search:
 seeds: 3
 claims:
   - {name: C, test: difference, ours: conv, theirs: {kind: lrlc, rank: 1, layer: {share: both}}, datasets: digits}
-  - {name: D, test: best_rank, ours: lrlc, higher_on: digits, than_on: [digits]}
+  - {name: D, test: best_rank, ours: lrlc, higher_on: digits, than_on: [mnist]}
   - {name: E, test: cost, ours: lrlc, theirs: conv, metric: parameters, at_most: 2}
 decision: {alpha: 0.05, looks: [3, 5]}
 regime: {linear: true, weights_std: 0.1}

@@ -82,6 +82,8 @@ def test_each_kind_trains_with_the_rate_chosen_by_its_pilots(
     said = lrlc("run", tuned_study, "--serial").stderr
     assert "tuned: digits conv: learning rate 0.05 (validation" in said
     assert "tuned: digits lrlc: learning rate 0.05 (validation" in said
+    told = [line.removeprefix("claims: ") for line in said.splitlines() if line.startswith("claims: ")]
+    assert told == planned["claims"] == ["equal on digits cannot be decided with 2 seeds; 5 could decide it"]
     root = tmp_path / "runs/tuned"
     pilots, grid, shorter = (of_stage(root, stage) for stage in (Stage.TUNE, Stage.GRID, Stage.LENGTH))
     assert [len(pilots), len(grid), len(shorter)] == [12, 6, 3]

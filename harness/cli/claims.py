@@ -48,7 +48,10 @@ def shown(judged: Sequence[Judged]) -> list[str]:
 
 
 def _chosen(finding: Finding) -> str:
-    return f" (seeds {seeds_name(finding.chose)} chose {finding.chosen})" if finding.chosen else ""
+    if not finding.chosen:
+        return ""
+    by = f"seeds {seeds_name(finding.chose)} chose " if finding.chose else ""
+    return f" ({by}{finding.chosen})"
 
 
 def _cells(finding: Finding, claim: Judged) -> tuple[str, ...]:

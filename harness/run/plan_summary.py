@@ -26,6 +26,7 @@ from lrlc.harness.training.worker import thread_count
 from lrlc.harness.trial import Trial, blank_result
 from lrlc.results.claims import Asked, as_lines, out_of_reach
 from lrlc.results.errors import StoreError
+from lrlc.results.plans import Stage
 from lrlc.results.store import Store
 from lrlc.studies import Study
 
@@ -165,11 +166,9 @@ def outlook_of(
 def outlook_lines(session: RunSession, slots: Slots) -> list[str]:
     """Lines to show before a run: how long it may take, and which claims its seeds cannot decide."""
     study, missing = session.study, session.plan.missing
-    lines = (
-        []
-        if session.is_of_pilots
-        else [f"claims: {each}" for each in undecidable(study, session.plan.trials)]
-    )
+    of_grid = session.staged.of_stage(Stage.GRID)
+    grid = [trial for trial in session.plan.trials if trial.id in of_grid]
+    lines = [] if session.is_of_pilots else [f"claims: {each}" for each in undecidable(study, grid)]
     if not missing or slots.address != "local":
         return lines
     machine = machine_at_hand(study.resources)

@@ -36,6 +36,7 @@ from lrlc.results.statistics.paired import FEWEST_FOR_EQUIVALENCE, smallest_sign
 from lrlc.studies.claims import Change, Difference, Interaction
 
 Comparison = Difference | Change | Interaction
+LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def difference(claim: Difference, parts: Sequence[pd.DataFrame]) -> Evidence:
     (rows,) = parts
     gain = _gain(claim, rows)
     if gain.pairs.empty:
-        return Evidence(_versus(claim), missing=nobody(claim, rows) or "no seed has finished in both")
+        has = f"a finite {claim.metric}" if claim.metric else "finished"
+        return Evidence(_versus(claim), missing=nobody(claim, rows) or f"no seed has {has} in both")
     found = _paired(claim, _versus(claim), gain.differences, [gain], rows)
     varies = len(gain.pairs) > 1 and bool((gain.pairs.std() > 0).all())
     return replace(
@@ -117,9 +119,14 @@ def _gain(claim: Comparison, rows: pd.DataFrame) -> _Gain:
 
 
 def _judged_by(claim: Comparison, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with a hundredth of the claim's metric in place of test accuracy, as points are hundredths."""
+    """The rows with a hundredth of the claim's metric in place of test accuracy, as points are hundredths.
+
+    A metric that is not finite, or so large that its square is not, counts as not computed.
+    """
     metric = _metric(claim)
-    return rows if metric is None else rows.assign(test_accuracy=rows[metric] / 100)
+    if metric is None:
+        return rows
+    return rows.assign(test_accuracy=rows[metric].where(rows[metric].abs() < LARGEST) / 100)
 
 
 def _metric(claim: Comparison) -> str | None:

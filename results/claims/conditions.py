@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lrlc.results.statistics import Summary, possible
 
-LINEAR, LENGTH, POSITIONS, IMAGES = (
+DIVERGED, LINEAR, LENGTH, POSITIONS, IMAGES = (
+    "no seed diverged",
     "beats a linear classifier",
     "same effect with fewer epochs",
     "weights vary over positions",
@@ -25,15 +26,16 @@ class Condition:
     what: str
     """'LRLC rank 4, layer 3'; for LENGTH the comparison."""
     number: float | None
-    """Mean test accuracy in percent, change of the effect in its unit, or mean standard deviation of weights."""
+    """Diverged seeds, mean test accuracy in percent, change of the effect in its unit, or mean standard deviation of
+    weights."""
     needed: float | None
-    """The threshold that the number must exceed, reach (POSITIONS, IMAGES) or stay below (LENGTH)."""
+    """What the number must exceed (LINEAR), reach (POSITIONS, IMAGES), stay below (LENGTH) or not exceed (DIVERGED)."""
     unit: str
     holds: bool
     missing: str = ""
     """Why there is no number to compare; '' if there is one."""
     detail: str = ""
-    """For LENGTH the two effects that differ: '+0.8 with 24 epochs, -1.5 with 12 (3 seeds)'."""
+    """For LENGTH the two effects that differ: '+0.8 with 24 epochs, -1.5 with 12 (3 seeds)'; for DIVERGED the seeds."""
     over_seeds: Summary | None = None
     """For LENGTH the number with its 95% interval over the length check's seeds."""
 
@@ -60,6 +62,9 @@ def _failed(group: Sequence[Condition]) -> str:
             f"training with fewer epochs changes the effect by {_measured(first)} {first.unit}, "
             f"which must be less than {needed:.2f}: {first.detail}"
         )
+    if first.name == DIVERGED:
+        listed = _listed([f"{each.what} with {each.detail}" for each in group])
+        return f"on {first.where} {listed} diverged, and the others are not a fair sample"
     if first.name == LINEAR:
         listed = _listed([f"{each.what} ({each.number:.1f}%)" for each in group])
         return f"on {first.where} {listed} {_verb(group, 'does', 'do')} not beat a linear classifier ({needed:.1f}%)"

@@ -44,9 +44,9 @@ def cost(claim: Cost, parts: Sequence[pd.DataFrame]) -> Evidence:
 
 
 def _told(rows: pd.DataFrame, cells: Cells, metric: str) -> pd.DataFrame:
-    """Finished rows of the cells that have the metric."""
+    """Finished rows of the cells that have the metric, as a finite number."""
     found = of_cells(rows, cells)
-    return found[(found["status"] == TrialStatus.FINISHED) & found[metric].notna()]
+    return found[(found["status"] == TrialStatus.FINISHED) & found[metric].abs().lt(np.inf)]
 
 
 def _counted(claim: Cost, ratio: float) -> PValues:

@@ -23,6 +23,7 @@ from lrlc.results.claims.regime import conditions
 from lrlc.results.claims.settle import what_settles
 from lrlc.results.claims.tables import Tables
 from lrlc.results.claims.verdicts import Finding, Verdict
+from lrlc.results.names import seeds_name
 from lrlc.results.statistics.paired import holm
 from lrlc.results.statistics.power import smallest_visible
 from lrlc.studies.claims import BestRank, Claim, Cost
@@ -171,7 +172,22 @@ def _finding(case: Case, looked: _Looked, level: float) -> Finding:
         over_images=over_images(question.claim, evidence, case.tables.correct),
         regime=looked.regime,
         beside=evidence.beside,
+        left_out=_left_out(case, looked),
         note=note,
+    )
+
+
+def _left_out(case: Case, looked: _Looked) -> str:
+    """The seeds at this look that have no part in the effect and did not choose."""
+    if not looked.complete or looked.evidence.effect is None:
+        return ""
+    used = {*looked.evidence.seeds, *looked.evidence.chose}
+    absent = [seed for seed in case.asked.seed_order[: looked.seeds] if seed not in used]
+    several = "s" * (len(absent) != 1)
+    return (
+        f"left out: seed{several} {seeds_name(absent)}, of which not all trials have a result"
+        if absent
+        else ""
     )
 
 

@@ -1,6 +1,5 @@
 """The length check: how much an effect changes when the same cells are trained with fewer epochs."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lrlc.results.claims.asked import Asked
+from lrlc.results.claims.cells import alike
 from lrlc.results.claims.dispatch import evidence_of
 from lrlc.results.claims.evidence import Evidence
 from lrlc.results.claims.questions import Question
@@ -88,15 +88,11 @@ def _shortened(
     if rows.empty or full.empty:
         return rows
     first = full.iloc[0]
-    alike = rows["epochs"] == share_of_epochs(epochs, int(first["epochs"]))
-    for name in ("network", *TRAINING_SETTINGS):
-        if name != "epochs":
-            alike &= rows[name].isna() if _is_null(first[name]) else rows[name] == first[name]
-    return rows[alike & _keys(rows).isin(cells)]
-
-
-def _is_null(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    settings = [name for name in ("network", *TRAINING_SETTINGS) if name != "epochs"]
+    is_short = rows["epochs"] == share_of_epochs(epochs, int(first["epochs"]))
+    return rows[
+        is_short & alike(rows, {name: first[name] for name in settings}, settings) & _keys(rows).isin(cells)
+    ]
 
 
 def _keys(rows: pd.DataFrame) -> "pd.Series[str]":

@@ -1,7 +1,8 @@
 """Whether a comparison's networks are trained like the talk's: the conditions of its regime, each with its numbers.
 
-A network says nothing about its layers if a linear classifier beats it, if the effect still changes with the number of
-epochs, or if its combining weights have hardly left a constant. See docs/claims.md, "The regime".
+A network says nothing about its layers if it diverges with some seeds, if a linear classifier beats it, if the effect
+still changes with the number of epochs, or if its combining weights have hardly left a constant. See docs/claims.md,
+"The regime".
 """
 
 import math
@@ -10,16 +11,18 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from lrlc.results.claims.asked import Asked
-from lrlc.results.claims.cells import Settings, cell_name, rank_of
-from lrlc.results.claims.conditions import IMAGES, LENGTH, LINEAR, POSITIONS, Condition
+from lrlc.results.claims.cells import Settings, alike, cell_name, rank_of
+from lrlc.results.claims.conditions import DIVERGED, IMAGES, LENGTH, LINEAR, POSITIONS, Condition
 from lrlc.results.claims.evidence import Evidence
 from lrlc.results.claims.length import Lengths, compare_lengths
 from lrlc.results.claims.questions import Question
 from lrlc.results.claims.spread import Spread, spread_of
 from lrlc.results.claims.tables import Tables
 from lrlc.results.names import dataset_name
-from lrlc.results.statistics import LAYER_SETTINGS
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import CELL, LAYER_SETTINGS
 from lrlc.studies.claims import Cost, Smooth
+from lrlc.studies.lines import counted
 from lrlc.studies.regime import Regime
 
 LOW_RANK = ("lrlc", "lrlc_input_dependent")
@@ -63,6 +66,8 @@ def _cells(question: Question, evidence: Evidence) -> Iterator[tuple[str, pd.Dat
 def of_cell(title: str, cell: pd.DataFrame, regime: Regime, tables: Tables) -> Iterator[Condition]:
     """The conditions on one cell's finished rows, which do not depend on what it is compared with."""
     settings = {str(name): value for name, value in cell.iloc[0].items()}
+    if regime.no_divergence:
+        yield _diverged(title, settings, tables)
     if regime.linear:
         yield _linear(title, cell, settings, tables)
     if regime.weights_std and rank_of(settings) != 1:  # equivalent to a convolution
@@ -80,6 +85,15 @@ def _weights(where: str, settings: Settings, spread: Spread, needed: float) -> I
         missing = f"no combining weights of {what} were stored on {{}}" if number is None else ""
         holds = number is not None and number >= needed
         yield Condition(name, where, what, number, needed, "", holds, missing)
+
+
+def _diverged(title: str, settings: Settings, tables: Tables) -> Condition:
+    rows = tables.rows[alike(tables.rows, settings, CELL)]
+    number = int((rows["status"] == TrialStatus.DIVERGED).sum())
+    detail = f"{number} of {counted(len(rows), 'seed')}"
+    return Condition(
+        DIVERGED, dataset_name(title), cell_name(settings), number, 0, "", not number, detail=detail
+    )
 
 
 def _linear(title: str, cell: pd.DataFrame, settings: Settings, tables: Tables) -> Condition:

@@ -56,6 +56,8 @@ class Finding:
     """The conditions that its comparison must meet to be decided, with their numbers; () if there are none."""
     beside: str
     """Additional untested information: the best rank on each data set."""
+    left_out: str
+    """The seeds that count for nothing, as not all their trials have a result; '' if there are none."""
     note: str
     """What would settle an undecided test, or the reason for another verdict; '' if the numbers suffice."""
     longer: str = ""
@@ -65,7 +67,7 @@ class Finding:
     def remarks(self) -> list[str]:
         """What to say below the numbers, a line each."""
         longer = f"the verdict of longer training counts instead: {self.longer}" if self.longer else ""
-        return [said for said in (self.beside, self.note, longer) if said]
+        return [said for said in (self.beside, self.left_out, self.note, longer) if said]
 
 
 @dataclass(frozen=True)

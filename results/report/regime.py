@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lrlc.results.claims import Condition, Judged
 from lrlc.results.claims.asked import Asked
-from lrlc.results.claims.conditions import IMAGES, LENGTH, LINEAR, POSITIONS
+from lrlc.results.claims.conditions import DIVERGED, IMAGES, LENGTH, LINEAR, POSITIONS
 from lrlc.results.markup.content import Block, Cell, Column, Section, Table, Text
 from lrlc.results.report.text import estimate, number, words
 from lrlc.studies.lines import counted
@@ -21,10 +21,10 @@ COLUMNS = (
 )
 HOW_TO_READ = (
     "The claims are about trained networks. A comparison is decided only if, for both sides and on each data "
-    "set, mean test accuracy exceeds that of multinomial logistic regression on the same training pixels; if "
-    "with fewer epochs the effect of the same cells differs by less than the margin, or half the width of its "
-    "interval if that is more (the difference is given with its own 95% interval over the seeds trained at both "
-    "lengths); and if combining weights have left the constant they start at (measured by the "
+    "set, no seed diverged; if mean test accuracy exceeds that of multinomial logistic regression on the same "
+    "training pixels; if with fewer epochs the effect of the same cells differs by less than the margin, or half "
+    "the width of its interval if that is more (the difference is given with its own 95% interval over the seeds "
+    "trained at both lengths); and if combining weights have left the constant they start at (measured by the "
     "standard deviation of a bank's weight over positions, and for input-dependent weights also over images). "
     "Otherwise it is out of regime, whatever its numbers."
 )
@@ -33,7 +33,14 @@ ANY = (
     "trained, or that a linear classifier beats."
 )
 OFF = "Not required by this study: {}."
-ASKED = {LINEAR: "linear", LENGTH: "length", POSITIONS: "weights_std", IMAGES: "weights_std"}
+ASKED = {
+    DIVERGED: "no_divergence",
+    LINEAR: "linear",
+    LENGTH: "length",
+    POSITIONS: "weights_std",
+    IMAGES: "weights_std",
+}
+SIGNS = {DIVERGED: "≤ ", LINEAR: "> ", LENGTH: "< "}
 
 
 def sections(judged: Sequence[Judged], asked: Asked) -> list[Section]:
@@ -72,9 +79,9 @@ def _groups(conditions: Sequence[Condition]) -> list[list[Condition]]:
 
 def _line(group: Sequence[Condition]) -> list[Cell]:
     condition = group[0]
-    form = ".3f" if condition.name in (POSITIONS, IMAGES) else ".2f"
+    form = {POSITIONS: ".3f", IMAGES: ".3f", DIVERGED: ".0f"}.get(condition.name, ".2f")
     needed = number(condition.needed, form)
-    sign = "< " if condition.name == LENGTH else "> " if condition.name == LINEAR else "≥ "
+    sign = SIGNS.get(condition.name, "≥ ")
     what = "comparison" if condition.name == LENGTH else "layer"
     return [
         words(condition.name),
