@@ -240,6 +240,45 @@ def test_the_numbers_of_trials_are_those_on_the_pages() -> None:
     assert told in _text("README.md")
 
 
+def test_both_pages_say_what_a_learning_rate_chosen_too_early_costs() -> None:
+    columns = [
+        "trial_id",
+        "device",
+        "dataset",
+        "seed",
+        "kind",
+        "rank",
+        "placement",
+        "options",
+        "test_accuracy",
+    ]
+    chosen = Store(REFERENCE / "trained_16px").planned_trials(columns=columns)
+    chosen = chosen[(chosen["placement"].isin(["3", ""])) & (chosen["rank"].isna() | (chosen["rank"] == 4))]
+    lower = Store(REFERENCE / "smooth_16px").planned_trials(columns=columns)
+    lower = lower[lower["device"] == H100].set_index(["dataset", "seed"])["test_accuracy"]
+    of_kinds = {
+        "LRLC, rank 4": "lrlc",
+        "a convolution": "conv",
+        "wide convolution, as rank 4": "wide_conv",
+        "CoordConv": "coord_conv",
+        "input-dependent LRLC, rank 4": "lrlc_input_dependent",
+        "locally connected": "locally_connected",
+    }
+    for name, kind in of_kinds.items():
+        of_kind = chosen[(chosen["kind"] == kind) & (chosen["options"] == "{}")]
+        apart = 100 * (lower - of_kind.set_index(["dataset", "seed"])["test_accuracy"]).dropna()
+        found = [summarise(apart[title]) for title in ("mnist@14", "cifar10@16", "utkface@16")]
+        assert [each.n for each in found] == [8, 8, 8]
+        cells = [f"{each.mean:+.2f} ({each.low:+.2f} to {each.high:+.2f})" for each in found]
+        assert f"| {name} | {' | '.join(cells)} |" in _lines("docs/findings.md")
+        if kind == "coord_conv":
+            coord = found[1]
+            told = f"ahead of CoordConv by {coord.mean:.2f} ({coord.low:.2f} to {coord.high:.2f}; eight seeds"
+            assert told in _text("README.md")
+        if kind == "lrlc":
+            assert f"the same cell is {found[1].mean:.2f} points better" in _text("README.md")
+
+
 def test_the_page_says_how_far_shuffled_labels_were_learned() -> None:
     trials = Store(REFERENCE / "smooth_16px").trials(["dataset", "train_accuracy", "weights_spatial_std"])
     fitted = trials.groupby("dataset")[["train_accuracy", "weights_spatial_std"]].mean()
