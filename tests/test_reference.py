@@ -10,7 +10,7 @@ import pytest
 from lrlc.harness.data import load_dataset
 from lrlc.results.claims import Judged, Verdict, judge_together
 from lrlc.results.correct import correct_matrix
-from lrlc.results.figures import draw_all
+from lrlc.results.figures import Selection, alignment, draw_all
 from lrlc.results.plans import Stage
 from lrlc.results.statistics import Summary, summarise
 from lrlc.results.store import Store
@@ -201,6 +201,21 @@ def test_a_figure_on_the_page_is_reproduced_from_the_tables_byte_for_byte(tmp_pa
     draw_all(Store(REFERENCE / "trained_16px"), tmp_path, ["png"], only=["tuning"])
     shown = TOP / "docs/images/trained_16px/tuning.png"
     assert (tmp_path / "tuning.png").read_bytes() == shown.read_bytes()
+
+
+def test_the_alignment_figure_compares_the_cells_of_the_claims(judged: list[Judged]) -> None:
+    figure = alignment.draw(Selection.of(Store(REFERENCE / "trained_16px")))
+    panel = next(ax for ax in figure.axes if ax.get_title().startswith("Fixed minus"))
+    shown = [float(line.get_ydata()[0]) for line in panel.lines if line.get_marker() not in ("None", "")]
+    effects = [
+        finding.effect.mean * (1 if finding.comparison.startswith("LRLC (") else -1)
+        for claim in judged
+        for finding in claim.findings
+        if claim.name == "C4" and finding.study == "trained_16px" and finding.effect
+    ]
+    assert len(effects) == 2
+    for effect in effects:
+        assert any(each == pytest.approx(effect) for each in shown)
 
 
 def test_the_reference_is_small_and_shows_no_people() -> None:

@@ -34,8 +34,9 @@ CAPTION = (
     "of pooled random convolutions). A point is a data set as trained on, with its 95% t interval over paired "
     "seeds; a line joins the shifts of one data set, which reduce its alignment (hollow: shifted). The cell of a "
     "kind, its rank and placement, is chosen on validation: for differences by the first seeds, which are then left "
-    "out of the result, for the best rank by all. Layer kinds are drawn slightly apart; an arrowhead means that an "
-    "interval extends beyond the panel."
+    "out of the result, for the best rank by all, in the places with the most ranks. Fixed minus input-dependent "
+    "compares the rank and place chosen for the latter. Layer kinds are drawn slightly apart; an arrowhead means "
+    "that an interval extends beyond the panel."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "translate", "status", "seed",
@@ -70,18 +71,26 @@ class _Point:
         """The sides of a comparison, by kind."""
         return {kind: Side.of(self.rows, Cells(kind=kind)) for kind in (REFERENCE, *KINDS)}
 
-    def difference(self, ours: str, theirs: str) -> Summary | None:
-        pairs = pair(self.sides[ours], self.sides[theirs])
-        return summarise(pairs["ours"] - pairs["theirs"]) if len(pairs) else None
+    def pairs(self, kind: str | None) -> pd.DataFrame:
+        """Both sides' accuracies by seed: of a kind and convolution, or of fixed and input-dependent weights (None).
 
-    def reporting(self, kind: str | None) -> set[int]:
-        """The seeds behind the difference in a line of this kind."""
-        ours, theirs = RANKED if kind is None else (kind, REFERENCE)
-        return {int(seed) for seed in pair(self.sides[ours], self.sides[theirs]).index}
+        Fixed weights then take the rank and place chosen for the input-dependent ones.
+        """
+        if kind is not None:
+            return pair(self.sides[kind], self.sides[REFERENCE])
+        fixed, by_image = (self.sides[name] for name in RANKED)
+        return pair(fixed.beside(by_image), by_image)
+
+    def difference(self, kind: str | None) -> Summary | None:
+        pairs = self.pairs(kind)
+        return summarise(pairs["ours"] - pairs["theirs"]) if len(pairs) else None
 
     def best_rank(self, kind: str) -> Summary | None:
         """The best rank, without an interval, as it is one of few numbers."""
-        ranks, table = rank_table(self.rows, Cells(kind=kind), "validation")
+        of_kind = self.rows[self.rows["kind"] == kind]
+        ranked = of_kind.groupby("placement", observed=True)["rank"].nunique()
+        places = [str(place) for place in ranked[ranked == ranked.max()].index]
+        ranks, table = rank_table(self.rows, Cells(kind=kind, placement=places), "validation")
         if len(ranks) < 2 or not len(table):
             return None
         best = float(ranks[int(np.argmax(table.mean(axis=0)))])
@@ -154,12 +163,12 @@ def _measures(points: Sequence[_Point]) -> list[str]:
 
 def _gains(points: Sequence[_Point], kind: str) -> Iterator[_Line]:
     for series, of_series in _by_series(points):
-        yield _line(series, kind, [(point, point.difference(kind, REFERENCE)) for point in of_series])
+        yield _line(series, kind, [(point, point.difference(kind)) for point in of_series])
 
 
 def _gaps(points: Sequence[_Point]) -> Iterator[_Line]:
     for series, of_series in _by_series(points):
-        yield _line(series, None, [(point, point.difference(*RANKED)) for point in of_series])
+        yield _line(series, None, [(point, point.difference(None)) for point in of_series])
 
 
 def _best_ranks(points: Sequence[_Point], kind: str) -> Iterator[_Line]:
@@ -200,7 +209,9 @@ def _seeds(lines: Sequence[_Line], is_rank: bool) -> str:
     counts = [value.n for line in lines for _, value in line.points]
     low, high = min(counts), max(counts)
     told = f"{low} to {high} seeds" if low != high else counted(low, "seed")
-    reporting = {seed for line in lines for point, _ in line.points for seed in point.reporting(line.kind)}
+    reporting = {
+        int(seed) for line in lines for point, _ in line.points for seed in point.pairs(line.kind).index
+    }
     trained = {
         int(seed) for line in lines for point, _ in line.points for seed in point.rows["seed"].unique()
     }
