@@ -107,6 +107,8 @@ def test_a_failing_trial_is_recorded_and_retried_only_when_asked(
     assert dict(found["status"].value_counts()) == {"finished": 2, "failed": 2}
     assert found.loc[found["status"] == "failed", "error"].str.contains("no such layer yet").all()
     assert "no such layer yet" in lrlc("status", study).stdout
+    planned = lrlc("plan", study, "--profile", "broken").stdout
+    assert "\n2 trials of those done failed; `lrlc retry` trains them again\n" in planned
     lrlc("run", study, "--serial", "--profile", "broken", code=1)
     pd.testing.assert_frame_equal(rows(tmp_path / "runs/broken"), found)
     said = lrlc("retry", study, "--serial", "--profile", "broken", code=1).stderr

@@ -171,9 +171,16 @@ def test_a_search_is_forecast_from_rows_of_its_kinds_and_ranks(study: Path) -> N
 def test_claims_that_the_seeds_cannot_decide_are_named(
     study: Path, words: Sequence[str], says: str | None
 ) -> None:
-    found = summary(study, "grid.0.train.learning_rate=0.1", *words).claims
+    found = summary(study, "grid.0.train.learning_rate=0.1", "regime=any", *words).claims
     assert len(found) == (says is not None)
     assert says is None or says in found[0]
+
+
+def test_claims_that_need_a_length_check_are_named(study: Path) -> None:
+    missing = "will be out of regime, as the study has no length check: add length_check: {seeds: 3}, or regime: any"
+    assert f"gains {missing}" in summary(study).claims
+    for word in ("regime=any", "length_check={}"):
+        assert f"gains {missing}" not in summary(study, "train.epochs=2", word).claims
 
 
 def test_kept_weights_count_in_the_disk_that_is_needed(study: Path) -> None:

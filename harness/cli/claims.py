@@ -6,7 +6,7 @@ from dataclasses import asdict
 from lrlc.harness.text import aligned, counted
 from lrlc.results.claims import TALK, Finding, Judged
 from lrlc.results.names import seeds_name
-from lrlc.results.statistics import Summary, possible
+from lrlc.results.statistics import Summary, digits, possible
 
 HEAD = ("", "", "effect (95% interval)", "new images too", "seeds", "p", "detectable", "test noise")
 
@@ -78,7 +78,7 @@ def _interval(found: Summary | None, unit: str) -> str:
 def effect(found: Summary, unit: str) -> str:
     """'+0.31 (+0.20 to +0.42) points'."""
     sign = "" if unit == "times" else "+"
-    form = f"{sign}.2f" if unit in ("points", "times", "ranks", "") else f"{sign}.3g"
+    form = f"{sign}{digits(unit)}"
     cut = possible(found, unit)
     interval = f" ({cut.low:{form}} to {cut.high:{form}})" if found.low == found.low else ""
     return f"{found.mean:{form}}{interval} {unit}"

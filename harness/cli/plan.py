@@ -57,6 +57,8 @@ def _counts(summary: "PlanSummary") -> Iterator[str]:
     if summary.grid_trials or not summary.search_suggestions:
         trials = counted(summary.grid_trials, "trial")
         yield f"{summary.study}: {trials} in the grid, {summary.done} done, {summary.missing} missing"
+    if summary.failed:
+        yield f"{counted(summary.failed, 'trial')} of those done failed; `lrlc retry` trains them again"
     if summary.pilots:
         yield f"tuning: {counted(summary.pilots, 'pilot')} before the grid, {summary.pilots_missing} missing"
     if summary.untuned:

@@ -24,7 +24,7 @@ from lrlc.harness.search.space import SearchSpace
 from lrlc.harness.text import counted, duration
 from lrlc.harness.training.worker import thread_count
 from lrlc.harness.trial import Trial, blank_result
-from lrlc.results.claims import Asked, as_lines, out_of_reach
+from lrlc.results.claims import Asked, as_lines, out_of_reach, without_length_check
 from lrlc.results.errors import StoreError
 from lrlc.results.plans import Stage
 from lrlc.results.store import Store
@@ -63,6 +63,8 @@ class PlanSummary:
     lent: int
     """The number of done trials whose rows a run copies from other studies."""
     missing: int
+    failed: int
+    """Trials of any stage that count as done but failed; `lrlc retry` trains them again."""
     pilots: int
     """Trials that tune the grid's settings, and run before it."""
     pilots_missing: int
@@ -89,7 +91,7 @@ class PlanSummary:
     disk_bytes: int
     """Bytes that the missing trials will use besides the tables, including kept weights."""
     claims: tuple[str, ...]
-    """Claims that the planned seeds cannot decide, and the seeds that could."""
+    """Claims that the plan cannot decide: without a length check, or with too few seeds, and the seeds that could."""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -125,6 +127,9 @@ def summarise_plan(
         done=plan.done,
         lent=sum(len(each.trial_ids) for each in (*pilots.lent, *plan.lent, *shorter.lent)),
         missing=len(plan.missing),
+        failed=len(
+            store.broken_trials() & {trial.id for each in (pilots, plan, shorter) for trial in each.trials}
+        ),
         pilots=len(pilots.trials),
         pilots_missing=len(pilots.missing),
         untuned=planner.untuned(),
@@ -183,11 +188,12 @@ def outlook_lines(session: RunSession, slots: Slots) -> list[str]:
 
 
 def undecidable(study: Study, trials: Iterable[Trial]) -> tuple[str, ...]:
-    """Lines for tests of claims that need more seeds than the study has."""
+    """Lines for tests of claims that need a length check, or more seeds than the study has."""
     rows = pd.DataFrame([vars(blank_result(trial)) for trial in trials])
     if not study.claims or rows.empty:
         return ()
-    return as_lines(out_of_reach(Asked.of(study), rows))
+    asked = Asked.of(study)
+    return (*without_length_check(asked), *as_lines(out_of_reach(asked, rows)))
 
 
 def _past(store: Store) -> pd.DataFrame:

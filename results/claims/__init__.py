@@ -8,7 +8,7 @@ from lrlc.results.claims.asked import Asked, seed_order
 from lrlc.results.claims.cells import of_cells
 from lrlc.results.claims.conditions import Condition
 from lrlc.results.claims.questions import Question
-from lrlc.results.claims.reach import as_lines, out_of_reach
+from lrlc.results.claims.reach import as_lines, out_of_reach, without_length_check
 from lrlc.results.claims.tables import Tables
 from lrlc.results.claims.together import TALK, claims_of, findings, judge, judge_tables, judge_together
 from lrlc.results.claims.verdicts import Finding, Judged, Verdict
@@ -31,4 +31,5 @@ __all__ = [
     "of_cells",
     "out_of_reach",
     "seed_order",
+    "without_length_check",
 ]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lrlc.results.statistics import Summary, possible
+from lrlc.results.statistics import Summary, digits, possible
 
 DIVERGED, LINEAR, LENGTH, POSITIONS, IMAGES = (
     "no seed diverged",
@@ -60,7 +60,7 @@ def _failed(group: Sequence[Condition]) -> str:
     if first.name == LENGTH:
         return (
             f"training with fewer epochs changes the effect by {_measured(first)} {first.unit}, "
-            f"which must be less than {needed:.2f}: {first.detail}"
+            f"which must be less than {needed:{digits(first.unit)}}: {first.detail}"
         )
     if first.name == DIVERGED:
         listed = _listed([f"{each.what} with {each.detail}" for each in group])
@@ -75,11 +75,12 @@ def _failed(group: Sequence[Condition]) -> str:
 
 def _measured(condition: Condition) -> str:
     """'2.25 (0.41 to 4.09)'; without an interval if there is one seed, or if the effect is not a mean over seeds."""
-    number, change = f"{condition.number:.2f}", condition.over_seeds
+    form, change = digits(condition.unit), condition.over_seeds
+    number = f"{condition.number:{form}}"
     if change is None or math.isnan(change.low):
         return number
     cut = possible(change, condition.unit)
-    return f"{number} ({cut.low:.2f} to {cut.high:.2f})"
+    return f"{number} ({cut.low:{form}} to {cut.high:{form}})"
 
 
 def _verb(group: Sequence[Condition], one: str, several: str) -> str:

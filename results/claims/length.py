@@ -12,7 +12,7 @@ from lrlc.results.claims.dispatch import evidence_of
 from lrlc.results.claims.evidence import Evidence
 from lrlc.results.claims.questions import Question
 from lrlc.results.claims.tables import Tables
-from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS, Summary, summarise
+from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS, Summary, digits, summarise
 from lrlc.studies.lines import counted
 from lrlc.studies.stages import share_of_epochs
 
@@ -53,9 +53,10 @@ def compare_lengths(
         return Lengths(None, NO_ROWS)
     epochs, fewer = (int(rows["epochs"].iloc[0]) for rows in pairs[0])
     seeds = counted(longer.effect.n, "seed")
+    form = f"+{digits(evidence.unit)}"
     detail = (
-        f"{longer.effect.mean:+.2f} with {counted(epochs, 'epoch')}, "
-        f"{shorter.effect.mean:+.2f} with {fewer} ({seeds})"
+        f"{longer.effect.mean:{form}} with {counted(epochs, 'epoch')}, "
+        f"{shorter.effect.mean:{form}} with {fewer} ({seeds})"
     )
     return Lengths(_change(longer, shorter), detail=detail)
 

@@ -1,4 +1,4 @@
-"""Claims that no result could decide: a side is never trained like the other, or seeds are too few for the test."""
+"""Claims that no result could decide: without a length check, a side trained like the other, or enough seeds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from lrlc.results.claims.questions import Question, questions
 from lrlc.results.claims.tables import Tables
 from lrlc.results.statistics import LAYER_SETTINGS
 from lrlc.results.statistics.paired import FEWEST_FOR_EQUIVALENCE, seeds_for_sign_flip
-from lrlc.studies.claims import Difference
+from lrlc.studies.claims import Cost, Difference, Smooth
 from lrlc.studies.lines import counted
 
 MOST_LISTED = 4
@@ -49,6 +49,15 @@ def out_of_reach(asked: Asked, rows: pd.DataFrame) -> list[OutOfReach]:
     alpha = asked.decision.alpha / len(asked.looks)
     judged = [_judged(each, asked.looks[-1], alpha, len(found)) for each in found]
     return [each for each in judged if each is not None]
+
+
+def without_length_check(asked: Asked) -> tuple[str, ...]:
+    """A line if the regime asks for a length check that the study does not have."""
+    needing = dict.fromkeys(claim.name for claim in asked.claims if not isinstance(claim, Smooth | Cost))
+    if asked.length_check is not None or not asked.regime.length or not needing:
+        return ()
+    add = "add length_check: {seeds: 3}, or regime: any"
+    return (f"{', '.join(needing)} will be out of regime, as the study has no length check: {add}",)
 
 
 def as_lines(found: Iterable[OutOfReach]) -> tuple[str, ...]:

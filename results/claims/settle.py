@@ -27,20 +27,20 @@ def what_settles(claim: Claim, evidence: Evidence, level: float, *, is_refused: 
         )
     if isinstance(claim, BestRank | Cost):
         return "more seeds may settle it"
-    astride = _astride(claim, effect)
+    astride = _astride(claim, effect, evidence.unit)
     counts = [count for count in (_to_differ(claim, effect, level), _to_fit(claim, effect, level)) if count]
     if not counts:
         return f"{astride}more than {MOST_SEEDS:,} evaluation seeds would be needed, {IF}"
     return f"{astride}about {max(min(counts), effect.n + 1):,} evaluation seeds would settle it, {IF}"
 
 
-def _astride(claim: Claim, effect: Summary) -> str:
+def _astride(claim: Claim, effect: Summary, unit: str) -> str:
     """For an effect on the wrong side of 0, a note that it may still lie within the margin; else ''."""
     sign = {"higher": 1.0, "lower": -1.0}.get(claim.expects, 0.0)
     if not claim.tolerance or max(sign * effect.low, sign * effect.high) >= 0 or not sign:
         return ""
     side = "below" if sign > 0 else "above"
-    return f"it lies {side} 0, but whether by more than the margin of {claim.tolerance:.3g} points is open; "
+    return f"it lies {side} 0, but whether by more than the margin of {claim.tolerance:.3g} {unit} is open; "
 
 
 def _to_differ(claim: Claim, effect: Summary, level: float) -> int | None:

@@ -56,6 +56,11 @@ POSSIBLE = {"points": (-100.0, 100.0), "%": (0.0, 100.0)}
 """The range of possible numbers in a unit."""
 
 
+def digits(unit: str) -> str:
+    """The format of a number in this unit: hundredths of a point, or three digits of a unit of any size."""
+    return ".2f" if unit in ("points", "times", "ranks", "") else ".3g"
+
+
 def possible(summary: Summary, unit: str) -> Summary:
     """The summary for display: its interval cut to possible numbers in this unit."""
     return summary.within(*POSSIBLE[unit]) if unit in POSSIBLE else summary
