@@ -13,6 +13,7 @@ from lrlc.results.correct import correct_matrix
 from lrlc.results.figures import Selection, alignment, draw_all
 from lrlc.results.plans import Stage
 from lrlc.results.statistics import Summary, summarise
+from lrlc.results.statistics.smoothness import morans_i
 from lrlc.results.store import Store
 from lrlc.studies import DatasetSpec
 
@@ -309,6 +310,20 @@ def test_the_page_says_how_far_shuffled_labels_were_learned() -> None:
     assert (
         f"{shuffled[0]}, {shuffled[1]} and {shuffled[2]} against {true[0]}, {true[1]} and {true[2]}" in page
     )
+
+
+def test_the_page_gives_the_smoothness_of_both_sides() -> None:
+    store = Store(REFERENCE / "smooth_16px")
+    trials = store.trials(["trial_id", "dataset"]).set_index("trial_id")["dataset"]
+    maps = store.weights(list(trials.index))
+    values = [
+        float(morans_i(np.asarray(flat, dtype=np.float64).reshape(height, width)))
+        for flat, height, width in zip(maps["values"], maps["height"], maps["width"], strict=True)
+    ]
+    means = pd.Series(values).groupby(maps["trial_id"].map(trials)).mean()
+    told = {name: f"{value:.2f}".lstrip("0") for name, value in means.items()}
+    for title, name in (("mnist@14", "MNIST"), ("cifar10@16", "CIFAR-10"), ("utkface@16", "faces")):
+        assert f"{told[title]} against {told[f'{title}+shuffled']} on {name}" in _text("docs/findings.md")
 
 
 def _ids(study: str) -> set[str]:
