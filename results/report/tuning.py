@@ -27,7 +27,7 @@ HOW_TO_READ = (
     "Pilots, with seeds that nothing else uses, tried each setting for each layer on each data set; the setting "
     "with the best mean validation accuracy was chosen, and every rank and placement of the layer is trained with "
     "it, whichever the pilots had. Layers are therefore compared at their own best settings, as far as these are "
-    "among those tried."
+    "among those tried, and pilots can tell: if they are shorter than the trials, they favour settings that learn fast."
 )
 
 
