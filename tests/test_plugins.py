@@ -331,6 +331,16 @@ def scalar(network, training):
 @figure("cracked", caption="Cracked.")
 def cracked(selection):
     return {}["no such key"]
+
+
+@metric("leaving")
+def leaving(evaluated):
+    raise SystemExit(0)
+
+
+@recipe("leaves")
+def leaves(network, training):
+    raise SystemExit(0)
 """
 
 
@@ -341,7 +351,7 @@ def faulty(tmp_path: Path) -> Path:
     path = tmp_path / "mine.yaml"
     path.write_text(
         "name: mine\nplugins: [bad.py]\ndatasets: digits\ntrain_images: 100\nevaluation_images: 50\n"
-        "grid: {kind: conv}\ntrain: {epochs: 1, batch_size: 50}\nmeasure: {metrics: [broken, silent]}\n"
+        "grid: {kind: conv}\ntrain: {epochs: 1, batch_size: 50}\nmeasure: {metrics: [broken, silent, leaving]}\n"
     )
     return path
 
@@ -359,6 +369,7 @@ def test_a_metric_that_fails_costs_no_row_and_is_named(
         r"metric 'broken' failed and is left out: .*bad\.py, line 10: TypeError: len\(\) of", said
     )
     assert re.search(r"metric 'silent' failed and is left out: .*bad\.py: TypeError: float\(\)", said)
+    assert re.search(r"metric 'leaving' failed and is left out: .*bad\.py, line 30: SystemExit: 0", said)
 
 
 def test_a_plugins_figure_that_fails_leaves_the_others_and_the_report(
@@ -385,6 +396,9 @@ def test_a_fault_of_a_plugin_in_training_names_its_line(
     run_serially(planned_run(faulty, ["train.recipe=scalar"], tmp_path))
     (row,) = Store(tmp_path / "mine").trials().to_dict("records")
     assert re.search(r"bad\.py, line 20: TypeError: iteration over a 0-d tensor$", row["error"])
+    run_serially(planned_run(faulty, ["train.recipe=leaves"], tmp_path))
+    errors = Store(tmp_path / "mine").trials()["error"]
+    assert errors.str.contains(r"bad\.py, line 35: SystemExit: 0$").any()
     show(row["trial_id"][:8], results=str(tmp_path))
     assert 'bad.py", line 20, in <lambda>' in capsys.readouterr().out
 

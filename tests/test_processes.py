@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,26 @@ def test_ctrl_c_keeps_finished_trials_and_leaves_no_process(
     assert 1 <= len(rows(root)) < 6
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         time.sleep(0.05)
+
+
+def test_ctrl_c_while_processes_start_ends_in_one_line(
+    tiny_study: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    process = start(tiny_study, environment, "--processes", "2")
+    while not (workers := workers_of(process)):
+        time.sleep(0.01)
+    for pid in (*workers, process.pid):  # as a terminal does
+        os.kill(pid, signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+
+
+def test_closed_outputs_cost_no_trial(tiny_study: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "lrlc", "run", str(tiny_study), "--processes", "1"]
+    ended = subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command], cwd=tmp_path, env=environment)
+    assert ended.returncode == 0
+    assert set(rows(tmp_path / "runs/tiny")["status"]) == {"finished"}
 
 
 def test_serial_and_processes_exclude_each_other(lrlc: Run, tiny_study: Path) -> None:

@@ -225,6 +225,20 @@ def test_pilots_and_shorter_trials_of_another_study_are_not_trained_again(
     assert len(second) == len(first)
 
 
+def test_pilots_of_a_damaged_part_are_trained_again_before_the_grid(
+    lrlc: Lrlc, tuned_study: Path, tmp_path: Path
+) -> None:
+    words = ["seeds=1", "tune.seeds=1", "length_check=null"]
+    lrlc("run", tuned_study, "--serial", *words)
+    store = Store(tmp_path / "runs/tuned")
+    trained = store.plan(stage=Stage.TUNE) or set()
+    (part,) = (tmp_path / "runs/tuned/curves").glob("*.parquet")
+    part.write_bytes(b"")
+    said = lrlc("run", tuned_study, "--serial", *words).stderr
+    assert said.index("damaged, moved to") < said.index("tuned: digits conv")
+    assert set(rows(tmp_path / "runs/tuned").index) == trained | (store.plan() or set())
+
+
 def test_more_seeds_for_undecided_claims_come_after_the_pilots(
     lrlc: Lrlc, tuned_study: Path, tmp_path: Path
 ) -> None:

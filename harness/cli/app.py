@@ -24,7 +24,7 @@ from lrlc.harness.cli import onnx as onnx_cli
 from lrlc.harness.cli import results as results_cli
 from lrlc.harness.cli import show as show_cli
 from lrlc.harness.cli.data import data_app
-from lrlc.harness.cli.outcome import explained, in_utf8
+from lrlc.harness.cli.outcome import explained, in_utf8, open_closed_streams
 from lrlc.harness.cli.plan import plan
 from lrlc.harness.cli.run import retry, run
 from lrlc.harness.cli.status import status
@@ -107,6 +107,7 @@ bundle_cli.register(app)
 
 def main() -> None:
     """Run the command. User errors are printed in one line with exit code 2; bugs keep their traceback."""
+    open_closed_streams()
     in_utf8()
     try:
         code = app(prog_name="lrlc", standalone_mode=False)

@@ -24,6 +24,18 @@ REFUSED = {
 }
 
 
+def open_closed_streams() -> None:
+    """Open standard streams that are closed (`>&-`) on /dev/null, so that no other file takes their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            os.dup2(opened, number)
+            if opened != number:
+                os.close(opened)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", closefd=False))
+
+
 def in_utf8() -> None:
     """Use UTF-8 for files, names and output in any locale; a character that the terminal lacks is shown as `?`.
 

@@ -88,7 +88,9 @@ def _source(spec: DatasetSpec, data_dir: Path | None) -> Source:
     folder = (data_dir or Path()) / entry.folder
     if entry.needs_folder:
         if data_dir is None:
-            raise DataError(f"{entry.name}: no data folder; give --data DIR (data= in Python) or set LRLC_DATA")
+            raise DataError(
+                f"{entry.name}: no data folder; give --data DIR (data= in Python) or set LRLC_DATA"
+            )
         if not folder.is_dir():
             raise DataError(
                 f"{entry.name}: no folder {folder}; `lrlc data fetch {entry.folder}` makes it or says what to put there"

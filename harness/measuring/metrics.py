@@ -87,7 +87,7 @@ def metric_values(
             found.append(MetricValue(name, float(METRICS[name].build(on[METRICS[name].settings]))))
         except (MemoryError, torch.OutOfMemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             told = (
                 plugins.blamed(error)
                 or f"{METRICS[name].source}: {type(error).__name__}: {first_line(error)}"

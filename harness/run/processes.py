@@ -8,8 +8,9 @@ import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -45,6 +46,7 @@ def _serve(
 ) -> None:
     """The main loop of a process: run one trial after another, and send each record with the number of its trial."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; only the driver handles it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see _sigint_blocked
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the driver is gone
@@ -55,6 +57,17 @@ def _serve(
         while True:
             came_late = asked == _STOP  # its trial had already ended
             asked = connection.recv() if came_late else _run(connection, runner, printed, *asked)
+
+
+@contextlib.contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Keep Ctrl-C from a process started within, which inherits this; this process gets it afterwards."""
+    resource_tracker.ensure_running()  # starting it with the first process would end the blocking
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _run(
@@ -169,7 +182,8 @@ class ProcessExecutor:
         process = self._context.Process(
             target=_serve, args=(theirs, self._settings, self._worker, gpu, output), daemon=True
         )
-        process.start()
+        with _sigint_blocked():
+            process.start()
         theirs.close()  # so that the connection ends with the process
         return _Slot(process, ours, gpu, OutputReader(output))
 

@@ -129,8 +129,7 @@ class RunSession:
 
     def _plan_again(self, store: Store, models: KeptModels) -> Plan:
         """Plan against the current table, as another driver may have ended in the meantime."""
-        for path in store.set_damaged_aside():
-            say(f"damaged, moved to {path}; trials without a row are trained again")
+        _set_damaged_aside(store)
         plan = Plan.of(self.plan.trials, store, retry=self.retry)
         for lent in plan.lent:
             store.copy_from(lent.store, lent.trial_ids)
@@ -192,12 +191,20 @@ def open_run(
     check_installed(study)
     refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
     _check_storage(study)
+    if store.damaged():  # before the pilots, which may have to run again, choose for the grid
+        with Lease(store.root) as lease:
+            _set_damaged_aside(Store(store.root, before_writing=lease.check))
     planner = Planner(opened, data, widths=Widths.of(store, threads=thread_count(study.resources.cpus)))
     pilots = all_pilots(planner.pilots())
     plan = Plan.of(pilots, store, retry=retry)
     staged = StagedPlan({Stage.TUNE: _ids(pilots)})
     session = RunSession(opened, planner, plan, store, data, retry, staged)
     return session if pilots else session.of_grid(planner.grid())
+
+
+def _set_damaged_aside(store: Store) -> None:
+    for path in store.set_damaged_aside():
+        say(f"damaged, moved to {path}; trials without a row are trained again")
 
 
 def _progress(plan: Plan, search: "SearchSource | None") -> tuple[int, int]:

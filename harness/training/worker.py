@@ -46,7 +46,7 @@ OUT_OF_MEMORY = (
 """torch's messages for lack of memory without an exception type: for a CPU, a CUDA context, libraries."""
 
 
-def _out_of_memory(error: Exception) -> bool:
+def _out_of_memory(error: BaseException) -> bool:
     """Whether a GPU or this process ran out of memory."""
     typed = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return typed or any(words in str(error) for words in OUT_OF_MEMORY)
@@ -103,7 +103,7 @@ class Worker:
                         held = (*held, record)
                         continue
                     yield (*held, record)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a plugin may call sys.exit
                 ended = TrialStatus.OUT_OF_MEMORY if _out_of_memory(error) else TrialStatus.FAILED
                 told = traceback.format_exc() + (plugins.blamed(error) or "")  # messages show its last line
         if ended is not None:
