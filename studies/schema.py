@@ -120,7 +120,7 @@ class Study(Model):
     measure: Measure = Measure()
     keep: Annotated[tuple[Kept, ...], Listed] = ()
     """Weights that trials keep besides their rows; never part of their identity."""
-    keep_gb: Annotated[Real, Field(gt=0)] = 10
+    keep_gb: Annotated[Real, Field(gt=0, le=1e9)] = 10
     """Once the study's kept files reach this size, no more are kept."""
     profiles: dict[str, dict[str, Any]] = {}
 

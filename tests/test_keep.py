@@ -176,6 +176,7 @@ def _file(saved: KeptWeights | Checkpoint) -> Any:
         ("keep=[weight]", "keep[0]: unknown value 'weight'; did you mean 'weights'?"),
         ("keep=[weights, weights]", "keep: ['weights', 'weights'] lists one twice"),
         ("keep_gb=0", "keep_gb: expected more than 0, got 0"),
+        ("keep_gb=1e308", "keep_gb: expected at most 1,000,000,000.0, got 1e+308"),
     ],
 )
 def test_a_wrong_keep_is_refused(override: str, says: str, study_file: Path) -> None:

@@ -334,6 +334,18 @@ def test_a_users_own_storage_keeps_other_studies(run: Run, root: Path, tmp_path:
         (["search.sampler=nsga2", "search.sampler_options={population_size: 1}"], "population_size"),
         (["search.pruner=median", "search.pruner_options={n_warmup: 1}"], "did you mean 'n_warmup_steps'?"),
         (["search.pruner=hyperband", "search.pruner_options={max_resource: 1.5}"], "max_resource"),
+        (
+            ["search.pruner=hyperband", "search.pruner_options={min_resource: 0}"],
+            "expected at least 1, got 0",
+        ),
+        (
+            ["search.pruner=hyperband", "search.pruner_options={reduction_factor: 1}"],
+            "expected at least 2, got 1",
+        ),
+        (
+            ["search.sampler=tpe", "search.sampler_options={n_ei_candidates: 0}"],
+            "n_ei_candidates: expected at least 1, got 0",
+        ),
         (["search.pruner=halving"], "successive_halving"),
         (["search.sampler=tp"], "did you mean 'tpe'?"),
         (["search.storage=nonsense"], "search.storage: cannot open 'nonsense': "),

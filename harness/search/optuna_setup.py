@@ -173,12 +173,30 @@ def _make(maker: Any, options: Mapping[str, Any], where: str) -> Any:
             raise UserError(f"{where}.{name}: {maker.__name__} has no such option; {nearest(name, takes)}")
         if not _fits(value, takes[name]):
             raise UserError(f"{where}.{name}: expected {takes[name]}, got {value!r}")
+        if name in LEAST and value is not None and value < LEAST[name]:
+            raise UserError(f"{where}.{name}: expected at least {LEAST[name]}, got {value!r}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return maker(**options)
     except (TypeError, ValueError, ImportError) as error:
         raise UserError(f"{where}: {first_line(error)}") from error
+
+
+LEAST = {
+    "n_startup_trials": 0,
+    "n_ei_candidates": 1,
+    "prior_weight": 1e-6,
+    "min_resource": 1,
+    "max_resource": 1,
+    "reduction_factor": 2,
+    "min_early_stopping_rate": 0,
+    "bootstrap_count": 0,
+    "n_warmup_steps": 0,
+    "interval_steps": 1,
+    "n_min_trials": 1,
+}
+"""The least values of options, not all of which Optuna checks before it uses them."""
 
 
 def _settable(maker: Any) -> dict[str, str]:
