@@ -345,9 +345,14 @@ def test_a_measurement_that_fails_fails_its_trial_with_its_curve_and_no_other(
             "datasets=[{name: digits, translate: 17}]",
             "dataset.translate: 17 pixels move most 8x8 images of digits+t17 out of sight; give 16 at most",
         ),
+        (
+            "size=6",
+            "digits@6: images of 6x6 are too small for three_layer; give a larger size (kernel_size 3x3 with "
+            "dilation 1x1 covers 3x3, more than the padded input of 2x2)",
+        ),
     ],
 )
-def test_a_shift_by_the_whole_image_is_refused_before_anything_runs(
+def test_images_that_leave_nothing_to_see_are_refused_before_anything_runs(
     override: str,
     line: str,
     lrlc: Callable[..., subprocess.CompletedProcess[str]],

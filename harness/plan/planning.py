@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
+
+from lrlc import layers
 from lrlc.harness.cell_names import varying_names
 from lrlc.harness.data import Dataset, as_loaded, load_dataset
 from lrlc.harness.data.loading import packed_title
@@ -32,6 +35,9 @@ from lrlc.studies import (
     untuned,
     with_fewer_epochs,
 )
+
+FIT_ALL = 16
+"""Images of this size and more fit all networks of lrlc's own."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +69,23 @@ class Planner:
         self._opened, self._data_dir, self._chosen = opened, data_dir, chosen or {}
         self.widths = widths or Widths()
         self._digests: dict[DatasetSpec, str] = {}
-        self._sizes: dict[DatasetSpec, tuple[int, int]] = {}
+        self._shapes: dict[DatasetSpec, tuple[int, int, int]] = {}
+        self._fitting: set[tuple[str, tuple[int, int, int]]] = set()
         self._paths: dict[str, str] = {}
 
     def with_chosen(self, chosen: Mapping[Group, Setting]) -> "Planner":
         """This planner with these chosen settings."""
         planner = Planner(self._opened, self._data_dir, chosen, self.widths)
-        planner._digests, planner._sizes, planner._paths = self._digests, self._sizes, self._paths
+        planner._digests, planner._shapes, planner._paths = self._digests, self._shapes, self._paths
+        planner._fitting = self._fitting
         return planner
 
     def trial(self, config: TrialConfig, search_number: int | None = None) -> Trial:
         """The trial for `config`; the first trial of a data set decodes it into the cache."""
         digest = self._digest(config.dataset)
-        _check_moves(config, self._sizes[config.dataset])
+        shape = self._shapes[config.dataset]
+        _check_moves(config, shape[1:])
+        self._check_fits(config, shape)
         config = self.widths.resolved(config, lambda: load_dataset(as_loaded(config.dataset), self._data_dir))
         identity = trial_id(
             config,
@@ -133,9 +143,26 @@ class Planner:
                 loaded = load_dataset(whole, self._data_dir, DecodingLines(whole.title))
                 _check_shifts(self._opened.study.measure, loaded)
                 self._check_one_path(whole, loaded.digest)
-                self._digests[whole], self._sizes[whole] = loaded.digest, loaded.image_shape[1:]
-            self._digests[spec], self._sizes[spec] = self._digests[whole], self._sizes[whole]
+                self._digests[whole], self._shapes[whole] = loaded.digest, loaded.image_shape
+            self._digests[spec], self._shapes[spec] = self._digests[whole], self._shapes[whole]
         return self._digests[spec]
+
+    def _check_fits(self, config: TrialConfig, shape: tuple[int, int, int]) -> None:
+        """StudyError if images are too small for a network of lrlc's own, with convolutions."""
+        entry = layers.find_network(config.network)
+        is_own = Path(entry.source).parent == Path(layers.__file__).parent
+        if min(shape[1:]) >= FIT_ALL or not is_own or (config.network, shape) in self._fitting:
+            return
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                layers.build_network(config.network, shape, 2).eval()(torch.zeros(1, *shape))
+        except layers.InputError as error:
+            size = f"{shape[1]}x{shape[2]}"
+            raise StudyError(
+                f"{config.dataset.title}: images of {size} are too small for {config.network}; give a larger size "
+                f"({error})"
+            ) from None
+        self._fitting.add((config.network, shape))
 
     def _check_one_path(self, spec: DatasetSpec, digest: str) -> None:
         """StudyError if a study names the same images by two paths, as their trials would have the same ids."""

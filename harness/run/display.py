@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lrlc.harness.run.executor import Finished, Started
 from lrlc.harness.run.executor import Progress as EpochReport
 from lrlc.harness.run.fate import BegunAnew, Fate, NotKept, Retried
-from lrlc.harness.text import SECONDS_BETWEEN_LINES, counted, duration, last_line, pace
+from lrlc.harness.text import SECONDS_BETWEEN_LINES, duration, last_line, pace
 from lrlc.harness.trial import Trial
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 from lrlc.studies.lines import masked, printable
@@ -78,7 +78,7 @@ class Display:
             case Finished(result=result):
                 self._end(fate.trial.id, result.status)
                 if result.status is TrialStatus.DIVERGED:
-                    self._say(f"diverged: {label}, after {counted(result.epochs_run, 'good epoch')}")
+                    self._say(f"diverged: {label}, in epoch {result.epochs_run}")
                 elif result.error:
                     ending = result.status.replace("_", " ")
                     self._say(f"{ending}: {label}: {last_line(result.error)}")
