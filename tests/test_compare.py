@@ -103,7 +103,31 @@ def test_published_means_with_and_without_a_spread(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("dataset,kind\nmnist,conv\n", "no column 'test_accuracy'"),
-        ("dataset,kind,test_accuracy\nmnist,conv,98.5\n", "a fraction from 0 to 1"),
+        (
+            "dataset,kind,test_accuracy\nmnist,conv,98.5\n",
+            "paper.csv, line 2: test_accuracy must be a number from 0",
+        ),
+        ("dataset,kind,test_accuracy\nmnist,conv,nan\n", "test_accuracy must be a number from 0 to 1"),
+        ("dataset,kind,test_accuracy\nmnist,conv,0.9,9\n", "a row has more fields than the header"),
+        ("dataset,kind,test_accuracy\n", "no rows below the header"),
+        ("dataset,kind,test_accuracy,sd,seeds\nmnist,conv,0.9,-1,3\n", "line 2: sd must be a number"),
+        ("dataset,kind,test_accuracy,sd\nmnist,conv,0.9,0.1\n", "line 2: an sd needs the number of seeds"),
+        ("dataset,kind,test_accuracy,seeds\ncelebrities,conv,0.9,1\n", "no cell in common"),
+        (
+            "dataset,kind,test_accuracy,sd,seeds\nmnist,conv,0.9,0.1,\n",
+            "line 2: an sd needs the number of seeds",
+        ),
+        ("dataset,kind,test_accuracy,seeds\nmnist,conv,0.9,2.5\n", "line 2: seeds must be a whole number"),
+        ("dataset,kind,rank,test_accuracy\nmnist,lrlc,two,0.9\n", "line 2: rank must be a whole number"),
+        (
+            "dataset,kind,test_accuracy\nmnist,conv,0.9\nmnist,conv,0.8\n",
+            "line 3: the cell stands in an earlier",
+        ),
+        ("dataset,kind,test_accuracy\nmnist,conv,0.9\n\nmnist,lrlc,\n", "line 4: test_accuracy must be a"),
+        ('dataset,kind,test_accuracy\nmnist,conv,"0,7"\n', "a number from 0 to 1, got 0,7"),
+        ("dataset,kind,test_accuracy,sd,seeds\nmnist,conv,0.9,0.1,0\n", "seeds must be a whole number"),
+        ("dataset,kind,test_accuracy,sd,seeds\nmnist,conv,0.9,inf,3\n", "sd must be a number"),
+        ("dataset,kind,test_accuracy\nmnist,convv,0.9\n", "lrlc, wide_conv on mnist and convv on mnist"),
         ("dataset,kind,test_accuracy\ncelebrities,conv,0.98\n", "no cell in common"),
         ("", "not a readable CSV file"),
     ],
@@ -112,6 +136,20 @@ def test_a_set_that_cannot_be_compared_is_refused(text: str, said: str, tmp_path
     (tmp_path / "paper.csv").write_text(text)
     with pytest.raises(StoreError, match=said):
         compare(frame(trials()), read_csv(locate(tmp_path / "paper.csv")))
+
+
+def test_cells_that_the_other_set_cannot_distinguish_are_refused(lrlc: Lrlc, tmp_path: Path) -> None:
+    (tmp_path / "ours.csv").write_text(
+        "dataset,kind,epochs,test_accuracy\nmnist,conv,1,0.8\nmnist,conv,2,0.9\n"
+    )
+    (tmp_path / "theirs.csv").write_text("dataset,kind,test_accuracy\nmnist,conv,0.9\n")
+    assert "the other set lacks epochs" in lrlc("compare", "ours.csv", "theirs.csv", code=2).stderr
+
+
+def test_a_set_without_finished_trials_is_said_to_have_none(lrlc: Lrlc, tmp_path: Path) -> None:
+    Store(tmp_path / "runs/ended").commit([replace(trials()[0], status="failed", test_accuracy=None)])
+    (line,) = lrlc("compare", "ended", "ended", code=2).stderr.splitlines()
+    assert "the two sets have no finished trial and no finished trial" in line
 
 
 def test_the_command_takes_stores_exports_and_published_numbers(lrlc: Lrlc, tmp_path: Path) -> None:

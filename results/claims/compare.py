@@ -6,7 +6,7 @@ prints it: `test_accuracy` is then the mean, with `sd` and `seeds` if they are k
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -29,11 +29,19 @@ from lrlc.results.statistics.paired import (
     sign_flip_p,
     smallest_sign_flip_p,
 )
+from lrlc.studies.lines import one_line
 from lrlc.studies.regime import Regime
 
 NEEDED = ("dataset", "kind", "test_accuracy")
 WORDS = {"rank": "", "placement": "", "network": "three_layer", "options": "{}"}
 """Defaults for columns that a set lacks."""
+NUMBERS: Mapping[str, tuple[str, Callable[[float], bool]]] = {
+    "test_accuracy": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "sd": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "seeds": ("a whole number of at least 1", lambda value: value >= 1 and value.is_integer()),
+    "rank": ("a whole number of at least 1", lambda value: value >= 1 and value.is_integer()),
+}
+"""What the numbers of a CSV file must be."""
 
 
 class Outcome(StrEnum):
@@ -67,6 +75,8 @@ class ComparedCell:
     """The reason why it is out of regime."""
 
 
+Cells = dict[tuple[Any, ...], pd.DataFrame]
+"""Rows by cell."""
 Regimes = Callable[[pd.DataFrame], str]
 """Maps a cell's finished rows to the reason why they are out of regime; '' if they are not, or if it is unknown."""
 
@@ -99,16 +109,41 @@ class _Tested:
 def read_csv(path: Location) -> pd.DataFrame:
     """Published numbers: dataset, kind, test_accuracy (0..1) and columns that distinguish cells. Raises StoreError."""
     try:
-        frame = pd.read_csv(io.BytesIO(path.read()), keep_default_na=True)
-    except (ValueError, pd.errors.ParserError, FileNotFoundError) as error:
+        frame = pd.read_csv(io.BytesIO(path.read()), skip_blank_lines=False)  # so that a row knows its line
+    except (ValueError, FileNotFoundError) as error:
         raise StoreError(f"{path}: not a readable CSV file ({error})") from None
     missing = [name for name in NEEDED if name not in frame.columns]
     if missing:
         raise StoreError(f"{path}: no column {missing[0]!r}; a set needs {', '.join(NEEDED)}")
-    accuracy = frame["test_accuracy"].dropna()
-    if not pd.api.types.is_numeric_dtype(accuracy) or not accuracy.between(0, 1).all():
-        raise StoreError(f"{path}: test_accuracy must be a fraction from 0 to 1, not a percentage")
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise StoreError(f"{path}: a row has more fields than the header")
+    frame = frame.dropna(how="all")
+    if frame.empty:
+        raise StoreError(f"{path}: no rows below the header")
+    for row, fault in _faults(frame):
+        raise StoreError(f"{path}, line {row + 2}: {fault}")
     return frame
+
+
+def _faults(frame: pd.DataFrame) -> Iterator[tuple[int, str]]:
+    """What cannot be compared, with the index of its row."""
+    finished = _finished(frame)
+    for name, (expected, is_right) in NUMBERS.items():
+        given = frame[name].dropna() if name in frame else pd.Series(dtype=float)
+        values = pd.to_numeric(given, errors="coerce").astype(float)
+        for row in values.index[~values.map(is_right).astype(bool)]:
+            yield row, f"{name} must be {expected}, got {given[row]}"
+    for name in NEEDED:
+        for row in finished.index[finished[name].isna()]:
+            yield row, f"{name} must be {NUMBERS[name][0] if name in NUMBERS else 'given'}, but is blank"
+    if "seed" in frame:
+        return
+    sd, seeds = (frame.get(name, pd.Series(math.nan, frame.index)) for name in ("sd", "seeds"))
+    for row in frame.index[sd.notna() & ~(seeds >= 2)]:
+        yield row, "an sd needs the number of seeds, at least 2, in the column seeds"
+    cells = _settings(finished, [name for name in CELL if name in frame])
+    for row in cells.index[cells.duplicated()]:
+        yield row, "the cell stands in an earlier line too"
 
 
 def compare(
@@ -132,9 +167,8 @@ def compare(
     ours, theirs = (_cells(frame, shared) for frame in (first, second))
     both = [key for key in ours if key in theirs]
     if not both:
-        raise StoreError(
-            f"the two sets have no cell in common; cells are distinguished by {', '.join(shared)}"
-        )
+        told = " and ".join(_named(each) for each in (ours, theirs))
+        raise StoreError(f"no cell in common: the two sets have {told}; cells differ by {', '.join(shared)}")
     tested = [_test(ours[key], theirs[key], margin) for key in both]
     different, within = (holm([getattr(each, name) for each in tested]) for name in ("p", "p_margin"))
     why = [_why(ours[key], theirs[key], regimes) for key in both]
@@ -153,6 +187,15 @@ def compare(
     ]
 
 
+def _named(cells: Cells) -> str:
+    """'conv and lrlc on mnist', or that there are no finished trials."""
+    if not cells:
+        return "no finished trial"
+    rows = pd.concat([each[["dataset", "kind"]].head(1) for each in cells.values()])
+    kinds, places = (one_line(", ".join(sorted(set(rows[name].astype(str))))) for name in ("kind", "dataset"))
+    return f"{kinds} on {places}"
+
+
 def _why(ours: pd.DataFrame, theirs: pd.DataFrame, regimes: tuple[Regimes, Regimes]) -> str:
     said = [why(rows) for why, rows in zip(regimes, (ours, theirs), strict=True)]
     return "; ".join(dict.fromkeys(filter(None, said)))
@@ -164,13 +207,23 @@ def only_in(first: pd.DataFrame, compared: Sequence[ComparedCell]) -> int:
     return len(_cells(first, shared)) - len(compared)
 
 
-def _cells(frame: pd.DataFrame, shared: Sequence[str]) -> dict[tuple[Any, ...], pd.DataFrame]:
+def _cells(frame: pd.DataFrame, shared: Sequence[str]) -> Cells:
     """Finished rows by cell, with uniformly written settings."""
-    rows = frame if "status" not in frame else frame[frame["status"] == TrialStatus.FINISHED]
-    spelled = pd.DataFrame({name: _spelled(rows, name) for name in shared})
-    groups = spelled.groupby(list(shared), sort=False, dropna=False)
+    rows = _finished(frame)
+    groups = _settings(rows, shared).groupby(list(shared), sort=False, dropna=False)
     found = {key: rows.loc[group.index] for key, group in groups}
+    if "seed" not in frame and any(len(cell) > 1 for cell in found.values()):
+        only = [name for name in CELL if name in frame and name not in shared]
+        raise StoreError(f"the other set lacks {', '.join(only)}, which distinguish cells of this one")
     return {key: cell for key, cell in found.items() if cell["test_accuracy"].notna().any()}
+
+
+def _finished(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame if "status" not in frame else frame[frame["status"] == TrialStatus.FINISHED]
+
+
+def _settings(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame({name: _spelled(rows, name) for name in names})
 
 
 def _spelled(rows: pd.DataFrame, name: str) -> "pd.Series[str]":
