@@ -190,6 +190,11 @@ def test_every_sampler_and_pruner_ends_a_search(sampler: str, pruner: str, run: 
     assert committed(root) == len(rows(root))
 
 
+def test_successive_halving_may_choose_its_resource(run: Run) -> None:
+    words = ("search.pruner=successive_halving", "search.pruner_options={min_resource: auto}")
+    assert len(run(*words, "search.seeds=1", "search.trials=2")) == 2
+
+
 def test_a_hopeless_trial_is_pruned_and_keeps_its_row(run: Run, root: Path) -> None:
     words = ("search.pruner=median", "search.pruner_options={n_startup_trials: 1}", "train.epochs=4")
     space = "search.space={kind: [conv], train: {learning_rate: {low: 1.0e-6, high: 0.1}}}"
@@ -394,6 +399,21 @@ def test_status_shows_the_front_and_the_figure_is_drawn(lrlc: Lrlc, run: Run, ro
     assert "parameters" in told
     figure = next(path for path in draw_all(Store(root), root / "figures").paths if path.stem == "pareto")
     assert figure.stat().st_size > 10_000
+
+
+def test_status_says_that_no_suggestion_has_the_objective(lrlc: Lrlc, hunt: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(
+        "from lrlc.harness.measuring import metric\n\n"
+        '@metric("broken")\ndef broken(evaluated):\n    return float("nan")\n'
+    )
+    objective = "search.objectives=[{metric: broken, direction: maximize}]"
+    lrlc("run", hunt, "--serial", "plugins=[broken.py]", objective, "search.trials=1", "search.seeds=1")
+    assert "search: no complete suggestion has a finite broken yet" in lrlc("status", "hunt").stdout
+
+
+def test_suggestions_that_repeat_others_are_counted_at_the_end(lrlc: Lrlc, hunt: Path, root: Path) -> None:
+    said = lrlc("run", hunt, "--serial", "search.trials=12", "search.seeds=1").stderr
+    assert f"rows of other trials answer {12 - len(rows(root))} suggestions of this run" in said
 
 
 def test_a_search_says_which_parameters_mattered_once_it_has_seen_enough(run: Run, root: Path) -> None:

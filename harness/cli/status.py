@@ -14,6 +14,7 @@ from lrlc.results.names import options_name, value_name
 if TYPE_CHECKING:
     from lrlc.harness.api.status import StudyStatus
     from lrlc.results.store import Store
+    from lrlc.studies import Search
 
 SECONDS_BETWEEN_LOOKS = 5.0
 
@@ -72,8 +73,9 @@ def _show(study: str, store: "Store", found: "StudyStatus") -> None:
         )
     for path in found.set_aside:
         show(f"  damaged, set aside: {path}")
-    if found.best is not None:
-        _print_best(found.best)
+    record = store.study()
+    if found.best is not None and record is not None and record.study.search is not None:
+        _print_best(found.best, record.study.search)
 
 
 def _watch(study: str, results: str, seconds: float) -> None:
@@ -89,9 +91,10 @@ def _watch(study: str, results: str, seconds: float) -> None:
         raise typer.Exit from None
 
 
-def _print_best(best: Sequence[dict[str, Any]]) -> None:
+def _print_best(best: Sequence[dict[str, Any]], search: "Search") -> None:
     if not best:
-        show("search: no complete suggestion satisfies the constraints yet")
+        kept = " and satisfies the constraints" if search.constraints else ""
+        show(f"search: no complete suggestion has a finite {', '.join(search.metrics)}{kept} yet")
         return
     show("search: the best suggestion" if len(best) == 1 else "search: no other suggestion beats these")
     lines = [[name.replace("_", " ") for name in best[0]]]

@@ -32,3 +32,11 @@ def say_nothing_is_left(done: int) -> None:
         f"search: rows answer {answered} that search.trials asks for in this space; raise it to explore what "
         "the space has gained"
     )
+
+
+def say_repeats(count: int) -> None:
+    """Say why fewer trials were trained than the search counts; nothing if no suggestion repeats another."""
+    if count:
+        say(
+            f"search: rows of other trials answer {counted(count, 'suggestion')} of this run without training"
+        )

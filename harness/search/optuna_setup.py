@@ -173,7 +173,7 @@ def _make(maker: Any, options: Mapping[str, Any], where: str) -> Any:
             raise UserError(f"{where}.{name}: {maker.__name__} has no such option; {nearest(name, takes)}")
         if not _fits(value, takes[name]):
             raise UserError(f"{where}.{name}: expected {takes[name]}, got {value!r}")
-        if name in LEAST and value is not None and value < LEAST[name]:
+        if name in LEAST and not isinstance(value, str) and value < LEAST[name]:  # 'auto' is a resource too
             raise UserError(f"{where}.{name}: expected at least {LEAST[name]}, got {value!r}")
     try:
         with warnings.catch_warnings():

@@ -16,7 +16,7 @@ from lrlc.harness.plan.planning import Planner
 from lrlc.harness.search.asking import keys_waiting, suggest
 from lrlc.harness.search.importance import importances
 from lrlc.harness.search.journal import journal_folder
-from lrlc.harness.search.notices import say_nothing_is_left, say_notices
+from lrlc.harness.search.notices import say_nothing_is_left, say_notices, say_repeats
 from lrlc.harness.search.optuna_setup import open_optuna
 from lrlc.harness.search.outcome import outcome
 from lrlc.harness.search.resume import resume
@@ -61,6 +61,7 @@ class SearchSource:
         self._queue.extend(resumed.uncommitted.values())
         self._claimed |= resumed.uncommitted.keys()
         self._uncommitted = len(resumed.uncommitted)
+        self._repeats = 0  # suggestions of this run that train nothing
         self._done, self._told = len(resumed.told), {key_of(trial.params) for trial in resumed.told}
         self._made = set(self._told)
         answered = [trial_id for trial in resumed.told for trial_id in trial.user_attrs[ANSWERED]]
@@ -101,6 +102,8 @@ class SearchSource:
             return self._queue.popleft()
         if not self._waiting:
             self._write_plan(at_once=True)
+            say_repeats(self._repeats)
+            self._repeats = 0
         return None
 
     def report(self, trial: Trial, record: EpochRecord) -> Sequence[Trial]:
@@ -174,6 +177,7 @@ class SearchSource:
             new = [trial for trial in suggestion.missing if trial.id not in self._claimed]
             self._claimed |= {trial.id for trial in new}
             self._queue.extend(new)
+            self._repeats += not new
         self._tell_if_complete(suggestion)
 
     def _tell_if_complete(self, suggestion: Suggestion) -> None:
