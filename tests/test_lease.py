@@ -42,6 +42,16 @@ except StoreError as error:
     sys.exit(2)
 """
 
+REMOVING = """
+import shutil
+from lrlc.harness.measuring import metric
+
+@metric("removing")
+def removing(evaluated):
+    shutil.rmtree("runs/tiny", ignore_errors=True)
+    return 0.0
+"""
+
 
 @pytest.fixture
 def root(runs: str) -> Location:
@@ -251,3 +261,16 @@ def test_the_command_line_refuses_a_second_run_and_status_names_the_first(
         status = json.loads(lrlc("status", tiny_study, "--json").stdout)
         assert status["driver"]["pid"] == os.getpid()
     assert "no driver is running" in lrlc("status", tiny_study).stdout
+
+
+def test_a_run_whose_folder_is_removed_ends_in_a_line_and_does_not_write_it_again(
+    lrlc: Callable[..., subprocess.CompletedProcess[str]], tiny_study: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "removing.py").write_text(REMOVING)
+    words = ["plugins=[removing.py]", "measure.metrics=[removing]"]
+    said = lrlc("run", tiny_study, "--serial", *words, code=2).stderr
+    assert said.splitlines()[-1] == (
+        "lrlc: runs/tiny: the folder was removed or moved meanwhile; nothing more is written"
+    )
+    assert "Traceback" not in said
+    assert not (tmp_path / "runs/tiny").exists()

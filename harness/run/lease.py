@@ -109,7 +109,7 @@ class Lease:
     """Held within `with`; raises StoreError, and writes nothing, while another driver is alive.
 
     A thread keeps the heartbeat going even during an epoch. `check` raises StoreError once the lease is lost; between
-    heartbeats it does not access the disk or bucket.
+    heartbeats it only asks a local disk whether the lease is still there, and a bucket nothing.
     """
 
     def __init__(self, root: Location) -> None:
@@ -147,7 +147,9 @@ class Lease:
 
     def check(self) -> None:
         """Raise StoreError if the lease is lost or cannot be renewed, which eventually loses it."""
-        if self._lost is None and self._sure_since.seconds_ago() > SURE_SECONDS:
+        path = self._file.local
+        is_gone = path is not None and not path.exists()
+        if self._lost is None and (is_gone or self._sure_since.seconds_ago() > SURE_SECONDS):
             self._renew()
         if self._lost is not None:
             raise StoreError(self._lost)
@@ -167,6 +169,9 @@ class Lease:
             return None
 
     def _lose(self, taker: Held | None) -> None:
+        if taker is None and not self._root.is_folder():
+            self._lost = f"{self._root}: the folder was removed or moved meanwhile; nothing more is written"
+            return
         why = (
             f"this driver was stopped for long and lost its lease to {taker}"
             if taker

@@ -182,7 +182,8 @@ class RunSession:
 def open_run(
     opened: OpenedStudy, store: Store, data: Path | None, *, retry: Collection[TrialStatus] = ()
 ) -> RunSession:
-    """Decode the study's data and plan its trials for `store`, or only its pilots if it tunes.
+    """Decode the study's data and plan its trials for `store`, or only its pilots if it tunes; damaged files are set
+    aside before.
 
     Trials that ended with a status in `retry` are trained again. Raises StoreError while another driver runs the study.
     """
@@ -196,6 +197,8 @@ def open_run(
             _set_damaged_aside(Store(store.root, before_writing=lease.check))
     planner = Planner(opened, data, widths=Widths.of(store, threads=thread_count(study.resources.cpus)))
     pilots = all_pilots(planner.pilots())
+    if study.search is not None:
+        _check_suggestion(opened, planner)
     plan = Plan.of(pilots, store, retry=retry)
     staged = StagedPlan({Stage.TUNE: _ids(pilots)})
     session = RunSession(opened, planner, plan, store, data, retry, staged)
@@ -219,6 +222,14 @@ def check_search(study: Study) -> None:
         from lrlc.harness.search.optuna_setup import check_options
 
         check_options(study.search, study.train.epochs)
+
+
+def _check_suggestion(opened: OpenedStudy, planner: Planner) -> None:
+    """Raise StudyError for images that do not fit the search, which makes suggestions only once the run has begun."""
+    from lrlc.harness.search.space import SearchSpace
+
+    space = SearchSpace(opened, planner)
+    space.trials(next(space.representatives()))
 
 
 def _check_storage(study: Study) -> None:
