@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,18 @@ def store_with_rows(study: str, results: str) -> Store:
     if not store.counts():
         raise UserError(f"{store.root}: no trial has a row yet; `lrlc run {study}` trains them")
     return store
+
+
+def recorded_stores(studies: Iterable[str], results: str, profile: str | None) -> list[Store]:
+    """`existing_store` of each study once; an error unless it was run with the profile and recorded as run."""
+    stores = {}
+    for study in studies:
+        store = existing_store(study, results)
+        store.plan(profile)  # StoreError for a profile that was never run
+        if store.study(profile) is None:
+            raise UserError(f"{store.root}: no record of the study here; `lrlc run {study}` writes it again")
+        stores[store.root.path] = store
+    return list(stores.values())
 
 
 def load_plugins(study: str, store: Store, profile: str | None) -> None:
@@ -117,7 +129,10 @@ def _refuse_misspelt(study: str, folder: Location) -> None:
     """StudyError if the name is neither a file nor a shipped study's, but close to that of a study with results."""
     if Path(study).exists() or study in shipped_studies() or not is_study_name(study):
         return
-    if get_close_matches(study, there := folder.names(""), n=1):
+    there = folder.names("")
+    if study in there:
+        raise StudyError(f"{folder / study}: not a folder, so no results of a study; move it away")
+    if get_close_matches(study, there, n=1):
         raise StudyError(f"{folder}: no results of study {study!r} here; {nearest(study, there)}")
 
 

@@ -109,6 +109,16 @@ def test_a_damaged_part_is_named_and_its_trials_are_left_out(
     assert set(here.curves()["trial_id"]) == {"b"}
 
 
+def test_a_study_that_is_all_damaged_leaves_nothing_here(
+    there: Store, here: Store, tmp_path: Path, lrlc: Callable[..., "CompletedProcess[str]"]
+) -> None:
+    there.commit(rows("a"))
+    for part in (tmp_path / "bundle/home/results/sample/trials").iterdir():
+        part.write_bytes(b"damaged")
+    assert "not merged" in lrlc("adopt", "bundle", "--results", "runs", code=1).stderr
+    assert not here.root.is_folder()
+
+
 def test_the_plan_and_the_study_come_with_the_rows(there: Store, here: Store, tmp_path: Path) -> None:
     there.commit(rows("a", "b"))
     there.write_plan("h100", StagedPlan({Stage.GRID: ["a", "b"]}, {"a": ("learning_rate",)}))

@@ -1,6 +1,7 @@
 """Claims of several studies at once: one correction over all their tests, one verdict per data set."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -90,6 +91,18 @@ def test_the_talk_s_table_is_printed_for_a_results_folder(lrlc: Lrlc) -> None:
         "shifted_16px",
         "smooth_16px",
     }
+
+
+def test_a_study_named_twice_counts_once(lrlc: Lrlc) -> None:
+    once = lrlc("claims", "smooth_16px", "--results", REFERENCE).stdout
+    assert lrlc("claims", "smooth_16px", "smooth_16px", "--results", REFERENCE).stdout == once
+
+
+def test_claims_of_an_unknown_profile_or_a_damaged_study_are_refused(lrlc: Lrlc, tmp_path: Path) -> None:
+    shutil.copytree(REFERENCE / "smooth_16px", tmp_path / "runs/smooth_16px")
+    assert "no plan of profile 'nope'" in lrlc("claims", "smooth_16px", "--profile", "nope", code=2).stderr
+    (tmp_path / "runs/smooth_16px/study.json").write_text("{")
+    assert "no record of the study here" in lrlc("claims", "smooth_16px", code=2).stderr
 
 
 def test_a_folder_without_studies_is_refused_in_one_line(lrlc: Lrlc, tmp_path: Path) -> None:

@@ -28,12 +28,16 @@ WITH_PLUGIN = "name: p\nplugins: [{}]\ndatasets: digits\ngrid: {{kind: conv}}\n"
         (["plot", "folder", "--results", "."], "folder: no trial has a row yet"),
         (["report", "folder", "--results", "."], "folder: no trial has a row yet"),
         (["export", "folder", "--results", "."], "folder: no trial has a row yet"),
+        (["export", "folder", "--results", ".", "--out", ""], "'--out': expected a folder, got ''"),
+        (["report", "folder", "--results", ".", "--out", "binary"], "'--out': binary is not a folder"),
+        (["status", "broken", "--results", "."], "broken: not a folder, so no results of a study"),
     ],
 )
 def test_it_is_one_line_and_nothing_is_written(
     words: list[str], line: str, lrlc: Lrlc, tiny_study: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "binary.yaml").write_text(WITH_PLUGIN.format("binary"))
     (tmp_path / "leaving.py").write_text("import sys; sys.exit(3)")

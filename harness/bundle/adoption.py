@@ -28,6 +28,9 @@ def adopt_folder(folder: Path, results: Location) -> Iterator[Adopted]:
         refuse_if_taken(target.root)
         check(source, target, CODE_EPOCH, __version__)
     for source, target in pairs:
+        if not source.counts() and not len(source.plans()):  # all damaged: no folder here for nothing
+            yield Adopted(source, target, frozenset(), 0, tuple(source.damaged()), ())
+            continue
         with Lease(target.root) as lease:
             held = Store(target.root, before_writing=lease.check)
             yield adopt(source, held)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lrlc.harness.errors import UserError
 from lrlc.results import RESULTS as RESULTS  # re-exported for the commands, beside its option
 from lrlc.studies.paths import absolute, expanded
 
@@ -18,6 +19,17 @@ def on_this_machine(path: Path | None) -> Path | None:
 def as_written(path: Path | None) -> Path | None:
     """Callback for an option that only this command reads: expands `~` and otherwise keeps the user's spelling."""
     return path if path is None else expanded(path)
+
+
+def folder_to_write(written: str) -> Path:
+    """Parser of a folder for a command's output: expands `~`; UserError if it cannot be a folder."""
+    if not written.strip():
+        raise UserError("expected a folder")
+    folder = expanded(written)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"{there} is not a folder")
+    return folder
 
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a shipped study's name.")]
@@ -49,7 +61,8 @@ OutDir = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        callback=as_written,
+        metavar="PATH",
+        parser=folder_to_write,
         help="Where to write; by default beside the tables, or in runs/STUDY if these are not local.",
     ),
 ]

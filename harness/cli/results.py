@@ -101,10 +101,10 @@ def claims(
     Claims of several studies share one correction; a table of verdicts by data set comes first.
     """
     from lrlc.harness.cli import claims as claims_cli
-    from lrlc.harness.named_store import existing_store, stores_of
+    from lrlc.harness.named_store import recorded_stores, stores_of
     from lrlc.results.claims import TALK, judge_together
 
-    named = [existing_store(study, results) for study in studies or ()]
+    named = recorded_stores(studies or (), results, profile)
     judged = judge_together(named or stores_of(results), profile, only=() if named else TALK)
     if as_json:
         print_json(claims_cli.as_json(judged))
