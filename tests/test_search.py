@@ -352,6 +352,7 @@ def test_a_users_own_storage_keeps_other_studies(run: Run, root: Path, tmp_path:
             "n_ei_candidates: expected at least 1, got 0",
         ),
         (["search.pruner=halving"], "successive_halving"),
+        (["size=6"], "digits@6: images of 6x6 are too small for three_layer"),
         (["search.sampler=tp"], "did you mean 'tpe'?"),
         (["search.storage=nonsense"], "search.storage: cannot open 'nonsense': "),
         (["search.storage=sqlite:////no/such/folder/x.db"], "search.storage: cannot open "),
