@@ -216,7 +216,9 @@ def test_a_home_a_link_and_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_study_names_one_folder_by_one_path(tmp_path: Path) -> None:
     shards("my/set")
     Path("link").symlink_to(tmp_path / "my/set")
-    Path("two.yaml").write_text("name: two\ndatasets: [./my/set, ./link]\ngrid: {kind: conv}\n")
+    Path("two.yaml").write_text(
+        "name: two\ndatasets: [./my/set, ./link]\nnetwork: resnet18\ngrid: {kind: conv}\n"
+    )
     with pytest.raises(
         StudyError, match=r"\./my/set and \./link hold the same images; name them by one path"
     ):
