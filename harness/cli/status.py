@@ -73,8 +73,7 @@ def _show(study: str, store: "Store", found: "StudyStatus") -> None:
         )
     for path in found.set_aside:
         show(f"  damaged, set aside: {path}")
-    record = store.study()
-    if found.best is not None and record is not None and record.study.search is not None:
+    if found.best is not None and (record := store.study()) is not None and record.study.search is not None:
         _print_best(found.best, record.study.search)
 
 

@@ -149,9 +149,10 @@ class Planner:
 
     def _check_fits(self, config: TrialConfig, shape: tuple[int, int, int]) -> None:
         """StudyError if images are too small for a network of lrlc's own, with convolutions."""
-        entry = layers.find_network(config.network)
-        is_own = Path(entry.source).parent == Path(layers.__file__).parent
-        if min(shape[1:]) >= FIT_ALL or not is_own or (config.network, shape) in self._fitting:
+        if min(shape[1:]) >= FIT_ALL or (config.network, shape) in self._fitting:
+            return
+        self._fitting.add((config.network, shape))
+        if Path(layers.find_network(config.network).source).parent != Path(layers.__file__).parent:
             return
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -162,7 +163,6 @@ class Planner:
                 f"{config.dataset.title}: images of {size} are too small for {config.network}; give a larger size "
                 f"({error})"
             ) from None
-        self._fitting.add((config.network, shape))
 
     def _check_one_path(self, spec: DatasetSpec, digest: str) -> None:
         """StudyError if a study names the same images by two paths, as their trials would have the same ids."""

@@ -182,8 +182,7 @@ class RunSession:
 def open_run(
     opened: OpenedStudy, store: Store, data: Path | None, *, retry: Collection[TrialStatus] = ()
 ) -> RunSession:
-    """Decode the study's data and plan its trials for `store`, or only its pilots if it tunes; damaged files are set
-    aside before.
+    """Decode the study's data and plan its trials for `store`, or only its pilots if it tunes.
 
     Trials that ended with a status in `retry` are trained again. Raises StoreError while another driver runs the study.
     """
@@ -192,7 +191,7 @@ def open_run(
     check_installed(study)
     refuse_if_taken(store.root)  # before Ray starts; the run itself makes sure
     _check_storage(study)
-    if store.damaged():  # before the pilots, which may have to run again, choose for the grid
+    if study.tune is not None and store.damaged():  # lost pilots run again before they choose for the grid
         with Lease(store.root) as lease:
             _set_damaged_aside(Store(store.root, before_writing=lease.check))
     planner = Planner(opened, data, widths=Widths.of(store, threads=thread_count(study.resources.cpus)))

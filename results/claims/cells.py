@@ -39,12 +39,12 @@ def _fits(options: Mapping[str, Any], cells: Cells) -> bool:
     return cells.layer.items() <= options.items() and not options.keys() & cells.defaults.keys()
 
 
-def alike(rows: pd.DataFrame, settings: Settings, names: Iterable[str]) -> "pd.Series[bool]":
+def alike(rows: pd.DataFrame, settings: Settings) -> "pd.Series[bool]":
     """Which rows have these settings; a null equals a null."""
     found = pd.Series(data=True, index=rows.index)
-    for name in names:
-        is_null = settings[name] is None or settings[name] != settings[name]
-        found &= rows[name].isna() if is_null else rows[name] == settings[name]
+    for name, value in settings.items():
+        is_null = value is None or value != value
+        found &= rows[name].isna() if is_null else rows[name] == value
     return found
 
 
@@ -158,7 +158,7 @@ def pair(ours: Side, theirs: Side) -> pd.DataFrame:
 def rows_of_cell(rows: pd.DataFrame, settings: Settings, seeds: Iterable[int]) -> pd.DataFrame:
     """The finished rows of one cell, one for each of these seeds, by seed."""
     wanted = (rows["status"] == TrialStatus.FINISHED) & rows["seed"].isin(list(seeds))
-    wanted &= alike(rows, settings, LAYER_SETTINGS)
+    wanted &= alike(rows, settings)
     return rows[wanted].drop_duplicates("seed", keep="last").set_index("seed", drop=False).sort_index()
 
 

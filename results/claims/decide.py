@@ -183,12 +183,10 @@ def _left_out(case: Case, looked: _Looked) -> str:
         return ""
     used = {*looked.evidence.seeds, *looked.evidence.chose}
     absent = [seed for seed in case.asked.seed_order[: looked.seeds] if seed not in used]
-    several = "s" * (len(absent) != 1)
-    return (
-        f"left out: seed{several} {seeds_name(absent)}, of which not all trials have a result"
-        if absent
-        else ""
-    )
+    if not absent:
+        return ""
+    named = f"seed{'s' * (len(absent) > 1)} {seeds_name(absent)}"
+    return f"left out: {named}, of which not all trials have a result"
 
 
 def _open_note(case: Case, looked: _Looked, level: float) -> str:

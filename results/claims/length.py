@@ -89,11 +89,9 @@ def _shortened(
     if rows.empty or full.empty:
         return rows
     first = full.iloc[0]
-    settings = [name for name in ("network", *TRAINING_SETTINGS) if name != "epochs"]
-    is_short = rows["epochs"] == share_of_epochs(epochs, int(first["epochs"]))
-    return rows[
-        is_short & alike(rows, {name: first[name] for name in settings}, settings) & _keys(rows).isin(cells)
-    ]
+    settings = {name: first[name] for name in ("network", *TRAINING_SETTINGS)}
+    settings["epochs"] = share_of_epochs(epochs, int(first["epochs"]))
+    return rows[alike(rows, settings) & _keys(rows).isin(cells)]
 
 
 def _keys(rows: pd.DataFrame) -> "pd.Series[str]":

@@ -88,7 +88,7 @@ def _weights(where: str, settings: Settings, spread: Spread, needed: float) -> I
 
 
 def _diverged(title: str, settings: Settings, tables: Tables) -> Condition:
-    rows = tables.rows[alike(tables.rows, settings, CELL)]
+    rows = tables.rows[alike(tables.rows, {name: settings[name] for name in CELL})]
     number = int((rows["status"] == TrialStatus.DIVERGED).sum())
     detail = f"{number} of {counted(len(rows), 'seed')}"
     return Condition(
