@@ -253,6 +253,11 @@ def test_the_seeds_that_did_not_diverge_decide_nothing() -> None:
     assert only(replace(tables, rows=rows), regime={"no_divergence": False}).verdict == Verdict.SUPPORTED
 
 
+def test_a_regime_recorded_as_any_before_divergence_counted_is_still_any() -> None:
+    former = recorded_study(described(CLAIM, regime={"linear": False, "length": False, "weights_std": 0.0}))
+    assert former.regime == recorded_study(described(CLAIM, regime="any")).regime
+
+
 def test_costs_have_no_regime() -> None:
     cost = {"test": "cost", "ours": FIXED, "theirs": CONV, "metric": "parameters", "at_most": 3}
     found = only(trained(linear=0.99, spread=0.0), cost, length_check=None)
