@@ -341,6 +341,11 @@ def leaving(evaluated):
 @recipe("leaves")
 def leaves(network, training):
     raise SystemExit(0)
+
+
+@figure("leaving", caption="Leaving.")
+def leaving_figure(selection):
+    raise SystemExit(0)
 """
 
 
@@ -384,6 +389,11 @@ def test_a_plugins_figure_that_fails_leaves_the_others_and_the_report(
     assert re.search(
         r"cracked: not drawn, it failed at .*bad\.py, line 25: KeyError: 'no such", capsys.readouterr().err
     )
+    asked["only"] = ["leaving"]
+    with pytest.raises(typer.Exit) as ended:
+        plot(str(faulty), out=tmp_path / "drawn", **asked)
+    assert ended.value.exit_code == 1
+    assert "leaving: not drawn, it failed at " in capsys.readouterr().err
     assert (
         "Not drawn: cracked (it failed at "
         in write_report(Store(tmp_path / "mine"), tmp_path / "report.html").read_text()

@@ -198,7 +198,7 @@ def _named_faults(name: str) -> Iterator[None]:
         yield
     except (NothingToDraw, StoreError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if name in FIGURES:
             raise
         raise BrokenFigure(f"it failed at {place_of_fault(error, OWN[name].source)}") from error

@@ -33,7 +33,7 @@ class BrokenFigure(NothingToDraw):
     """A plugin's figure failed; the message has the line and the error."""
 
 
-def place_of_fault(error: Exception, source: str) -> str:
+def place_of_fault(error: BaseException, source: str) -> str:
     """'mine.py, line 7: TypeError: ...': the last line of `source` in the traceback, on one line."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
     line = f", line {lines[-1]}" if lines else ""

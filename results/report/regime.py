@@ -7,6 +7,7 @@ from lrlc.results.claims.asked import Asked
 from lrlc.results.claims.conditions import DIVERGED, IMAGES, LENGTH, LINEAR, POSITIONS
 from lrlc.results.markup.content import Block, Cell, Column, Section, Table, Text
 from lrlc.results.report.text import estimate, number, words
+from lrlc.results.statistics import digits
 from lrlc.studies.lines import counted
 
 COLUMNS = (
@@ -21,10 +22,10 @@ COLUMNS = (
 )
 HOW_TO_READ = (
     "The claims are about trained networks. A comparison is decided only if, for both sides and on each data "
-    "set, no seed diverged; if mean test accuracy exceeds that of multinomial logistic regression on the same "
-    "training pixels; if with fewer epochs the effect of the same cells differs by less than the margin, or half "
+    "set, no seed diverged; mean test accuracy exceeds that of multinomial logistic regression on the same "
+    "training pixels; with fewer epochs the effect of the same cells differs by less than the margin, or half "
     "the width of its interval if that is more (the difference is given with its own 95% interval over the seeds "
-    "trained at both lengths); and if combining weights have left the constant they start at (measured by the "
+    "trained at both lengths); and combining weights have left the constant they start at (measured by the "
     "standard deviation of a bank's weight over positions, and for input-dependent weights also over images). "
     "Otherwise it is out of regime, whatever its numbers."
 )
@@ -79,7 +80,8 @@ def _groups(conditions: Sequence[Condition]) -> list[list[Condition]]:
 
 def _line(group: Sequence[Condition]) -> list[Cell]:
     condition = group[0]
-    form = {POSITIONS: ".3f", IMAGES: ".3f", DIVERGED: ".0f"}.get(condition.name, ".2f")
+    forms = {POSITIONS: ".3f", IMAGES: ".3f", DIVERGED: ".0f", LENGTH: digits(condition.unit)}
+    form = forms.get(condition.name, ".2f")
     needed = number(condition.needed, form)
     sign = SIGNS.get(condition.name, "≥ ")
     what = "comparison" if condition.name == LENGTH else "layer"
