@@ -1,8 +1,8 @@
 """A data set's title, as tables and claims write it: name[#image][:label][@size][+tN][+shuffled]."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 _GRAMMAR = re.compile(
@@ -70,3 +70,13 @@ def size_name(size: tuple[int, int]) -> str:
     """'16' for 16x16 pixels, '16x20' for 16 rows of 20."""
     height, width = size
     return str(height) if height == width else f"{height}x{width}"
+
+
+def titles_in_order(titles: Iterable[str]) -> list[str]:
+    """Titles in order of first occurrence, but all changes of one data set after it, the smallest shift first."""
+    parsed = {text: Title.parse(text) for text in titles}
+    unchanged = {text: replace(title, translate=0, shuffled=False) for text, title in parsed.items()}
+    order = {title: place for place, title in enumerate(dict.fromkeys(unchanged.values()))}
+    return sorted(
+        parsed, key=lambda text: (order[unchanged[text]], parsed[text].shuffled, parsed[text].translate)
+    )

@@ -192,6 +192,26 @@ def test_each_layer_has_its_spread_and_what_did_not_finish(tmp_path: Path) -> No
     assert float(found["convolution"]["sd"]) == pytest.approx(stdev(accuracies), abs=0.005)
 
 
+def test_the_results_give_the_accuracy_on_training_images_and_keep_a_data_set_s_tables_together(
+    tmp_path: Path,
+) -> None:
+    titles = ["mnist+t4", "utkface", "mnist+shuffled", "mnist+t2", "mnist"]
+    rows = [
+        replace(row, dataset=title, trial_id=f"{title}-{row.trial_id}", train_accuracy=0.5 + 0.1 * at)
+        for at, title in enumerate(titles)
+        for row in study(("mnist",), 2, (2,), ("3",), ("lrlc",), wide_ranks=())
+    ]
+    store = Store(tmp_path / "s")
+    store.commit(rows)
+    page = write_report(store, tmp_path / "report.md", form=Format.MARKDOWN).read_text()
+    section = page.partition("\n## Results")[2].partition("\n## ")[0]
+    assert re.findall("^### (.+)$", section, re.MULTILINE) == [
+        "MNIST", "MNIST, shifted ≤ 2 px", "MNIST, shifted ≤ 4 px", "MNIST, labels shuffled", "UTKFace",
+    ]  # fmt: skip
+    columns = [line.split(" | ")[7] for line in section.splitlines() if line.startswith("| convolution")]
+    assert columns == ["90.0", "80.0", "50.0", "70.0", "60.0"]
+
+
 def test_every_kind_has_a_verdict_against_convolution_and_at_matched_parameters(tmp_path: Path) -> None:
     store = Store(tmp_path / "s")
     store.commit(study(("utkface",), 12, (1, 2, 4), ("1", "3"), ("lrlc",), wide_ranks=(4,)))

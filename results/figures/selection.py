@@ -15,6 +15,7 @@ from lrlc.results.schema import SCHEMAS, TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 from lrlc.results.store import Store
 from lrlc.results.tuning import Tuned
+from lrlc.studies.titles import titles_in_order
 
 PANEL = ("dataset", "network", *TRAINING_SETTINGS)
 """Columns that must be equal for two layers to be comparable; each panel shows one combination."""
@@ -176,7 +177,7 @@ class Panel:
 
 
 def panels(rows: pd.DataFrame) -> list[Panel]:
-    """Split rows into panels, in order of first occurrence.
+    """Split rows into panels, in order of first occurrence, those of one data set together.
 
     Raises NothingToDraw if no trial has finished, or if settings vary too much for panels.
     """
@@ -185,7 +186,9 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
     if not (rows["status"] == TrialStatus.FINISHED).any():
         raise NothingToDraw(f"none of its {len(rows)} trials has finished")
     found: list[Panel] = []
-    for dataset, of_dataset in rows.groupby("dataset", sort=False):
+    of_datasets = {str(name): part for name, part in rows.groupby("dataset", sort=False)}
+    for dataset in titles_in_order(of_datasets):
+        of_dataset = of_datasets[dataset]
         varying = [name for name in PANEL[1:] if _varies(of_dataset[name])]
         combinations = [(key, part) for key, part in _groups(of_dataset, varying)]
         if len(combinations) > MOST_PANELS:
@@ -195,7 +198,7 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
             )
         for key, part in combinations:
             varied = [setting_name(name, value) for name, value in zip(varying, key, strict=True)]
-            found.append(Panel(str(dataset), ", ".join(varied), part))
+            found.append(Panel(dataset, ", ".join(varied), part))
     finished = [panel for panel in found if (panel.rows["status"] == TrialStatus.FINISHED).any()]
     if len(finished) > MOST_PANELS:
         raise NothingToDraw(f"it needs {len(finished)} panels; the maximum is {MOST_PANELS}")

@@ -30,6 +30,7 @@ COLUMNS = (
     Column("test accuracy, % (95% interval)", "estimates"),
     Column("sd", "numbers"),
     Column("minus conv, points (95% interval)", "estimates"),
+    Column("on training images, %", "numbers"),
     Column("parameters", "numbers"),
     Column("FLOPs per image", "numbers"),
     Column("s per trial", "numbers"),
@@ -37,8 +38,8 @@ COLUMNS = (
 HOW_TO_READ = (
     "Means over seeds with Student's t intervals; sd is the standard deviation of a single run; differences are "
     "paired by seed, with the convolution that was trained alike. A difference whose interval contains 0 may be "
-    "chance. ★ marks the best mean validation accuracy. Parameters and FLOPs are those of the whole network; one "
-    "multiply-add is two FLOPs."
+    "chance. The accuracy on training images is that of the last epoch's steps. ★ marks the best mean validation "
+    "accuracy. Parameters and FLOPs are those of the whole network; one multiply-add is two FLOPs."
 )
 
 
@@ -105,6 +106,7 @@ def _line(line: TableLine, best: bool) -> list[Cell]:
         estimate(accuracy, "z.2f", "%"),
         number(accuracy.sd, ".2f"),
         estimate(difference, "+z.2f"),
+        number(100 * finished["train_accuracy"].mean(), ".1f"),
         count(rows["parameters"].max()),
         count(rows["flops_per_image"].max()),
         number(finished["total_seconds"].mean(), ",.1f"),
