@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +71,19 @@ def load_recorded_plugins(store: Store, profile: str | None = None) -> list[str]
 
 def stores_of(results: str) -> list[Store]:
     """The stores of all studies in a results folder; UserError if there is none."""
-    folder = place_of_results(results)
-    stores = [Store(folder / name) for name in folder.names("") if (folder / name / "trials").is_folder()]
+    stores = _stores_in(place_of_results(results))
     if not stores:
         raise UserError(f"--results {results}: no results of any study there; `lrlc run` creates them")
     return stores
+
+
+def siblings(store: Store) -> list[Store]:
+    """The stores of the other studies in the same results folder."""
+    return [each for each in _stores_in(store.root.parent) if each.root.path != store.root.path]
+
+
+def _stores_in(folder: Location) -> list[Store]:
+    return [Store(folder / name) for name in folder.names("") if (folder / name / "trials").is_folder()]
 
 
 def file_or_recorded(study: str, results: str, profile: str | None) -> str | Mapping[str, Any]:
@@ -121,18 +128,17 @@ def named_store(study: str, results: str) -> Store:
     folder = locate(results)
     is_folder = is_study_name(study) and (folder / study).is_folder()
     if not is_folder:
-        _refuse_misspelt(study, folder)
+        _refuse_unknown(study, folder)
     return Store(folder / (study if is_folder else study_name(study)))
 
 
-def _refuse_misspelt(study: str, folder: Location) -> None:
-    """StudyError if the name is neither a file nor a shipped study's, but close to that of a study with results."""
+def _refuse_unknown(study: str, folder: Location) -> None:
+    """StudyError, with the studies that have results, if the name is neither a file nor a shipped study's."""
     if Path(study).exists() or study in shipped_studies() or not is_study_name(study):
         return
-    there = folder.names("")
-    if study in there:
+    if study in folder.names(""):
         raise StudyError(f"{folder / study}: not a folder, so no results of a study; move it away")
-    if get_close_matches(study, there, n=1):
+    if there := [store.root.name for store in _stores_in(folder)]:
         raise StudyError(f"{folder}: no results of study {study!r} here; {nearest(study, there)}")
 
 

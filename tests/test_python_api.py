@@ -156,6 +156,7 @@ LISTED = {"dataset": "digits", "kind": ["conv", "lrlc"], "rank": 2}
     ("call", "error", "says"),
     [
         (lambda runs: lrlc.load("mien", results=runs), lrlc.StudyError, "'mien' here; did you mean 'mine'"),
+        (lambda runs: lrlc.load("nothing", results=runs), lrlc.StudyError, "'nothing' here; known: mine"),
         (lambda runs: lrlc.load("quickstart", results=runs), lrlc.UserError, "no results of study"),
         (lambda runs: lrlc.load("mine", results=runs, profile="cup"), lrlc.StoreError, "no plan of profile"),
         (lambda runs: lrlc.load("mine", results=runs).plot("rank"), lrlc.UserError, "rank_vs_accuracy"),

@@ -1,6 +1,8 @@
 """The committed results: README and findings have their verdicts and accuracies, and figures are reproducible."""
 
 import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 
 from lrlc.harness.data import load_dataset
+from lrlc.results.better_settings import better_settings
 from lrlc.results.claims import Judged, Verdict, judge_together
 from lrlc.results.correct import correct_matrix
 from lrlc.results.figures import Selection, alignment, draw_all
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.xdist_group("reference")  # what they share is made onc
 TOP = Path(__file__).parent.parent
 REFERENCE = TOP / "results/reference"
 OF_THE_TALK = ("trained_16px", "longer_16px", "shifted_16px", "smooth_16px")
+Lrlc = Callable[..., subprocess.CompletedProcess[str]]
 H100 = "NVIDIA H100 80GB HBM3"
 LONGER = ("longer_16px",)
 MOST_BYTES = 15_000_000
@@ -293,6 +297,29 @@ def test_both_pages_say_what_a_learning_rate_chosen_too_early_costs() -> None:
             assert told in _text("README.md")
         if kind == "lrlc":
             assert f"the same cell is {found[1].mean:.2f} points better" in _text("README.md")
+
+
+def test_claims_warn_of_that_learning_rate_and_the_report_names_the_longer_training(
+    judged: list[Judged], lrlc: Lrlc, tmp_path: Path
+) -> None:
+    stores = [Store(REFERENCE / name) for name in OF_THE_TALK]
+    (warning,) = better_settings(stores[0], None, stores[1:])
+    assert warning.better == {"learning_rate": 0.05}
+    said = f"On validation the difference to its own chosen rate is the same: {warning.gain.mean:.2f} points"
+    assert said in _text("docs/findings.md")
+    assert lrlc("claims", "--results", REFERENCE).stdout.splitlines()[-1] == f"  {warning}"
+    lrlc("report", "trained_16px", "--results", REFERENCE, "--out", tmp_path, "--format", "markdown")
+    report = (tmp_path / "report.md").read_text()
+    assert f"- {warning}." in report
+    tests = [finding for claim in judged for finding in claim.findings]
+    replaced = {(each.where, each.comparison) for each in tests if each.longer is not None}
+    assert f"Of {len(replaced)} comparisons, trained too short here, the verdict of another study" in report
+    longer = [
+        each for each in tests if each.study == "longer_16px" and (each.where, each.comparison) in replaced
+    ]
+    for each in longer:
+        assert f"- {each.where}; {each.comparison}: {each.verdict}, " in report
+    assert len(longer) == len(replaced)
 
 
 def test_the_page_says_how_far_shuffled_labels_were_learned() -> None:

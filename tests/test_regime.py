@@ -145,11 +145,16 @@ def together(*studies: Tables, ranks: int | list[int] = 4) -> Judged:
     return claim
 
 
+def longer_of(claim: Judged) -> list[str]:
+    """The longer training that counts in place of each finding; '' for none."""
+    return [str(each.longer or "") for each in claim.findings]
+
+
 def test_of_a_comparison_trained_too_short_longer_training_decides() -> None:
     short, long = trained(half=0.2), trained(full=0.5, half=0.5, epochs=20)
     claim = together(short, long)
     assert [each.verdict for each in claim.findings] == [Verdict.OUT_OF_REGIME, Verdict.SUPPORTED]
-    assert [each.longer for each in claim.findings] == ["20 epochs in b", ""]
+    assert longer_of(claim) == ["20 epochs in b", ""]
     assert claim.findings[0].remarks[-1] == "the verdict of longer training counts instead: 20 epochs in b"
     assert claim.verdict == Verdict.SUPPORTED
     assert claim.by_dataset == {"MNIST": Verdict.SUPPORTED}
@@ -165,7 +170,7 @@ def test_longer_training_replaces_no_comparison_that_counts() -> None:
     longer = trained(half=0.2, full=2.0, epochs=20)
     for studies in ((trained(), longer), (longer, trained())):
         claim = together(*studies)
-        assert {each.longer for each in claim.findings} == {""}
+        assert set(longer_of(claim)) == {""}
         assert claim.verdict == Verdict.UNDECIDED, "supported and out of regime"
 
 
@@ -176,13 +181,13 @@ def test_only_complete_training_of_the_same_cells_is_longer_training_of_a_compar
     more_ranks = replace(long, rows=long.rows.assign(rank=long.rows["rank"].replace(4, 3)))
     for other in (unfinished, other_rate, more_ranks):
         claim = together(short, other, ranks=[3, 4])
-        assert [each.longer for each in claim.findings] == ["", ""]
+        assert longer_of(claim) == ["", ""]
         assert claim.verdict != Verdict.SUPPORTED
 
 
 def test_the_longest_of_several_trainings_counts() -> None:
     claim = together(trained(half=0.2), trained(full=2, epochs=40), trained(half=-1, full=0.5, epochs=20))
-    assert [each.longer for each in claim.findings] == ["40 epochs in b", "", "40 epochs in b"]
+    assert longer_of(claim) == ["40 epochs in b", "", "40 epochs in b"]
 
 
 def test_longer_training_may_be_another_block_of_the_same_study() -> None:
@@ -194,7 +199,7 @@ def test_longer_training_may_be_another_block_of_the_same_study() -> None:
     )
     claim = together(replace(short, rows=rows, shorter=shorter))
     assert [each.where for each in claim.findings] == ["MNIST, epochs 10", "MNIST, epochs 20"]
-    assert [each.longer for each in claim.findings] == ["20 epochs in a", ""]
+    assert longer_of(claim) == ["20 epochs in a", ""]
     assert claim.by_dataset == {"MNIST, epochs 20": Verdict.SUPPORTED}
     assert claim.verdict == Verdict.SUPPORTED
 

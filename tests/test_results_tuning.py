@@ -1,13 +1,17 @@
 """From pilots to a choice, its record and its section of the report; the grid's trials and their shorter ones."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import scipy.stats
 from support.report_samples import small_store
 from support.results_samples import result, study, tuned
 
+from lrlc.results.better_settings import better_settings
 from lrlc.results.plans import TUNED, Stage, StagedPlan
 from lrlc.results.report import Format, write_report
 from lrlc.results.schema import TrialStatus, to_tables
@@ -68,6 +72,56 @@ def test_groups_of_one_kind_are_told_apart_by_how_they_train() -> None:
     assert (
         setting_name({"train.learning_rate": 0.1, "layer.share": "rows"}) == "learning rate 0.1, share rows"
     )
+
+
+GAINS = (0.01, 0.012, 0.014)
+
+
+def better_than_chosen(folder: Path, **changes: Any) -> list[str]:
+    """Beside a tuned study at rate 0.2, another one with rate 0.05, better by GAINS on its seeds, and `changes`."""
+    mine, other = (Store(folder / name) for name in ("mine", "other"))
+    chosen = [result(f"chosen {seed}", learning_rate=0.2, seed=seed) for seed in range(5)]
+    mine.commit(chosen)
+    tuned_ids = {row.trial_id: ("learning_rate",) for row in chosen}
+    mine.write_plan(None, StagedPlan({Stage.GRID: list(tuned_ids)}, tuned_ids))
+    accuracies = {seed: 0.7 + gain for seed, gain in enumerate(GAINS)}
+    rows = [
+        result(f"other {seed}", learning_rate=0.05, seed=seed, validation_accuracy=accuracy)
+        for seed, accuracy in accuracies.items()
+    ]
+    other.commit([replace(row, **changes) for row in rows])
+    return list(map(str, better_settings(mine, None, [other])))
+
+
+def test_a_setting_that_another_study_shows_to_be_better_than_the_chosen_one_is_named(tmp_path: Path) -> None:
+    (said,) = better_than_chosen(tmp_path)
+    low, high = scipy.stats.t.interval(0.95, 2, 1.2, 0.2 / math.sqrt(3))
+    assert said == (
+        "CelebA Smiling, shifted ≤ 8 px, LRLC rank 4, layers 1+3, share rows: learning rate 0.05 is 1.20 points "
+        f"({low:.2f} to {high:.2f}) better on validation than learning rate 0.2, which its pilots chose "
+        "(3 seeds, other)"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 1},
+        {"rank": 2},
+        {"momentum": 0.5},
+        {"seed": 99},
+        {"device": "another GPU"},
+        {"data_digest": "e" * 16},
+        {"status": TrialStatus.DIVERGED},
+        {"learning_rate": 0.2},
+        {"validation_accuracy": 0.6},
+    ],
+    ids=str,
+)
+def test_only_trials_alike_but_for_the_tuned_setting_can_be_better(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    assert better_than_chosen(tmp_path, **changes) == []
 
 
 def test_the_report_has_the_choices_and_those_at_the_edge(tmp_path: Path) -> None:

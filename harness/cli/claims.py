@@ -1,12 +1,15 @@
 """`lrlc claims`: the table of verdicts in a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
+from lrlc.harness.named_store import siblings
 from lrlc.harness.text import aligned, counted
+from lrlc.results.better_settings import better_settings
 from lrlc.results.claims import TALK, Finding, Judged
 from lrlc.results.names import seeds_name
 from lrlc.results.statistics import Summary, digits, possible
+from lrlc.results.store import Store
 
 HEAD = ("", "", "effect (95% interval)", "new images too", "seeds", "p", "detectable", "test noise")
 
@@ -45,6 +48,25 @@ def shown(judged: Sequence[Judged]) -> list[str]:
             lines.append("  " + next(table))
             lines += [f"      {said}" for said in finding.remarks]
     return lines
+
+
+def better_settings_of(judged: Sequence[Judged], stores: Iterable[Store], profile: str | None) -> list[str]:
+    """Lines with the tuned settings of the judged studies that others are known to beat."""
+    studies = {finding.study for claim in judged for finding in claim.findings}
+    known = [
+        better
+        for store in stores
+        if (record := store.study(profile)) is not None and record.study.name in studies
+        for better in better_settings(store, profile, siblings(store))
+    ]
+    if not known:
+        return []
+    said = dict.fromkeys(f"  {each}" for each in known)
+    return [
+        "",
+        "Pilots chose settings that others beat when trained in full (not corrected, no test):",
+        *said,
+    ]
 
 
 def _chosen(finding: Finding) -> str:

@@ -74,14 +74,16 @@ def report(
     form: Annotated[str, typer.Option("--format", help="html, markdown or latex (tables)")] = "html",
 ) -> None:
     """Write the study's report: one HTML page, Markdown with its figures, or tables for a paper in LaTeX."""
-    from lrlc.harness.named_store import beside, load_plugins, store_with_rows
+    from lrlc.harness.named_store import beside, load_plugins, siblings, store_with_rows
     from lrlc.results.claims import judge
-    from lrlc.results.report import Format, write_report
+    from lrlc.results.report import Elsewhere, Format, write_report
 
     store, chosen = store_with_rows(study, results), Format.named(form)
     load_plugins(study, store, profile)
     out = (out or beside(store)) / chosen.file_name
-    show(str(write_report(store, out, profile=profile, form=chosen, verdicts=judge(store, profile))))
+    judged = judge(store, profile)
+    elsewhere = Elsewhere.of(store, profile, judged, siblings(store))
+    show(str(write_report(store, out, profile=profile, form=chosen, verdicts=judged, elsewhere=elsewhere)))
 
 
 def claims(
@@ -112,7 +114,8 @@ def claims(
         show(f"{', '.join(studies or [results])}: no claims to judge; see docs/claims.md")
     else:
         verdicts = claims_cli.by_dataset(judged) if len(named) != 1 else []
-        show("\n".join([*verdicts, *claims_cli.shown(judged)]))
+        better = claims_cli.better_settings_of(judged, named or stores_of(results), profile)
+        show("\n".join([*verdicts, *claims_cli.shown(judged), *better]))
 
 
 def compare(

@@ -12,9 +12,8 @@ import pandas as pd
 from lrlc.results.claims.conditions import LENGTH
 from lrlc.results.claims.evidence import Evidence
 from lrlc.results.claims.questions import Question
-from lrlc.results.claims.verdicts import Finding
+from lrlc.results.claims.verdicts import Finding, Longer
 from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
-from lrlc.studies.lines import counted
 
 ALIKE = ("network", *LAYER_SETTINGS, *(name for name in TRAINING_SETTINGS if name != "epochs"))
 """The settings that a comparison and a longer one of the same cells share."""
@@ -55,7 +54,7 @@ def with_longer(found: Sequence[Finding], on: Sequence[tuple[Question, Evidence]
 
     Studies may describe the same cells in different words, so their findings all take the comparison of the first.
     """
-    if not any(map(_is_too_short, found)):
+    if not any(map(is_too_short, found)):
         return list(found)
     trained = [Trained.of(question, evidence) for question, evidence in on]
     lengths: dict[tuple[object, ...], list[tuple[int, Finding]]] = {}
@@ -76,10 +75,11 @@ def _with_longest(
     if not finding.chosen:
         finding = replace(finding, comparison=next(each.comparison for _, each in alike if not each.chosen))
     epochs, longest = max(alike, key=lambda each: each[0])
-    if epochs == length.epochs or not _is_too_short(finding):
+    if epochs == length.epochs or not is_too_short(finding):
         return finding
-    return replace(finding, longer=f"{counted(epochs, 'epoch')} in {longest.study}")
+    return replace(finding, longer=Longer(longest.study, epochs, longest.verdict, longest.effect))
 
 
-def _is_too_short(finding: Finding) -> bool:
+def is_too_short(finding: Finding) -> bool:
+    """Whether the length check puts it out of regime."""
     return any(each.name == LENGTH and not each.holds for each in finding.regime)

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from lrlc.results.claims.conditions import Condition
 from lrlc.results.statistics import Summary
+from lrlc.studies.lines import counted
 
 
 class Verdict(StrEnum):
@@ -17,6 +18,20 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
     OUT_OF_REGIME = "out of regime"
     """The networks are not trained well enough for a statement about trained networks; more seeds do not help."""
+
+
+@dataclass(frozen=True)
+class Longer:
+    """Longer training of the cells of a comparison that were trained too short; its verdict counts instead."""
+
+    study: str
+    epochs: int
+    verdict: Verdict
+    effect: Summary | None
+
+    def __str__(self) -> str:
+        """'48 epochs in longer_16px'."""
+        return f"{counted(self.epochs, 'epoch')} in {self.study}"
 
 
 @dataclass(frozen=True)
@@ -60,8 +75,8 @@ class Finding:
     """The seeds that count for nothing, as not all their trials have a result; '' if there are none."""
     note: str
     """What would settle an undecided test, or the reason for another verdict; '' if the numbers suffice."""
-    longer: str = ""
-    """'48 epochs in longer_16px': longer training of the same cells, whose verdict counts in place of this one."""
+    longer: Longer | None = None
+    """Longer training of the same cells, whose verdict counts in place of this one."""
 
     @property
     def remarks(self) -> list[str]:

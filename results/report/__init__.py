@@ -1,6 +1,7 @@
 """A study's report, made from the tables alone: its question, its results, and how reliable they are.
 
-The same tables give the same bytes, as one HTML page or as Markdown with separate figures.
+The same tables, including those of other studies in the folder that bear on it, give the same bytes, as one HTML page
+or as Markdown with separate figures.
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,13 @@ from lrlc.results.figures import NothingToDraw
 from lrlc.results.files import write_output
 from lrlc.results.markup.html import to_html
 from lrlc.results.markup.markdown import to_markdown
+from lrlc.results.report.elsewhere import ALONE, Elsewhere
 from lrlc.results.report.page import describe
 from lrlc.results.report.paper import paper_tables
 from lrlc.results.store import Store, StoreError
 from lrlc.studies.lines import printable
 
-__all__ = ["Format", "write_report"]
+__all__ = ["Elsewhere", "Format", "write_report"]
 
 
 class Format(StrEnum):
@@ -49,15 +51,16 @@ def write_report(
     profile: str | None = None,
     form: Format = Format.HTML,
     verdicts: Sequence[Judged] = (),
+    elsewhere: Elsewhere = ALONE,
 ) -> Path:
     """Write the report on the rows of a profile's plan (None: the plan written last) to `out`; returns `out`."""
     if form is Format.HTML:
-        _write_text(out, to_html(describe(store, profile, verdicts, "svg")))
+        _write_text(out, to_html(describe(store, profile, verdicts, "svg", elsewhere)))
         return out
     if form is Format.LATEX:
         _write_text(out, _tables(store, profile, verdicts))
         return out
-    text, images = to_markdown(describe(store, profile, verdicts, "png"), f"{out.stem}_files")
+    text, images = to_markdown(describe(store, profile, verdicts, "png", elsewhere), f"{out.stem}_files")
     for path, image in images.items():
         _write(out.parent / path, image)
     _write_text(out, text)

@@ -8,6 +8,7 @@ from lrlc.results.names import short_kind_name
 from lrlc.results.report.text import number
 from lrlc.results.report.verdicts import SYMBOLS
 from lrlc.results.statistics import possible
+from lrlc.studies.lines import counted
 
 MOST_PLACES = 4
 """Number of data sets that are named; the others are in the tables below."""
@@ -26,14 +27,18 @@ def effects(judged: Sequence[Judged], compared: Sequence[Finding]) -> str:
     return "" if judged else _told(low_rank or compared)
 
 
-def in_one_sentence(judged: Sequence[Judged]) -> str:
-    """'2 of 5 claims supported, 1 contradicted, 2 undecided.'"""
+def in_one_sentence(judged: Sequence[Judged], longer: int = 0) -> str:
+    """'2 of 5 claims supported, 1 contradicted, 2 undecided.', and how many comparisons longer training judges."""
     if not judged:
         return "This study makes no claims, so nothing is judged here."
     counts = {verdict: sum(claim.verdict == verdict for claim in judged) for verdict in SYMBOLS}
     claims = "claim" if len(judged) == 1 else "claims"
     others = [f"{counts[verdict]} {verdict}" for verdict in list(SYMBOLS)[1:] if counts[verdict]]
-    return ", ".join([f"{counts['supported']} of {len(judged)} {claims} supported", *others]) + "."
+    said = ", ".join([f"{counts['supported']} of {len(judged)} {claims} supported", *others]) + "."
+    if not longer:
+        return said
+    too_short = f"{counted(longer, 'comparison')}, trained too short here,"
+    return f"{said} Of {too_short} the verdict of another study counts (see Verdicts)."
 
 
 def _told(findings: Sequence[Finding]) -> str:

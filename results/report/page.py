@@ -23,6 +23,7 @@ from lrlc.results.report import (
     tuning,
     verdicts,
 )
+from lrlc.results.report.elsewhere import Elsewhere, longer_training
 from lrlc.results.report.lead import effects, in_one_sentence
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import DEFAULT_PROFILE, Store, StudyRecord
@@ -34,6 +35,7 @@ def describe(
     profile: str | None,
     judged: Sequence[Judged],
     image_format: Literal["svg", "png"],
+    elsewhere: Elsewhere,
 ) -> Page:
     """The content of the report, for `results.markup` to write."""
     selection = Selection.of(store, profile)
@@ -45,15 +47,15 @@ def describe(
     return Page(
         title=record.study.title or record.study.name,
         question=record.study.description,
-        answer=in_one_sentence(judged),
+        answer=in_one_sentence(judged, len(elsewhere.longer)),
         effect=effects(judged, compared),
         facts=_facts(rows, record, missing),
         sections=[
-            *verdicts.sections(judged),
+            *verdicts.sections(judged, longer_training(elsewhere)),
             *regime.sections(judged, Asked.of(record.study)),
             asked.section(record, rows),
             *data_sets.section(selection),
-            *tuning.section(selection.tuning),
+            *tuning.section(selection.tuning, elsewhere.better),
             figures.section(selection, image_format),
             outcome.section(rows),
             *metrics.section(selection),

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
+from lrlc.results.better_settings import BetterSetting
 from lrlc.results.markup.content import Block, Bullets, Cell, Column, Section, Table, Text
 from lrlc.results.names import dataset_name, kind_name, layers_name
 from lrlc.results.report.text import number, words
@@ -31,8 +32,8 @@ HOW_TO_READ = (
 )
 
 
-def section(tuning: Sequence[Tuned]) -> list[Section]:
-    """The one section, or none if the study tunes nothing."""
+def section(tuning: Sequence[Tuned], better: Sequence[BetterSetting] = ()) -> list[Section]:
+    """The one section, or none if the study tunes nothing; `better` are settings known to beat the chosen ones."""
     if not tuning:
         return []
     lines = [_line(each, detail) for each, detail in zip(tuning, details(tuning), strict=True)]
@@ -43,7 +44,7 @@ def section(tuning: Sequence[Tuned]) -> list[Section]:
     table = Table(
         "What was chosen", [COLUMNS[at] for at in told], [[line[at] for at in told] for line in lines]
     )
-    warnings = _warnings(tuning)
+    warnings = [*_warnings(tuning), *(f"{each}." for each in better)]
     blocks: list[Block] = [Text(HOW_TO_READ), table]
     return [Section("Tuning by kind", [*blocks, Bullets(warnings)] if warnings else blocks)]
 

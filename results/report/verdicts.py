@@ -20,6 +20,10 @@ HOW_THEY_ARE_DECIDED = (
     "regime (see Regime). A claim is contradicted if one of its tests is, supported or out of regime if all are, "
     "and undecided otherwise."
 )
+TRAINED_LONGER = (
+    "Comparisons that were trained too short here, and for longer in another study of the results folder. The verdict "
+    "of the longer training counts. It is corrected over the tests of all these studies, as by lrlc claims:"
+)
 HOW_TO_READ = {
     "chosen": "of several ranks or places, the one that the first seeds chose on validation; the result is over the "
     "other seeds",
@@ -38,8 +42,8 @@ HOW_TO_READ = {
 }
 
 
-def sections(judged: Sequence[Judged]) -> list[Section]:
-    """The one section, or none if the study makes no claims."""
+def sections(judged: Sequence[Judged], longer: Sequence[str] = ()) -> list[Section]:
+    """The one section, or none if the study makes no claims; `longer` are lines of other studies' longer training."""
     if not judged:
         return []
     lines = [
@@ -47,6 +51,8 @@ def sections(judged: Sequence[Judged]) -> list[Section]:
         for claim in judged
     ]
     blocks: list[Block] = [Table("Claims", CLAIMS, lines, HOW_THEY_ARE_DECIDED)]
+    if longer:
+        blocks += [Text(TRAINED_LONGER), Bullets(longer)]
     for claim in judged:
         if claim.findings:
             blocks.append(evidence(f"Evidence for {claim.name}", claim.findings, _ending))

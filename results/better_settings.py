@@ -1,0 +1,99 @@
+"""Tuned settings that are worse than another one, which any study in the results folder trained for as long.
+
+Pilots are often shorter than the trials that they choose for, and then favour settings that learn fast.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lrlc.results.claims.cells import cell_name
+from lrlc.results.names import dataset_name, setting_name
+from lrlc.results.plans import Stage
+from lrlc.results.schema import TrialStatus
+from lrlc.results.statistics import CELL, LAYER_SETTINGS, Summary, summarise
+from lrlc.results.store import Store
+
+FEWEST_SEEDS = 3
+_ALIKE = ("data_digest", "code_epoch", "device")
+"""What paired trials share beside their cell and seed."""
+_CHOSEN = "_chosen"
+_COLUMNS = ("trial_id", "status", "seed", "validation_accuracy", *CELL, *_ALIKE)
+
+
+@dataclass(frozen=True)
+class BetterSetting:
+    """A setting with which a cell has a higher validation accuracy than with the one that its pilots chose."""
+
+    where: str
+    """'CIFAR-10 16×16, LRLC rank 4, layer 3'."""
+    chosen: Mapping[str, Any]
+    better: Mapping[str, Any]
+    gain: Summary
+    """Paired by seed, in points; its 95% interval lies above 0."""
+    studies: tuple[str, ...]
+    """The studies that trained it."""
+
+    def __str__(self) -> str:
+        gain = self.gain
+        return (
+            f"{self.where}: {_named(self.better)} is {gain.mean:.2f} points ({gain.low:.2f} to {gain.high:.2f}) "
+            f"better on validation than {_named(self.chosen)}, which its pilots chose "
+            f"({gain.n} seeds, {', '.join(self.studies)})"
+        )
+
+
+def better_settings(store: Store, profile: str | None, others: Sequence[Store]) -> list[BetterSetting]:
+    """For each tuned cell of a profile's grid (None: the plan written last), the best setting that beats its own.
+
+    Trials of this store and of `others` are compared if they differ only in the tuned settings, over FEWEST_SEEDS seeds
+    or more. It is a warning, not a test: nothing is corrected.
+    """
+    plan = store.staged_plan(profile)
+    if plan is None or not plan.tuned:
+        return []
+    trials = pd.concat(
+        [_finished(each) for each in {each.root.path: each for each in (store, *others)}.values()]
+    )
+    trials = trials.drop_duplicates("trial_id")
+    own = trials[trials["trial_id"].isin(plan.of_stage(Stage.GRID) & plan.tuned.keys())]
+    tuned = own["trial_id"].map(lambda trial_id: ",".join(plan.tuned[trial_id]))
+    return [
+        better
+        for axes in dict.fromkeys(tuned)
+        for better in _of_cells(own[tuned == axes], trials, axes.split(","))
+    ]
+
+
+def _finished(store: Store) -> pd.DataFrame:
+    rows = store.trials(_COLUMNS)
+    return rows[rows["status"] == TrialStatus.FINISHED].assign(study=store.root.name)
+
+
+def _of_cells(own: pd.DataFrame, trials: pd.DataFrame, axes: Sequence[str]) -> Iterator[BetterSetting]:
+    """The best setting of each cell for which there is a better one; the cells have these tuned settings."""
+    cell = [name for name in CELL if name not in axes]
+    pairs = own.merge(trials, on=["seed", *cell, *_ALIKE], suffixes=(_CHOSEN, ""))
+    for _, of_cell in pairs.groupby([*cell, *(name + _CHOSEN for name in axes)], dropna=False, sort=False):
+        better = max(_better(of_cell, axes), key=lambda each: each.gain.mean, default=None)
+        if better is not None:
+            yield better
+
+
+def _better(pairs: pd.DataFrame, axes: Sequence[str]) -> Iterator[BetterSetting]:
+    """The other settings of a cell whose gain has an interval above 0."""
+    first = pairs.iloc[0]
+    chosen = {name: first[name + _CHOSEN] for name in axes}
+    where = f"{dataset_name(first['dataset'])}, {cell_name({name: first[name] for name in LAYER_SETTINGS})}"
+    for values, of_setting in pairs.groupby(list(axes), dropna=False, sort=False):
+        gains = of_setting["validation_accuracy"] - of_setting["validation_accuracy" + _CHOSEN]
+        gain = summarise(gains).scaled(100)
+        if gain.n >= FEWEST_SEEDS and gain.low > 0:
+            better = dict(zip(axes, values, strict=True))
+            yield BetterSetting(where, chosen, better, gain, tuple(sorted(set(of_setting["study"]))))
+
+
+def _named(setting: Mapping[str, Any]) -> str:
+    return ", ".join(setting_name(name, value) for name, value in setting.items())
