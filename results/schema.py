@@ -210,7 +210,10 @@ class TrialResult:
     ] = None
     parameters: Annotated[int | None, "Trainable parameters of the whole network."] = None
     flops_per_image: Annotated[
-        int | None, "Cost of a forward pass of one image; a multiply-add is two FLOPs.", Unit("FLOPs")
+        int | None,
+        "Cost of a forward pass of one image; a multiply-add is two FLOPs. Without what is done once per batch: "
+        "forming the filters of fixed combining weights.",
+        Unit("FLOPs"),
     ] = None
     train_seconds: Annotated[Seconds, "Time of the training steps only, summed over epochs."] = 0.0
     total_seconds: Annotated[Seconds, "Time of the whole trial, including evaluation."] = 0.0

@@ -168,9 +168,9 @@ def test_the_report_has_the_question_results_and_failures(html: str) -> None:
     assert again in html
     conv = [row for row in study(datasets=("mnist",), seeds=3) if row.kind == "conv"]
     mean = 100 * sum(row.test_accuracy or 0 for row in conv) / len(conv)
-    at = cells.index("convolution ★")
-    assert cells[at + 3] == "3"
-    assert cells[at + 5].startswith(f"{mean:.2f} (")
+    (line,) = (line for line in cells_of("MNIST", html) if line["layer"] == "convolution ★")
+    assert line["seeds"] == "3"
+    assert line["test accuracy, % (95% interval)"].startswith(f"{mean:.2f} (")
     assert "No cell here has more than 3 seeds" in html
 
 

@@ -29,7 +29,8 @@ CAPTION = (
     "configuration; rank 1, a convolution with a spatial bias, is left out if there is a convolution. Filled marks, "
     "with 95% t intervals, are the configurations that no other beats on both mean validation accuracy and cost: "
     "the step to the right of each shows what its cost buys. They are chosen on validation and shown on test, so "
-    "the steps may fall. The most expensive one is named, and the cheapest if it stands apart."
+    "the steps may fall. The most expensive one is named, and the cheapest if it stands apart. FLOPs are those of each "
+    "image: forming the filters of fixed combining weights, once per batch, is left out."
 )
 TRIAL_COLUMNS = (*CELL, "status", "seed", "test_images", *MEASURES)
 COSTS = {"parameters": "parameters", "flops_per_image": "FLOPs per image, forward"}

@@ -25,11 +25,11 @@ COLUMNS = (
     Column("rank", "numbers"),
     Column("layers replaced"),
     Column("training"),
+    Column("test accuracy, % (95% interval)", "estimates"),  # early, so that a phone shows it
+    Column("minus conv, points (95% interval)", "estimates"),
+    Column("sd", "numbers"),
     Column("seeds", "numbers"),
     Column("did not finish"),
-    Column("test accuracy, % (95% interval)", "estimates"),
-    Column("sd", "numbers"),
-    Column("minus conv, points (95% interval)", "estimates"),
     Column("on training images, %", "numbers"),
     Column("parameters", "numbers"),
     Column("FLOPs per image", "numbers"),
@@ -39,7 +39,8 @@ HOW_TO_READ = (
     "Means over seeds with Student's t intervals; sd is the standard deviation of a single run; differences are "
     "paired by seed, with the convolution that was trained alike. A difference whose interval contains 0 may be "
     "chance. The accuracy on training images is that of the last epoch's steps. ★ marks the best mean validation "
-    "accuracy. Parameters and FLOPs are those of the whole network; one multiply-add is two FLOPs."
+    "accuracy. Parameters and FLOPs are those of the whole network; one multiply-add is two FLOPs, and forming the "
+    "filters of fixed combining weights, once per batch, is left out."
 )
 
 
@@ -101,11 +102,11 @@ def _line(line: TableLine, best: bool) -> list[Cell]:
         number(float(str(layer["rank"])), ".0f"),
         words(layer["placement"]),
         words(line.training),
+        estimate(accuracy, "z.2f", "%"),
+        estimate(difference, "+z.2f"),
+        number(accuracy.sd, ".2f"),
         number(accuracy.n, "d"),
         words(ended),
-        estimate(accuracy, "z.2f", "%"),
-        number(accuracy.sd, ".2f"),
-        estimate(difference, "+z.2f"),
         number(100 * finished["train_accuracy"].mean(), ".1f"),
         count(rows["parameters"].max()),
         count(rows["flops_per_image"].max()),
