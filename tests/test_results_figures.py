@@ -218,6 +218,19 @@ def test_the_forest_plot_has_lrlc_beside_a_wide_convolution_with_as_many_paramet
         assert found[name] == pytest.approx(sum(gains) / 5)
 
 
+def test_layers_far_from_the_others_are_numbers_at_the_edge_of_the_forest_plot() -> None:
+    rows = study(("cifar10",), 5, (2, 4), ("3",), local_placements=("1", "3"))
+    near, texts = forest(rows)
+    assert not [text for text in texts if "←" in text]
+    local = [row for row in rows if row.kind == "locally_connected"]
+    worse = [replace(row, test_accuracy=(row.test_accuracy or 0) - 0.2) for row in local]
+    far, texts = forest([row for row in rows if row not in local] + worse)
+    assert near.keys() - far.keys() == {"local (1)", "local (3)"}
+    assert {text for text in texts if "←" in text} == {
+        f"← −{20 - near[name]:.1f}" for name in ("local (1)", "local (3)")
+    }
+
+
 def test_lines_of_the_forest_plot_that_differ_by_an_option_are_distinguishable() -> None:
     rows = study(("utkface",), 3, (2,), ("3",), ("lrlc",), wide_ranks=())
     shared = [replace(row, trial_id=f"{row.trial_id}s", options='{"share": "rows"}') for row in rows]

@@ -26,7 +26,7 @@ CAPTION = (
     "ranks, the first seeds choose one on validation and are left out of the result. Right: the rank and the "
     "parameters of the whole network. A wide convolution has the parameters of the LRLC of the rank beside it; of "
     "several, that of the chosen rank is shown. A star: the rank was chosen, and the result is over the seeds named "
-    "above. An arrowhead means that an interval extends beyond the panel."
+    "above. An arrowhead means that an interval extends beyond the panel; an arrow with a number is a layer out there."
 )
 REFERENCE, MATCHED, MATCHED_TO = "conv", "wide_conv", "lrlc"
 EXTRA_INCHES = 0.8
@@ -39,6 +39,8 @@ LEAST_NAME_INCHES, LEAST_AXIS_INCHES = 0.8, 1.15
 """At a given width, the least for the names, and for a panel if the names can be shorter."""
 BESIDE_INCHES = 0.7
 """Width of the notes to the right of a panel."""
+FAR = 2.0
+"""Layers are left out of a panel's limits, as long as most fit, if that makes the others this many times as wide."""
 MEASURES = ("test_accuracy", "validation_accuracy", "parameters", "test_images")
 TRIAL_COLUMNS = (*PANEL, *LAYER_SETTINGS, "status", "seed", *MEASURES)
 
@@ -160,8 +162,7 @@ def _lines(found: Collection[Layer]) -> list[Layer]:
 
 
 def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[Layer]) -> None:
-    shown = np.concatenate([[0.0], *[contrast.shown.to_numpy() for contrast in contrasts]])
-    ax.set_xlim(*limits([contrast.difference for contrast in contrasts], shown))
+    ax.set_xlim(*_limits(contrasts))
     ax.set_ylim(-0.6, len(lines) - 0.4)
     ax.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
     for contrast in contrasts:
@@ -181,8 +182,24 @@ def _draw_panel(ax: Axes, contrasts: list[_Contrast], lines: list[Layer]) -> Non
     ax.set_xlabel("difference from conv (points)")
 
 
+def _limits(contrasts: Sequence[_Contrast]) -> tuple[float, float]:
+    """Limits that include 0 and all layers, or most of them if the others lie far from these."""
+    by_distance = sorted(contrasts, key=lambda each: abs(each.difference.mean))
+    found = [
+        limits([each.difference for each in near], [0.0, *(value for each in near for value in each.shown)])
+        for count in range(len(contrasts), len(contrasts) // 2, -1)
+        for near in [by_distance[:count]]
+    ]
+    (low, high), *narrower = found
+    return next((each for each in narrower if high - low >= FAR * (each[1] - each[0])), (low, high))
+
+
 def _draw_contrast(ax: Axes, contrast: _Contrast, height: float) -> None:
     look, seeds = kind_look(contrast.line[0]), contrast.shown
+    low, high = ax.get_xlim()
+    if not low <= contrast.difference.mean <= high:
+        _draw_far(ax, contrast.difference.mean, height, look.colour)
+        return
     if len(contrast.per_seed) > MOST_DOTS:
         ax.hlines(height, seeds.min(), seeds.max(), color=look.colour, lw=4, alpha=0.3, zorder=2)
     else:
@@ -191,6 +208,14 @@ def _draw_contrast(ax: Axes, contrast: _Contrast, height: float) -> None:
         )
     draw_intervals(ax, [height], [contrast.difference], look.colour, sideways=True, width=1.0)
     ax.plot(contrast.difference.mean, height, color=look.colour, marker=look.marker, markersize=4, zorder=4)
+
+
+def _draw_far(ax: Axes, mean: float, height: float, colour: str) -> None:
+    """'← −6.8' at the edge of the panel."""
+    low, high = ax.get_xlim()
+    number = f"{mean:+.1f}".replace("-", "−")
+    text, edge, side = (f"← {number}", low, "left") if mean < low else (f"{number} →", high, "right")
+    ax.annotate(text, (edge, height), fontsize=6, color=colour, ha=side, va="center")
 
 
 def _beside(contrast: _Contrast) -> str:
