@@ -313,7 +313,9 @@ def test_claims_warn_of_that_learning_rate_and_the_report_names_the_longer_train
     assert f"- {warning}." in report
     tests = [finding for claim in judged for finding in claim.findings]
     replaced = {(each.where, each.comparison) for each in tests if each.longer is not None}
-    assert f"Of {len(replaced)} comparisons, trained too short here, the verdict of another study" in report
+    assert (
+        f"For {len(replaced)} comparisons that were trained too short here, another study's verdict" in report
+    )
     longer = [
         each for each in tests if each.study == "longer_16px" and (each.where, each.comparison) in replaced
     ]

@@ -111,7 +111,7 @@ def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
     assert texts("h2", html)[0] == "Verdicts"
     (lead,) = re.findall('<p class="answer">(.*)</p>\n<p>(.*)</p>', html)
     assert lead == (
-        "2 of 5 claims supported, 1 contradicted, 2 undecided.",
+        "2 of 5 claims supported, 1 contradicted, 2 undecided; 5 of their 7 tests supported.",
         "LRLC, fixed minus convolution: +0.42 points on MNIST (95% interval +0.17 to +0.67, supported), "
         "+0.42 on CIFAR-10 (+0.17 to +0.67, supported).",
     )
@@ -143,7 +143,7 @@ def test_the_verdicts_come_first_with_their_evidence(html: str) -> None:
 def test_the_head_sums_up_in_a_sentence(verdicts: list[str], said: str, tmp_path: Path) -> None:
     claims = [Judged(f"C{number}", "It holds.", verdict, ()) for number, verdict in enumerate(verdicts)]
     page = write_report(Store(tmp_path / "empty"), tmp_path / "empty.html", verdicts=claims).read_text()
-    assert said in page
+    assert f">{said}<" in page
     assert ("Verdicts" in texts("h2", page)) == bool(verdicts)
     assert "no trial has a row yet" in page
 

@@ -1,9 +1,10 @@
 """The first sentences of a report: the verdicts on the claims, and the study's main effect."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
-from lrlc.results.claims import Finding, Judged
+from lrlc.results.claims import Finding, Judged, Verdict
 from lrlc.results.names import short_kind_name
 from lrlc.results.report.text import number
 from lrlc.results.report.verdicts import SYMBOLS
@@ -28,17 +29,33 @@ def effects(judged: Sequence[Judged], compared: Sequence[Finding]) -> str:
 
 
 def in_one_sentence(judged: Sequence[Judged], longer: int = 0) -> str:
-    """'2 of 5 claims supported, 1 contradicted, 2 undecided.', and how many comparisons longer training judges."""
+    """'2 of 5 claims supported, 1 contradicted, 2 undecided; 7 of their 12 tests supported.'
+
+    A second sentence says how many comparisons longer training judges.
+    """
     if not judged:
         return "This study makes no claims, so nothing is judged here."
-    counts = {verdict: sum(claim.verdict == verdict for claim in judged) for verdict in SYMBOLS}
-    claims = "claim" if len(judged) == 1 else "claims"
-    others = [f"{counts[verdict]} {verdict}" for verdict in list(SYMBOLS)[1:] if counts[verdict]]
-    said = ", ".join([f"{counts['supported']} of {len(judged)} {claims} supported", *others]) + "."
+    said = f"{_counted([claim.verdict for claim in judged], 'claim')}{_of_tests(judged)}."
     if not longer:
         return said
-    too_short = f"{counted(longer, 'comparison')}, trained too short here,"
-    return f"{said} Of {too_short} the verdict of another study counts (see Verdicts)."
+    comparisons = "1 comparison that was" if longer == 1 else f"{longer} comparisons that were"
+    return f"{said} For {comparisons} trained too short here, another study's verdict counts (see Verdicts)."
+
+
+def _counted(verdicts: Sequence[str], noun: str) -> str:
+    """'2 of 5 claims supported, 1 contradicted, 2 undecided'."""
+    counts = Counter(verdicts)
+    others = [f"{counts[verdict]} {verdict}" for verdict in list(SYMBOLS)[1:] if counts[verdict]]
+    return ", ".join([f"{counts['supported']} of {counted(len(verdicts), noun)} supported", *others])
+
+
+def _of_tests(judged: Sequence[Judged]) -> str:
+    """'; 7 of their 12 tests supported', unless there is one test for each claim."""
+    tests = [finding.verdict for claim in judged for finding in claim.findings]
+    if len(tests) <= len(judged):
+        return ""
+    whose = "its" if len(judged) == 1 else "their"
+    return f"; {tests.count(Verdict.SUPPORTED)} of {whose} {len(tests)} tests supported"
 
 
 def _told(findings: Sequence[Finding]) -> str:
