@@ -314,7 +314,8 @@ def test_claims_warn_of_that_learning_rate_and_the_report_names_the_longer_train
     tests = [finding for claim in judged for finding in claim.findings]
     replaced = {(each.where, each.comparison) for each in tests if each.longer is not None}
     assert (
-        f"For {len(replaced)} comparisons that were trained too short here, another study's verdict" in report
+        f"For {len(replaced)} comparisons that were trained for too few epochs here, another study's verdict"
+        in report
     )
     longer = [
         each for each in tests if each.study == "longer_16px" and (each.where, each.comparison) in replaced

@@ -64,7 +64,7 @@ def better_settings_of(judged: Sequence[Judged], stores: Iterable[Store], profil
     said = dict.fromkeys(f"  {each}" for each in known)
     return [
         "",
-        "Pilots chose settings that others beat when trained in full (not corrected, no test):",
+        "Settings chosen by pilots that another setting beats in full training (not corrected; no verdict changes):",
         *said,
     ]
 

@@ -30,13 +30,13 @@ from lrlc.studies.titles import Title
 
 CAPTION = (
     "Gain over convolution against the alignment of the images (the mean correlation of two of them, 1 if all are "
-    "identical) and against the value of position (the accuracy of a linear classifier of pixels beyond that of one "
-    "of pooled random convolutions). A point is a data set as trained on, with its 95% t interval over paired "
-    "seeds; a line joins the shifts of one data set, which reduce its alignment (hollow: shifted). The cell of a "
-    "kind, its rank and placement, is chosen on validation: for differences by the first seeds, which are then left "
-    "out of the result, for the best rank by all, in the places with the most ranks. Fixed minus input-dependent "
-    "compares the rank and place chosen for the latter. Layer kinds are drawn slightly apart; an arrowhead means "
-    "that an interval extends beyond the panel."
+    "identical) and against the value of position (the accuracy of a linear classifier on pixels minus that of one "
+    "on pooled random convolutions). A point is a data set as trained on, with its 95% t interval over paired "
+    "seeds; a line joins the shifts of one data set, which reduce its alignment (hollow: shifted). Each kind's rank "
+    "and placement are chosen on validation. For differences, the first seeds choose them and are left out of the "
+    "result; the best rank is chosen by all seeds, in the placements with the most ranks. Fixed minus "
+    "input-dependent compares both kinds at the rank and placement chosen for the input-dependent one. Layer kinds "
+    "are drawn slightly apart; an arrowhead means that an interval extends beyond the panel."
 )
 TRIAL_COLUMNS = (
     *PANEL, *LAYER_SETTINGS, "translate", "status", "seed",

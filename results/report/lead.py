@@ -39,7 +39,7 @@ def in_one_sentence(judged: Sequence[Judged], longer: int = 0) -> str:
     if not longer:
         return said
     comparisons = "1 comparison that was" if longer == 1 else f"{longer} comparisons that were"
-    return f"{said} For {comparisons} trained too short here, another study's verdict counts (see Verdicts)."
+    return f"{said} For {comparisons} trained for too few epochs here, another study's verdict counts (see Verdicts)."
 
 
 def _counted(verdicts: Sequence[str], noun: str) -> str:

@@ -122,6 +122,6 @@ def _noise(finished: pd.DataFrame) -> str:
     accuracy = float(finished["test_accuracy"].mean())
     noise = 100 * binomial_sd(accuracy, int(images[0]))
     return (
-        f"The choice of the {counted(int(images[0]), 'test image')} alone gives an accuracy of {100 * accuracy:.1f}% "
-        f"a standard deviation of {noise:.2f} points (binomial), which more seeds neither show nor reduce."
+        f"At an accuracy of {100 * accuracy:.1f}%, the choice of the {counted(int(images[0]), 'test image')} alone "
+        f"causes a standard deviation of {noise:.2f} points (binomial), which more seeds neither show nor reduce."
     )

@@ -21,8 +21,8 @@ HOW_THEY_ARE_DECIDED = (
     "and undecided otherwise."
 )
 TRAINED_LONGER = (
-    "Comparisons that were trained too short here, and for longer in another study of the results folder. The verdict "
-    "of the longer training counts. It is corrected over the tests of all these studies, as by lrlc claims:"
+    "Comparisons that were trained for too few epochs here, and for longer in another study of the results folder. The "
+    "verdict of the longer training counts. It is corrected over the tests of all these studies, as by lrlc claims:"
 )
 HOW_TO_READ = {
     "chosen": "of several ranks or places, the one that the first seeds chose on validation; the result is over the "
