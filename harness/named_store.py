@@ -11,7 +11,7 @@ from lrlc.harness.errors import UserError
 from lrlc.harness.text import say
 from lrlc.results import RESULTS
 from lrlc.results.files import Location, locate
-from lrlc.results.store import Store
+from lrlc.results.store import Store, StoreError
 from lrlc.studies import shipped_studies, study_name
 from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.fields import is_study_name
@@ -77,9 +77,28 @@ def stores_of(results: str) -> list[Store]:
     return stores
 
 
-def siblings(store: Store) -> list[Store]:
-    """The stores of the other studies in the same results folder."""
-    return [each for each in _stores_in(store.root.parent) if each.root.path != store.root.path]
+def siblings(store: Store, profile: str | None) -> list[Store]:
+    """The stores of the other studies in the same results folder that were run with the profile (None: with any).
+
+    Copies of this study and stores that cannot be read are left out.
+    """
+    own, found = store.study(profile), []
+    for other in _stores_in(store.root.parent):
+        try:
+            record = other.study(profile)
+            if (
+                other.root.path == store.root.path
+                or record is None
+                or (own and record.study.name == own.study.name)
+            ):
+                continue
+            other.plan(profile)
+            other.trials(["trial_id"])
+        except StoreError as reason:
+            say(f"{other.root} is left out: {reason}")
+        else:
+            found.append(other)
+    return found
 
 
 def _stores_in(folder: Location) -> list[Store]:

@@ -3,6 +3,7 @@
 Pilots are often shorter than the trials that they choose for, and then favour settings that learn fast.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +11,18 @@ from typing import Any
 import pandas as pd
 
 from lrlc.results.claims.cells import cell_name
-from lrlc.results.names import dataset_name, setting_name
+from lrlc.results.names import dataset_name, setting_name, value_name
 from lrlc.results.plans import Stage
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import CELL, LAYER_SETTINGS, Summary, summarise
 from lrlc.results.store import Store
+from lrlc.results.tuning import Tuned
 
 FEWEST_SEEDS = 3
 _ALIKE = ("data_digest", "code_epoch", "device")
-"""What paired trials share beside their cell and seed."""
+"""What paired trials share beside their configuration."""
 _CHOSEN = "_chosen"
-_COLUMNS = ("trial_id", "status", "seed", "validation_accuracy", *CELL, *_ALIKE)
+_COLUMNS = ("trial_id", "status", "seed", "validation_accuracy", "config", *CELL, *_ALIKE)
 
 
 @dataclass(frozen=True)
@@ -48,35 +50,45 @@ class BetterSetting:
 def better_settings(store: Store, profile: str | None, others: Sequence[Store]) -> list[BetterSetting]:
     """For each tuned cell of a profile's grid (None: the plan written last), the best setting that beats its own.
 
-    Trials of this store and of `others` are compared if they differ only in the tuned settings, over FEWEST_SEEDS seeds
-    or more. It is a warning, not a test: nothing is corrected.
+    Planned trials of this store and of `others` are compared if their configurations differ only in the tuned settings,
+    over FEWEST_SEEDS seeds or more. It is a warning, not a test: nothing is corrected.
     """
     plan = store.staged_plan(profile)
     if plan is None or not plan.tuned:
         return []
-    trials = pd.concat(
-        [_finished(each) for each in {each.root.path: each for each in (store, *others)}.values()]
-    )
-    trials = trials.drop_duplicates("trial_id")
+    trials = pd.concat([_finished(each) for each in (store, *others)]).drop_duplicates("trial_id")
     own = trials[trials["trial_id"].isin(plan.of_stage(Stage.GRID) & plan.tuned.keys())]
     tuned = own["trial_id"].map(lambda trial_id: ",".join(plan.tuned[trial_id]))
     return [
         better
         for axes in dict.fromkeys(tuned)
-        for better in _of_cells(own[tuned == axes], trials, axes.split(","))
+        for better in _of_cells(own[tuned == axes], trials, axes.split(","), store.tuning(profile))
     ]
 
 
 def _finished(store: Store) -> pd.DataFrame:
     rows = store.trials(_COLUMNS)
-    return rows[rows["status"] == TrialStatus.FINISHED].assign(study=store.root.name)
+    planned = ~rows["trial_id"].isin(store.unplanned())
+    return rows[planned & (rows["status"] == TrialStatus.FINISHED)].assign(study=store.root.name)
 
 
-def _of_cells(own: pd.DataFrame, trials: pd.DataFrame, axes: Sequence[str]) -> Iterator[BetterSetting]:
+def _of_cells(
+    own: pd.DataFrame, trials: pd.DataFrame, axes: Sequence[str], tuning: Sequence[Tuned]
+) -> Iterator[BetterSetting]:
     """The best setting of each cell for which there is a better one; the cells have these tuned settings."""
-    cell = [name for name in CELL if name not in axes]
-    pairs = own.merge(trials, on=["seed", *cell, *_ALIKE], suffixes=(_CHOSEN, ""))
-    for _, of_cell in pairs.groupby([*cell, *(name + _CHOSEN for name in axes)], dropna=False, sort=False):
+    chosen = {
+        (each.dataset, each.network, each.kind, _values(axes, _training(each.chosen.setting)))
+        for each in tuning
+    }
+    by_pilots = [
+        (row["dataset"], row["network"], row["kind"], _values(axes, row)) in chosen
+        for _, row in own.iterrows()
+    ]
+    pairs = _with_rest(own[by_pilots], axes).merge(
+        _with_rest(trials, axes), on=["rest", "seed", *_ALIKE], suffixes=(_CHOSEN, "")
+    )
+    cell = [*(name for name in CELL if name not in axes), *(name + _CHOSEN for name in axes)]
+    for _, of_cell in pairs.groupby(cell, dropna=False, sort=False):
         better = max(_better(of_cell, axes), key=lambda each: each.gain.mean, default=None)
         if better is not None:
             yield better
@@ -88,11 +100,35 @@ def _better(pairs: pd.DataFrame, axes: Sequence[str]) -> Iterator[BetterSetting]
     chosen = {name: first[name + _CHOSEN] for name in axes}
     where = f"{dataset_name(first['dataset'])}, {cell_name({name: first[name] for name in LAYER_SETTINGS})}"
     for values, of_setting in pairs.groupby(list(axes), dropna=False, sort=False):
-        gains = of_setting["validation_accuracy"] - of_setting["validation_accuracy" + _CHOSEN]
-        gain = summarise(gains).scaled(100)
-        if gain.n >= FEWEST_SEEDS and gain.low > 0:
-            better = dict(zip(axes, values, strict=True))
+        better = dict(zip(axes, values, strict=True))
+        by_seed = of_setting.drop_duplicates("seed")
+        gain = summarise(by_seed["validation_accuracy"] - by_seed["validation_accuracy" + _CHOSEN]).scaled(
+            100
+        )
+        if gain.n >= FEWEST_SEEDS and gain.low > 0 and _values(axes, better) != _values(axes, chosen):
             yield BetterSetting(where, chosen, better, gain, tuple(sorted(set(of_setting["study"]))))
+
+
+def _with_rest(rows: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """The rows with a column `rest`: their configuration without these settings of training."""
+    configs = [json.loads(config) for config in rows["config"]]
+    rest = [
+        {**config, "train": {name: value for name, value in config["train"].items() if name not in axes}}
+        for config in configs
+    ]
+    return rows.assign(rest=[json.dumps(each, sort_keys=True) for each in rest])
+
+
+def _training(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of training among those that pilots chose, by column."""
+    return {
+        axis.removeprefix("train."): value for axis, value in setting.items() if axis.startswith("train.")
+    }
+
+
+def _values(axes: Sequence[str], setting: "Mapping[str, Any] | pd.Series[Any]") -> tuple[str, ...]:
+    """The values of these settings as shown, which are the same for a study's settings and for a row's."""
+    return tuple(value_name(name, setting[name]) if name in setting else "" for name in axes)
 
 
 def _named(setting: Mapping[str, Any]) -> str:

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from statsmodels.stats.multitest import multipletests
 from support.claims_samples import CONV, described, runs, table
 
+from lrlc.harness.named_store import siblings
 from lrlc.results.claims import Asked, Tables, Verdict, as_lines, findings, judge_tables, out_of_reach
 from lrlc.results.report.between import compared
+from lrlc.results.schema import VERSION_KEY
 from lrlc.results.statistics.paired import sign_flip_p
+from lrlc.results.store import Store
 from lrlc.studies import recorded_study
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
@@ -190,3 +194,20 @@ def test_the_plan_says_once_what_several_tests_of_a_claim_lack() -> None:
     (line,) = as_lines(out_of_reach(asked, pd.concat(ways)))
     assert line.startswith("C1 on MNIST, label smoothing 0; MNIST, label smoothing 0.1; ")
     assert line.endswith("label smoothing 0.3; and 2 more cannot be decided with 5 seeds; 6 could decide it")
+
+
+def test_other_studies_bear_on_a_report_but_copies_and_unreadable_ones_do_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, copy in (("smooth_16px", "smooth_16px"), ("smooth_16px", "backup"), ("peers", "peers")):
+        shutil.copytree(REFERENCE / name, tmp_path / copy)
+    shutil.copytree(REFERENCE / "longer_16px", tmp_path / "later")
+    part = next((tmp_path / "later/trials").glob("*.parquet"))
+    table = pq.read_table(part)
+    pq.write_table(table.replace_schema_metadata({VERSION_KEY: b"99"}), part)
+    own = Store(tmp_path / "smooth_16px")
+    assert [each.root.name for each in siblings(own, None)] == ["peers"]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{tmp_path}/later is left out: ")
+    assert "version 99" in said
+    assert siblings(own, "cpu") == [], "nothing was run with this profile"

@@ -149,6 +149,11 @@ def test_watching_ends_by_itself_when_nothing_is_missing(
     ]
 
 
+def test_watching_tables_without_a_plan_ends_too(lrlc: Lrlc, tmp_path: Path) -> None:
+    Store(tmp_path / "runs/s").commit([result()])
+    assert "1 done, 1 finished" in lrlc("status", "s", "--watch", "0.2").stdout
+
+
 def test_ctrl_c_ends_watching_in_a_terminal_quietly(
     tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:

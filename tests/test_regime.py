@@ -179,7 +179,8 @@ def test_only_complete_training_of_the_same_cells_is_longer_training_of_a_compar
     unfinished = replace(long, rows=long.rows[long.rows["seed"] < 6], is_whole=False)
     other_rate = replace(long, rows=long.rows.assign(learning_rate=0.7))
     more_ranks = replace(long, rows=long.rows.assign(rank=long.rows["rank"].replace(4, 3)))
-    for other in (unfinished, other_rate, more_ranks):
+    other_images = replace(long, rows=long.rows.assign(test_images=100))
+    for other in (unfinished, other_rate, more_ranks, other_images):
         claim = together(short, other, ranks=[3, 4])
         assert longer_of(claim) == ["", ""]
         assert claim.verdict != Verdict.SUPPORTED

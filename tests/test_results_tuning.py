@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from support.results_samples import result, study, tuned
 from lrlc.results.better_settings import better_settings
 from lrlc.results.plans import TUNED, Stage, StagedPlan
 from lrlc.results.report import Format, write_report
-from lrlc.results.schema import TrialStatus, to_tables
+from lrlc.results.schema import TrialResult, TrialStatus, to_tables
 from lrlc.results.statistics.length import COLUMNS, length_pairs
 from lrlc.results.store import Store
 from lrlc.results.tuning import Tried, details, setting_name
@@ -75,45 +76,62 @@ def test_groups_of_one_kind_are_told_apart_by_how_they_train() -> None:
 
 
 GAINS = (0.01, 0.012, 0.014)
+NAMED = (
+    "CelebA Smiling, shifted ≤ 8 px, LRLC rank 4, layers 1+3, share rows: learning rate 0.05 is 1.20 points "
+    "({low:.2f} to {high:.2f}) better on validation than learning rate 0.2, which its pilots chose (3 seeds, other)"
+)
 
 
-def better_than_chosen(folder: Path, **changes: Any) -> list[str]:
-    """Beside a tuned study at rate 0.2, another one with rate 0.05, better by GAINS on its seeds, and `changes`."""
+def at_rate(rate: float, seed: int, **changes: Any) -> TrialResult:
+    """A trial with a full configuration; `changes` with a dot in their name are of the configuration alone."""
+    config: dict[str, Any] = {"seed": seed, "dataset": {}, "train": {"learning_rate": rate}}
+    for place, value in changes.items():
+        if "." in place:
+            section, name = place.split(".")
+            config[section][name] = value
+    columns = {name: value for name, value in changes.items() if "." not in name}
+    text = json.dumps(config)
+    name = f"{rate} {seed} {changes}"
+    return replace(result(name, learning_rate=rate, seed=seed, config=text), **columns)
+
+
+def better_than_chosen(
+    folder: Path, rows: Sequence[TrialResult], *, chosen: float = 0.2, planned: bool = True
+) -> list[str]:
+    """Beside a study trained at rate 0.2, whose pilots chose `chosen`, another one with these rows."""
     mine, other = (Store(folder / name) for name in ("mine", "other"))
-    chosen = [result(f"chosen {seed}", learning_rate=0.2, seed=seed) for seed in range(5)]
-    mine.commit(chosen)
-    tuned_ids = {row.trial_id: ("learning_rate",) for row in chosen}
+    own = [at_rate(0.2, seed) for seed in range(5)]
+    mine.commit(own)
+    tuned_ids = {row.trial_id: ("learning_rate",) for row in own}
     mine.write_plan(None, StagedPlan({Stage.GRID: list(tuned_ids)}, tuned_ids))
-    accuracies = {seed: 0.7 + gain for seed, gain in enumerate(GAINS)}
-    rows = [
-        result(f"other {seed}", learning_rate=0.05, seed=seed, validation_accuracy=accuracy)
-        for seed, accuracy in accuracies.items()
-    ]
-    other.commit([replace(row, **changes) for row in rows])
+    mine.write_tuning([replace(tuned("celeba:Smiling+t8", "lrlc", chosen), network="three_layer")])
+    other.commit(rows)
+    other.write_plan(None, [row.trial_id for row in rows] if planned else ["of another code"])
     return list(map(str, better_settings(mine, None, [other])))
 
 
+def better(**changes: Any) -> list[TrialResult]:
+    """Trials at rate 0.05, better by GAINS."""
+    gains = {seed: {"validation_accuracy": 0.7 + gain} | changes for seed, gain in enumerate(GAINS)}
+    return [at_rate(0.05, seed, **each) for seed, each in gains.items()]
+
+
 def test_a_setting_that_another_study_shows_to_be_better_than_the_chosen_one_is_named(tmp_path: Path) -> None:
-    (said,) = better_than_chosen(tmp_path)
     low, high = scipy.stats.t.interval(0.95, 2, 1.2, 0.2 / math.sqrt(3))
-    assert said == (
-        "CelebA Smiling, shifted ≤ 8 px, LRLC rank 4, layers 1+3, share rows: learning rate 0.05 is 1.20 points "
-        f"({low:.2f} to {high:.2f}) better on validation than learning rate 0.2, which its pilots chose "
-        "(3 seeds, other)"
-    )
+    again = better(device="cpu")[0]  # the same seed twice counts once
+    (said,) = better_than_chosen(tmp_path, [*better(), replace(again, trial_id="again")])
+    assert said == NAMED.format(low=low, high=high)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"epochs": 1},
-        {"rank": 2},
-        {"momentum": 0.5},
-        {"seed": 99},
+        {"train.epochs": 1},
+        {"train.momentum": 0.5},
+        {"dataset.evaluation_images": 100},
         {"device": "another GPU"},
         {"data_digest": "e" * 16},
         {"status": TrialStatus.DIVERGED},
-        {"learning_rate": 0.2},
         {"validation_accuracy": 0.6},
     ],
     ids=str,
@@ -121,7 +139,17 @@ def test_a_setting_that_another_study_shows_to_be_better_than_the_chosen_one_is_
 def test_only_trials_alike_but_for_the_tuned_setting_can_be_better(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
-    assert better_than_chosen(tmp_path, **changes) == []
+    assert better_than_chosen(tmp_path, better(**changes)) == []
+
+
+def test_neither_two_seeds_nor_stale_rows_nor_the_setting_itself_nor_one_without_pilots_is_named(
+    tmp_path: Path,
+) -> None:
+    same = [replace(row, learning_rate=0.2, config=at_rate(0.2, row.seed).config) for row in better()]
+    assert better_than_chosen(tmp_path / "two", better()[:2]) == []
+    assert better_than_chosen(tmp_path / "stale", better(), planned=False) == []
+    assert better_than_chosen(tmp_path / "same", same) == []
+    assert better_than_chosen(tmp_path / "fixed", better(), chosen=0.1) == []
 
 
 def test_the_report_has_the_choices_and_those_at_the_edge(tmp_path: Path) -> None:

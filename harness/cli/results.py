@@ -82,7 +82,7 @@ def report(
     load_plugins(study, store, profile)
     out = (out or beside(store)) / chosen.file_name
     judged = judge(store, profile)
-    elsewhere = Elsewhere.of(store, profile, judged, siblings(store))
+    elsewhere = Elsewhere.of(store, profile, judged, siblings(store, profile))
     show(str(write_report(store, out, profile=profile, form=chosen, verdicts=judged, elsewhere=elsewhere)))
 
 
