@@ -161,7 +161,7 @@ def setting_name(name: str, value: object) -> str:
     """A training setting that distinguishes panels: 'learning rate 0.1', 'images drawn by seed', 'no EMA'."""
     if name == "draw":
         return "images drawn by seed" if value == "seed" else "first images"
-    if name in ABSENT and setting_value(name, value) in (None, (), [], "none"):
+    if name in ABSENT and value_name(name, value) in ("none", NULLS.get(name)):
         return ABSENT[name]
     return f"{SETTING_NAMES.get(name, name.replace('_', ' '))} {value_name(name, value)}"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.text import Text
 from scipy import stats
 from support.report_samples import small_store
 from support.results_samples import measured, noted, result, searched, study, translated, tuned
@@ -229,6 +230,35 @@ def test_layers_far_from_the_others_are_numbers_at_the_edge_of_the_forest_plot()
     assert {text for text in texts if "←" in text} == {
         f"← −{20 - near[name]:.1f}" for name in ("local (1)", "local (3)")
     }
+
+
+def test_the_forest_plot_leaves_rank_1_out_only_of_lines_with_other_ranks() -> None:
+    rows = study(("utkface",), 3, (1, 2), ("3",), ("lrlc",), wide_ranks=())
+    others = [
+        replace(row, trial_id=f"{row.trial_id}r", kind="relaxed_conv")
+        for row in rows
+        if (row.kind, row.rank) == ("lrlc", 1)
+    ]
+    _, texts = forest(rows + others)
+    ranks = [text.partition(",")[0] for text in texts if text.startswith("rank")]
+    assert sorted(ranks) == ["rank 1", "rank 2"]  # of the relaxed convolution and of LRLC
+
+
+def test_settings_without_a_usual_value_are_named_in_every_figure(tmp_path: Path) -> None:
+    rows = study(("mnist",), 3, (2,), ("3",), ("lrlc",), wide_ranks=())
+    averaged = [
+        replace(row, trial_id=f"{row.trial_id}{ema}", ema=ema, gradient_clipping=2 * ema)
+        for ema in (0.5, 0.9)
+        for row in rows
+    ]
+    from lrlc.results.figures import pareto
+
+    with look():
+        figure = pareto.draw(selected(averaged))
+    assert any("gradient clipping 1.8, EMA 0.9" in text.get_text() for text in figure.findobj(Text))
+    store = Store(tmp_path / "s")
+    store.commit(averaged)
+    assert "pareto" in {path.stem for path in draw_all(store, tmp_path / "figures", ["svg"]).paths}
 
 
 def test_lines_of_the_forest_plot_that_differ_by_an_option_are_distinguishable() -> None:

@@ -128,11 +128,12 @@ def _contrasts(panel: Panel) -> list[_Contrast]:
 
 
 def _by_line(rows: pd.DataFrame) -> dict[Layer, pd.DataFrame]:
-    """The rows of each line, without rank 1, which is equivalent to a convolution, if there are other ranks."""
-    relaxed = rows["rank"] != 1
-    kept = rows[relaxed] if (rows["rank"] > 1).any() else rows
-    grouped = kept.groupby(["kind", "placement", "options"], sort=False, observed=True)
-    return {(str(kind), str(place), str(options)): part for (kind, place, options), part in grouped}
+    """The rows of each line, without rank 1, which is close to a convolution, if the line has other ranks."""
+    grouped = rows.groupby(["kind", "placement", "options"], sort=False, observed=True)
+    return {
+        (str(kind), str(place), str(options)): part[part["rank"] != 1] if (part["rank"] > 1).any() else part
+        for (kind, place, options), part in grouped
+    }
 
 
 def _choice(line: Layer, rows: pd.DataFrame, finished: pd.DataFrame) -> tuple[Side, Choice]:
@@ -215,7 +216,12 @@ def _draw_far(ax: Axes, mean: float, height: float, colour: str) -> None:
     low, high = ax.get_xlim()
     number = f"{mean:+.1f}".replace("-", "−")
     text, edge, side = (f"← {number}", low, "left") if mean < low else (f"{number} →", high, "right")
-    ax.annotate(text, (edge, height), fontsize=6, color=colour, ha=side, va="center")
+    behind = {
+        "facecolor": "white",
+        "edgecolor": "none",
+        "pad": 1.0,
+    }  # else the line at 0 may cross the number
+    ax.annotate(text, (edge, height), fontsize=6, color=colour, ha=side, va="center", bbox=behind)
 
 
 def _beside(contrast: _Contrast) -> str:
