@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support.results_samples import result
@@ -92,6 +93,29 @@ def test_claims_are_a_row_for_each_test(runs: str) -> None:
     assert row["unit"] == "points"
 
 
+def test_paths_may_be_given_as_paths(runs: str, tmp_path: Path) -> None:
+    file = Path(runs).parent / "mine.yaml"
+    assert len(lrlc.load(file, results=Path(runs)).trials) == 6
+    done = lrlc.run(file, "grid={kind: conv}", results=tmp_path, quiet=True)
+    assert len(done.trials) == 2
+    record = done.store.study()
+    assert record is not None
+    assert record.file == str(file)
+
+
+def test_status_follows_the_profile(tmp_path: Path) -> None:
+    def stop(event: lrlc.events.Fate) -> None:
+        if isinstance(event, lrlc.events.Finished):
+            raise RuntimeError("enough")
+
+    asked = {"name": "given", "datasets": "digits", "train_images": 100, "grid": {"kind": "conv"}}
+    asked |= {"profiles": {"more": {"seeds": 3}}}
+    with pytest.raises(RuntimeError, match="enough"):
+        lrlc.run(asked, "train.epochs=1", results=tmp_path, profile="more", callbacks=[stop], quiet=True)
+    assert lrlc.run(asked, "train.epochs=1", results=tmp_path, quiet=True).status().missing == 0
+    assert lrlc.load("given", results=tmp_path, profile="more").status().missing == 2
+
+
 def test_status_matches_the_command(runs: str) -> None:
     status = lrlc.load("mine", results=runs).status()
     assert status.rows == {"finished": 7}
@@ -140,6 +164,34 @@ def test_train_gives_the_numbers_of_the_study_and_the_network(runs: str) -> None
     assert list(trained.curve["validation_accuracy"]) == told
     assert trained.model is not None
     assert trained.model(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+def test_numbers_of_a_frame_are_accepted(runs: str, tmp_path: Path) -> None:
+    row = lrlc.load("mine", results=runs).trials.query("kind == 'lrlc' and rank == 2").iloc[0]
+    cell = {"kind": "lrlc", "rank": int(row["rank"]), "placement": (3,), "train": {"epochs": 1}}
+    trained = lrlc.train({"dataset": "digits", "train_images": 100, "seed": row["seed"], **cell})
+    rates = np.array([0.05, 0.1])
+    grid = ({"kind": "lrlc", "rank": np.int64(2), "placement": (3,), "train.learning_rate": rates},)
+    asked = {
+        "name": "given",
+        "datasets": "digits",
+        "train_images": np.int64(100),
+        "grid": grid,
+        "seeds": range(1),
+    }
+    done = lrlc.run(asked, "train.epochs=1", results=tmp_path, quiet=True)
+    assert sorted(done.trials["learning_rate"]) == rates.tolist()
+    assert trained.result.trial_id in set(done.trials["trial_id"])
+
+
+def test_train_leaves_the_random_numbers_of_the_caller_alone() -> None:
+    drawn = []
+    for is_between in (True, False):
+        torch.manual_seed(7)
+        if is_between:
+            lrlc.train({"dataset": "digits", "train_images": 100, "kind": "conv", "train": {"epochs": 1}})
+        drawn.append(torch.rand(3).tolist())
+    assert drawn[0] == drawn[1]
 
 
 def test_train_takes_the_configuration_of_a_row_and_leaves_torch_as_it_was(runs: str) -> None:

@@ -17,9 +17,11 @@ from support.results_samples import result
 from support.sessions import opened_study, planned_run, run_serially
 
 from lrlc.harness.errors import UserError
+from lrlc.harness.plan.planning import Planner
 from lrlc.harness.run.display import Display
 from lrlc.harness.run.plan_summary import summarise_plan
 from lrlc.harness.search.row import Row, stored_rows
+from lrlc.harness.search.space import SearchSpace
 from lrlc.results.figures import draw_all
 from lrlc.results.store import Store
 from lrlc.studies import StudyError
@@ -214,6 +216,31 @@ def test_a_hopeless_trial_is_pruned_and_keeps_its_row(run: Run, root: Path) -> N
         again = of[trial.params["train.learning_rate"]]
         assert again.state == trial.state
         assert again.intermediate_values == pytest.approx(trial.intermediate_values)
+
+
+def test_seeds_that_a_pruned_suggestion_no_longer_needs_leave_the_plan(
+    run: Run, hunt: Path, root: Path
+) -> None:
+    options = "search.pruner_options={n_startup_steps: 1, p_threshold: 0.3}"
+    space = "search.space={kind: [conv], train: {learning_rate: {low: 0.0001, high: 0.1}}}"
+    words = ("search.pruner=wilcoxon", options, space, "search.seeds=6")
+    told = run(*words, "search.trials=6")
+    pruned = [trial for trial in told if trial.state == TrialState.PRUNED]
+    opened, store, *_ = opened_study(hunt, words, root.parent)
+    space = SearchSpace(opened, Planner(opened, None))
+    asked = {each.id for trial in pruned for each in space.trials(trial.params)}
+    planned = store.plan()
+    assert planned == set(rows(root).index)
+    assert asked - planned, "a seed of a pruned suggestion was not trained"
+    store.write_plan(None, planned | asked)  # as an earlier version left it
+    run(*words, "search.trials=7")
+    assert store.plan() == set(rows(root).index)
+
+
+def test_a_search_with_the_largest_seed_can_be_continued(run: Run) -> None:
+    words = ("search.sampler=tpe", f"search.sampler_options={{seed: {2**32 - 1}}}", "search.seeds=1")
+    run(*words, "search.trials=2")
+    assert len(run(*words, "search.trials=3")) == 3
 
 
 def test_both_of_two_objectives_are_reported(run: Run, root: Path) -> None:

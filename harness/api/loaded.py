@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -25,14 +26,15 @@ FINDING_COLUMNS = (
 )  # fmt: skip
 
 
-def load(study: str, *, results: str = "runs", profile: str | None = None) -> "StudyResults":
+def load(study: str | Path, *, results: str | Path = "runs", profile: str | None = None) -> "StudyResults":
     """The results of a study, named as for `lrlc plot`: by its file, its name, or the name of its folder of tables.
 
     `results` is the location of the tables: a folder, `file://...` or `s3://bucket/prefix`. `profile` None is the one
     run last. If the study is named by its file, its plugins add their figures. Raises UserError or StudyError if there
     are no results, StoreError for a profile that was never run.
     """
-    found = StudyResults(existing_store(study, results), profile)
+    study = str(study)
+    found = StudyResults(existing_store(study, str(results)), profile)
     found.store.staged_plan(profile)  # refuse an unknown profile here, not at the first table
     load_plugins(study, found.store, profile)
     return found
@@ -142,8 +144,8 @@ class StudyResults:
         return pd.DataFrame(rows, columns=list(FINDING_COLUMNS))
 
     def status(self) -> StudyStatus:
-        """The information in `lrlc status`."""
-        return status_of(self.store)
+        """The information in `lrlc status`, on this profile's plan."""
+        return status_of(self.store, self.profile)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {status}" for status, count in self.store.counts().items())

@@ -13,7 +13,7 @@ from torch import nn
 
 from lrlc.harness.api.surroundings import data_folder, torch_as_it_was
 from lrlc.harness.errors import UserError
-from lrlc.harness.plan.catalogue import OpenedStudy, open_study
+from lrlc.harness.plan.catalogue import OpenedStudy, open_study, plain
 from lrlc.harness.plan.planning import Planner
 from lrlc.harness.run.kept_models import as_model
 from lrlc.harness.training.worker import Worker, WorkerSettings
@@ -103,7 +103,7 @@ def train_trial(
 
 def _as_study(config: Mapping[str, Any]) -> dict[str, Any]:
     """A study of one cell with one seed, without settings that are None or empty, as they may be in a row."""
-    given = {key: value for key, value in config.items() if value is not None and value not in ([], ())}
+    given = {key: value for key, value in plain(config).items() if value is not None and value != []}
     given = {("layer" if key == "options" else key): value for key, value in given.items()}
     for key in given:
         if key not in {*AXES, *OF_THE_STUDY, "seed"} and "." not in key:

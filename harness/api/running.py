@@ -24,9 +24,9 @@ Callback = Callable[[Fate], object]
 
 
 def run(
-    study: str | Mapping[str, Any],
+    study: str | Path | Mapping[str, Any],
     *overrides: str,
-    results: str = "runs",
+    results: str | Path = "runs",
     data: str | Path | None = None,
     profile: str | None = None,
     processes: int | None = None,
@@ -50,7 +50,7 @@ def run(
     if processes is not None and address is not None:
         raise UserError("give either processes or address")
     opened = open_study(study, profile=profile, overrides=overrides)
-    store = Store(place_to_write(results) / opened.study.name)
+    store = Store(place_to_write(str(results)) / opened.study.name)
     slots = Slots(
         serial=processes is None and address is None, processes=processes, address=address or "local"
     )

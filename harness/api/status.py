@@ -54,9 +54,9 @@ class StudyStatus:
         return found if self.best is None else {**found, "best": list(self.best)}
 
 
-def status_of(store: Store) -> StudyStatus:
-    """Read the tables once; nothing is written."""
-    planned, stale = store.staged_plan(), store.unplanned()
+def status_of(store: Store, profile: str | None = None) -> StudyStatus:
+    """The status of a profile (None: the one run last). Reads the tables once; nothing is written."""
+    planned, stale = store.staged_plan(profile), store.unplanned()
     ids = set(store.trials(["trial_id"])["trial_id"])
     return StudyStatus(
         rows=store.counts(),
@@ -67,7 +67,7 @@ def status_of(store: Store) -> StudyStatus:
         damaged=tuple(store.damaged()),
         set_aside=tuple(map(str, store.set_aside())),
         driver=running_driver(store.root),
-        best=_best(store),
+        best=_best(store, profile),
     )
 
 
@@ -77,10 +77,10 @@ def _failures(store: Store, stale: set[str]) -> tuple[Failure, ...]:
     return tuple(Failure(*map(str, row)) for row in broken.itertuples(index=False, name=None))
 
 
-def _best(store: Store) -> tuple[dict[str, Any], ...] | None:
-    asked = store.study()
+def _best(store: Store, profile: str | None) -> tuple[dict[str, Any], ...] | None:
+    asked = store.study(profile)
     if asked is None or asked.study.search is None:
         return None
     search = asked.study.search
-    rows = store.with_metrics(store.planned_trials(), search.metrics)
+    rows = store.with_metrics(store.planned_trials(profile), search.metrics)
     return tuple(as_records(best(rows, search), search))

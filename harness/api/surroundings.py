@@ -18,12 +18,14 @@ def data_folder(given: str | Path | None) -> Path | None:
 
 @contextlib.contextmanager
 def torch_as_it_was() -> Iterator[None]:
-    """Restore the caller's threads and determinism, which a worker in this process changes for all of it."""
+    """Restore the caller's threads, determinism and generators, which a worker in this process changes."""
     threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
     deterministic = torch.get_deterministic_debug_mode()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     try:
-        yield
+        with torch.random.fork_rng(devices):
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode(deterministic)

@@ -85,15 +85,29 @@ class OpenedStudy:
         return {each.source for each in named}
 
 
+def plain(content: Any) -> Any:
+    """The content of a study given in Python, with tuples, paths and numpy's numbers and arrays as YAML has them."""
+    match content:
+        case Mapping():
+            return {key: plain(value) for key, value in content.items()}
+        case list() | tuple() | range():
+            return [plain(value) for value in content]
+        case Path():
+            return str(content)
+    as_list = getattr(content, "tolist", None)
+    return content if as_list is None else as_list()
+
+
 def open_study(
-    given: str | Mapping[str, Any], *, profile: str | None, overrides: Sequence[str]
+    given: str | Path | Mapping[str, Any], *, profile: str | None, overrides: Sequence[str]
 ) -> OpenedStudy:
     """Read a study, load its plugins and check it; StudyError or UserError says in one line what is wrong.
 
     It is given by its file or shipped name, or as the content of a file, whose plugins are then relative to the
     current folder.
     """
-    raw, path = (given, None) if isinstance(given, Mapping) else read_study(given)
+    content = plain(given)
+    raw, path = (content, None) if isinstance(content, dict) else read_study(content)
     source = "study" if path is None else str(path)
     try:
         merged = merge(raw, profile, overrides)
@@ -105,7 +119,7 @@ def open_study(
     plugins.install(files)
     grid = checked_grid(merged, catalogue(), source=source)
     _check_options(grid, source)
-    file = given if isinstance(given, str) and given not in shipped_studies() else None
+    file = content if isinstance(content, str) and content not in shipped_studies() else None
     return OpenedStudy(grid, files, profile, tuple(overrides), installed, file)
 
 

@@ -126,13 +126,17 @@ def open_optuna(study_name: str, search: Search, epochs: int, results_dir: Path)
     return study
 
 
+SEEDS = 2**32
+"""Number of seeds that numpy's older generators, which some samplers use, accept."""
+
+
 def make_sampler(search: Search, trials_before: int) -> BaseSampler:
     """The sampler with the study's options; its seed depends on the number of earlier trials."""
     given = {**DEFAULTS.get(search.sampler, {}), **search.sampler_options}
     given["seed"] = search.sampler_options.get("seed", 0)
     sampler: BaseSampler = _make(SAMPLERS[search.sampler], given, "search.sampler_options")
     if trials_before:
-        given["seed"] += trials_before
+        given["seed"] = (given["seed"] + trials_before) % SEEDS
         sampler = _make(SAMPLERS[search.sampler], given, "search.sampler_options")
     return sampler
 

@@ -6,7 +6,7 @@ suggestion goes back to Optuna once all its seeds have ended; one that was made 
 
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from optuna.trial import TrialState
@@ -69,6 +69,9 @@ class SearchSource:
         planned = self._plan.stages.get(Stage.GRID, ())
         self._planned = dict.fromkeys([*planned, *answered])
         self._plan_size, self._plan_due = len(planned), 0.0
+        for suggested in resumed.told:
+            if suggested.state == TrialState.PRUNED:
+                self._unplan(self._space.trials(suggested.params, suggested.number))
         self._write_plan()
         if resumed.is_new and self._told and self._is_answered:
             say_nothing_is_left(self.done)
@@ -152,6 +155,13 @@ class SearchSource:
             self._claimed.discard(trial.id)
         return [trial for trial in alone if trial not in queued]
 
+    def _unplan(self, trials: Iterable[Trial]) -> None:
+        """Drop those of a pruned suggestion's trials from the plan that have no row and that no other one needs."""
+        for trial in trials:
+            if trial.id not in self._rows and not self._asking_for(trial.id) and trial.id in self._planned:
+                del self._planned[trial.id]
+                self._plan_size = -1  # as many new ones do not make the written plan right
+
     def _asking_for(self, trial_id: str) -> list[Suggestion]:
         return [s for s in self._waiting if any(trial.id == trial_id for trial in s.missing)]
 
@@ -192,6 +202,8 @@ class SearchSource:
         suggestion.asked.set_user_attr(ANSWERED, sorted(suggestion.rows))
         self._optuna.tell(suggestion.asked, ended.values, state=ended.state)
         self._waiting.remove(suggestion)
+        if suggestion.pruned:
+            self._unplan(suggestion.missing)
         self._told.add(key_of(suggestion.asked.params))
         self._done += 1
 
@@ -229,7 +241,7 @@ class SearchSource:
 
     def _write_plan(self, *, at_once: bool = False) -> None:
         started = time.monotonic()
-        if len(self._planned) > self._plan_size and (at_once or started >= self._plan_due):
+        if len(self._planned) != self._plan_size and (at_once or started >= self._plan_due):
             stages = {**self._plan.stages, Stage.GRID: self._planned}
             self._store.write_plan(self._profile, replace(self._plan, stages=stages))
             self._plan_size = len(self._planned)
