@@ -21,7 +21,14 @@ from lrlc.layers.lrlc import InputDependentLowRankLocallyConnected2d, LowRankLoc
 from lrlc.layers.maps import combining_weight_maps
 from lrlc.layers.matching import match_of, match_options, nearest_width
 from lrlc.layers.module_places import ModulePlaces
-from lrlc.layers.networks import build_network, check_options, check_widths, find_network
+from lrlc.layers.networks import (
+    USUAL_CHANNELS,
+    build_network,
+    check_options,
+    check_widths,
+    find_network,
+    placed_channels,
+)
 from lrlc.layers.onnx_export import export_onnx
 from lrlc.layers.options import Option
 from lrlc.layers.parameter_groups import parameter_groups
@@ -46,6 +53,7 @@ from lrlc.layers.truncation import FilterSpectrum, filter_spectrum, local_layers
 __all__ = [
     "LAYER_KINDS",
     "NETWORKS",
+    "USUAL_CHANNELS",
     "CondConv2d",
     "ConstrainedLocallyConnected2d",
     "ConvNeXtLike",
@@ -91,6 +99,7 @@ __all__ = [
     "network",
     "parameter_groups",
     "penalty",
+    "placed_channels",
     "placed_layers",
     "record_choices",
     "resnet50",

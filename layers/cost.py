@@ -34,7 +34,7 @@ def cost(module: nn.Module, input_size: tuple[int, int, int]) -> Cost:
     # The difference between two batches separates the work per image from that per batch.
     two, three = (_flops(shadow, (images, *input_size)) for images in (2, 3))
     per_image = three - two
-    parameters = sum(p.numel() for p in module.parameters())
+    parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
     return Cost(parameters, per_image + _uncounted(module), two - 2 * per_image)
 
 
@@ -58,7 +58,7 @@ def _kept_bytes(module: nn.Module, shape: tuple[int, ...]) -> int:
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = module(torch.empty(shape, device="meta"))
+        output = module(_images(module, shape))
     del output
     return sum(size for size, _ in kept.values())
 
@@ -69,7 +69,12 @@ def _uncounted(module: nn.Module) -> int:
 
 
 def _flops(module: nn.Module, shape: tuple[int, ...]) -> int:
-    dtype = next((p.dtype for p in module.parameters()), None)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(torch.empty(shape, device="meta", dtype=dtype))
+        module(_images(module, shape))
     return int(counter.get_total_flops())
+
+
+def _images(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
+    """A batch on the meta device, of the dtype of the module's parameters."""
+    dtype = next((p.dtype for p in module.parameters()), None)
+    return torch.empty(shape, device="meta", dtype=dtype)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lrlc.layers.errors import LayerError
+from lrlc.layers.errors import LayerError, check_counts
 from lrlc.layers.geometry import Padding, Pair
 from lrlc.layers.lrlc import LowRankLocallyConnected2d
 
@@ -54,6 +54,10 @@ def import_tf(
     values = {name: _tensor(value) for name, value in arrays.items()}
     if "kernel_bases" not in values:
         raise LayerError(f"arrays need kernel_bases; they hold {', '.join(sorted(values)) or 'nothing'}")
+    check_counts(rank=rank)
+    if values["kernel_bases"].ndim != 4:
+        shape = tuple(values["kernel_bases"].shape)
+        raise LayerError(f"kernel_bases has shape {shape}; expected (kh, kw, C_in, K*C_out)")
     kh, kw, C_in, filters = values["kernel_bases"].shape
     if filters % rank:
         raise LayerError(f"kernel_bases has {filters} filters, not a multiple of rank {rank}")
@@ -95,11 +99,15 @@ def _fill(layer: LowRankLocallyConnected2d, values: Mapping[str, Tensor]) -> Non
         if source not in left:
             raise LayerError(f"arrays lack {source}, which the layer's {name} needs")
         value = left.pop(source)
+        if axes and value.ndim != len(axes):
+            raise LayerError(
+                f"{source} has shape {tuple(value.shape)}; the layer's {name} needs {len(axes)} axes"
+            )
         value = value.permute(*axes) if axes else value
         if value.squeeze().shape != parameter.squeeze().shape:
             raise LayerError(
-                f"{source} has shape {tuple(values[source].shape)}, "
-                f"which does not fill the layer's {name} of {tuple(parameter.shape)}"
+                f"{source} has shape {tuple(values[source].shape)}; in the layer's axis order it is "
+                f"{tuple(value.shape)}, which does not fill its {name} of {tuple(parameter.shape)}"
             )
         with torch.no_grad():
             parameter.copy_(value.reshape(parameter.shape))

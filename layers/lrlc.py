@@ -92,6 +92,7 @@ class LowRankLocallyConnected2d(nn.Module):
         check_flag("spatial_bias", spatial_bias)
         check_factor("logits_lr", logits_lr)
         check_choice("start_logits", start_logits, LOGIT_STARTS)
+        check_choice("share", share, SHARES)
         self.in_channels, self.out_channels, self.rank = in_channels, out_channels, rank
         self.kernel_size, self.dilation, self.stride, self.padding = kernel_size, dilation, stride, padding
         self.geometries = _geometries(input_size, kernel_size, stride, padding, dilation, rank)
@@ -226,7 +227,8 @@ class LowRankLocallyConnected2d(nn.Module):
         share = 1 / self.rank if self.combining.normalize == "softmax" else self.rank**-0.5
         # Drawn on the CPU, so that a trial's numbers do not depend on the device's generator.
         noise = torch.randn(self.rank, *weight.shape, dtype=weight.dtype, device="cpu").to(weight.device)
-        noise = (noise - noise.mean(0)) * (spread * weight.std())
+        deviation = weight.std() if weight.numel() > 1 else weight.abs().squeeze()
+        noise = (noise - noise.mean(0)) * (spread * deviation)
         self.basis.copy_((weight / (share * self.rank) + noise).flatten(0, 1))
         if self.bias is not None:
             self.bias.copy_(torch.zeros_like(self.bias) if bias is None else bias)

@@ -3,7 +3,7 @@
 See docs/science.md, "The networks".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lrlc.layers.cost import cost
-from lrlc.layers.errors import LayerError, unknown
+from lrlc.layers.errors import LayerError, as_int, unknown
 from lrlc.layers.geometry import Padding, make_geometry
 from lrlc.layers.libraries import library_network
 from lrlc.layers.matching import Match, match_of, nearest_width
@@ -20,6 +20,8 @@ from lrlc.layers.places import mark_placed
 from lrlc.layers.registry import NETWORKS, LayerKind, Network, find_kind, network
 
 ImageShape = tuple[int, int, int]
+USUAL_CHANNELS = (64, 64)
+"""C_in and C_out of a layer on which options are checked if nothing is known of its network."""
 Place = int | str
 """A position from 1, or the name of a module of a library's network."""
 
@@ -63,6 +65,7 @@ def build_network(
     LayerError for unknown names, a rank that is missing or under 1, and places that the network does not have.
     """
     entry, layer = find_network(name), find_kind(kind)
+    rank = rank if (number := as_int(rank)) is None else number
     places = _places(entry, placement)
     plan = _Plan(entry, image_shape, num_classes, layer, rank, places, dict(options or {}))
     _check(plan)
@@ -81,7 +84,9 @@ def find_network(name: str) -> Network:
 def _places(network: Network, placement: Sequence[Place] | None) -> tuple[Place, ...]:
     if network.modules is not None:
         return network.modules.within(map(str, network.modules.all if placement is None else placement))
-    return tuple(range(1, network.placements + 1)) if placement is None else tuple(placement)
+    if placement is None:
+        return tuple(range(1, network.placements + 1))
+    return tuple(place if (number := as_int(place)) is None else number for place in placement)
 
 
 @dataclass(frozen=True)
@@ -182,15 +187,43 @@ def check_widths(network: Network, kind: LayerKind) -> None:
         )
 
 
-def check_options(kind: LayerKind, options: Mapping[str, object]) -> None:
-    """LayerError unless layers of `kind` take these options: by their declarations, and by building a small layer."""
+def placed_channels(network: str, placement: tuple[Place, ...] | None) -> frozenset[tuple[int, int]]:
+    """C_in and C_out of the layers at these places (None: at all); those of the three-layer network for a library's.
+
+    Counted on the meta device for images of 32x32. LayerError for an unknown network.
+    """
+    entry = find_network(network)
+    if entry.modules is not None:
+        return frozenset([USUAL_CHANNELS])
+    found: list[tuple[int, int]] = []
+
+    def note(position: Place, in_channels: int, out_channels: int, *args: Any, **kwargs: Any) -> nn.Module:
+        if placement is None or position in placement:
+            found.append((in_channels, out_channels))
+        return find_kind("conv").build(in_channels, out_channels, *args, **kwargs)
+
+    with torch.device("meta"):
+        entry.build((3, 32, 32), 10, note)
+    return frozenset(found)
+
+
+def check_options(
+    kind: LayerKind,
+    options: Mapping[str, object],
+    channels: Iterable[tuple[int, int]] = (USUAL_CHANNELS,),
+) -> None:
+    """LayerError unless layers of `kind` take these options: by their declarations, and by building small layers.
+
+    `channels` are C_in and C_out of the layers to build.
+    """
     if kind.matched_to:
         match = match_of(kind, options)
         kind, options = match.to, match.options
     kind.check_options(options)
     arguments: dict[str, Any] = {**options, "rank": 1} if kind.ranked else {**options}
     with torch.device("meta"):
-        kind.build(64, 64, 3, input_size=(8, 8), **arguments)
+        for in_channels, out_channels in sorted(channels):
+            kind.build(in_channels, out_channels, 3, input_size=(8, 8), **arguments)
 
 
 class Classifier(nn.Linear):

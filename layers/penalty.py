@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from lrlc.layers.entrance import transforming
+
 
 def penalty(model: nn.Module) -> Tensor | None:
     """The sum of the penalties of all of `model`'s modules, a scalar; None if no module has one.
@@ -26,7 +28,18 @@ def neighbour_differences(values: Tensor) -> Tensor:
     The sum of absolute differences of two neighbours, averaged over vertical pairs plus averaged over horizontal
     pairs; 0 along an axis with one position.
     """
+    if transforming():
+        return _neighbour_differences(values)
     return _NeighbourDifferences.apply(values)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _neighbour_differences(values: Tensor) -> Tensor:
+    """The same by differentiable operations, for torch.func, which takes no function whose backward is not one."""
+    rows, columns = _pairs(values)
+    dtype = _dtype_of_sums(values)
+    between_rows = (values[1:] - values[:-1]).abs().sum(dtype=dtype)
+    between_columns = (values[:, 1:] - values[:, :-1]).abs().sum(dtype=dtype)
+    return (between_rows / rows + between_columns / columns).to(values.dtype)
 
 
 class _NeighbourDifferences(torch.autograd.Function):
@@ -38,13 +51,14 @@ class _NeighbourDifferences(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:  # (H', W', ...)
         ctx.save_for_backward(values)
-        between_rows, between_columns = values.new_zeros(()), values.new_zeros(())
+        dtype = _dtype_of_sums(values)
+        between_rows, between_columns = values.new_zeros((), dtype=dtype), values.new_zeros((), dtype=dtype)
         for i, row in enumerate(values):
-            between_columns += torch.linalg.vector_norm(row[1:] - row[:-1], 1)
+            between_columns += torch.linalg.vector_norm(row[1:] - row[:-1], 1, dtype=dtype)
             if i:
-                between_rows += torch.linalg.vector_norm(row - values[i - 1], 1)
+                between_rows += torch.linalg.vector_norm(row - values[i - 1], 1, dtype=dtype)
         rows, columns = _pairs(values)
-        return between_rows / rows + between_columns / columns
+        return (between_rows / rows + between_columns / columns).to(values.dtype)
 
     @staticmethod
     @once_differentiable
@@ -61,6 +75,11 @@ class _NeighbourDifferences(torch.autograd.Function):
                 of_values[i] += down
                 of_values[i - 1] -= down
         return of_values
+
+
+def _dtype_of_sums(values: Tensor) -> torch.dtype:
+    """At least float32: the sums over all pairs exceed the range of float16."""
+    return torch.promote_types(values.dtype, torch.float32)
 
 
 def _pairs(values: Tensor) -> tuple[int, int]:

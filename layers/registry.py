@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from torch import nn
@@ -116,7 +117,8 @@ def find_kind(name: str) -> LayerKind:
 def _claim(what: str, name: str, source: str, taken: LayerKind | Network | None) -> None:
     if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
         raise LayerError(f"{what} {name!r}: expected 1 to {LONGEST_NAME} printable characters")
-    if taken is not None and taken.source != source:
+    # A notebook cell gets a different name each time it runs, none of which is a file.
+    if taken is not None and taken.source != source and Path(taken.source).is_file():
         raise LayerError(f"the {what} {name!r} of {source} is already registered by {taken.source}")
 
 

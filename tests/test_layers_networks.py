@@ -1,5 +1,6 @@
 """Networks, their parameter counts and costs, seeded starts and the registry."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -275,6 +276,37 @@ WRONG = {
     },
     "lrlc needs a placement": {"kind": "lrlc", "rank": 2, "placement": ()},
 }  # fmt: skip
+
+
+def test_integers_of_numpy_are_integers():
+    ours, usual = (
+        layers.build_network("three_layer", IMAGE, 10, kind="lrlc", rank=rank, placement=places)
+        for rank, places in ((np.int64(2), np.arange(1, 4)), (2, (1, 2, 3)))
+    )
+    assert _parameters(ours) == _parameters(usual)
+
+
+def _parameters(model):
+    return [tuple(parameter.shape) for parameter in model.parameters()]
+
+
+def test_a_kind_of_a_notebook_cell_is_replaced_when_the_cell_runs_again():
+    text = "@layers.layer_kind('of_a_cell')\ndef of_a_cell(i, o, k, *, input_size, stride=1, padding=0): return {}"
+    try:
+        for name, answer in (("/tmp/ipykernel_1/11.py", 1), ("/tmp/ipykernel_1/22.py", 2)):
+            exec(compile(text.format(answer), name, "exec"), {"layers": layers})
+        assert layers.LAYER_KINDS["of_a_cell"].build(1, 1, 3, input_size=(8, 8)) == 2
+    finally:
+        layers.LAYER_KINDS.pop("of_a_cell", None)
+
+
+def test_activation_bytes_follow_the_dtype_and_frozen_parameters_are_not_trainable():
+    layer = layers.LowRankLocallyConnected2d(3, 4, 3, input_size=8, rank=2)
+    single, shape = layers.activation_bytes(layer, (3, 8, 8)), (3, 8, 8)
+    assert layers.activation_bytes(layer.double(), shape) == 2 * single
+    trainable = layers.cost(layer, shape).parameters
+    layer.basis.requires_grad_(False)
+    assert layers.cost(layer, shape).parameters == trainable - layer.basis.numel()
 
 
 @pytest.mark.parametrize("message", WRONG)

@@ -127,14 +127,15 @@ def _interpolation(size, to):
 
 WRONG = {
     "arrays need kernel_bases": lambda a: a.pop("kernel_bases"),
-    "which does not fill the layer's combining.row": lambda a: a.update(
-        combining_weights_row=np.zeros((5, 3))
-    ),
+    "which does not fill its combining.row": lambda a: a.update(combining_weights_row=np.zeros((5, 3))),
     "arrays need combining_weights_row and/or": lambda a: [
         a.pop("combining_weights_row"),
         a.pop("combining_weights_col"),
     ],
     "arrays lack bias_col": lambda a: a.pop("bias_col"),
+    "expected \\(kh, kw, C_in, K\\*C_out\\)": lambda a: a.update(kernel_bases=np.zeros((3, 3, 6))),
+    "needs 2 axes": lambda a: a.update(combining_weights_row=np.zeros((6, 1, 3))),
+    "in the layer's axis order it is": lambda a: a.update(combining_weights_row=np.zeros((3, 6))),
     "which this layer has no place for": lambda a: a.update(gamma=np.zeros(3)),
 }
 
@@ -145,6 +146,11 @@ def test_arrays_that_do_not_fit_are_refused(message):
     WRONG[message](arrays)
     with pytest.raises(layers.LayerError, match=message):
         layers.import_tf(arrays, input_size=(8, 7), rank=3)
+
+
+def test_a_rank_of_0_is_refused():
+    with pytest.raises(layers.LayerError, match="rank"):
+        layers.import_tf(make_arrays("row+col", (6, 5)), input_size=(8, 7), rank=0)
 
 
 def test_a_rank_that_does_not_divide_the_filters_is_refused():

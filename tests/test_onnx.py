@@ -123,6 +123,10 @@ def test_what_cannot_be_written_is_refused_in_one_line(
         layers.export_onnx(Odd(), path, (1, 4, 4))
     with pytest.raises(layers.LayerError, match=r"^Sequential cannot be written as ONNX: [^\n]*$"):
         layers.export_onnx(nn.Sequential(layer("conv")), path, (3, *SIZE))
+    with pytest.raises(
+        layers.LayerError, match=r"^CoordConv2d as ONNX does not run: [^\n]*; export it in float32$"
+    ):
+        layers.export_onnx(layer("coord_conv").bfloat16(), path, (4, *SIZE))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(layers.LayerError, match=r"ONNX needs onnx: pip install 'lrlc-bench\[onnx\]'"):
         layers.export_onnx(layer("conv"), path, (4, *SIZE))

@@ -10,6 +10,7 @@ from lrlc.harness.data import load_dataset
 from lrlc.harness.plan.catalogue import open_study
 from lrlc.harness.training.train import train
 from lrlc.harness.trial import Trial
+from lrlc.layers.penalty import neighbour_differences
 from lrlc.results.schema import TrialResult
 from lrlc.studies import DatasetSpec, StudyError, TrialConfig
 from lrlc.studies.training import Training
@@ -61,17 +62,41 @@ def test_a_stronger_penalty_leaves_combining_weights_smoother() -> None:
     assert 0 < roughness(tied) < 0.8 * roughness(free)
 
 
+def test_options_are_judged_at_the_widths_of_the_network() -> None:
+    grid = "{network: convnext_like, kind: involution, placement: 1, layer.group_channels: 48}"
+    assert open_study("quickstart", profile=None, overrides=[f"grid={grid}"]).grid.cells
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_penalty_of_few_bits_is_summed_in_float32(dtype: torch.dtype) -> None:
+    layer = layers.ConstrainedLocallyConnected2d(32, 32, 3, input_size=16)
+    expected = layer.penalty().item()
+    assert layer.to(dtype).penalty().item() == pytest.approx(expected, rel=0.01)
+
+
+def test_a_penalty_has_the_same_gradient_under_torch_func() -> None:
+    values = torch.randn(4, 5, 6, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(neighbour_differences(values), values)
+    found, value = torch.func.grad_and_value(neighbour_differences)(values.detach())
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(value, neighbour_differences(values.detach()))
+
+
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
         (
             "{kind: relaxed_conv, rank: 2, layer.penalty: -1}",
-            "relaxed_conv: penalty must be a number of at least 0, not -1",
+            "relaxed_conv: penalty must be a number of at least 0, not -1.0",
         ),
         ("{kind: residual_pathway, layer.penalty: 1}", "no kind here takes it; did you mean 'conv_penalty'?"),
         (
             "{kind: involution, layer.group_channels: 12}",
             "group_channels (=12) must divide out_channels (=64)",
+        ),
+        (
+            "{network: convnext_like, kind: involution, placement: 1, layer.group_channels: 32}",
+            "group_channels (=32) must divide out_channels (=48)",
         ),
     ],
 )
