@@ -170,8 +170,12 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     except ValueError as error:
         raise StudyError(f"{where}.placement: {error}") from None
     given = {**study.layer, **dict(_group(settings, "layer"))}
-    taken = catalogue.options.get(kind, {})  # an explicit default gives the same trial
-    options = {name: value for name, value in given.items() if name in taken and value != taken[name].default}
+    taken = catalogue.options_of(kind, given)
+    options = {
+        name: _like(value, taken[name].default)
+        for name, value in given.items()
+        if name in taken and value != taken[name].default  # an explicit default gives the same trial
+    }
     dataset = dataset_spec(settings["dataset"], f"{where}.dataset", catalogue)
     dataset = limited(dataset, study)
     train = _updated(study.train, settings, "train", where).without_unused()
@@ -186,6 +190,12 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
         train=train,
         seed=0,
     )
+
+
+def _like(value: OptionValue, default: object) -> OptionValue:
+    """2 as 2.0 where numbers are fractions, so that both are one trial."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_whole and isinstance(default, float) else value
 
 
 def _check_rank(rank: object, kind: str, where: str) -> None:

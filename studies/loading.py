@@ -1,5 +1,6 @@
 """Load and check a study's YAML file: shipped names, profiles, overrides, and one clear line for each error."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lrlc.studies.loading_stages import check_stages, full_tune
 from lrlc.studies.loading_titles import with_titles
 from lrlc.studies.overrides import merge
 from lrlc.studies.paths import expanded
+from lrlc.studies.places import Places
 from lrlc.studies.schema import Study
 from lrlc.studies.training import Training, check_names, check_training
 from lrlc.studies.yaml_text import YamlError, read_yaml_file
@@ -118,8 +120,7 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
     if raw.get("tune") is not None:
         raw["tune"] = full_tune(raw["tune"], raw)
     if "claims" in raw:
-        places = check_network(raw.get("network", "three_layer"), "network", catalogue)
-        raw["claims"] = full_claims(raw["claims"], places, catalogue)
+        raw["claims"] = full_claims(raw["claims"], _networks(raw, catalogue), catalogue)
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:
@@ -137,6 +138,17 @@ def _validate(raw: dict[str, Any], catalogue: Catalogue) -> Study:
         check_space(study, study.search, catalogue)
         check_training(study.train, catalogue.training, "train")
     return study
+
+
+def _networks(raw: Mapping[str, Any], catalogue: Catalogue) -> list[Places]:
+    """The places of the study's network, and of known ones that blocks of the grid name."""
+    found = [check_network(raw.get("network", "three_layer"), "network", catalogue)]
+    for block in raw["grid"] if isinstance(raw["grid"], list) else []:
+        named = block.get("network", []) if isinstance(block, dict) else []
+        for network in named if isinstance(named, list) else [named]:
+            with contextlib.suppress(StudyError):  # reported with the block's place when the grid is expanded
+                found.append(check_network(network, "grid", catalogue))
+    return found
 
 
 def _nearest_key(key: str) -> str:

@@ -1,31 +1,34 @@
 """Read a study's claims: check names, and write placements as in the tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrlc.studies.catalogue import Catalogue
 from lrlc.studies.claims import DATASET_KEYS
 from lrlc.studies.errors import StudyError, nearest
 from lrlc.studies.lines import shown
-from lrlc.studies.places import Places, placement_text, placements
+from lrlc.studies.places import Placement, Places, placement_text, placements
 from lrlc.studies.titles import Title
 
 
-def full_claims(given: object, places: Places, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """The claims with placements written as in the tables; StudyError for unknown kinds and data sets."""
+def full_claims(given: object, networks: Sequence[Places], catalogue: Catalogue) -> list[dict[str, Any]]:
+    """The claims with placements, of any of the networks, written as in the tables.
+
+    StudyError for unknown kinds and data sets, and for places that no network has.
+    """
     return [
-        _full(claim, f"claims[{number}]", places, catalogue) for number, claim in enumerate(_listed(given))
+        _full(claim, f"claims[{number}]", networks, catalogue) for number, claim in enumerate(_listed(given))
     ]
 
 
-def _full(claim: object, where: str, places: Places, catalogue: Catalogue) -> dict[str, Any]:
+def _full(claim: object, where: str, networks: Sequence[Places], catalogue: Catalogue) -> dict[str, Any]:
     if not isinstance(claim, dict):
         raise StudyError(f"{where}: expected a mapping, got {shown(claim)}")
     for key in DATASET_KEYS:
         _check_datasets(claim.get(key, []), f"{where}.{key}", catalogue)
     _check_pairs(claim, where)
     sides = {
-        side: _cells(claim[side], f"{where}.{side}", places, catalogue)
+        side: _cells(claim[side], f"{where}.{side}", networks, catalogue)
         for side in ("ours", "theirs")
         if side in claim
     }
@@ -34,7 +37,7 @@ def _full(claim: object, where: str, places: Places, catalogue: Catalogue) -> di
     return {**claim, **sides}
 
 
-def _cells(given: object, where: str, places: Places, catalogue: Catalogue) -> object:
+def _cells(given: object, where: str, networks: Sequence[Places], catalogue: Catalogue) -> object:
     cells: Mapping[str, Any] = given if isinstance(given, dict) else {"kind": given}
     kind = cells.get("kind")
     if not isinstance(kind, str) or kind not in catalogue.kinds:
@@ -47,10 +50,21 @@ def _cells(given: object, where: str, places: Places, catalogue: Catalogue) -> o
     if "placement" not in cells:
         return full
     try:
-        named = placements(cells["placement"], places)
+        named = _placements(cells["placement"], networks)
     except ValueError as error:
         raise StudyError(f"{where}.placement: {error}") from None
     return {**full, "placement": list(map(placement_text, named))}
+
+
+def _placements(given: object, networks: Sequence[Places]) -> list[Placement]:
+    """The placements in the first network that has them; the first network's ValueError if none has."""
+    faults = []
+    for places in networks:
+        try:
+            return placements(given, places)
+        except ValueError as fault:
+            faults.append(fault)
+    raise faults[0]
 
 
 def _options(given: object, where: str, kind: str, catalogue: Catalogue) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _pilots(grid: Grid, group: Group, cell: GridCell) -> Pilots:
 
 def _free_axes(grid: Grid, cell: GridCell) -> tuple[str, ...]:
     """The axes that tuning decides: those not set in the block, and only options that the kind takes."""
-    taken = grid.catalogue.options.get(cell.config.kind, ())
+    taken = grid.catalogue.options_of(cell.config.kind, dict(cell.config.options))
     axes = grid.study.tune.grid if grid.study.tune else ()
     return tuple(
         axis

@@ -12,13 +12,14 @@ from support.claims_samples import CONV, DIFFERENCE, LRLC, described, judged, on
 from support.results_samples import study
 from support.studies_samples import HEAD, parsed
 
+from lrlc.harness.plan.catalogue import open_study
 from lrlc.results.claims import Asked, Tables, Verdict, judge_tables, seed_order
 from lrlc.results.claims.cells import CHOOSING_SEEDS, cells_name, of_cells
 from lrlc.results.claims.tables import OfTrials
 from lrlc.results.names import seeds_name
 from lrlc.results.schema import TrialStatus, to_tables
 from lrlc.results.statistics.crossed import crossed_interval
-from lrlc.studies import recorded_study
+from lrlc.studies import StudyError, recorded_study
 from lrlc.studies.claims import Cells
 
 
@@ -393,3 +394,19 @@ def test_values_of_a_metric_that_are_not_finite_are_left_out() -> None:
 def test_seeds_are_added_after_the_study_s_own() -> None:
     assert seed_order([3, 1], 4) == [3, 1, 4, 5]
     assert seed_order([0, 1, 2], 2) == [0, 1]
+
+
+def test_a_claim_may_name_a_place_of_any_network_in_the_grid() -> None:
+    def placements(place: object) -> list[object]:
+        deep = {"network": "resnet18", "kind": "lrlc", "rank": 2, "placement": [[4]]}
+        grid = [{"network": "resnet18", "kind": "conv"}, deep]
+        claim = {"name": "C", "says": "It helps.", "test": "difference", "theirs": "conv"}
+        asked = {
+            "name": "deep", "datasets": "digits", "grid": grid,
+            "claims": [{**claim, "ours": {"kind": "lrlc", "placement": place}}],
+        }  # fmt: skip
+        return open_study(asked, profile=None, overrides=()).study.claims[0].sides["ours"].placement
+
+    assert placements([4]) == ["4"]
+    with pytest.raises(StudyError, match="5 is outside the network, which has places 1 to 3"):
+        placements([5])

@@ -283,23 +283,23 @@ def test_a_strided_padded_convolution_is_compared_where_padding_is_not_seen() ->
 def test_measurements_do_not_change_trials_and_rows_without_them_are_reported(
     lrlc: Callable[..., subprocess.CompletedProcess[str]], tiny_study: Path, tmp_path: Path
 ) -> None:
-    grid = "grid={kind: [conv, locally_connected], placement: 3}"
+    grid = "grid={kind: [conv, locally_connected, residual_pathway], placement: 3}"
     words = ["run", tiny_study, "--serial", *WORDS, grid]
     lrlc(*words)
     asked = ["measure.shifts=[0, 1]", "measure.effective_rank=true"]
     told = lrlc(*words, *asked, "seeds=2").stderr
     assert len(set(planned_run(tiny_study, asked, tmp_path).plan.trials)) == 6  # hashable
-    assert "2 finished trials without measure.shifts: trained before the study asked for it" in told
-    assert "1 finished trial without measure.effective_rank: trained before the study asked for it" in told
+    assert "3 finished trials without measure.shifts: trained before the study asked for it" in told
+    assert "2 finished trials without measure.effective_rank: trained before the study asked for it" in told
     store = Store(tmp_path / "runs/tiny")
     rows = store.trials().set_index("trial_id")
-    assert sorted(rows["seed"]) == [0, 0, 1, 1]
+    assert sorted(rows["seed"]) == [0, 0, 0, 1, 1, 1]
     shifts = store.shifts().set_index("trial_id")
-    assert sorted(rows.loc[shifts.index, "seed"]) == [1] * 4
+    assert sorted(rows.loc[shifts.index, "seed"]) == [1] * 6
     unmoved = shifts.loc[shifts["pixels"] == 0, "test_accuracy"]
     assert unmoved.equals(rows.loc[unmoved.index, "test_accuracy"])
-    (of_local,) = store.spectra()["trial_id"].unique()
-    assert rows.loc[of_local, "kind"] == "locally_connected"
+    decomposed = rows.loc[store.spectra()["trial_id"].unique()]
+    assert sorted(decomposed["kind"]) == ["locally_connected", "residual_pathway"]
 
 
 BLINKERED = """

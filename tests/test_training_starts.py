@@ -9,7 +9,7 @@ from support.sessions import planned_run
 
 from lrlc.harness.data import load_dataset
 from lrlc.harness.training.train import train
-from lrlc.harness.trial import Checkpoint, Trial
+from lrlc.harness.trial import Checkpoint, KeptWeights, Trial
 from lrlc.results.schema import EpochRecord, TrialResult, TrialStatus
 from lrlc.studies import StudyError
 
@@ -98,6 +98,26 @@ def test_keys_at_their_default_or_without_effect_make_no_new_trial(trial) -> Non
     for block in ("{kind: conv}", "{kind: wide_conv, rank: 2, placement: [3]}"):
         assert trial(block, *everywhere).id == trial(block).id
     assert trial("{kind: lrlc, rank: 2, placement: [3]}", *everywhere).id != plain.id
+    ten, fraction = (
+        f"{{kind: lrlc, rank: 2, placement: [3], layer.logits_lr: {lr}}}" for lr in ("10", "10.0")
+    )
+    assert trial(ten).id == trial(fraction).id
+
+
+def test_best_weights_are_never_those_of_the_convolution_even_if_the_trial_was_resumed(trial) -> None:
+    asked = dataclasses.replace(trial(LOCAL, "evaluation_images=5"), keep=("best_weights",))
+    dataset = load_dataset(asked.config.dataset, None)
+
+    def kept_epochs(records: list[object]) -> list[str]:
+        return [each.about["epoch"] for each in records if isinstance(each, KeptWeights)]
+
+    records = list(train(asked, dataset, CPU, checkpoint_seconds=0))
+    whole = kept_epochs(records)
+    accuracies = [each.validation_accuracy for each in records if isinstance(each, EpochRecord)]
+    assert max(accuracies[:2]) >= max(accuracies[2:]), "the convolution is as accurate, which hid the others"
+    assert whole in (["3"], ["4"])
+    for checkpoint in [each for each in records if isinstance(each, Checkpoint)]:
+        assert kept_epochs(list(train(asked, dataset, CPU, resume=checkpoint))) == whole
 
 
 @pytest.mark.parametrize(
@@ -112,6 +132,11 @@ def test_keys_at_their_default_or_without_effect_make_no_new_trial(trial) -> Non
             "{kind: lrlc, rank: 2, layer.from_conv: 0.5}",
             ["train.epochs=1"],
             "layer: lrlc: from_conv needs at least 2 epochs, one before and one after it, not 1",
+        ),
+        (
+            "{kind: lrlc, rank: 2, layer.from_conv: 0.5}",
+            ["train.epochs=2", "length_check={}"],
+            "length_check: lrlc: from_conv needs at least 2 epochs, one before and one after it, not 1",
         ),
         (
             "{kind: wide_conv, rank: 2, layer.from_conv: 0.5}",

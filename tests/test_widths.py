@@ -69,3 +69,14 @@ def test_a_width_is_not_measured_for_a_search(tiny_study: Path) -> None:
     assert str(caught.value).endswith(
         "layer.match: the width of wide_conv cannot be measured for a search; give layer.width"
     )
+
+
+def test_a_kind_matched_to_another_leaves_out_options_that_this_one_lacks(tiny_study: Path) -> None:
+    blocks = "[{kind: lrlc, rank: 2}, {kind: wide_conv, rank: 2, layer.matched_to: lrlc_input_dependent}]"
+    plain, shared = (
+        planned_run(tiny_study, [f"grid={blocks}", *FEW, *words], tiny_study.parent / "runs").plan.trials
+        for words in ([], ["layer={share: rows}"])
+    )
+    of_wide = [trial.id for trial in plain if trial.config.kind == "wide_conv"]
+    assert [trial.id for trial in shared if trial.config.kind == "wide_conv"] == of_wide
+    assert {dict(trial.config.options).get("share") for trial in shared} == {"rows", None}

@@ -7,7 +7,7 @@ from lrlc.results.schema import TrialStatus
 from lrlc.results.store import Store
 from lrlc.studies import Measure
 
-LOCAL = ("locally_connected", "relaxed_conv")
+LOCAL = ("locally_connected", "constrained_local", "residual_pathway", "relaxed_conv")
 """Kinds that always have a spectrum."""
 
 

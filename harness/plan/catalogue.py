@@ -1,6 +1,6 @@
 """Open the study that the user names, and check it against the kinds, networks and data sets that exist here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,10 @@ from lrlc.studies import (
     pilots,
     read_study,
     shipped_studies,
+    with_fewer_epochs,
 )
 from lrlc.studies.fields import OptionValue
+from lrlc.studies.places import Placement
 from lrlc.studies.space import Space
 
 
@@ -132,6 +134,7 @@ def catalogue() -> Catalogue:
         datasets=frozenset(DATASETS),
         library=_library,
         options={name: _options(kind) for name, kind in layers.LAYER_KINDS.items()},
+        sized={name: _sized(kind) for name, kind in layers.LAYER_KINDS.items()},
         training={
             "optimizer": frozenset(OPTIMIZERS),
             "schedule": frozenset(SCHEDULES),
@@ -165,10 +168,19 @@ def _check_options(grid: Grid, source: str) -> None:
     cells = [cell.config for cell in grid.cells]
     cells += [tried[0] for of_group in pilots(grid) for tried in of_group.trials.values()]
     _check_widths(study, cells, source)
-    asked = {(cell.kind, cell.options, cell.train.epochs) for cell in cells if cell.options}
-    for kind, options, epochs in sorted(asked, key=str):
-        if fault := _fault(layers.LAYER_KINDS[kind], options, epochs):
-            raise StudyError(f"{source}: layer: {kind}: {fault}")
+    short = with_fewer_epochs(study.length_check, [cell.config for cell in grid.cells])
+    channels: dict[tuple[str, Placement], Collection[tuple[int, int]]] = {}
+    asked = {
+        (cell.kind, cell.options, cell.train.epochs, cell.network, cell.placement): where
+        for where, configs in (("length_check", short), ("layer", cells))
+        for cell in configs
+        if cell.options
+    }
+    for (kind, options, epochs, network, placement), where in sorted(asked.items(), key=str):
+        place = (network, placement)
+        channels[place] = channels.get(place) or layers.placed_channels(*place)
+        if fault := _fault(layers.LAYER_KINDS[kind], options, epochs, channels[place]):
+            raise StudyError(f"{source}: {where}: {kind}: {fault}")
     _check_searched_options(study, known, source)
     searched = study.search.space.kind if study.search else ()
     if study.layer.get("match") == "train_seconds" and "width" not in study.layer:
@@ -198,9 +210,14 @@ def _extremes(axis: Interval | list[Any], default: object) -> list[Any]:
     return [int(end) if isinstance(default, int) else end for end in (axis.low, axis.high)]
 
 
-def _fault(kind: layers.LayerKind, options: Sequence[tuple[str, OptionValue]], epochs: int) -> str | None:
+def _fault(
+    kind: layers.LayerKind,
+    options: Sequence[tuple[str, OptionValue]],
+    epochs: int,
+    channels: Collection[tuple[int, int]] = (layers.USUAL_CHANNELS,),
+) -> str | None:
     try:
-        layers.check_options(kind, from_conv.layer_options(options))
+        layers.check_options(kind, from_conv.layer_options(options), channels)
     except layers.LayerError as error:
         return str(error)
     return from_conv.fault(options, epochs)
@@ -211,14 +228,18 @@ def _options(kind: layers.LayerKind) -> dict[str, KindOption]:
 
     A matched kind has the options of the kind it is matched to that can change its size, plus those for matching.
     """
-    sized = layers.LAYER_KINDS[kind.matched_to or kind.name]
-    options = {name: option for name, option in sized.options.items() if name != "bias"}
+    options = {name: option for name, option in kind.options.items() if name != "bias"}
     if kind.matched_to:
-        options = {name: option for name, option in options.items() if not option.learning}
-        options |= layers.match_options(kind)
+        other = layers.LAYER_KINDS[kind.matched_to]
+        options = {name: other.options[name] for name in _sized(other)} | layers.match_options(kind)
     if kind.from_conv:
         options[from_conv.FROM_CONV] = from_conv.OPTION
     return {name: KindOption(option.default, option.json_schema()) for name, option in options.items()}
+
+
+def _sized(kind: layers.LayerKind) -> list[str]:
+    """The options that can change a kind's size."""
+    return [name for name, option in kind.options.items() if name != "bias" and not option.learning]
 
 
 def _plugin_names(merged: dict[str, object]) -> list[str]:

@@ -31,7 +31,8 @@ class Best:
 class Keeper:
     """Records the best weights if a trial keeps them; `curve` and `best` come from the checkpoint that it resumes from.
 
-    Among equally accurate epochs the first is the best.
+    Among equally accurate epochs the first is the best. `curve` is without the epochs of a convolution that the network
+    starts as, whose weights are not the trial's.
     """
 
     def __init__(

@@ -92,7 +92,7 @@ def train(
 
     step = step_of(model, fitting)
     kept_before = checkpoint.best_of(resume) if resume and curve and trial.keep else None
-    keeper = Keeper(trial, dataset, curve, kept_before)
+    keeper = Keeper(trial, dataset, curve[before:], kept_before)
     last_checkpoint = time.monotonic()
     for epoch in range(len(curve) + 1, settings.epochs + 1):
         if before and epoch == before + 1:
