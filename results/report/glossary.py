@@ -10,7 +10,7 @@ LAYERS = {
     "wide_conv": "a convolution with more channels, so that its network has as many parameters as LRLC's of that rank",
     "locally_connected": "a separate filter at every position, without sharing",
     "lrlc": "low-rank locally connected: a separate combination of K filter banks at every position, K being the rank, "
-    "with combining weights that are learned for each position; rank 1 is a convolution with a bias for each position",
+    "with combining weights that are learned for each position; rank 1 is a convolution with a spatial bias",
     "lrlc_input_dependent": "the same, with combining weights that a small network computes from each image",
     "relaxed_conv": "relaxed convolution: LRLC whose combining weights are free at every position, neither normalised "
     "nor shared along rows and columns, with a penalty on differences between neighbouring positions",
