@@ -3,7 +3,8 @@
 See docs/science.md, "The networks".
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any, Protocol
@@ -187,10 +188,10 @@ def check_widths(network: Network, kind: LayerKind) -> None:
         )
 
 
-def placed_channels(network: str, placement: tuple[Place, ...] | None) -> frozenset[tuple[int, int]]:
-    """C_in and C_out of the layers at these places (None: at all); those of the three-layer network for a library's.
+def placed_channels(network: str, placement: Collection[Place]) -> frozenset[tuple[int, int]]:
+    """C_in and C_out of the layers at these places of a network, built on the meta device for images of 32x32.
 
-    Counted on the meta device for images of 32x32. LayerError for an unknown network.
+    USUAL_CHANNELS for a library's network, and for one that cannot be built for such images.
     """
     entry = find_network(network)
     if entry.modules is not None:
@@ -198,13 +199,13 @@ def placed_channels(network: str, placement: tuple[Place, ...] | None) -> frozen
     found: list[tuple[int, int]] = []
 
     def note(position: Place, in_channels: int, out_channels: int, *args: Any, **kwargs: Any) -> nn.Module:
-        if placement is None or position in placement:
+        if position in placement:
             found.append((in_channels, out_channels))
         return find_kind("conv").build(in_channels, out_channels, *args, **kwargs)
 
-    with torch.device("meta"):
+    with torch.device("meta"), contextlib.suppress(Exception):  # a plugin's; training reports it
         entry.build((3, 32, 32), 10, note)
-    return frozenset(found)
+    return frozenset(found or [USUAL_CHANNELS])
 
 
 def check_options(

@@ -57,6 +57,7 @@ def better_settings_of(judged: Sequence[Judged], stores: Iterable[Store], profil
         better
         for store in stores
         if (record := store.study(profile)) is not None and record.study.name in studies
+        if store.tuning(profile)
         for better in better_settings(store, profile, siblings(store, profile))
     ]
     if not known:

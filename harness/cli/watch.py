@@ -98,10 +98,8 @@ def watch(store: Store, seconds: float, console: Console) -> None:
                 live.update(_panel(store, view), refresh=True)
             else:
                 _print_new(console, view, shown)
-            is_without_plan = view.missing is None and bool(
-                view.done
-            )  # a run writes its plan before the first row
-            is_over = is_without_plan or (view.missing == 0 and not view.is_of_pilots)
+            has_no_plan = view.missing is None and view.done > 0  # a run writes its plan before the first row
+            is_over = has_no_plan or (view.missing == 0 and not view.is_of_pilots)
             settled_at = (settled_at or time.monotonic()) if is_over else None
             if settled_at is not None and (
                 not _searches(store) or time.monotonic() - settled_at > SETTLED_SECONDS
