@@ -299,6 +299,27 @@ def test_both_pages_say_what_a_learning_rate_chosen_too_early_costs() -> None:
             assert f"the same cell is {found[1].mean:.2f} points better" in _text("README.md")
 
 
+def test_the_page_gives_what_pilots_of_full_length_chose() -> None:
+    store = Store(TOP / "results/unfinished/rates_16px")
+    names = {
+        "lrlc": "LRLC",
+        "coord_conv": "CoordConv",
+        "wide_conv": "wide convolution",
+        "lrlc_input_dependent": "input-dependent LRLC",
+        "conv": "convolution",
+    }
+    chosen = {names[each.kind]: each.chosen for each in store.tuning()}
+    rates = {name: each.setting["train.learning_rate"] for name, each in chosen.items()}
+    assert {name for name, rate in rates.items() if rate == 0.1} == {"convolution", "wide convolution"}
+    assert set(rates.values()) == {0.05, 0.1}
+    in_order = sorted(chosen, key=lambda name: -chosen[name].mean)
+    told = ", ".join(f"{name} {100 * chosen[name].mean:.1f}%" for name in in_order)
+    trained = len(store.trials(["trial_id"])) - len(store.planned_trials(stage="tune"))
+    page = _text("docs/findings.md")
+    assert f"on validation: {told}. Pilots" in page
+    assert f"are being trained: {trained} of 75 are" in page
+
+
 def test_claims_warn_of_that_learning_rate_and_the_report_names_the_longer_training(
     judged: list[Judged], lrlc: Lrlc, tmp_path: Path
 ) -> None:
