@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from lrlc.harness.data import load_dataset
-from lrlc.results.better_settings import better_settings
 from lrlc.results.claims import Judged, Verdict, judge_together
+from lrlc.results.claims.better_settings import better_settings
 from lrlc.results.correct import correct_matrix
 from lrlc.results.figures import Selection, alignment, draw_all
 from lrlc.results.plans import Stage

@@ -72,7 +72,7 @@ def column(table: Locator, index: int) -> list[str]:
 
 
 def test_a_header_sorts_numbers_as_numbers_with_the_empty_ones_last(page: Page, results: Locator) -> None:
-    layers, ranks, parameters = column(results, 0), column(results, 1), column(results, 8)
+    layers, ranks, parameters = column(results, 0), column(results, 1), column(results, 9)
     header = results.get_by_role("columnheader", name="rank")
     button = header.get_by_role("button")
     assert header.get_attribute("aria-sort") == "none"
@@ -89,7 +89,7 @@ def test_a_header_sorts_numbers_as_numbers_with_the_empty_ones_last(page: Page, 
     results.get_by_role("button", name="parameters").click()
     assert header.get_attribute("aria-sort") == "none"
     units = {"k": 1e3, "M": 1e6}
-    assert column(results, 8) == sorted(parameters, key=lambda text: float(text[:-2]) * units[text[-1]])
+    assert column(results, 9) == sorted(parameters, key=lambda text: float(text[:-2]) * units[text[-1]])
     results.get_by_role("button", name=re.compile(r"^layer\b")).click()
     assert column(results, 0) == sorted(layers, key=str.lower)
 

@@ -12,7 +12,7 @@ import scipy.stats
 from support.report_samples import small_store
 from support.results_samples import result, study, tuned
 
-from lrlc.results.better_settings import better_settings
+from lrlc.results.claims.better_settings import better_settings
 from lrlc.results.plans import TUNED, Stage, StagedPlan
 from lrlc.results.report import Format, write_report
 from lrlc.results.schema import TrialResult, TrialStatus, to_tables

@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 from lrlc.harness.named_store import siblings
 from lrlc.harness.text import aligned, counted
-from lrlc.results.better_settings import better_settings
 from lrlc.results.claims import TALK, Finding, Judged
+from lrlc.results.claims.better_settings import better_settings
 from lrlc.results.names import seeds_name
 from lrlc.results.statistics import Summary, digits, possible
 from lrlc.results.store import Store

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lrlc.results.better_settings import BetterSetting, better_settings
 from lrlc.results.claims import TALK, Finding, Judged, judge_together
+from lrlc.results.claims.better_settings import BetterSetting, better_settings
 from lrlc.results.claims.longer import is_too_short
 from lrlc.results.report.text import estimate
 from lrlc.results.store import Store

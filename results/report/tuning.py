@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from lrlc.results.better_settings import BetterSetting
+from lrlc.results.claims.better_settings import BetterSetting
 from lrlc.results.markup.content import Block, Bullets, Cell, Column, Section, Table, Text
 from lrlc.results.names import dataset_name, kind_name, layers_name
 from lrlc.results.report.text import number, words
