@@ -300,7 +300,8 @@ def _printed(trial: Trial, text: str | None) -> list[Event]:
 
 
 def _left_behind(actor: _Actor) -> str:
-    return (answer_of(ask_for_output(actor.output)) or "") if actor.output else ""
+    """The last output of a worker that hung, which its node also kills if Ray did not."""
+    return (answer_of(ask_for_output(actor.output, kill=True)) or "") if actor.output else ""
 
 
 def _lost(trial: Trial, error: RayError) -> Lost:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Generator
@@ -69,11 +70,11 @@ class Reporter:
             self._items = None
 
 
-def ask_for_output(place: OutputPlace) -> "ray.ObjectRef[str]":
-    """Ask a dead worker's node for what it printed after its last item."""
+def ask_for_output(place: OutputPlace, *, kill: bool = False) -> "ray.ObjectRef[str]":
+    """Ask a dead worker's node for what it printed after its last item; `kill` makes sure that it is dead."""
     on_node = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
     asked = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=on_node)(_taken)  # type: ignore[call-overload]
-    ref: ray.ObjectRef[str] = asked.remote(place.path)
+    ref: ray.ObjectRef[str] = asked.remote(place.path, kill)
     return ref
 
 
@@ -103,8 +104,22 @@ def delete_old_output(folder: Path) -> None:
                 path.unlink()
 
 
-def _taken(path: Path) -> str:
+def _taken(path: Path, kill: bool) -> str:
+    if kill:
+        _kill_writer(path)
     text = OutputReader(path).more()
     with contextlib.suppress(OSError):
         path.unlink()
     return text
+
+
+def _kill_writer(path: Path) -> None:
+    """Kill the Ray worker that writes this file, if ray.kill has not.
+
+    Ray asks a worker to exit and kills it after 5 s without an answer. If the connection to a stopped process breaks
+    within these 5 s, Ray takes that for the answer, and the process keeps its resources (Ray 2.60).
+    """
+    pid = int(path.name.removeprefix(PREFIX))
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::"):
+            os.kill(pid, signal.SIGKILL)
