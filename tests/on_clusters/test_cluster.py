@@ -56,8 +56,9 @@ def test_a_hung_trial_ends_at_its_time_limit(
     cluster: Any, tiny_study: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     cluster.add_node(num_cpus=1)
-    # Other kinds may compile kernels first, which takes longer than the limit on a busy machine.
-    words = ["grid={kind: conv}", "seeds=6", "resources.time_limit_minutes=0.3"]
+    # Other kinds may compile kernels first, which takes longer than the limit on a busy machine; with few epochs all
+    # trials may end before one is found busy.
+    words = ["grid={kind: conv}", "seeds=6", "train.epochs=50", "resources.time_limit_minutes=0.3"]
     process = start(tiny_study, environment, "--address", cluster.address, *words)
     try:
         wait_for_rows(tmp_path / "runs/tiny", 1, process)
