@@ -82,7 +82,9 @@ def report(
     load_plugins(study, store, profile)
     out = (out or beside(store)) / chosen.file_name
     judged = judge(store, profile)
-    elsewhere = Elsewhere.of(store, profile, judged, siblings(store, profile))
+    elsewhere = Elsewhere()
+    if chosen is not Format.LATEX:  # which has no text beside its tables
+        elsewhere = Elsewhere.of(store, profile, judged, lambda: siblings(store, profile))
     show(str(write_report(store, out, profile=profile, form=chosen, verdicts=judged, elsewhere=elsewhere)))
 
 

@@ -300,8 +300,7 @@ def _printed(trial: Trial, text: str | None) -> list[Event]:
 
 
 def _left_behind(actor: _Actor) -> str:
-    """The last output of a worker that hung, which its node also kills if Ray did not."""
-    return (answer_of(ask_for_output(actor.output, kill=True)) or "") if actor.output else ""
+    return (answer_of(ask_for_output(actor.output)) or "") if actor.output else ""
 
 
 def _lost(trial: Trial, error: RayError) -> Lost:

@@ -70,11 +70,11 @@ class Reporter:
             self._items = None
 
 
-def ask_for_output(place: OutputPlace, *, kill: bool = False) -> "ray.ObjectRef[str]":
-    """Ask a dead worker's node for what it printed after its last item; `kill` makes sure that it is dead."""
+def ask_for_output(place: OutputPlace) -> "ray.ObjectRef[str]":
+    """Ask a lost worker's node for what it printed after its last item, and to kill it if it still runs."""
     on_node = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
     asked = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=on_node)(_taken)  # type: ignore[call-overload]
-    ref: ray.ObjectRef[str] = asked.remote(place.path, kill)
+    ref: ray.ObjectRef[str] = asked.remote(place.path)
     return ref
 
 
@@ -104,9 +104,8 @@ def delete_old_output(folder: Path) -> None:
                 path.unlink()
 
 
-def _taken(path: Path, kill: bool) -> str:
-    if kill:
-        _kill_writer(path)
+def _taken(path: Path) -> str:
+    _kill_writer(path)
     text = OutputReader(path).more()
     with contextlib.suppress(OSError):
         path.unlink()

@@ -59,10 +59,11 @@ def better_settings(store: Store, profile: str | None, others: Sequence[Store]) 
     trials = pd.concat([_finished(each) for each in (store, *others)]).drop_duplicates("trial_id")
     own = trials[trials["trial_id"].isin(plan.of_stage(Stage.GRID) & plan.tuned.keys())]
     tuned = own["trial_id"].map(lambda trial_id: ",".join(plan.tuned[trial_id]))
+    pilots = store.tuning(profile)
     return [
         better
         for axes in dict.fromkeys(tuned)
-        for better in _of_cells(own[tuned == axes], trials, axes.split(","), store.tuning(profile))
+        for better in _of_cells(own[tuned == axes], trials, axes.split(","), pilots)
     ]
 
 
@@ -80,26 +81,25 @@ def _of_cells(
         (each.dataset, each.network, each.kind, _values(axes, _training(each.chosen.setting)))
         for each in tuning
     }
-    by_pilots = [
-        (row["dataset"], row["network"], row["kind"], _values(axes, row)) in chosen
-        for _, row in own.iterrows()
-    ]
-    pairs = _with_rest(own[by_pilots], axes).merge(
+    pairs = _with_rest(own, axes).merge(
         _with_rest(trials, axes), on=["rest", "seed", *_ALIKE], suffixes=(_CHOSEN, "")
     )
     cell = [*(name for name in CELL if name not in axes), *(name + _CHOSEN for name in axes)]
     for _, of_cell in pairs.groupby(cell, dropna=False, sort=False):
-        better = max(_better(of_cell, axes), key=lambda each: each.gain.mean, default=None)
+        first = of_cell.iloc[0]
+        setting = {name: first[name + _CHOSEN] for name in axes}
+        if (first["dataset"], first["network"], first["kind"], _values(axes, setting)) not in chosen:
+            continue  # the study itself fixed it
+        better = max(_better(of_cell, setting), key=lambda each: each.gain.mean, default=None)
         if better is not None:
             yield better
 
 
-def _better(pairs: pd.DataFrame, axes: Sequence[str]) -> Iterator[BetterSetting]:
+def _better(pairs: pd.DataFrame, chosen: Mapping[str, Any]) -> Iterator[BetterSetting]:
     """The other settings of a cell whose gain has an interval above 0."""
-    first = pairs.iloc[0]
-    chosen = {name: first[name + _CHOSEN] for name in axes}
+    axes, first = list(chosen), pairs.iloc[0]
     where = f"{dataset_name(first['dataset'])}, {cell_name({name: first[name] for name in LAYER_SETTINGS})}"
-    for values, of_setting in pairs.groupby(list(axes), dropna=False, sort=False):
+    for values, of_setting in pairs.groupby(axes, dropna=False, sort=False):
         better = dict(zip(axes, values, strict=True))
         by_seed = of_setting.drop_duplicates("seed")
         gain = summarise(by_seed["validation_accuracy"] - by_seed["validation_accuracy" + _CHOSEN]).scaled(

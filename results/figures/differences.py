@@ -216,11 +216,8 @@ def _draw_far(ax: Axes, mean: float, height: float, colour: str) -> None:
     low, high = ax.get_xlim()
     number = f"{mean:+.1f}".replace("-", "−")
     text, edge, side = (f"← {number}", low, "left") if mean < low else (f"{number} →", high, "right")
-    behind = {
-        "facecolor": "white",
-        "edgecolor": "none",
-        "pad": 1.0,
-    }  # else the line at 0 may cross the number
+    # Without a background the line at 0 may cross the number.
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     ax.annotate(text, (edge, height), fontsize=6, color=colour, ha=side, va="center", bbox=behind)
 
 

@@ -1,6 +1,6 @@
 """What other studies of the results folder add to a study's report: longer training, and better settings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lrlc.results.claims import TALK, Finding, Judged, judge_together
@@ -20,9 +20,18 @@ class Elsewhere:
 
     @staticmethod
     def of(
-        store: Store, profile: str | None, judged: Sequence[Judged], others: Sequence[Store]
+        store: Store,
+        profile: str | None,
+        judged: Sequence[Judged],
+        read_others: Callable[[], Sequence[Store]],
     ) -> "Elsewhere":
-        """What the studies in `others`, as last run, add; `judged` are the claims of this one."""
+        """What other studies, as last run, add; `judged` are the claims of this one.
+
+        The others are read only if this one is tuned or has a comparison that was trained for too few epochs.
+        """
+        if not store.tuning(profile) and not _names_of_short(judged):
+            return ALONE
+        others = read_others()
         return Elsewhere(
             tuple(_longer(store, profile, judged, others)), tuple(better_settings(store, profile, others))
         )
@@ -46,7 +55,7 @@ def _longer(
     store: Store, profile: str | None, judged: Sequence[Judged], others: Sequence[Store]
 ) -> list[Finding]:
     """As `lrlc claims` judges them together, corrected over the same tests."""
-    names = {claim.name for claim in judged if any(map(is_too_short, claim.findings))}
+    names = _names_of_short(judged)
     if not names or not others:
         return []
     together = judge_together([store, *others], profile, only={*names, *(TALK if names <= {*TALK} else ())})
@@ -57,3 +66,8 @@ def _longer(
         for each in claim.findings
         if each.study in own and each.longer is not None and each.longer.study not in own
     ]
+
+
+def _names_of_short(judged: Sequence[Judged]) -> set[str]:
+    """The claims with a comparison that was trained for too few epochs."""
+    return {claim.name for claim in judged if any(map(is_too_short, claim.findings))}

@@ -35,18 +35,18 @@ def in_one_sentence(judged: Sequence[Judged], longer: int = 0) -> str:
     """
     if not judged:
         return "This study makes no claims, so nothing is judged here."
-    said = f"{_counted([claim.verdict for claim in judged], 'claim')}{_of_tests(judged)}."
+    said = f"{_of_claims(judged)}{_of_tests(judged)}."
     if not longer:
         return said
     comparisons = "1 comparison that was" if longer == 1 else f"{longer} comparisons that were"
     return f"{said} For {comparisons} trained for too few epochs here, another study's verdict counts (see Verdicts)."
 
 
-def _counted(verdicts: Sequence[str], noun: str) -> str:
+def _of_claims(judged: Sequence[Judged]) -> str:
     """'2 of 5 claims supported, 1 contradicted, 2 undecided'."""
-    counts = Counter(verdicts)
+    counts = Counter(str(claim.verdict) for claim in judged)
     others = [f"{counts[verdict]} {verdict}" for verdict in list(SYMBOLS)[1:] if counts[verdict]]
-    return ", ".join([f"{counts['supported']} of {counted(len(verdicts), noun)} supported", *others])
+    return ", ".join([f"{counts['supported']} of {counted(len(judged), 'claim')} supported", *others])
 
 
 def _of_tests(judged: Sequence[Judged]) -> str:
