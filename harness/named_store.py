@@ -77,6 +77,20 @@ def stores_of(results: str) -> list[Store]:
     return stores
 
 
+def stores_of_each_study(results: str, profile: str | None) -> list[Store]:
+    """`stores_of` without copies: of several folders of a study, the one with its name, or else the first."""
+    named = []
+    for store in stores_of(results):
+        record = store.study(profile)
+        named.append((record.study.name if record else store.root.name, store))
+    stores: dict[str, Store] = {}
+    for name, store in sorted(named, key=lambda each: each[1].root.name != each[0]):
+        kept = stores.setdefault(name, store)
+        if kept is not store:
+            say(f"{store.root} is left out: {kept.root} has the study {name} too")
+    return list(stores.values())
+
+
 def siblings(store: Store, profile: str | None) -> list[Store]:
     """The stores of the other studies in the same results folder that were run with the profile (None: with any).
 

@@ -162,9 +162,7 @@ def _config(study: Study, settings: Mapping[str, Any], where: str, catalogue: Ca
     kind = str(settings["kind"])
     network = settings.get("network", study.network)
     places = check_network(network, f"{where}.network", catalogue)
-    rank = settings.get("rank") if _needs_rank(kind, catalogue) else None
-    if _needs_rank(kind, catalogue):
-        _check_rank(rank, kind, where)
+    rank = _rank(settings.get("rank"), kind, where) if _needs_rank(kind, catalogue) else None
     try:
         (placement,) = placements(settings.get("placement", "all"), places)
     except ValueError as error:
@@ -198,12 +196,15 @@ def _like(value: OptionValue, default: object) -> OptionValue:
     return float(value) if is_whole and isinstance(default, float) else value
 
 
-def _check_rank(rank: object, kind: str, where: str) -> None:
+def _rank(given: object, kind: str, where: str) -> int:
+    """A whole number, also as the float that it is in a frame of results."""
+    rank = int(given) if isinstance(given, float) and given.is_integer() else given
     if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
-        told = "none was given" if rank is None else f"got {shown(rank)}"
-        raise StudyError(f"{where}.rank: {kind} needs a rank of at least 1; {told}")
+        told = "none was given" if given is None else f"got {shown(given)}"
+        raise StudyError(f"{where}.rank: {kind} needs a whole rank of at least 1; {told}")
     if rank > MOST_RANK:
         raise StudyError(f"{where}.rank: at most {MOST_RANK:,}, got {rank:,}")
+    return rank
 
 
 def dataset_spec(given: object, where: str, catalogue: Catalogue) -> DatasetSpec:

@@ -44,7 +44,8 @@ class Tune(Model):
     grid: dict[str, list[OptionValue]]
     """The values to try by axis; all combinations are tried."""
     seeds: list[Seed]
-    epochs: Epochs = "third"
+    epochs: Epochs = "full"
+    """Fewer favour settings that learn fast."""
 
 
 class LengthCheck(Model):

@@ -14,7 +14,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from support.claims_samples import CONV, described, runs, table
 
-from lrlc.harness.named_store import siblings
+from lrlc.harness.named_store import siblings, stores_of_each_study
 from lrlc.results.claims import Asked, Tables, Verdict, as_lines, findings, judge_tables, out_of_reach
 from lrlc.results.report.between import compared
 from lrlc.results.schema import VERSION_KEY
@@ -211,3 +211,13 @@ def test_other_studies_bear_on_a_report_but_copies_and_unreadable_ones_do_not(
     assert said.startswith(f"{tmp_path}/later is left out: ")
     assert "version 99" in said
     assert siblings(own, "cpu") == [], "nothing was run with this profile"
+
+
+def test_a_copied_study_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, copy in (("smooth_16px", "backup"), ("smooth_16px", "smooth_16px"), ("peers", "renamed")):
+        shutil.copytree(REFERENCE / name, tmp_path / copy)
+    kept = stores_of_each_study(str(tmp_path), None)
+    assert [each.root.name for each in kept] == ["smooth_16px", "renamed"]
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/backup is left out: {tmp_path}/smooth_16px has the study smooth_16px too\n"
+    )

@@ -161,7 +161,7 @@ def test_a_trial_whose_loss_explodes_is_recorded_as_diverged(
     ("words", "said"),
     [
         (["train.epoch=2"], "train.epoch: unknown key; did you mean 'epochs'?"),
-        (["grid={kind: lrlc, rank: 0}"], "grid[0].rank: lrlc needs a rank of at least 1; got 0"),
+        (["grid={kind: lrlc, rank: 0}"], "grid[0].rank: lrlc needs a whole rank of at least 1; got 0"),
         (["grid={kind: lrlc, rank: 1, placement: 4}"], "grid[0].placement: 4 is outside the network"),
         (["datasets=mnits"], "datasets[0]: unknown data set 'mnits'; did you mean 'mnist'?"),
         (["seeds=[]"], "seeds: no seeds"),

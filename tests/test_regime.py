@@ -179,8 +179,9 @@ def test_only_complete_training_of_the_same_cells_is_longer_training_of_a_compar
     unfinished = replace(long, rows=long.rows[long.rows["seed"] < 6], is_whole=False)
     other_rate = replace(long, rows=long.rows.assign(learning_rate=0.7))
     more_ranks = replace(long, rows=long.rows.assign(rank=long.rows["rank"].replace(4, 3)))
-    other_images = replace(long, rows=long.rows.assign(test_images=100))
-    for other in (unfinished, other_rate, more_ranks, other_images):
+    fewer_images = replace(long, rows=long.rows.assign(test_images=100))
+    other_images = replace(long, rows=long.rows.assign(data_digest="e" * 16))
+    for other in (unfinished, other_rate, more_ranks, fewer_images, other_images):
         claim = together(short, other, ranks=[3, 4])
         assert longer_of(claim) == ["", ""]
         assert claim.verdict != Verdict.SUPPORTED

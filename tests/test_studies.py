@@ -95,8 +95,8 @@ def test_profiles_merge_and_overrides_come_on_top() -> None:
         ("train.learning_rate=fast", "train.learning_rate: expected a number, got 'fast'"),
         ("seeds=[1, 1]", "seeds: [1, 1] lists a seed twice"),
         ("grid={kind: lrcl, rank: 1}", "grid[0].kind: unknown layer kind 'lrcl'; did you mean 'lrlc'?"),
-        ("grid={kind: lrlc}", "grid[0].rank: lrlc needs a rank of at least 1; none was given"),
-        ("grid={kind: lrlc, rank: [1, 1.5]}", "grid[0].rank: lrlc needs a rank of at least 1; got 1.5"),
+        ("grid={kind: lrlc}", "grid[0].rank: lrlc needs a whole rank of at least 1; none was given"),
+        ("grid={kind: lrlc, rank: [1, 1.5]}", "grid[0].rank: lrlc needs a whole rank of at least 1; got 1.5"),
         ("grid={kind: conv, rank: 2}", "grid[0].rank: conv has no rank; leave it out"),
         ("grid={kind: conv, train.lr: 1}", "grid[0].train.lr: unknown key"),
         ("grid={kind: conv, knid: 1}", "grid[0].knid: unknown axis; did you mean 'kind'?"),
@@ -135,7 +135,7 @@ def test_the_identity_changes_only_with_what_defines_a_trial() -> None:
     assert len(ids) == len(others) + 4
     assert identity(config) not in ids
     (same,) = trials(
-        "title: Other words\ngrid: {placement: [3], rank: 2, kind: lrlc, layer.normalize: softmax}\n"
+        "title: Other words\ngrid: {placement: [3], rank: 2.0, kind: lrlc, layer.normalize: softmax}\n"
         "resources: {cpus: 2}\ntrain: {momentum: 0.9}\nseeds: [0]"
     )
     assert identity(same) == identity(config)

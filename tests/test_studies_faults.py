@@ -85,8 +85,11 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
             "grid[0]: no kind; known: conv, coord_conv, locally_connected, lrlc, lrlc_input_dependent, wide_conv",
         ),
         (["grid={kind: [[conv]]}"], "grid[0].kind: expected a name or a number, got ['conv']"),
-        (["grid={kind: wide_conv}"], "grid[0].rank: wide_conv needs a rank of at least 1; none was given"),
-        (["grid={kind: lrlc, rank: [1, 0]}"], "grid[0].rank: lrlc needs a rank of at least 1; got 0"),
+        (
+            ["grid={kind: wide_conv}"],
+            "grid[0].rank: wide_conv needs a whole rank of at least 1; none was given",
+        ),
+        (["grid={kind: lrlc, rank: [1, 0]}"], "grid[0].rank: lrlc needs a whole rank of at least 1; got 0"),
         (
             ["grid={kind: coord_conv, placement: []}"],
             "grid[0].placement: expected 'all', 'subsets', a place or a list of places, got []",

@@ -14,7 +14,7 @@ from lrlc.studies import (
     with_fewer_epochs,
 )
 
-TUNE = "tune: {grid: {train.learning_rate: [0.05, 0.1]}}\n"
+TUNE = "tune: {grid: {train.learning_rate: [0.05, 0.1]}, epochs: third}\n"
 KINDS = "grid: {kind: [conv, lrlc], rank: [1, 2, 4], placement: [[3], all]}\ntrain: {epochs: 10}\n"
 
 
@@ -37,6 +37,14 @@ def test_one_cell_of_a_kind_represents_all_its_ranks_and_placements() -> None:
             (rate, 4, 1_000_000),
             (rate, 4, 1_000_001),
         ]
+
+
+def test_pilots_train_for_all_epochs_unless_the_study_says_otherwise() -> None:
+    study = parsed(HEAD + KINDS + "tune: {grid: {train.batch_size: [8, 16]}}\n")
+    found = pilots(expand(study, CATALOGUE))
+    assert {trial.train.epochs for each in found for trials in each.trials.values() for trial in trials} == {
+        10
+    }
 
 
 def test_every_cell_of_a_group_trains_with_its_choice() -> None:

@@ -105,18 +105,19 @@ def claims(
     Claims of several studies share one correction; a table of verdicts by data set comes first.
     """
     from lrlc.harness.cli import claims as claims_cli
-    from lrlc.harness.named_store import recorded_stores, stores_of
+    from lrlc.harness.named_store import recorded_stores, stores_of_each_study
     from lrlc.results.claims import TALK, judge_together
 
     named = recorded_stores(studies or (), results, profile)
-    judged = judge_together(named or stores_of(results), profile, only=() if named else TALK)
+    stores = named or stores_of_each_study(results, profile)
+    judged = judge_together(stores, profile, only=() if named else TALK)
     if as_json:
         print_json(claims_cli.as_json(judged))
     elif not judged:
         show(f"{', '.join(studies or [results])}: no claims to judge; see docs/claims.md")
     else:
         verdicts = claims_cli.by_dataset(judged) if len(named) != 1 else []
-        better = claims_cli.better_settings_of(judged, named or stores_of(results), profile)
+        better = claims_cli.better_settings_of(judged, stores, profile)
         show("\n".join([*verdicts, *claims_cli.shown(judged), *better]))
 
 

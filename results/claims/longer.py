@@ -15,8 +15,14 @@ from lrlc.results.claims.questions import Question
 from lrlc.results.claims.verdicts import Finding, Longer
 from lrlc.results.statistics import LAYER_SETTINGS, TRAINING_SETTINGS
 
-ALIKE = ("network", *LAYER_SETTINGS, *(name for name in TRAINING_SETTINGS if name != "epochs"), "test_images")
-"""What a comparison and a longer one of the same cells share: settings, and the images that they are tested on."""
+ALIKE = (
+    "network",
+    *LAYER_SETTINGS,
+    *(name for name in TRAINING_SETTINGS if name != "epochs"),
+    "data_digest",
+    "test_images",
+)
+"""What a comparison and a longer one of the same cells share: settings, and the images."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from lrlc.results.store import Store
 
 COLUMNS = (
     "trial_id", "seed", "status", "search_number", "dataset_name", *CELL, "test_accuracy", "validation_accuracy",
-    "test_images", "parameters", "flops_per_image", "train_seconds", "peak_memory_bytes", "weights_spatial_std",
-    "weights_image_std",
+    "data_digest", "test_images", "parameters", "flops_per_image", "train_seconds", "peak_memory_bytes",
+    "weights_spatial_std", "weights_image_std",
 )  # fmt: skip
 
 OfTrials = Callable[[Sequence[str]], pd.DataFrame]
