@@ -139,6 +139,21 @@ def test_the_rank_is_chosen_on_validation_by_seeds_that_do_not_report() -> None:
     assert finding.effect.mean == pytest.approx(1.0, abs=0.12)
 
 
+def test_a_test_says_what_it_claims_unless_that_ours_is_better() -> None:
+    margin = {"margin": 0.5}
+    claims = {
+        "": DIFFERENCE,
+        " (claimed: below 0)": {**DIFFERENCE, "direction": "lower"},
+        " (claimed: not below -0.5)": {**DIFFERENCE, "direction": "not_lower", **margin},
+        " (claimed: within ±0.5)": {**DIFFERENCE, "direction": "equal", **margin},
+        " (claimed: at most 2 times)": {**DIFFERENCE, "test": "cost", "metric": "parameters", "at_most": 2},
+        " (claimed: at least 3 times)": {**DIFFERENCE, "test": "cost", "metric": "parameters", "at_least": 3},
+    }
+    for said, claim in claims.items():
+        found = only(pair(1.0), claim)
+        assert found.statement == found.comparison + said
+
+
 def test_too_few_seeds_are_refused_with_the_number_needed() -> None:
     finding = only(pair(3.0, seeds=5), DIFFERENCE, seeds=5)
     assert (finding.verdict, finding.p) == (Verdict.UNDECIDED, None)
@@ -219,6 +234,11 @@ def test_a_matched_layer_without_a_rank_has_the_placement_chosen_for_ours() -> N
     assert found.effect.mean == pytest.approx(3, abs=0.5)
     assert found.chosen == "LRLC layer 3; local start keras"
     assert only(rows, claim).verdict == Verdict.CONTRADICTED
+    usual = rows["options"].isin(["{}", ""])
+    rows.loc[usual & (rows["placement"] == "3"), ["validation_accuracy", "test_accuracy"]] += 0.1
+    found = only(rows, {**claim, "matched": True})
+    assert found.chosen == "LRLC layer 3; local with default options"
+    assert (found.chose, found.left_out) == ((0, 1, 2), "")
 
 
 def test_a_claim_can_name_cells_by_default_options() -> None:

@@ -80,7 +80,7 @@ def test_both_pages_say_how_the_gain_on_photographs_fades_with_training(judged: 
     ) in _text("docs/findings.md")
     longer = _effects(judged, "longer_16px")[0]
     assert (
-        f"| supported, {longer.mean:+.2f} with 48 epochs; {told[0][0]:+.1f} with 24, {told[0][1]:+.1f} with 12 |"
+        f"| supported, {longer.mean:+.2f} with 48 epochs; {_effects(judged, 'trained_16px')[1].mean:+.1f} with 24 |"
     ) in _text("README.md")
 
 
@@ -122,6 +122,17 @@ def test_the_page_says_how_well_the_length_check_measures(judged: list[Judged]) 
         f"Of the {len(failed)} comparisons that it puts out of regime, the 95% interval of the change lies above what "
         f"is allowed for {above} (CoordConv on CIFAR-10: 1.69, 0.54 to 2.85) and includes 0 for {around_0}."
     ) in _text("docs/findings.md")
+    passed = [(each, each.over_seeds) for each in conditions if each.over_seeds and each.holds]
+    wide = sum(max(abs(change.low), abs(change.high)) > (each.needed or 0) for each, change in passed)
+    assert f"for {wide} of the {len(passed)} that do, the interval includes changes larger" in _text(
+        "docs/findings.md"
+    )
+    first = next(
+        change
+        for each, change in passed
+        if each.where.startswith("CIFAR") and each.what.endswith("minus conv")
+    )
+    assert f"passes with {first.mean:.2f} ({first.low:.2f} to {first.high:.2f})" in _text("docs/findings.md")
 
 
 def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
@@ -136,6 +147,23 @@ def test_the_page_gives_the_accuracies(judged: list[Judged]) -> None:
     for (*_, dataset), mean, std in zip(found.index, found["mean"], found["std"], strict=True):
         digits = 2 if dataset.startswith("mnist") else 1
         assert f"| {mean:.{digits}f} ({std:.{digits}f}) |" in told
+
+
+def test_the_page_says_which_leads_on_faces_the_validation_images_share() -> None:
+    rows = Store(REFERENCE / "trained_16px").planned_trials().query("dataset == 'utkface@16'")
+    conv, local, first = (
+        rows.query(f"kind == {kind!r} and placement == {place!r} and options == '{{}}'").set_index("seed")
+        for kind, place in (("conv", ""), ("locally_connected", "3"), ("lrlc", "1"))
+    )
+    of_local, of_first = (
+        [summarise(100 * (of[f"{on}_accuracy"] - conv[f"{on}_accuracy"])) for on in ("test", "validation")]
+        for of in (local, first)
+    )
+    assert (
+        f"its lead of {of_local[0].mean:+.2f} over convolution is {of_local[1].mean:+.2f} "
+        f"({of_local[1].low:+.2f} to {of_local[1].high:+.2f}); LRLC in the first layer is ahead on both, "
+        f"by {of_first[0].mean:+.2f} and {of_first[1].mean:+.2f}."
+    ) in _text("docs/findings.md")
 
 
 def test_the_page_gives_the_accuracies_after_twice_the_epochs() -> None:
@@ -335,9 +363,11 @@ def test_claims_warn_of_that_learning_rate_and_the_report_names_the_longer_train
     tests = [finding for claim in judged for finding in claim.findings]
     replaced = {(each.where, each.comparison) for each in tests if each.longer is not None}
     assert (
-        f"For {len(replaced)} comparisons that were trained for too few epochs here, another study's verdict"
-        in report
-    )
+        f"{len(replaced)} comparisons of networks that were trained for too few epochs here take their verdict from "
+        "another study (see Verdicts). 1 layer is more accurate at another setting than at the one chosen here"
+    ) in report
+    first = _effects(judged, "longer_16px")[0]
+    assert f"out of regime; with 48 epochs {first.mean:+.2f}, supported)" in report
     longer = [
         each for each in tests if each.study == "longer_16px" and (each.where, each.comparison) in replaced
     ]

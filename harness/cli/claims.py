@@ -42,7 +42,7 @@ def shown(judged: Sequence[Judged]) -> list[str]:
         lines += ["", f"{claim.name} {claim.verdict.upper()}: {claim.says}"]
         compared = ""
         for finding in claim.findings:
-            if (comparison := f"  {finding.comparison}{_chosen(finding)}") != compared:
+            if (comparison := f"  {finding.statement}{_chosen(finding)}") != compared:
                 lines.append(comparison)
             compared = comparison
             lines.append("  " + next(table))

@@ -139,7 +139,7 @@ def chosen_name(side: Side) -> str:
     said = {
         "rank": f"rank {rank}" if (rank := rank_of(settings)) else "",
         "placement": layers_name(str(settings["placement"])),
-        "options": _options(str(settings["options"])),
+        "options": _options(str(settings["options"])) or "with default options",
     }
     return ", ".join(text for name, text in said.items() if name in varying and text)
 

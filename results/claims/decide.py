@@ -156,6 +156,7 @@ def _finding(case: Case, looked: _Looked, level: float) -> Finding:
         study=case.asked.study,
         where=question.where,
         comparison=evidence.comparison,
+        claimed=_claimed(claim),
         chosen=evidence.chosen or None,
         verdict=looked.verdict,
         effect=effect,
@@ -175,6 +176,21 @@ def _finding(case: Case, looked: _Looked, level: float) -> Finding:
         left_out=_left_out(case, looked),
         note=note,
     )
+
+
+def _claimed(claim: Claim) -> str:
+    """'below 0', 'at most 2 times': what is claimed of the effect; '' if that it is above 0."""
+    if isinstance(claim, Cost):
+        return f"at {'least' if claim.at_most is None else 'most'} {claim.bound:g} times"
+    match claim.expects:
+        case "higher":
+            return ""
+        case "lower":
+            return "below 0"
+        case "not_lower":
+            return f"not below -{claim.tolerance:g}"
+        case "equal":
+            return f"within ±{claim.tolerance:g}"
 
 
 def _left_out(case: Case, looked: _Looked) -> str:

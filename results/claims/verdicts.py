@@ -43,6 +43,8 @@ class Finding:
     where: str
     comparison: str
     """'LRLC (rank 2 to 7) minus conv'."""
+    claimed: str
+    """'below 0', 'at most 2 times': what is claimed of the effect; '' if that it is above 0."""
     chosen: str | None
     """'rank 4, layer 3': the choice of the first seeds among several cells; None if there was nothing to choose."""
     verdict: Verdict
@@ -77,6 +79,11 @@ class Finding:
     """What would settle an undecided test, or the reason for another verdict; '' if the numbers suffice."""
     longer: Longer | None = None
     """Longer training of the same cells, whose verdict counts in place of this one."""
+
+    @property
+    def statement(self) -> str:
+        """'change in LRLC minus conv (claimed: below 0)'."""
+        return f"{self.comparison} (claimed: {self.claimed})" if self.claimed else self.comparison
 
     @property
     def remarks(self) -> list[str]:

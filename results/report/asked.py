@@ -66,6 +66,8 @@ def _measured(rows: pd.DataFrame) -> dict[str, str]:
             found[_measured_name(name)] = several(values)
     if (rows["draw"] == "seed").any():
         found[_measured_name("train_images")] += ", a new draw for each seed"
+    if (rows["peak_memory_bytes"].notna() & (rows["precision"] == "float32")).any():
+        found[_measured_name("precision")] += "; on GPUs convolutions use TF32, as torch does by default"
     return found
 
 

@@ -40,7 +40,8 @@ HOW_TO_READ = (
     "paired by seed, with the convolution that was trained alike. A difference whose interval contains 0 may be "
     "chance. The accuracy on training images is that of the last epoch's steps. ★ marks the best mean validation "
     "accuracy. Parameters and FLOPs are those of the whole network; one multiply-add is two FLOPs, and forming the "
-    "filters of fixed combining weights, once per batch, is left out."
+    "filters of fixed combining weights, once per batch, is left out. s per trial is wall time, during which other "
+    "trials may have run on the same device (see Provenance)."
 )
 
 

@@ -24,7 +24,7 @@ from lrlc.results.report import (
     verdicts,
 )
 from lrlc.results.report.elsewhere import Elsewhere, longer_training
-from lrlc.results.report.lead import effects, in_one_sentence
+from lrlc.results.report.lead import effects, in_short
 from lrlc.results.schema import TrialStatus
 from lrlc.results.store import DEFAULT_PROFILE, Store, StudyRecord
 from lrlc.studies import Study
@@ -47,8 +47,8 @@ def describe(
     return Page(
         title=record.study.title or record.study.name,
         question=record.study.description,
-        answer=in_one_sentence(judged, len(elsewhere.longer)),
-        effect=effects(judged, compared),
+        answer=in_short(judged, elsewhere),
+        effect=effects(judged, compared, elsewhere),
         facts=_facts(rows, record, missing),
         sections=[
             *verdicts.sections(judged, longer_training(elsewhere)),

@@ -144,7 +144,7 @@ def verdicts(judged: Sequence[Judged], study: str) -> LatexTable:
         [
             escaped(claim.name),
             escaped(finding.where),
-            unbroken(escaped(finding.comparison)),
+            unbroken(escaped(finding.statement)),
             _interval(finding.effect, "+z.2f" if finding.unit == "points" else "+z.3g", finding.unit),
             "" if finding.p is None or math.isnan(finding.p) else escaped(f"{finding.p:.2g}"),
             escaped(str(finding.verdict)),

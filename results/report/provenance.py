@@ -21,6 +21,7 @@ def section(rows: pd.DataFrame, store: Store, profile: str | None = None) -> Sec
         "versions": _versions(rows),
         "machines": several(rows["host"]),
         "devices": several(rows["device"]),
+        **({"LRLC_BACKEND": several(rows["backend"])} if rows["backend"].notna().any() else {}),
         "seeds": several(rows["seed"], most=50),
         "run": f"{rows['started_at'].min():%Y-%m-%d %H:%M} to {rows['ended_at'].max():%Y-%m-%d %H:%M} UTC",
         "time in trials": f"{_hours(rows)}, up to {counted(_at_once(rows), 'trial')} at the same time",

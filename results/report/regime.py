@@ -70,10 +70,10 @@ def sections(judged: Sequence[Judged], asked: Asked) -> list[Section]:
 
 
 def _groups(conditions: Sequence[Condition]) -> list[list[Condition]]:
-    """Unmet conditions one by one; met ones by data set, where all need the same."""
+    """Unmet conditions, and all of length, one by one; other met ones by data set, where all need the same."""
     groups: dict[object, list[Condition]] = {}
     for each in conditions:
-        alike = (each.name, each.where, each.needed, each.unit) if each.holds else each
+        alike = (each.name, each.where, each.needed, each.unit) if each.holds and each.name != LENGTH else each
         groups.setdefault(alike, []).append(each)
     return list(groups.values())
 
@@ -84,16 +84,15 @@ def _line(group: Sequence[Condition]) -> list[Cell]:
     form = forms.get(condition.name, ".2f")
     needed = number(condition.needed, form)
     sign = SIGNS.get(condition.name, "≥ ")
-    what = "comparison" if condition.name == LENGTH else "layer"
     return [
         words(condition.name),
         words(condition.where),
-        words(condition.what if len(group) == 1 else counted(len(group), what)),
+        words(condition.what if len(group) == 1 else counted(len(group), "layer")),
         _measured(group, form),
         Cell(sign + needed.text, needed.value) if needed.text else words("none"),
         words(condition.unit),
         Cell("yes", mark="supported") if condition.holds else Cell("no", mark="contradicted"),
-        words("" if condition.holds else condition.detail),
+        words(condition.detail if condition.name == LENGTH or not condition.holds else ""),
     ]
 
 

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from lrlc.results.claims import Finding, Judged
+from lrlc.results.claims import TALK, Finding, Judged
 from lrlc.results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
 from lrlc.results.names import seeds_name
 from lrlc.results.report.text import chance, estimate, number, words
@@ -15,10 +15,15 @@ MARKS = {"out of regime": "regime"}
 """Styles of cells whose names differ from the verdict's."""
 CLAIMS = (Column("claim"), Column("verdict"), Column("statement", "long"), Column("its tests", "long"))
 HOW_THEY_ARE_DECIDED = (
-    "A test that one layer beats another is supported if its effect is shown to be above 0, and contradicted if it "
-    "is shown to be below 0 by more than the margin, or to lie within the margin; else it is undecided, or out of "
-    "regime (see Regime). A claim is contradicted if one of its tests is, supported or out of regime if all are, "
+    "A test that one layer beats another is supported if its effect is shown to be above 0, however small it is. It is "
+    "contradicted if the effect is shown to be below 0 by more than the margin, or to lie within the margin; a smaller "
+    "loss leaves it undecided. Tests of other statements say what is claimed. Some tests are out of regime (see "
+    "Regime). A claim is contradicted if one of its tests is, supported or out of regime if all are, "
     "and undecided otherwise."
+)
+OF_THE_TALK = (
+    f"{TALK[0]} to {TALK[-1]} are statements of a talk about Elsayed, Ramachandran, Shlens and Kornblith, Revisiting "
+    "Spatial Invariance with Low-Rank Local Connectivity, ICML 2020 (arXiv 2002.02959)."
 )
 TRAINED_LONGER = (
     "Comparisons that were trained for too few epochs here, and for longer in another study of the results folder. The "
@@ -31,9 +36,9 @@ HOW_TO_READ = {
     "new images too": "the 95% interval for new seeds and new test images: all seeds share these images, so more seeds "
     "cannot make it arbitrarily narrow",
     "seeds": "the evaluation seeds: how many the result is over, and which",
-    "p": "of the test that decided, or came closest, corrected for the number of comparisons (Holm) and of interim "
+    "p": "of the test that decided, or came closest (two-sided if it is of a difference), corrected for the number of comparisons (Holm) and of interim "
     "looks; none where so few seeds could not have reached the study's level, or where no test was needed",
-    "margin": "differences within it do not matter in practice",
+    "margin": "differences within it do not matter in practice; support does not require more than the margin",
     "detectable": "the smallest true effect that this number of seeds detects with 80% power",
     "test noise": "the effect of the choice of test images on an accuracy, as a standard deviation; more seeds do not "
     "reduce it",
@@ -51,6 +56,8 @@ def sections(judged: Sequence[Judged], longer: Sequence[str] = ()) -> list[Secti
         for claim in judged
     ]
     blocks: list[Block] = [Table("Claims", CLAIMS, lines, HOW_THEY_ARE_DECIDED)]
+    if any(claim.name in TALK for claim in judged):
+        blocks.append(Text(OF_THE_TALK))
     if longer:
         blocks += [Text(TRAINED_LONGER), Bullets(longer)]
     for claim in judged:
@@ -148,7 +155,7 @@ def _line(finding: Finding, named: str) -> list[Cell]:
         words(finding.where),
         estimate(finding.effect, f"+{form}", finding.unit),
         words(named),
-        words(finding.comparison),
+        words(finding.statement),
         words(_chosen(finding)),
         _interval(finding.over_images, f"+{form}", finding.unit),
         _seeds(finding),

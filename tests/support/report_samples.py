@@ -24,6 +24,7 @@ def finding(where: str, comparison: str, verdict: str, effect: Summary | None, *
         "chose": (),
         "regime": (),
         "beside": "",
+        "claimed": "",
         "note": "",
         **told,
     }
