@@ -53,6 +53,12 @@ class Option:
         elif not self._is_number(given):
             raise LayerError(f"{self.name} must be {self._bounds()}, not {given!r}")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it takes whole numbers only, as declared, or as its default suggests."""
+        kind = type(self.default) if self.value_type is None else self.value_type
+        return kind is int
+
     def _is_number(self, given: object) -> bool:
         value = as_int(given) if self.value_type is int else given
         if isinstance(value, bool) or not isinstance(value, int | float):

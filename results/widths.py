@@ -29,6 +29,8 @@ class MeasuredFor:
     options: str
     batch_size: int
     precision: str
+    plugins: str | None = None
+    """The digest of the plugin files that define parts of the trial."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from lrlc.studies.training import SHIPPED, Names
 
 @dataclass(frozen=True)
 class KindOption:
-    """An option of a layer kind: its default, and its JSON schema for editors."""
+    """An option of a layer kind: its default, its JSON schema for editors, and whether it takes only whole numbers."""
 
     default: object
     schema: Mapping[str, Any] = field(default_factory=dict)
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)

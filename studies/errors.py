@@ -99,7 +99,7 @@ def _is_tag(location: tuple[int | str, ...], number: int) -> bool:
     """Whether this part of a path was added by pydantic: the kind of claim or axis that it assumed."""
     if str(location[number]).startswith("<"):
         return True
-    return number == 2 and location[0] == "claims" and len(location) > 3
+    return number == 2 and location[0] == "claims"
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:

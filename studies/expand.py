@@ -267,7 +267,13 @@ def _check_axis(axis: str, where: str, catalogue: Catalogue) -> None:
 
 def _check_values(given: object, axis: str, where: str) -> None:
     """Accept only names and numbers; data sets, sizes and placements are checked when they are parsed."""
-    if axis in ("dataset", "dataset.size", "placement"):
+    if axis in ("dataset", "placement"):
+        return
+    if axis == "dataset.size":
+        for value in _values(given):
+            sides = value if isinstance(value, list) else [value]
+            if any(isinstance(side, list | dict) for side in sides):
+                raise StudyError(f"{where}.{axis}: expected pixels or [height, width], got {shown(value)}")
         return
     for value in _values(given):
         if (

@@ -46,6 +46,8 @@ def _no_flag(value: object) -> object:
 
 def sensible(value: object) -> object:
     """An option of a layer, sampler or plugin, whose reader may know stricter bounds but need not check them."""
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"expected a name or a number, got {shown(value)}")
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         raise ValueError(f"a text of {len(value):,} characters; at most {LONGEST_TEXT:,}")
     if isinstance(value, int | float) and not abs(value) <= MOST_OF_AN_OPTION:  # NaN is not within it either

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from lrlc.studies.catalogue import Catalogue
 from lrlc.studies.errors import StudyError, first_fault, nearest
-from lrlc.studies.expand import Grid, check_network, dataset_spec, expand
+from lrlc.studies.expand import Grid, GridCell, check_network, dataset_spec, expand
 from lrlc.studies.fields import MOST_SEEDS, MOST_TRIALS, OFF, is_study_name, may_be_off
 from lrlc.studies.lines import shown
 from lrlc.studies.loading_claims import full_claims
@@ -22,6 +23,7 @@ from lrlc.studies.paths import expanded
 from lrlc.studies.places import Places
 from lrlc.studies.schema import Study
 from lrlc.studies.training import Training, check_names, check_training
+from lrlc.studies.trial_config import TrialConfig
 from lrlc.studies.yaml_text import YamlError, read_yaml_file
 
 HERE = Path(__file__).resolve().parent
@@ -88,10 +90,27 @@ def checked_grid(
         study = _validate(merge(raw, profile, overrides), catalogue)
         grid = expand(study, catalogue)
         _check_count(grid)
+        _check_images(grid)
         check_stages(grid)
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
     return grid
+
+
+def _check_images(grid: Grid) -> None:
+    """StudyError for cells that differ only in the number of test images: tables and figures would mix them."""
+    first: dict[TrialConfig, GridCell] = {}
+    several = len({cell.config.dataset.evaluation_images for cell in grid.cells}) > 1
+    for cell in grid.cells if several else ():
+        dataset = cell.config.dataset.model_copy(update={"evaluation_images": None})
+        other = first.setdefault(replace(cell.config, dataset=dataset), cell)
+        asked, known = (each.config.dataset.evaluation_images for each in (cell, other))
+        if asked != known:
+            counts = " and ".join("all" if count is None else f"{count:,}" for count in (known, asked))
+            raise StudyError(
+                f"{cell.where}: cells that differ only in evaluation_images ({counts} of {dataset.title}) would be "
+                "mixed in tables; give one number"
+            )
 
 
 def _check_count(grid: Grid) -> None:

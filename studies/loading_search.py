@@ -72,13 +72,17 @@ def _check_option(
 ) -> None:
     """Check that a kind takes the option; the layers check its values when the study is opened."""
     where = f"search.space.layer.{option}"
-    taken = {name: known.default for kind in kinds for name, known in catalogue.options.get(kind, {}).items()}
+    taken = {name: known for kind in kinds for name, known in catalogue.options.get(kind, {}).items()}
     if option not in taken:
         raise StudyError(f"{where}: no kind here takes it; {nearest(option, taken)}")
     if isinstance(axis, list):
         _check_once(axis, where)
-    elif isinstance(taken[option], str | bool):
+    elif isinstance(taken[option].default, str | bool):
         raise StudyError(f"{where}: takes no numbers; give a list of values to choose from")
+    elif taken[option].is_whole:
+        for end in ("low", "high"):
+            if (value := getattr(axis, end)) != int(value):
+                raise StudyError(f"{where}.{end}: expected a whole number, got {shown(value)}")
 
 
 def _check_once(values: list[Any], where: str) -> None:

@@ -9,7 +9,8 @@ from lrlc.studies.errors import StudyError, expectation, nearest
 from lrlc.studies.expand import Grid, GridCell
 from lrlc.studies.fields import MOST_SEEDS
 from lrlc.studies.stages import flat_grid, pilot_seeds, share_of_epochs
-from lrlc.studies.training import Training
+from lrlc.studies.training import Training, check_names
+from lrlc.studies.tuning import pilots
 
 DEFAULT_PILOT_SEEDS = 2
 FIXED = ("dataset", "network", "kind", "rank", "placement")
@@ -57,7 +58,11 @@ def _check_tune(grid: Grid) -> None:
         )
     for axis, values in study.tune.grid.items():
         _check_axis(axis, grid)
-        _check_values(axis, values)
+        _check_values(axis, values, grid)
+    try:
+        pilots(grid)
+    except StudyError as error:
+        raise StudyError(f"tune: {error}") from None
 
 
 def _check_axis(axis: str, grid: Grid) -> None:
@@ -77,7 +82,7 @@ def _check_axis(axis: str, grid: Grid) -> None:
         raise StudyError(f"{where}: no kind in the grid takes it")
 
 
-def _check_values(axis: str, values: Sequence[object]) -> None:
+def _check_values(axis: str, values: Sequence[object], grid: Grid) -> None:
     where, (group, _, key) = f"tune.grid.{axis}", axis.partition(".")
     if len(values) < 2:
         raise StudyError(f"{where}: {list(values)} leaves nothing to choose; give two values or more")
@@ -86,9 +91,10 @@ def _check_values(axis: str, values: Sequence[object]) -> None:
             raise StudyError(f"{where}: {list(values)} lists a value twice")
         if group == "train":
             try:
-                Training.model_validate({key: value})
+                training = Training.model_validate({key: value})
             except ValidationError as error:
                 raise StudyError(f"{where}: {expectation(error)}") from None
+            check_names(training, grid.catalogue.training, "tune.grid.train")
 
 
 def _check_shorter(epochs: int | str, cells: Sequence[GridCell]) -> None:

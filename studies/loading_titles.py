@@ -1,4 +1,4 @@
-"""Titles as in rows: write a study's `size` into its data sets and into the claims that name them."""
+"""Titles as in rows: write a study's `size` and `draw` into its data sets, and the size into claims that name them."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -10,24 +10,23 @@ from lrlc.studies.titles import Title
 
 
 def with_titles(study: Study) -> Study:
-    """The study with its `size` in each data set that sets none.
+    """The study with its `size` and `draw` in each data set that sets none.
 
     A claim may leave the size out of a title, which then means the data set of that name as used in the study.
     """
-    datasets = [_sized(spec, study) for spec in study.datasets]
+    datasets = [_completed(spec, study) for spec in study.datasets]
     search = study.search
     if search is not None:
-        search = search.model_copy(update={"dataset": _sized(search.dataset, study)})
+        search = search.model_copy(update={"dataset": _completed(search.dataset, study)})
     trained_on = [*datasets, *([search.dataset] if search else [])]
     titles = [Title.of(dict(spec)) for spec in trained_on]
     claims = [_claim(claim, titles, study.size) for claim in study.claims]
     return study.model_copy(update={"datasets": datasets, "search": search, "claims": claims})
 
 
-def _sized(spec: DatasetSpec, study: Study) -> DatasetSpec:
-    if study.size is None or spec.size is not None:
-        return spec
-    return spec.model_copy(update={"size": study.size})
+def _completed(spec: DatasetSpec, study: Study) -> DatasetSpec:
+    draw = spec.draw if "draw" in spec.model_fields_set else study.draw
+    return spec.model_copy(update={"size": spec.size or study.size, "draw": draw})
 
 
 def _claim(claim: Claim, titles: Collection[Title], size: tuple[int, int] | None) -> Claim:

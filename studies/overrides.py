@@ -21,6 +21,10 @@ def merge(raw: Mapping[str, Any], profile: str | None, overrides: Sequence[str])
     merged = copy.deepcopy(dict(raw))
     if profile is not None:
         for key, value in _profile(merged, profile).items():
+            if key == "name":
+                raise StudyError(
+                    f"profiles.{profile}.name: a profile belongs to its study; leave the name out"
+                )
             _put(merged, key, value, f"profiles.{profile}.{key}")
     for override in overrides:
         key, equals, text = override.partition("=")

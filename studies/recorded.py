@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lrlc.studies.errors import StudyError
+from lrlc.studies.regime import ANY
 from lrlc.studies.schema import Study
 
 
@@ -14,7 +15,9 @@ def recorded_study(described: Mapping[str, Any]) -> Study:
 
     Raises StudyError for unknown values, such as a claim's test.
     """
-    known: Any = dict(described)
+    known: Any = _with_draws(described)
+    if known.get("regime") == {"linear": False, "length": False, "weights_std": 0}:
+        known["regime"] = ANY  # as recorded before there was `no_divergence`
     while True:
         try:
             return Study.model_validate(known)
@@ -29,6 +32,19 @@ def recorded_study(described: Mapping[str, Any]) -> Study:
                 ) from None
             for place in unknown:
                 known = _without(known, place)
+
+
+def _with_draws(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Earlier versions recorded `draw: first` for each data set, also where the study's own draw counted."""
+    datasets, search = described.get("datasets") or [], described.get("search") or {}
+    specs = [*datasets, *([search["dataset"]] if search.get("dataset") else [])]
+    draw = described.get("draw", "first")
+    if draw == "first" or any(spec.get("draw") != "first" for spec in specs):
+        return dict(described)
+    found = {**described, "datasets": [{**spec, "draw": draw} for spec in datasets]}
+    if search.get("dataset"):
+        found["search"] = {**search, "dataset": {**search["dataset"], "draw": draw}}
+    return found
 
 
 def _without(value: Any, place: tuple[int | str, ...]) -> Any:

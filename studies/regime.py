@@ -33,8 +33,6 @@ def _any(given: object) -> object:
     """`any` sets no conditions."""
     if given == ANY:
         return Regime(no_divergence=False, linear=False, length=False, weights_std=0)
-    if isinstance(given, dict) and given == {"linear": False, "length": False, "weights_std": 0}:
-        return _any(ANY)  # as recorded before there was `no_divergence`
     if not isinstance(given, dict | Regime):
         raise ValueError(f"expected 'any' or a mapping of conditions, got {shown(given)}")
     return given

@@ -41,7 +41,7 @@ Epochs = Annotated[
 class Tune(Model):
     """Pilots: each setting in `grid` for each kind on each data set; the best mean validation accuracy is chosen."""
 
-    grid: dict[str, list[OptionValue]]
+    grid: dict[str, list[OptionValue | None]]
     """The values to try by axis; all combinations are tried."""
     seeds: list[Seed]
     epochs: Epochs = "full"

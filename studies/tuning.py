@@ -19,7 +19,7 @@ from lrlc.studies.trial_config import TrialConfig
 Group = Hashable
 """The key shared by cells with the same tuned setting."""
 
-Setting = tuple[tuple[str, OptionValue], ...]
+Setting = tuple[tuple[str, OptionValue | None], ...]
 """A value for each tuned axis, in the order of `tune.grid`: (('train.learning_rate', 0.1),)."""
 
 

@@ -277,6 +277,37 @@ def test_a_change_compares_a_difference_on_two_data_sets() -> None:
     assert across.effect.mean == pytest.approx(1.0, abs=0.15)
 
 
+def test_a_trend_reports_only_the_seeds_that_finished_all_ranks() -> None:
+    conv = runs(90, 8)
+    rows = table({("mnist", "lrlc", rank): conv + rank for rank in (1, 2, 4)})
+    rows.loc[(rows["seed"] == 4) & (rows["rank"] == 2), "status"] = TrialStatus.FAILED
+    found = only(rows, {"test": "trend", "ours": {"kind": "lrlc"}}, seeds=8)
+    assert (found.seeds, seeds_name(found.reporting)) == (7, "0 to 3, 5 to 7")
+    assert found.left_out == "left out: seed 4, of which not all trials have a result"
+
+
+def test_another_way_of_training_on_one_data_set_does_not_hinder_a_test_between_two() -> None:
+    conv = runs(90)
+    rows = table(
+        {
+            ("utkface", "conv", None): conv,
+            ("utkface", "lrlc", 4): conv + 2 + runs(0, sd=0.1, seed=1),
+            ("utkface+t4", "conv", None): conv - 5,
+            ("utkface+t4", "lrlc", 4): conv - 5 + runs(0, sd=0.1, seed=2),
+        }
+    )
+    more = rows[(rows["dataset"] == "utkface") & (rows["kind"] == "conv")].assign(
+        epochs=99, network="resnet18"
+    )
+    change = {"test": "change", "ours": {"kind": "lrlc"}, "theirs": CONV, "direction": "lower"}
+    claim = {**change, "before": "utkface", "after": "utkface+t4"}
+    datasets = [{"name": "utkface"}, {"name": "utkface", "translate": 4}]
+    alone = only(rows, claim, datasets=datasets)
+    assert alone.verdict == Verdict.SUPPORTED
+    beside = only(pd.concat([more, rows]), claim, datasets=datasets)
+    assert (beside.verdict, beside.effect) == (alone.verdict, alone.effect)
+
+
 def test_trends_and_best_ranks_are_read_along_rank() -> None:
     base = runs(90)
     peaks = {"utkface": (0, 1, 2, 3), "cifar10": (2, 3, 1, 0)}

@@ -59,6 +59,12 @@ def test_seeds_are_added_only_for_what_is_undecided(lrlc: Lrlc, tmp_path: Path) 
     text = lrlc("claims", path).stdout
     assert "clear SUPPORTED: A clear one" in text
     assert "4 evaluation seeds cannot show a difference" in text
+    assert "no row yet" not in text
+    store = Store(tmp_path / "runs/sequential")
+    store.write_plan(None, [*(store.plan() or ()), "f" * 16])
+    assert lrlc("claims", path).stdout.splitlines()[-1] == (
+        "sequential: 1 planned trial has no row yet, so choices of cells and verdicts may change"
+    )
 
 
 def test_a_verdict_of_one_seed_is_json_that_every_program_reads(

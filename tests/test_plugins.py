@@ -19,6 +19,7 @@ from support.sessions import planned_run, run_serially
 
 from lrlc.harness import plugins
 from lrlc.harness.api.one_trial import single_trial
+from lrlc.harness.api.trial import find_trial, verified
 from lrlc.harness.cli.installation import list_names
 from lrlc.harness.cli.results import plot
 from lrlc.harness.cli.show import show
@@ -99,6 +100,35 @@ def test_an_edited_plugin_makes_only_its_own_trials_new(study: Path, tmp_path: P
     assert only(study, tmp_path).id == used
 
 
+FAT = """
+from torch import nn
+from lrlc.layers import layer_kind
+
+@layer_kind("fat", ranked=True)
+def fat(in_channels, out_channels, kernel_size, *, rank, input_size, stride=1, padding=0):
+    first = nn.Conv2d(in_channels, WIDTH * rank * out_channels, kernel_size, stride, padding, bias=False)
+    layer = nn.Sequential(first, nn.Conv2d(WIDTH * rank * out_channels, out_channels, 1, bias=False))
+    layer.out_channels = out_channels
+    return layer
+"""
+
+
+def test_an_edited_plugin_makes_the_controls_that_are_matched_to_its_kind_new(tmp_path: Path) -> None:
+    study = tmp_path / "fat.yaml"
+    study.write_text(
+        "name: fat\nplugins: [fat.py]\ndatasets: digits\n"
+        "grid: {kind: wide_conv, rank: 1, placement: 3, layer.matched_to: [fat, lrlc]}\n"
+    )
+    ids = []
+    for width in (1, 4):
+        (tmp_path / "fat.py").write_text(f"WIDTH = {width}\n{FAT}")
+        with restored():
+            trials = planned_run(study, [], tmp_path).plan.trials
+        ids.append({dict(trial.config.options).get("matched_to"): trial.id for trial in trials})
+    assert ids[0]["fat"] != ids[1]["fat"]
+    assert ids[0][None] == ids[1][None], "that of LRLC"
+
+
 def test_a_recipe_that_is_a_module_is_saved_in_checkpoints(study: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         (tmp_path / "mine.py").read_text()
@@ -130,7 +160,9 @@ def centred(network, training):
     assert resumed[-1].test_loss == whole[-1].test_loss
 
 
-def test_a_metric_is_measured_reported_and_judged(study: Path, tmp_path: Path) -> None:
+def test_a_metric_is_measured_reported_and_judged(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study.write_text(
         f"name: mine\nplugins: [mine.py]\ndatasets: stripes\nnetwork: one_layer\ntrain: {{{PLAIN}}}\nseeds: 3\n"
         "grid: {kind: [conv, depthwise]}\nregime: any\nclaims:\n"
@@ -155,6 +187,8 @@ def test_a_metric_is_measured_reported_and_judged(study: Path, tmp_path: Path) -
     assert multiple.verdict == Verdict.SUPPORTED
     page = write_report(store, tmp_path / "report.html", verdicts=judge(store)).read_text()
     assert "calibration error" in page
+    monkeypatch.chdir(tmp_path)
+    assert verified(find_trial(store.trials()["trial_id"][0], str(tmp_path)), None) == []
     assert {str(name) for name in store.planned_trials().columns}.isdisjoint({"calibration_error"})
 
 

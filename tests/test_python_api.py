@@ -222,6 +222,8 @@ LISTED = {"dataset": "digits", "kind": ["conv", "lrlc"], "rank": 2}
         (lambda runs: lrlc.train(LISTED), lrlc.UserError, "the configuration describes 2 trials"),
         (lambda runs: lrlc.run({"name": "n", "grid": {}}, results=runs), lrlc.StudyError, "study: grid"),
         (lambda runs: lrlc.run("mine", processes=2, address="auto"), lrlc.UserError, "either"),
+        (lambda runs: lrlc.run("mine", results=runs, processes=0), lrlc.UserError, "at least 1, got 0"),
+        (lambda runs: lrlc.run("mine", results=runs, processes=-1), lrlc.UserError, "at least 1, got -1"),
         (
             lambda runs: lrlc.load("mine", results=runs).table("curvs"),
             lrlc.UserError,

@@ -13,6 +13,7 @@ import pytest
 import scipy.stats
 from support.claims_samples import CONV, described, runs, table
 from support.results_samples import noted, study
+from support.studies_samples import HEAD, parsed
 
 from lrlc.harness.plan.catalogue import open_study
 from lrlc.results.claims import (
@@ -263,6 +264,22 @@ def test_the_seeds_that_did_not_diverge_decide_nothing() -> None:
 def test_a_regime_recorded_as_any_before_divergence_counted_is_still_any() -> None:
     former = recorded_study(described(CLAIM, regime={"linear": False, "length": False, "weights_std": 0.0}))
     assert former.regime == recorded_study(described(CLAIM, regime="any")).regime
+
+
+def test_conditions_can_be_switched_off_one_by_one() -> None:
+    off = {"linear": False, "length": False, "weights_std": 0}
+    assert parsed(f"{HEAD}grid: {{kind: conv}}\nregime: {off}").regime.no_divergence
+
+
+def test_a_first_look_at_one_seed_is_not_out_of_regime_for_good() -> None:
+    """One seed chooses and one reports, whose effect has no interval that its change could be compared with."""
+    tables = trained()
+    worse = tables.rows[tables.rows["kind"] == "lrlc"].assign(rank=2)
+    worse = worse.assign(trial_id="r" + worse["trial_id"], validation_accuracy=0.5)
+    both = replace(tables, rows=pd.concat([tables.rows, worse], ignore_index=True))
+    claim = {**CLAIM, "ours": {"kind": "lrlc"}, "margin": None}
+    found = only(both, claim, seeds=10, decision={"alpha": 0.1, "looks": [2, 10]})
+    assert (found.verdict, found.seeds) == (Verdict.SUPPORTED, 7)
 
 
 def test_costs_have_no_regime() -> None:

@@ -91,6 +91,17 @@ def test_configurations_that_break_a_constraint_or_lack_a_seed_are_not_among_the
     assert best(found.iloc[:0], search()).empty
 
 
+def test_a_cell_of_the_grid_counts_only_if_it_is_trained_like_the_suggestions() -> None:
+    ours = rows(search_number=1)
+    longer = rows(search_number=None, epochs=40, validation_accuracy=0.99).assign(
+        trial_id=lambda all: "g" + all["trial_id"]
+    )
+    found = pd.concat([ours, longer])
+    assert best(found, search(objectives=[ACCURACY]))["epochs"].tolist() == [ours["epochs"].iloc[0]]
+    alike = ours.assign(search_number=ours["search_number"].mask(ours["rank"] == 4))
+    assert best(alike, search(objectives=[ACCURACY]))["rank"].tolist() == [4]
+
+
 def test_configurations_differ_in_training_settings_too() -> None:
     both = pd.concat([rows(), rows(learning_rate=0.5)])
     assert len(configurations(both)) == 8

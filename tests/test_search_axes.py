@@ -88,6 +88,14 @@ def test_a_search_over_all_of_training_is_answered_from_its_rows(wide: Path, tmp
     assert isinstance(record["batch_size"], int)
 
 
+@pytest.mark.parametrize("change", ["train.decay_rate=0.9", "train.crop_padding=2", "train.momentum=0.5"])
+def test_another_setting_of_only_some_suggestions_makes_another_search(
+    wide: Path, tmp_path: Path, change: str
+) -> None:
+    studies = [opened_study(wide, words, tmp_path)[0] for words in ([], [change])]
+    assert len({SearchSpace(each, Planner(each, None)).digest() for each in studies}) == 2
+
+
 def test_brute_force_makes_each_suggestion_of_a_conditional_space_once(wide: Path, tmp_path: Path) -> None:
     space = (
         "{kind: [conv, lrlc], rank: 2, placement: 3, layer: {share: [rows, both]}, "
@@ -125,6 +133,10 @@ def test_brute_force_makes_each_suggestion_of_a_conditional_space_once(wide: Pat
         ),
         ("layer: {share: {low: 1, high: 2}}", "search.space.layer.share: takes no numbers"),
         (
+            "layer: {width: {low: 1.5, high: 4}}",
+            "search.space.layer.width.low: expected a whole number, got 1.5",
+        ),
+        (
             "layer: {share: [row]}",
             "search.space.layer.share: lrlc: unknown share 'row'; did you mean 'rows'?",
         ),
@@ -136,5 +148,21 @@ def test_brute_force_makes_each_suggestion_of_a_conditional_space_once(wide: Pat
 )
 def test_an_invalid_axis_is_refused_in_one_line(wide: Path, tmp_path: Path, space: str, line: str) -> None:
     with pytest.raises(StudyError) as caught:
-        opened_study(of_space(wide, f"{{kind: [conv, lrlc], rank: 2, {space}}}"), [], tmp_path)
+        opened_study(of_space(wide, f"{{kind: [conv, lrlc, wide_conv], rank: 2, {space}}}"), [], tmp_path)
     assert line in str(caught.value)
+
+
+def test_an_interval_of_shares_stays_one_and_an_interval_of_whole_numbers_suggests_these(
+    wide: Path, tmp_path: Path
+) -> None:
+    space = (
+        "{kind: [lrlc, wide_conv], rank: 2, placement: 3, "
+        "layer: {from_conv: {low: 0.25, high: 0.75}, width: {low: 8, high: 16}}}"
+    )
+    run_serially(planned_run(of_space(wide, space), ["train.epochs=4", "search.trials=4"], tmp_path))
+    made = suggestions(tmp_path / "wide")
+    shares = [each.params["layer.from_conv"] for each in made if "layer.from_conv" in each.params]
+    widths = [each.params["layer.width"] for each in made if "layer.width" in each.params]
+    assert all(0.25 <= share <= 0.75 for share in shares)
+    assert any(0 < share < 1 for share in shares)
+    assert all(isinstance(width, int) for width in widths)

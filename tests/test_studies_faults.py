@@ -94,6 +94,24 @@ def refusal(text: str, *overrides: str, profile: str | None = None) -> str:
             ["grid={kind: coord_conv, placement: []}"],
             "grid[0].placement: expected 'all', 'subsets', a place or a list of places, got []",
         ),
+        (
+            ["grid={kind: conv, dataset.size: {a: 1}}"],
+            "grid[0].dataset.size: expected pixels or [height, width], got {'a': 1}",
+        ),
+        (
+            ["grid={kind: conv, dataset.size: [[[8, 12]]]}"],
+            "grid[0].dataset.size: expected pixels or [height, width], got [[8, 12]]",
+        ),
+        (
+            ["grid=[{kind: conv}, {kind: conv, dataset.evaluation_images: [50, 99]}]", "datasets=mnist"],
+            "grid[1]: cells that differ only in evaluation_images (all and 50 of mnist) would be mixed in tables; "
+            "give one number",
+        ),
+        (["layer={share: [rows]}"], "layer.share: expected a name or a number, got ['rows']"),
+        (
+            ["claims=[{name: A, test: difference, ours: lrlc, theirs: conv, direction: equal}]"],
+            "claims[0]: direction 'equal' needs a margin, in points of accuracy",
+        ),
         (["grid={kind: conv, ranks: 1}"], "grid[0].ranks: unknown axis; did you mean 'rank'?"),
         (
             ["grid={kind: conv, learning_rate: 1}"],
@@ -119,6 +137,13 @@ def test_a_fault_is_one_line_with_the_file_the_key_and_what_is_allowed(
     overrides: list[str], line: str
 ) -> None:
     assert refusal(HEAD + "grid: {kind: conv}", *overrides) == f"my.yaml: {line}"
+
+
+def test_a_profile_cannot_rename_its_study() -> None:
+    text = HEAD + "grid: {kind: conv}\nprofiles: {long: {name: other}}\n"
+    assert refusal(text, profile="long") == (
+        "my.yaml: profiles.long.name: a profile belongs to its study; leave the name out"
+    )
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,12 @@ def test_data_sets_networks_options_and_ways_of_training_are_tuned_separately() 
     assert epochs == {(3, 1), (6, 2)}
 
 
+def test_a_setting_that_may_be_off_can_be_tuned() -> None:
+    study = parsed(HEAD + KINDS + "tune: {grid: {train.ema: [null, 0.9]}}\n")
+    first, *_ = pilots(expand(study, CATALOGUE))
+    assert [tried[0].train.ema for tried in first.trials.values()] == [None, 0.9]
+
+
 def test_settings_in_a_block_are_not_tuned() -> None:
     study = parsed(
         HEAD + TUNE + "grid: [{kind: conv, train.learning_rate: 0.3}, {kind: lrlc, rank: 2}]\n",
@@ -199,6 +205,14 @@ def test_profiles_and_overrides_change_or_switch_off_a_stage() -> None:
         (
             "tune.grid={train.learning_rate: [0.1, 0.1]}",
             "tune.grid.train.learning_rate: [0.1, 0.1] lists a value twice",
+        ),
+        (
+            "tune.grid={train.optimizer: [sgd, adamx]}",
+            "tune.grid.train.optimizer: unknown optimizer 'adamx'; did you mean 'adamw'?",
+        ),
+        (
+            "tune.grid={train.schedule: [cosine, step]}",
+            "tune: grid[0].train.decay_epochs: schedule 'step' needs it, the epochs between its steps",
         ),
         (
             "tune.grid={train.learning_rate: [0.1, -1]}",

@@ -12,7 +12,7 @@ from lrlc import __version__
 from lrlc.harness.cli.installation import list_names
 from lrlc.harness.plan.catalogue import catalogue, open_study
 from lrlc.results.store import Store
-from lrlc.studies import StudyError, checked_grid, read_study, shipped_studies
+from lrlc.studies import StudyError, checked_grid, read_study, recorded_study, shipped_studies
 from lrlc.studies.json_schema import json_schema
 
 Lrlc = Callable[..., subprocess.CompletedProcess[str]]
@@ -169,9 +169,19 @@ def test_a_study_named_without_its_suffix_gets_a_hint_at_the_file(tmp_path: Path
 @pytest.mark.parametrize("name", shipped_studies())
 def test_a_study_as_run_reads_as_the_same_study(name: str) -> None:
     profiles = read_study(name)[0].get("profiles", {})
-    ran = open_study(name, profile=next(iter(profiles), None), overrides=()).study
-    read = open_study(ran.as_in_file(), profile=None, overrides=()).study
-    assert read.model_copy(update={"profiles": ran.profiles}) == ran
+    ran = open_study(name, profile=next(iter(profiles), None), overrides=())
+    read = open_study(ran.study.as_in_file(), profile=None, overrides=())
+    assert read.study.model_copy(update={"profiles": ran.study.profiles}) == ran.study
+    assert read.grid.trials() == ran.grid.trials()
+
+
+def test_a_study_whose_data_sets_were_recorded_without_its_draw_still_draws() -> None:
+    """As earlier versions did."""
+    ran = open_study("trained_16px", profile=None, overrides=())
+    described = ran.study.described()
+    former = {**described, "datasets": [{**each, "draw": "first"} for each in described["datasets"]]}
+    read = open_study(recorded_study(former).as_in_file(), profile=None, overrides=())
+    assert read.grid.trials() == ran.grid.trials()
 
 
 def test_list_names_what_training_may_use(capsys: pytest.CaptureFixture[str]) -> None:

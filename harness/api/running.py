@@ -49,6 +49,8 @@ def run(
     """
     if processes is not None and address is not None:
         raise UserError("give either processes or address")
+    if processes is not None and processes < 1:
+        raise UserError(f"processes: expected a whole number of at least 1, got {processes}")
     opened = open_study(study, profile=profile, overrides=overrides)
     store = Store(place_to_write(str(results)) / opened.study.name)
     slots = Slots(

@@ -112,14 +112,14 @@ def verified(found: FoundTrial, data: Path | None) -> list[str]:
 
 
 def _as_asked(found: FoundTrial) -> dict[str, Any]:
-    """The trial's configuration, with the plugins and threads of its study."""
+    """The trial's configuration, with the plugins, metrics and threads of its study."""
+    config: dict[str, Any] = json.loads(found.row["config"])
     record = found.store.study()
-    more = (
-        {}
-        if record is None
-        else {"plugins": record.study.plugins, "resources": record.study.resources.model_dump()}
-    )
-    return {**json.loads(found.row["config"]), **more}
+    if record is None:
+        return config
+    study = record.study
+    metrics = {"metrics": study.measured.metrics}
+    return {**config, "plugins": study.plugins, "measure": metrics, "resources": study.resources.model_dump()}
 
 
 def _curve_differences(found: FoundTrial, again: TrialResult) -> list[str]:

@@ -8,6 +8,7 @@ from lrlc.harness.text import aligned, counted
 from lrlc.results.claims import TALK, Finding, Judged
 from lrlc.results.claims.better_settings import better_settings
 from lrlc.results.names import seeds_name
+from lrlc.results.plans import Stage
 from lrlc.results.statistics import Summary, digits, possible
 from lrlc.results.store import Store
 
@@ -68,6 +69,22 @@ def better_settings_of(judged: Sequence[Judged], stores: Iterable[Store], profil
         "Settings chosen by pilots that another setting beats in full training (not corrected; no verdict changes):",
         *said,
     ]
+
+
+def awaited_rows_of(judged: Sequence[Judged], stores: Iterable[Store], profile: str | None) -> list[str]:
+    """A line for each judged study with planned trials that have no row yet."""
+    studies = {finding.study for claim in judged for finding in claim.findings}
+    lines = []
+    for store in stores:
+        record, plan = store.study(profile), store.plan(profile, Stage.GRID)
+        if record is None or plan is None or record.study.name not in studies:
+            continue
+        if missing := len(plan - set(store.trials(["trial_id"])["trial_id"])):
+            lines.append(
+                f"{record.study.name}: {counted(missing, 'planned trial')} "
+                f"{'has' if missing == 1 else 'have'} no row yet, so choices of cells and verdicts may change"
+            )
+    return ["", *lines] if lines else []
 
 
 def _chosen(finding: Finding) -> str:

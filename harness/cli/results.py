@@ -118,7 +118,8 @@ def claims(
     else:
         verdicts = claims_cli.by_dataset(judged) if len(named) != 1 else []
         better = claims_cli.better_settings_of(judged, stores, profile)
-        show("\n".join([*verdicts, *claims_cli.shown(judged), *better]))
+        awaited = claims_cli.awaited_rows_of(judged, stores, profile)
+        show("\n".join([*verdicts, *claims_cli.shown(judged), *better, *awaited]))
 
 
 def compare(

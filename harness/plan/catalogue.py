@@ -73,9 +73,10 @@ class OpenedStudy:
 
     def _sources(self, config: TrialConfig) -> set[str]:
         """The files that register the parts of the trial."""
-        train = config.train
+        train, kind = config.train, layers.LAYER_KINDS[config.kind]
         named: list[Any] = [
-            layers.LAYER_KINDS[config.kind],
+            kind,
+            *([layers.match_of(kind, dict(config.options)).to] if kind.matched_to else []),
             layers.find_network(config.network),
             *([DATASETS[config.dataset.name]] if config.dataset.name else []),
             OPTIMIZERS[train.optimizer],
@@ -197,17 +198,17 @@ def _check_searched_options(study: Study, known: Catalogue, source: str) -> None
         for kind in (kind for kind in space.kind if option in known.options.get(kind, ())):
             taken = known.options[kind]
             given = {name: value for name, value in study.layer.items() if name in taken}
-            for value in _extremes(axis, taken[option].default):
+            for value in _extremes(axis, taken[option]):
                 asked = tuple({**given, option: value}.items())
                 if fault := _fault(layers.LAYER_KINDS[kind], asked, study.train.epochs):
                     raise StudyError(f"{source}: search.space.layer.{option}: {kind}: {fault}")
 
 
-def _extremes(axis: Interval | list[Any], default: object) -> list[Any]:
-    """The values to choose from, or both ends of an interval, as integers if the default is one."""
+def _extremes(axis: Interval | list[Any], option: KindOption) -> list[Any]:
+    """The values to choose from, or both ends of an interval, as integers if the option takes only these."""
     if not isinstance(axis, Interval):
         return axis
-    return [int(end) if isinstance(default, int) else end for end in (axis.low, axis.high)]
+    return [int(end) if option.is_whole else end for end in (axis.low, axis.high)]
 
 
 def _fault(
@@ -234,7 +235,10 @@ def _options(kind: layers.LayerKind) -> dict[str, KindOption]:
         options = {name: other.options[name] for name in _sized(other)} | layers.match_options(kind)
     if kind.from_conv:
         options[from_conv.FROM_CONV] = from_conv.OPTION
-    return {name: KindOption(option.default, option.json_schema()) for name, option in options.items()}
+    return {
+        name: KindOption(option.default, option.json_schema(), option.is_whole)
+        for name, option in options.items()
+    }
 
 
 def _sized(kind: layers.LayerKind) -> list[str]:

@@ -86,13 +86,11 @@ class Planner:
         shape = self._shapes[config.dataset]
         _check_moves(config, shape[1:])
         self._check_fits(config, shape)
-        config = self.widths.resolved(config, lambda: load_dataset(as_loaded(config.dataset), self._data_dir))
-        identity = trial_id(
-            config,
-            data_digest=digest,
-            code_epoch=CODE_EPOCH,
-            plugin_digest=self._opened.plugin_digest(config),
+        plugins = self._opened.plugin_digest(config)
+        config = self.widths.resolved(
+            config, lambda: load_dataset(as_loaded(config.dataset), self._data_dir), plugins
         )
+        identity = trial_id(config, data_digest=digest, code_epoch=CODE_EPOCH, plugin_digest=plugins)
         study = self._opened.study
         return Trial(
             identity, config, study.name, digest, CODE_EPOCH, search_number, study.measured, study.keep

@@ -59,12 +59,17 @@ class Widths:
 
         return Widths(record, threads=threads)
 
-    def resolved(self, config: TrialConfig, load: Callable[[], Dataset]) -> TrialConfig:
-        """The cell with its `width` as an option if it is matched by time; otherwise unchanged."""
+    def resolved(
+        self, config: TrialConfig, load: Callable[[], Dataset], plugins: str | None = None
+    ) -> TrialConfig:
+        """The cell with its `width` as an option if it is matched by time; otherwise unchanged.
+
+        `plugins` is the digest of those that define parts of it.
+        """
         if not asks_for_time(config):
             return config
         dataset = load()
-        key = _key(config, dataset)
+        key = _key(config, dataset, plugins)
         if key not in self._known:
             about = f"measuring how many channels of {_label(config)} take as long as what is matched"
             with _threads(self._threads), self._lines.about(about):
@@ -82,7 +87,7 @@ class Widths:
         return found
 
 
-def _key(config: TrialConfig, dataset: Dataset) -> MeasuredFor:
+def _key(config: TrialConfig, dataset: Dataset, plugins: str | None) -> MeasuredFor:
     return MeasuredFor(
         image_shape=dataset.image_shape,
         num_classes=dataset.num_classes,
@@ -93,6 +98,7 @@ def _key(config: TrialConfig, dataset: Dataset) -> MeasuredFor:
         options=json.dumps(dict(config.options), sort_keys=True),
         batch_size=config.train.batch_size,
         precision=config.train.precision,
+        plugins=plugins,
     )
 
 

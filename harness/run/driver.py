@@ -7,7 +7,7 @@ notices it later and retrains trials whose results it knew but that have no row.
 
 import math
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -100,6 +100,7 @@ class Driver:
         self._limit_minutes = resources.time_limit_minutes
         self._flights: dict[str, _Flight] = {}
         self._next: Trial | None = None
+        self._wanted_by: defaultdict[str, list[TrialSource]] = defaultdict(list)
         self._again: deque[Trial] = deque()
         self._alone: deque[Trial] = deque()
         self._saved = store.checkpoints()
@@ -149,6 +150,7 @@ class Driver:
             return self._again.popleft()
         for source in self._sources:
             while (trial := source.next_trial()) is not None:
+                self._wanted_by[trial.id].append(source)
                 if trial.id not in self._flights:  # a search may suggest a trial that the grid is training
                     return trial
         return self._alone.popleft() if self._alone else None
@@ -212,11 +214,13 @@ class Driver:
 
     def _learn(self, trial: Trial, record: EpochRecord) -> None:
         for source in self._sources:
-            self._prune(source.report(trial, record))
+            self._prune(source.report(trial, record), source)
 
-    def _prune(self, trials: Sequence[Trial]) -> None:
+    def _prune(self, trials: Sequence[Trial], source: TrialSource) -> None:
+        """Stop the trials that only this source wants: a grid needs the whole training of what a search gives up."""
         for trial in trials:
-            if (flight := self._flights.get(trial.id)) is not None:
+            flight = self._flights.get(trial.id)
+            if flight is not None and all(each is source for each in self._wanted_by[trial.id]):
                 self._stop(flight, TrialStatus.PRUNED)
 
     def _stop_overdue(self) -> None:
@@ -257,7 +261,7 @@ class Driver:
         self._end(flight, result)
         self._on_fate(Finished(flight.trial, result))
         for source in self._sources:
-            self._prune(source.tell(result))
+            self._prune(source.tell(result), source)
 
     def _end(self, flight: _Flight, result: TrialResult) -> None:
         del self._flights[flight.trial.id]

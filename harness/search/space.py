@@ -112,7 +112,7 @@ class SearchSpace:
     def representatives(self) -> Iterator[Params]:
         """A suggestion for each kind and rank, for forecasting how long a search takes."""
         for kind in self._choices("kind"):
-            first = self._first(kind)
+            first = self._first({"kind": kind})
             ranks = self._choices("rank") if "rank" in first else ()
             yield from ({**first, "rank": rank} for rank in ranks)
             if not ranks:
@@ -153,7 +153,7 @@ class SearchSpace:
             else vars(axis)
             for name, axis in self.axes.items()
         }
-        ids = [trial.id for kind in self._choices("kind") for trial in self.trials(self._first(kind))]
+        ids = [trial.id for branch in self._branches() for trial in self.trials(self._first(branch))]
         text = json.dumps([told, axes, ids], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -171,11 +171,12 @@ class SearchSpace:
         """The number of suggestions in a branch, if no axis is an interval."""
         return math.prod(len(self._choices(name)) for name in self.asked(branch) if name not in branch)
 
-    def _first(self, kind: str) -> Params:
-        params: Params = {"kind": kind}
+    def _first(self, branch: Params) -> Params:
+        """The suggestion with the first or lowest value on each axis that the branch leaves open."""
+        params = dict(branch)
         for name in self.asked(params):
             axis = self.axes[name]
-            params[name] = axis[0] if isinstance(axis, tuple) else axis.low
+            params.setdefault(name, axis[0] if isinstance(axis, tuple) else axis.low)
         return params
 
     def _params(self, row: Row) -> Params | None:
@@ -229,7 +230,7 @@ def _axis(name: str, given: Interval | list[Any], options: Mapping[str, Mapping[
     if group == "train":
         whole = is_whole(key)
     else:
-        whole = any(isinstance(taken[key].default, int) for taken in options.values() if key in taken)
+        whole = any(taken[key].is_whole for taken in options.values() if key in taken)
     return Whole(int(given.low), int(given.high), given.log) if whole else given
 
 

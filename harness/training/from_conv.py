@@ -21,7 +21,7 @@ OPTION = Option(
     below=1,
     name=FROM_CONV,
     value_type=float,
-    default=0,
+    default=0.0,
 )
 
 

@@ -47,8 +47,29 @@ class Question:
 
 @dataclass(frozen=True)
 class _Panel:
+    """The rows of a data set with one network and way of training."""
+
     detail: str
+    """'epochs 10': what distinguishes it from the data set's other panels."""
     rows: pd.DataFrame
+
+    def settings(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(str(self.rows[name].iloc[0]) for name in names)
+
+    def partner(self, beside: Sequence["_Panel"], others: Sequence["_Panel"]) -> "_Panel | None":
+        """The panel of another data set that is trained alike; None if there is none. `beside` are its own's.
+
+        Data sets may have their own numbers of images, or each their own way of training.
+        """
+        for names in (_ALL, _RECIPE):
+            alike = [each for each in others if each.settings(names) == self.settings(names)]
+            if len(alike) == 1 == sum(each.settings(names) == self.settings(names) for each in beside):
+                return alike[0]
+        return next((each for each in others if each.detail == self.detail), None)
+
+
+_ALL = ("network", *TRAINING_SETTINGS)
+_RECIPE = tuple(name for name in _ALL if name not in ("train_images", "draw"))
 
 
 def questions(asked: Asked, tables: Tables) -> list[Question]:
@@ -133,11 +154,11 @@ def _questions(
     first, *others = (panels.get(title, []) for title in titles)
     where, found = _where(claim, titles), []
     for panel in first:
-        same = [[other for other in each if other.detail == panel.detail] for each in others]
+        same = [panel.partner(first, each) for each in others]
         if _is_one_sided(claim, panel.rows):
             continue
         if all(same) or isinstance(claim, Smooth):
-            parts = (panel.rows, *(each[0].rows if each else rows[:0] for each in same))
+            parts = (panel.rows, *(rows[:0] if each is None else each.rows for each in same))
             detail = f", {panel.detail}" if panel.detail else ""
             found.append(Question(claim, where + detail, titles, parts))
     return found or [Question(claim, where, titles, tuple(rows[:0] for _ in titles))]

@@ -25,11 +25,13 @@ from lrlc.studies.claims import BestRank, Cells, Trend
 def best_rank(claim: BestRank, parts: Sequence[pd.DataFrame]) -> Evidence:
     """The best rank on validation of the first data set minus that of the second; seeds are resampled for both."""
     said = f"best rank of {cells_name(claim.ours)}"
-    drawn, means, seeds = [], [], []
+    drawn, means, seeds, compared = [], [], [], []
     for rows in parts:
-        ranks, table = rank_table(rows, claim.ours, "validation")
+        ranks, by_seed = _by_rank(rows, claim.ours, "validation")
+        table = by_seed.to_numpy(dtype=np.float64)
         if len(ranks) < 2 or len(table) < 2:
             return Evidence(said, "ranks", missing=nobody(claim, rows) or "fewer than 2 ranks or seeds")
+        compared.append(_compared(rows, claim.ours, by_seed.index))
         drawn.append(np.array(ranks)[best_columns(table)])
         means.append(ranks[int(np.argmax(table.mean(axis=0)))])
         seeds.append(len(table))
@@ -38,14 +40,15 @@ def best_rank(claim: BestRank, parts: Sequence[pd.DataFrame]) -> Evidence:
     low, high = (float(np.quantile(apart, q)) for q in (0.025, 0.975))
     effect = Summary(min(seeds), float(means[0] - means[1]), float(apart.std()), low, high)
     p = PValues(_twice(apart <= 0), _twice(apart >= 0), smallest=2 / len(apart))
-    return Evidence(said, "ranks", effect, p, compared=tuple(_finished(rows, claim.ours) for rows in parts))
+    return Evidence(said, "ranks", effect, p, compared=tuple(compared))
 
 
 def trend(claim: Trend, parts: Sequence[pd.DataFrame]) -> Evidence:
     """Page's test along rank; the effect is the highest rank's accuracy minus the lowest's."""
     (rows,) = parts
     said = f"trend along rank, {cells_name(claim.ours)}"
-    ranks, table = rank_table(rows, claim.ours, "test")
+    ranks, by_seed = _by_rank(rows, claim.ours, "test")
+    table = by_seed.to_numpy(dtype=np.float64)
     if len(ranks) < 3 or len(table) < 2:
         return Evidence(said, missing=nobody(claim, rows) or "fewer than 3 ranks or 2 seeds")
     rising, falling = (min(1.0, 2 * page_p(each)) for each in (table, table[:, ::-1]))
@@ -55,7 +58,7 @@ def trend(claim: Trend, parts: Sequence[pd.DataFrame]) -> Evidence:
         effect=summarise(table[:, -1] - table[:, 0]),
         p=p,
         test_noise=noise_of(rows),
-        compared=(_finished(rows, claim.ours),),
+        compared=(_compared(rows, claim.ours, by_seed.index),),
     )
 
 
@@ -78,6 +81,12 @@ def rank_table(rows: pd.DataFrame, cells: Cells, split: str) -> tuple[list[int],
 
     If a rank has several placements or options, the best one on validation is used.
     """
+    ranks, table = _by_rank(rows, cells, split)
+    return ranks, table.to_numpy(dtype=np.float64)
+
+
+def _by_rank(rows: pd.DataFrame, cells: Cells, split: str) -> tuple[list[int], pd.DataFrame]:
+    """`rank_table` with its seeds."""
     side = Side.of(rows, cells)
     by_rank: dict[int, list[int]] = {}
     for column, settings in enumerate(side.settings):
@@ -86,12 +95,12 @@ def rank_table(rows: pd.DataFrame, cells: Cells, split: str) -> tuple[list[int],
     means = side.validation.mean()
     columns = [max(of_rank, key=lambda column: means[column]) for _, of_rank in sorted(by_rank.items())]
     table = (side.test if split == "test" else side.validation)[columns].dropna()
-    return sorted(by_rank), table.to_numpy(dtype=np.float64)
+    return sorted(by_rank), table
 
 
-def _finished(rows: pd.DataFrame, cells: Cells) -> Compared:
+def _compared(rows: pd.DataFrame, cells: Cells, seeds: "pd.Index[int]") -> Compared:
     found = of_cells(rows, cells)
-    return Compared(found[found["status"] == TrialStatus.FINISHED])
+    return Compared(found[(found["status"] == TrialStatus.FINISHED) & found["seed"].isin(seeds)])
 
 
 def _twice(which: npt.NDArray[np.bool_]) -> float:

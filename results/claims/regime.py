@@ -36,7 +36,8 @@ def conditions(
 ) -> tuple[Condition, ...]:
     """The conditions of the study's regime for this comparison; none for claims about costs.
 
-    A claim about maps requires trained networks whose weights moved, but not a settled effect.
+    A claim about maps requires trained networks whose weights moved, but not a settled effect. A single seed without a
+    margin gives nothing that the effect's change could be compared with, and cannot decide anything either.
     """
     regime, claim = asked.regime, question.claim
     if isinstance(claim, Cost):
@@ -46,7 +47,8 @@ def conditions(
         for title, cell in _cells(question, evidence)
         for condition in of_cell(title, cell, regime, tables)
     ]
-    if regime.length and not isinstance(claim, Smooth):
+    has_measure = claim.tolerance or (evidence.effect is not None and not math.isnan(evidence.effect.low))
+    if regime.length and has_measure and not isinstance(claim, Smooth):
         found.append(
             _length(question, asked, evidence, compare_lengths(question, asked, evidence, parts, tables))
         )

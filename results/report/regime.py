@@ -73,7 +73,9 @@ def _groups(conditions: Sequence[Condition]) -> list[list[Condition]]:
     """Unmet conditions, and all of length, one by one; other met ones by data set, where all need the same."""
     groups: dict[object, list[Condition]] = {}
     for each in conditions:
-        alike = (each.name, each.where, each.needed, each.unit) if each.holds and each.name != LENGTH else each
+        alike = (
+            (each.name, each.where, each.needed, each.unit) if each.holds and each.name != LENGTH else each
+        )
         groups.setdefault(alike, []).append(each)
     return list(groups.values())
 

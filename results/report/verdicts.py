@@ -36,8 +36,9 @@ HOW_TO_READ = {
     "new images too": "the 95% interval for new seeds and new test images: all seeds share these images, so more seeds "
     "cannot make it arbitrarily narrow",
     "seeds": "the evaluation seeds: how many the result is over, and which",
-    "p": "of the test that decided, or came closest (two-sided if it is of a difference), corrected for the number of comparisons (Holm) and of interim "
-    "looks; none where so few seeds could not have reached the study's level, or where no test was needed",
+    "p": "of the test that decided, or came closest (two-sided if it is of a difference), corrected for the number of "
+    "comparisons (Holm) and of interim looks; none where so few seeds could not have reached the study's level, or "
+    "where no test was needed",
     "margin": "differences within it do not matter in practice; support does not require more than the margin",
     "detectable": "the smallest true effect that this number of seeds detects with 80% power",
     "test noise": "the effect of the choice of test images on an accuracy, as a standard deviation; more seeds do not "

@@ -48,10 +48,10 @@ def on_front(values: npt.ArrayLike, directions: Sequence[str]) -> npt.NDArray[np
 def best(rows: pd.DataFrame, search: Search) -> pd.DataFrame:
     """The best configurations of a search, the first objective's best first.
 
-    `rows` have its metrics as columns (`Store.with_metrics`). Only configurations on the search's data set and network
-    that have all of its seeds and satisfy its constraints count.
+    `rows` have its metrics as columns (`Store.with_metrics`). Only configurations on the search's data set and network,
+    trained like its suggestions, that have all of its seeds and satisfy its constraints count.
     """
-    found = configurations(rows, search.metrics)
+    found = configurations(_trained_alike(rows, search), search.metrics)
     found = found[_is_asked(found, search) & _is_kept(found, search.constraints)]
     metrics = [objective.metric for objective in search.objectives]
     directions = [objective.direction for objective in search.objectives]
@@ -70,6 +70,18 @@ def as_records(found: pd.DataFrame, search: Search) -> list[dict[str, Any]]:
         {str(name): _value(str(name), value) for name, value in record.items()}
         for record in shown.to_dict("records")
     ]
+
+
+def _trained_alike(rows: pd.DataFrame, search: Search) -> pd.DataFrame:
+    """The rows with settings of training that a row of the search has, apart from those it varies.
+
+    The grid of the study may train otherwise. All rows, if no row was trained for the search.
+    """
+    fixed = [name for name in TRAINING_SETTINGS if name not in search.space.train]
+    keys = rows[fixed].astype("str").apply(tuple, axis="columns", result_type="reduce")
+    of_search = rows["search_number"].notna()
+    found: pd.DataFrame = rows[keys.isin(set(keys[of_search]))] if of_search.any() else rows
+    return found
 
 
 def _is_asked(found: pd.DataFrame, search: Search) -> "pd.Series[bool]":
