@@ -213,6 +213,20 @@ def test_other_studies_bear_on_a_report_but_copies_and_unreadable_ones_do_not(
     assert siblings(own, "cpu") == [], "nothing was run with this profile"
 
 
+def test_a_test_that_lacks_rows_eases_no_other_ones_correction() -> None:
+    asked, tables = study("a", {"mnist": 0.28, "cifar10": 3.0}, seeds=10)
+    rows = tables.rows
+    by_kind = rows[rows["dataset"] == "mnist"].pivot(index="seed", columns="kind", values="test_accuracy")
+    raw = sign_flip_p(100 * np.asarray(by_kind["lrlc"] - by_kind["conv"]))
+    near, _ = (finding.p for _, finding in findings([(asked, tables)]))
+    assert near == pytest.approx(raw), "after the other one, which is rejected first"
+    of_last = (rows["dataset"] == "cifar10") & (rows["kind"] == "conv") & (rows["seed"] == 9)
+    lacking = replace(tables, rows=rows[~of_last])
+    near, far = (finding.p for _, finding in findings([(asked, lacking)]))
+    assert near == pytest.approx(2 * raw)
+    assert far is None
+
+
 def test_a_copied_study_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, copy in (("smooth_16px", "backup"), ("smooth_16px", "smooth_16px"), ("peers", "renamed")):
         shutil.copytree(REFERENCE / name, tmp_path / copy)

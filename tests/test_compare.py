@@ -123,6 +123,11 @@ def test_published_means_with_and_without_a_spread(tmp_path: Path) -> None:
             "dataset,kind,test_accuracy\nmnist,conv,0.9\nmnist,conv,0.8\n",
             "line 3: the cell stands in an earlier",
         ),
+        (
+            "dataset,kind,seed,test_accuracy\nmnist,conv,0,0.9\nmnist,conv,0,0.8\n",
+            "line 3: this seed of the cell",
+        ),
+        ("dataset,kind,seed,test_accuracy\nmnist,conv,,0.9\n", "line 2: seed must be given, but is blank"),
         ("dataset,kind,test_accuracy\nmnist,conv,0.9\n\nmnist,lrlc,\n", "line 4: test_accuracy must be a"),
         ('dataset,kind,test_accuracy\nmnist,conv,"0,7"\n', "a number from 0 to 1, got 0,7"),
         ("dataset,kind,test_accuracy,sd,seeds\nmnist,conv,0.9,0.1,0\n", "seeds must be a whole number"),

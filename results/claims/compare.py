@@ -136,12 +136,18 @@ def _faults(frame: pd.DataFrame) -> Iterator[tuple[int, str]]:
     for name in NEEDED:
         for row in finished.index[finished[name].isna()]:
             yield row, f"{name} must be {NUMBERS[name][0] if name in NUMBERS else 'given'}, but is blank"
+    distinguishing = [name for name in (*CELL, "seed") if name in frame]
     if "seed" in frame:
+        for row in finished.index[finished["seed"].isna()]:
+            yield row, "seed must be given, but is blank"
+        repeated = _settings(finished, distinguishing).duplicated()
+        for row in repeated.index[repeated]:
+            yield row, "this seed of the cell stands in an earlier line too"
         return
     sd, seeds = (frame.get(name, pd.Series(math.nan, frame.index)) for name in ("sd", "seeds"))
     for row in frame.index[sd.notna() & ~(seeds >= 2)]:
         yield row, "an sd needs the number of seeds, at least 2, in the column seeds"
-    cells = _settings(finished, [name for name in CELL if name in frame])
+    cells = _settings(finished, distinguishing)
     for row in cells.index[cells.duplicated()]:
         yield row, "the cell stands in an earlier line too"
 

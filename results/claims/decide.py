@@ -2,9 +2,10 @@
 
 Over all these tests, the probability of a wrong difference is at most alpha, and likewise that of a wrong
 equivalence. At each look (a number of seeds set in advance), Holm's correction is applied to the p values of all
-tests, each multiplied by its study's number of looks; a test that was decided at an earlier look, or was out of
-regime there, takes part with the p value it had then. (Until a true null is first rejected, its current p value is in
-the correction, so rejection needs alpha / looks / nulls there.) The regime can only remove decisions.
+tests, each multiplied by its study's number of looks; one that lacks rows takes part with 1, and one that was decided
+at an earlier look, or was out of regime there, with the p value it had then. (Until a true null is first rejected, its
+current p value is in the correction, so rejection needs alpha / looks / nulls there.) The regime can only remove
+decisions.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import pandas as pd
 from lrlc.results.claims.asked import Asked
 from lrlc.results.claims.conditions import Condition, reason
 from lrlc.results.claims.dispatch import evidence_of
-from lrlc.results.claims.evidence import Evidence
+from lrlc.results.claims.evidence import Evidence, PValues
 from lrlc.results.claims.images import over_images
 from lrlc.results.claims.longer import with_longer
 from lrlc.results.claims.questions import Question
@@ -91,7 +92,7 @@ def _at(case: Case, number: int, before: _Looked | None) -> _Looked:
 def _judged(cases: Sequence[Case], state: Sequence[_Looked], alpha: float) -> list[_Looked]:
     """Apply Holm's correction over all tests, then give a verdict to those without one."""
     looks = [len(case.looks) for case in cases]
-    p_values = [looked.evidence.p for looked in state]
+    p_values = [looked.evidence.p if looked.complete else PValues() for looked in state]
     different = holm([p.different * count for p, count in zip(p_values, looks, strict=True)])
     within = holm([p.within * count for p, count in zip(p_values, looks, strict=True)])
     corrected = zip(different, within, strict=True)
