@@ -96,6 +96,7 @@ figures: $(VENV)/installed ## draw the figures of the docs from the committed ta
 	$(call DRAW,trained_16px,rank_vs_accuracy differences placement_rank pareto learning_curves tuning)
 	$(call DRAW,trained_16px,combining_weights combining_weights_by_image effective_rank test_shift)
 	$(call DRAW,longer_16px,differences learning_curves)
+	$(call DRAW,rates_16px,differences tuning)
 	$(call DRAW,shifted_16px,translated alignment)
 	$(call DRAW,search_rank_and_placement,search_history search_importance)
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lrlc.harness.data import load_dataset
-from lrlc.results.claims import Judged, Verdict, judge_together
+from lrlc.results.claims import Judged, Verdict, judge, judge_together
 from lrlc.results.claims.better_settings import better_settings
 from lrlc.results.correct import correct_matrix
 from lrlc.results.figures import Selection, alignment, draw_all
@@ -267,7 +267,7 @@ def test_rows_record_their_provenance() -> None:
 
 
 def test_the_numbers_of_trials_are_those_on_the_pages() -> None:
-    stores = [Store(REFERENCE / name) for name in (*OF_THE_TALK, "peers")]
+    stores = [Store(REFERENCE / name) for name in (*OF_THE_TALK, "rates_16px", "peers")]
     trials = pd.concat(
         [
             store.planned_trials(stage=stage, columns=["trial_id", "device"]).assign(stage=stage)
@@ -276,16 +276,20 @@ def test_the_numbers_of_trials_are_those_on_the_pages() -> None:
         ]
     ).drop_duplicates(["trial_id", "device"])
     gpu = trials.loc[trials["device"] == H100, "stage"].value_counts()
-    cpu = trials.loc[trials["device"] != H100, "stage"].value_counts()
+    cpu = trials[trials["device"] != H100]
     page = _text("docs/findings.md")
     assert f"{gpu.sum():,} trials of three-layer networks on one H100: {gpu[Stage.GRID]} trained" in page
     assert f"{gpu[Stage.LENGTH]} for half as long (the length check) and {gpu[Stage.TUNE]} pilots" in page
-    of_c6 = len(trials[(trials["device"] != H100) & trials["trial_id"].isin(_ids("smooth_16px"))])
-    assert f"Then {cpu.sum()} trials on CPUs: {cpu.sum() - of_c6} for" in page
-    assert f"{cpu[Stage.GRID] - of_c6} were trained" in page
-    assert f"{cpu[Stage.LENGTH]} for half as long and {cpu[Stage.TUNE]} are pilots, and {of_c6} that" in page
-    told = f"{gpu.sum():,} trials on an H100 and {cpu.sum()} on CPUs ({gpu[Stage.GRID] + cpu[Stage.GRID]} of full"
-    assert told in _text("README.md")
+    of_both = [cpu[cpu["trial_id"].isin(_ids(name))] for name in ("longer_16px", "rates_16px")]
+    counts, same = (each["stage"].value_counts() for each in of_both)
+    assert dict(counts) == dict(same)
+    assert f"Then {len(cpu)} trials on CPUs: {counts.sum()} for the main comparisons" in page
+    assert (
+        f"(each {counts[Stage.GRID]} of full length, {counts[Stage.LENGTH]} of half the length and "
+        f"{counts[Stage.TUNE]} pilots), and {len(cpu) - 2 * counts.sum()} that"
+    ) in page
+    full = gpu[Stage.GRID] + (cpu["stage"] == Stage.GRID).sum()
+    assert f"{gpu.sum():,} trials on an H100 and {len(cpu)} on CPUs ({full} of full" in _text("README.md")
 
 
 def test_both_pages_say_what_a_learning_rate_chosen_too_early_costs() -> None:
@@ -319,33 +323,51 @@ def test_both_pages_say_what_a_learning_rate_chosen_too_early_costs() -> None:
         assert [each.n for each in found] == [8, 8, 8]
         cells = [f"{each.mean:+.2f} ({each.low:+.2f} to {each.high:+.2f})" for each in found]
         assert f"| {name} | {' | '.join(cells)} |" in _lines("docs/findings.md")
-        if kind == "coord_conv":
-            coord = found[1]
-            told = f"ahead of CoordConv by {coord.mean:.2f} ({coord.low:.2f} to {coord.high:.2f}; eight seeds"
-            assert told in _text("README.md")
-        if kind == "lrlc":
-            assert f"the same cell is {found[1].mean:.2f} points better" in _text("README.md")
 
 
-def test_the_page_gives_what_pilots_of_full_length_chose() -> None:
-    store = Store(TOP / "results/unfinished/rates_16px")
+def test_both_pages_give_the_comparisons_at_rates_chosen_at_full_length() -> None:
+    store = Store(REFERENCE / "rates_16px")
     names = {
-        "lrlc": "LRLC",
+        "lrlc": "LRLC, rank 4",
         "coord_conv": "CoordConv",
-        "wide_conv": "wide convolution",
-        "lrlc_input_dependent": "input-dependent LRLC",
-        "conv": "convolution",
+        "wide_conv": "wide convolution, as rank 4",
+        "lrlc_input_dependent": "input-dependent LRLC, rank 4",
+        "conv": "a convolution",
     }
-    chosen = {names[each.kind]: each.chosen for each in store.tuning()}
-    rates = {name: each.setting["train.learning_rate"] for name, each in chosen.items()}
-    assert {name for name, rate in rates.items() if rate == 0.1} == {"convolution", "wide convolution"}
-    assert set(rates.values()) == {0.05, 0.1}
-    in_order = sorted(chosen, key=lambda name: -chosen[name].mean)
-    told = ", ".join(f"{name} {100 * chosen[name].mean:.1f}%" for name in in_order)
-    trained = len(store.trials(["trial_id"])) - len(store.planned_trials(stage="tune"))
-    page = _text("docs/findings.md")
-    assert f"on validation: {told}. Pilots" in page
-    assert f"are being trained: {trained} of 75 are" in page
+    chosen = {each.kind: each.chosen for each in store.tuning()}
+    verdicts = {
+        finding.comparison: f"{claim.name} {finding.verdict}"
+        for claim in judge(store)
+        for finding in claim.findings
+    }
+    compared = {
+        "coord_conv": "LRLC minus CoordConv",
+        "wide_conv": "LRLC minus wide conv",
+        "lrlc_input_dependent": "LRLC i.d. minus LRLC",
+        "conv": "LRLC minus conv",
+    }
+    trials = store.planned_trials().set_index("seed")
+    ours = trials[trials["kind"] == "lrlc"]
+    readme, lines = _text("README.md"), _lines("docs/findings.md")
+    short = _text("docs/findings.md").partition("## Every test")[0]
+    for kind, name in names.items():
+        theirs = trials[trials["kind"] == kind]
+        assert sorted(theirs.index) == list(range(12, 24))
+        apart = 100 * (ours["test_accuracy"] - theirs["test_accuracy"])
+        lead = summarise(apart)
+        told = f"{lead.mean:+.2f} ({lead.low:+.2f} to {lead.high:+.2f})"
+        test, fitted = (100 * theirs[f"{on}_accuracy"] for on in ("test", "train"))
+        rate = f"{chosen[kind].setting['train.learning_rate']}".lstrip("0")
+        cells = [name, rate, f"{100 * chosen[kind].mean:.1f}", f"{test.mean():.1f} ({test.std():.1f})"]
+        line = "| " + " | ".join([*cells, f"{fitted.mean():.1f}"])
+        if kind == "lrlc":
+            assert f"{line} | | |" in lines
+            continue
+        assert f"{line} | {told} | {verdicts[compared[kind]]} |" in lines
+        assert (apart > 0).all()
+        for said in (f"{lead.mean:.2f}", f" ({lead.low:.2f} to {lead.high:.2f})"):
+            assert said in readme
+        assert f"{lead.mean:.2f} " in short
 
 
 def test_claims_warn_of_that_learning_rate_and_the_report_names_the_longer_training(
