@@ -34,7 +34,8 @@ def fault(options: Iterable[tuple[str, OptionValue]], epochs: int) -> str | None
     """What is wrong with `from_conv` in a cell's options, in one line; None if nothing is."""
     share = dict(options).get(FROM_CONV, 0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
-        return f"{FROM_CONV} must be a share of the epochs, from 0 to below 1, not {share!r}"
+        told = f"{share:g}" if isinstance(share, float) else repr(share)
+        return f"{FROM_CONV} must be a share of the epochs, from 0 to below 1, not {told}"
     if share and epochs < 2:
         return f"{FROM_CONV} needs at least 2 epochs, one before and one after it, not {epochs}"
     return None
