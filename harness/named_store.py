@@ -83,18 +83,17 @@ def stores_of_each_study(results: str, profile: str | None) -> list[Store]:
     for store in stores_of(results):
         record = store.study(profile)
         named.append((record.study.name if record else store.root.name, store))
-    stores: dict[str, Store] = {}
-    for name, store in sorted(named, key=lambda each: each[1].root.name != each[0]):
-        kept = stores.setdefault(name, store)
-        if kept is not store:
-            say(f"{store.root} is left out: {kept.root} has the study {name} too")
-    return list(stores.values())
+    kept = _without_copies(named)
+    for name, store in named:
+        if store is not kept[name]:
+            say(f"{store.root} is left out: {kept[name].root} has the study {name} too")
+    return list(kept.values())
 
 
 def siblings(store: Store, profile: str | None) -> list[Store]:
     """The stores of the other studies in the same results folder that were run with the profile (None: with any).
 
-    Copies of this study and stores that cannot be read are left out.
+    Copies and stores that cannot be read are left out.
     """
     own, found = store.study(profile), []
     for other in _stores_in(store.root.parent):
@@ -111,7 +110,15 @@ def siblings(store: Store, profile: str | None) -> list[Store]:
         except StoreError as reason:
             say(f"{other.root} is left out: {reason}")
         else:
-            found.append(other)
+            found.append((record.study.name, other))
+    return list(_without_copies(found).values())
+
+
+def _without_copies(named: Iterable[tuple[str, Store]]) -> dict[str, Store]:
+    """The store of each study by the study's name: of several folders the one with this name, or else the first."""
+    found: dict[str, Store] = {}
+    for name, store in sorted(named, key=lambda each: each[1].root.name != each[0]):
+        found.setdefault(name, store)
     return found
 
 

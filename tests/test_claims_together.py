@@ -199,7 +199,13 @@ def test_the_plan_says_once_what_several_tests_of_a_claim_lack() -> None:
 def test_other_studies_bear_on_a_report_but_copies_and_unreadable_ones_do_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, copy in (("smooth_16px", "smooth_16px"), ("smooth_16px", "backup"), ("peers", "peers")):
+    copies = (
+        ("smooth_16px", "backup"),
+        ("smooth_16px", "smooth_16px"),
+        ("peers", "copy"),
+        ("peers", "peers"),
+    )
+    for name, copy in copies:
         shutil.copytree(REFERENCE / name, tmp_path / copy)
     shutil.copytree(REFERENCE / "longer_16px", tmp_path / "later")
     part = next((tmp_path / "later/trials").glob("*.parquet"))

@@ -1,6 +1,6 @@
 """`lrlc claims`: the table of verdicts in a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from lrlc.harness.named_store import siblings
@@ -53,11 +53,9 @@ def shown(judged: Sequence[Judged]) -> list[str]:
 
 def better_settings_of(judged: Sequence[Judged], stores: Iterable[Store], profile: str | None) -> list[str]:
     """Lines with the tuned settings of the judged studies that others are known to beat."""
-    studies = {finding.study for claim in judged for finding in claim.findings}
     known = [
         better
-        for store in stores
-        if (record := store.study(profile)) is not None and record.study.name in studies
+        for _, store in _judged(judged, stores, profile)
         if store.tuning(profile)
         for better in better_settings(store, profile, siblings(store, profile))
     ]
@@ -73,18 +71,27 @@ def better_settings_of(judged: Sequence[Judged], stores: Iterable[Store], profil
 
 def awaited_rows_of(judged: Sequence[Judged], stores: Iterable[Store], profile: str | None) -> list[str]:
     """A line for each judged study with planned trials that have no row yet."""
-    studies = {finding.study for claim in judged for finding in claim.findings}
     lines = []
-    for store in stores:
-        record, plan = store.study(profile), store.plan(profile, Stage.GRID)
-        if record is None or plan is None or record.study.name not in studies:
-            continue
-        if missing := len(plan - set(store.trials(["trial_id"])["trial_id"])):
+    for name, store in _judged(judged, stores, profile):
+        planned = store.plan(profile, Stage.GRID) or set()
+        if missing := len(planned - set(store.trials(["trial_id"])["trial_id"])):
+            has = "has" if missing == 1 else "have"
             lines.append(
-                f"{record.study.name}: {counted(missing, 'planned trial')} "
-                f"{'has' if missing == 1 else 'have'} no row yet, so choices of cells and verdicts may change"
+                f"{name}: {counted(missing, 'planned trial')} {has} no row yet, so choices of cells and verdicts may "
+                "change"
             )
     return ["", *lines] if lines else []
+
+
+def _judged(
+    judged: Sequence[Judged], stores: Iterable[Store], profile: str | None
+) -> Iterator[tuple[str, Store]]:
+    """The name and store of each study that was judged."""
+    studies = {finding.study for claim in judged for finding in claim.findings}
+    for store in stores:
+        record = store.study(profile)
+        if record is not None and record.study.name in studies:
+            yield record.study.name, store
 
 
 def _chosen(finding: Finding) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from operator import attrgetter
 
 import pandas as pd
 
@@ -52,18 +53,23 @@ class _Panel:
     detail: str
     """'epochs 10': what distinguishes it from the data set's other panels."""
     rows: pd.DataFrame
+    settings: tuple[str, ...]
+    recipe: tuple[str, ...]
+    """`settings` without the images."""
 
-    def settings(self, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(str(self.rows[name].iloc[0]) for name in names)
+    @staticmethod
+    def of(detail: str, rows: pd.DataFrame) -> "_Panel":
+        first = rows.iloc[0]
+        return _Panel(detail, rows, *(tuple(str(first[name]) for name in names) for names in (_ALL, _RECIPE)))
 
     def partner(self, beside: Sequence["_Panel"], others: Sequence["_Panel"]) -> "_Panel | None":
         """The panel of another data set that is trained alike; None if there is none. `beside` are its own's.
 
         Data sets may have their own numbers of images, or each their own way of training.
         """
-        for names in (_ALL, _RECIPE):
-            alike = [each for each in others if each.settings(names) == self.settings(names)]
-            if len(alike) == 1 == sum(each.settings(names) == self.settings(names) for each in beside):
+        for key in (attrgetter("settings"), attrgetter("recipe")):
+            alike = [each for each in others if key(each) == key(self)]
+            if len(alike) == 1 == sum(key(each) == key(self) for each in beside):
                 return alike[0]
         return next((each for each in others if each.detail == self.detail), None)
 
@@ -183,9 +189,9 @@ def _panels(rows: pd.DataFrame) -> list[_Panel]:
     """Rows by network and way of training; the detail names what varies."""
     varying = [name for name in ("network", *TRAINING_SETTINGS) if rows[name].nunique(dropna=False) > 1]
     if not varying:
-        return [_Panel("", rows)]
+        return [_Panel.of("", rows)]
     return [
-        _Panel(
+        _Panel.of(
             ", ".join(setting_name(name, value) for name, value in zip(varying, key, strict=True)),
             part,
         )

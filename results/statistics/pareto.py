@@ -78,9 +78,9 @@ def _trained_alike(rows: pd.DataFrame, search: Search) -> pd.DataFrame:
     The grid of the study may train otherwise. All rows, if no row was trained for the search.
     """
     fixed = [name for name in TRAINING_SETTINGS if name not in search.space.train]
-    keys = rows[fixed].astype("str").apply(tuple, axis="columns", result_type="reduce")
+    numbers = rows.groupby(fixed, dropna=False, sort=False).ngroup()
     of_search = rows["search_number"].notna()
-    found: pd.DataFrame = rows[keys.isin(set(keys[of_search]))] if of_search.any() else rows
+    found: pd.DataFrame = rows[numbers.isin(numbers[of_search])] if of_search.any() else rows
     return found
 
 
