@@ -217,3 +217,8 @@ def seeds_name(seeds: Iterable[int]) -> str:
             runs.append([seed])
     said = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
     return ", ".join(said)
+
+
+def named_seeds(seeds: Collection[int]) -> str:
+    """'seed 4', or 'seeds 0 to 2'."""
+    return f"seed{'s' * (len(seeds) > 1)} {seeds_name(seeds)}"

@@ -7,7 +7,7 @@ from lrlc.harness.named_store import siblings
 from lrlc.harness.text import aligned, counted
 from lrlc.results.claims import TALK, Finding, Judged
 from lrlc.results.claims.better_settings import better_settings
-from lrlc.results.names import seeds_name
+from lrlc.results.names import named_seeds, seeds_name
 from lrlc.results.plans import Stage
 from lrlc.results.statistics import Summary, digits, possible
 from lrlc.results.store import Store
@@ -97,7 +97,7 @@ def _judged(
 def _chosen(finding: Finding) -> str:
     if not finding.chosen:
         return ""
-    by = f"seeds {seeds_name(finding.chose)} chose " if finding.chose else ""
+    by = f"{named_seeds(finding.chose)} chose " if finding.chose else ""
     return f" ({by}{finding.chosen})"
 
 

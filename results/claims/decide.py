@@ -24,7 +24,7 @@ from lrlc.results.claims.regime import conditions
 from lrlc.results.claims.settle import what_settles
 from lrlc.results.claims.tables import Tables
 from lrlc.results.claims.verdicts import Finding, Verdict
-from lrlc.results.names import seeds_name
+from lrlc.results.names import named_seeds
 from lrlc.results.statistics.paired import holm
 from lrlc.results.statistics.power import smallest_visible
 from lrlc.studies.claims import BestRank, Claim, Cost
@@ -202,8 +202,7 @@ def _left_out(case: Case, looked: _Looked) -> str:
     absent = [seed for seed in case.asked.seed_order[: looked.seeds] if seed not in used]
     if not absent:
         return ""
-    named = f"seed{'s' * (len(absent) > 1)} {seeds_name(absent)}"
-    return f"left out: {named}, of which not all trials have a result"
+    return f"left out: {named_seeds(absent)}, of which not all trials have a result"
 
 
 def _open_note(case: Case, looked: _Looked, level: float) -> str:

@@ -15,7 +15,7 @@ from lrlc.results.figures.intervals import draw_intervals, limits
 from lrlc.results.figures.looks import kind_look
 from lrlc.results.figures.selection import MOST_DOTS, PANEL, NothingToDraw, Panel, Selection, panels
 from lrlc.results.figures.words import distinct, width_inches
-from lrlc.results.names import KIND_NAMES, Layer, layer_names, seeds_name
+from lrlc.results.names import KIND_NAMES, Layer, layer_names, named_seeds
 from lrlc.results.schema import TrialStatus
 from lrlc.results.statistics import LAYER_SETTINGS, Summary, summarise
 from lrlc.studies.claims import Cells
@@ -231,11 +231,7 @@ def _note(panel: Panel, contrasts: list[_Contrast]) -> str:
     """'6 to 9 seeds, * 3 to 8, 1,000 test images': the numbers, and the evaluation seeds if others chose."""
     counted = style.seeds_note(panel.rows, [len(each.per_seed) for each in contrasts])
     seeds = {int(seed) for each in contrasts if each.is_chosen for seed in each.per_seed.index}
-    return f"{counted}, * {_seeds(seeds)}" if seeds and len(seeds) <= MOST_DOTS else counted
-
-
-def _seeds(seeds: Collection[int]) -> str:
-    return f"seed{'s' * (len(seeds) > 1)} {seeds_name(seeds)}"
+    return f"{counted}, * {named_seeds(seeds)}" if seeds and len(seeds) <= MOST_DOTS else counted
 
 
 def _count(number: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from lrlc.results.claims import TALK, Finding, Judged
 from lrlc.results.markup.content import Block, Bullets, Cell, Column, Definitions, Section, Table, Text
-from lrlc.results.names import seeds_name
+from lrlc.results.names import named_seeds, seeds_name
 from lrlc.results.report.text import chance, estimate, number, words
 from lrlc.results.statistics import Summary, possible
 
@@ -139,7 +139,7 @@ def _interval(summary: Summary | None, form: str, unit: str) -> Cell:
 
 def _chosen(finding: Finding) -> str:
     """'LRLC rank 4, by seeds 0 to 2'."""
-    by = f", by seeds {seeds_name(finding.chose)}" if finding.chose else ""
+    by = f", by {named_seeds(finding.chose)}" if finding.chose else ""
     return f"{finding.chosen}{by}" if finding.chosen else ""
 
 
